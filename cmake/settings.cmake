@@ -1,0 +1,33 @@
+# Compiler settings common to every target; presets choose the sanitizer and the optimisation.
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(KVORUM_SANITIZE "" CACHE STRING "value of -fsanitize=, empty for none")
+option(KVORUM_FUZZ "build *_fuzz.c with libFuzzer instead of the corpus replayer" OFF)
+option(KVORUM_COVERAGE "instrument for coverage" OFF)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+# Assertions stay on in release: a broken invariant stops the process.
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+set(CMAKE_C_FLAGS_DEBUG "-O1 -g")
+add_compile_definitions(_GNU_SOURCE KVORUM_VERSION="${PROJECT_VERSION}")
+add_compile_options(-Wall -Wextra -Werror=implicit-function-declaration
+  -Werror=incompatible-pointer-types -Werror=unused-result -Wshadow -Wstrict-prototypes
+  -Wmissing-prototypes -Wvla -fno-omit-frame-pointer -fvisibility=hidden)
+include_directories(${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR})
+if(KVORUM_SANITIZE)
+  add_compile_options(-fsanitize=${KVORUM_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${KVORUM_SANITIZE})
+endif()
+if(KVORUM_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+if(KVORUM_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Seam: files.  Real in os/disk.c, simulated (crashes, torn writes, faults) in sim/disk.c.
+ *
+ *  Paths are relative to the root the disk object was made with.  Writes become durable only by
+ *  sync (bytes, size) and sync_dir (names: create, rename, remove).  Until then a crash may keep,
+ *  drop or tear each of them alone, in any order.
+ *  Errors: NOT_FOUND, EXISTS, NO_SPACE, IO, LOCKED, INVALID.  Thread: any; one file may be read and
+ *  written by many at a time.  Blocks: every call. */
+#ifndef BASE_DISK_H
+#define BASE_DISK_H
+
+#include "base/bytes.h"
+#include "kvorum/status.h"
+
+struct disk {
+    const struct disk_ops *ops;
+};
+
+struct disk_file {
+    const struct disk_ops *ops;
+};
+
+enum disk_open_flags {
+    DISK_READ = 0,
+    DISK_WRITE = 1,     /* read and write */
+    DISK_CREATE = 2,    /* with WRITE: make it when it is missing */
+    DISK_EXCLUSIVE = 4, /* with CREATE: EXISTS when it is there */
+};
+
+struct disk_ops {
+    kvorum_status (*open)(struct disk *disk, const char *path, unsigned flags,
+                          struct disk_file **ret_file);
+    void (*close)(struct disk_file *file); /* does not sync */
+    /** Read up to `size` bytes at `offset`; *ret_size is smaller only at the end of the file. */
+    kvorum_status (*pread)(struct disk_file *file, void *data, size_t size, uint64_t offset,
+                           size_t *ret_size);
+    /** Write all of `size` bytes, growing the file as needed; on error any part may be written. */
+    kvorum_status (*pwrite)(struct disk_file *file, const void *data, size_t size, uint64_t offset);
+    /** All bytes written and the size are durable.  After an error the file's fate is unknown:
+     *  never call it again to "retry". */
+    kvorum_status (*sync)(struct disk_file *file);
+    kvorum_status (*size)(struct disk_file *file, uint64_t *ret_size);
+    kvorum_status (*truncate)(struct disk_file *file, uint64_t size);
+    /** Reserve blocks up to `size` (the size grows, new bytes read as zero): later writes below it
+     *  cannot meet NO_SPACE. */
+    kvorum_status (*allocate)(struct disk_file *file, uint64_t size);
+    kvorum_status (*rename)(struct disk *disk, const char *from, const char *to); /* replaces `to` */
+    kvorum_status (*remove)(struct disk *disk, const char *path);
+    kvorum_status (*make_dir)(struct disk *disk, const char *path); /* OK when it is there */
+    kvorum_status (*sync_dir)(struct disk *disk, const char *path); /* "" is the root */
+    /** Call `visit` with each name in `path`, sorted; stops when it returns false. */
+    kvorum_status (*list)(struct disk *disk, const char *path,
+                          bool (*visit)(void *context, const char *name), void *context);
+    /** Make and hold `path` as an exclusive lock across processes until close. */
+    kvorum_status (*lock)(struct disk *disk, const char *path, struct disk_file **ret_file);
+};
+
+#endif

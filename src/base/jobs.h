@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Seam: work that may block (log sync, compaction) and must not run on a reactor.
+ *
+ *  `work` runs later, elsewhere; then `done` runs on the thread that owns the jobs object (the
+ *  reactor), never inside submit.  Both always run, once, in that order.  Jobs
+ *  may run side by side and finish in any order: who needs an order submits the next in `done`.
+ *  Real: os/jobs_thread.c (threads) and server/reactor (libuv).  Simulated: sim/jobs.c. */
+#ifndef BASE_JOBS_H
+#define BASE_JOBS_H
+
+struct job {
+    void (*work)(struct job *job);
+    void (*done)(struct job *job);
+    struct job *next; /* for the implementation */
+};
+
+struct jobs {
+    const struct jobs_ops *ops;
+};
+
+struct jobs_ops {
+    void (*submit)(struct jobs *jobs, struct job *job);
+};
+
+static inline void jobs_submit(struct jobs *jobs, struct job *job)
+{
+    jobs->ops->submit(jobs, job);
+}
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The one interface of every storage engine: an ordered or unordered map from bytes to bytes.
+ *
+ *  An engine is opened by its own constructor (memory_open, lsm_open) and used through the wrappers
+ *  below, which check arguments once for all.  What an engine cannot do is told by a missing
+ *  capability and answered with UNSUPPORTED, never guessed.
+ *
+ *  Threads    reads and engine_write: any number of threads.  engine_submit, engine_kick and the
+ *             completions they cause: one thread, the owner of the jobs object the engine was
+ *             opened with.
+ *  Visibility a batch is visible to reads as a whole from the moment write or submit took it; it is
+ *             *acknowledged* when write returns or `done` is called with OK, and then it is as
+ *             durable as was asked.
+ *  Order      batches become durable in the order in which they were taken: a crash never keeps a
+ *             later batch of a store and loses an earlier one.
+ *  Limits     keys 1 B to ENGINE_KEY_SIZE_MAX, values 0 B to ENGINE_VALUE_SIZE_MAX; INVALID and
+ *             TOO_LARGE otherwise.
+ *  Disks      a failed write or sync of the log poisons the engine: that batch and later ones answer
+ *             POISONED (the first one IO or NO_SPACE), reads go on. NO_SPACE met before anything was
+ *             written does not poison.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "kvorum/status.h"
+
+enum {
+    ENGINE_KEY_SIZE_MAX = 72 * 1024, /* a 64 KiB user key and the address of its bucket before it */
+    ENGINE_VALUE_SIZE_MAX = 1 << 30,
+    ENGINE_BATCH_SIZE_MAX = (1 << 30) + (1 << 20),
+};
+
+enum engine_capability {
+    ENGINE_ORDERED = 1 << 0,  /* iterators go in bytes_compare order, both ways */
+    ENGINE_DURABLE = 1 << 1,  /* survives close and crash */
+    ENGINE_SNAPSHOT = 1 << 2, /* iterators do not see later writes */
+    ENGINE_TTL = 1 << 3,      /* put may carry a deadline */
+};
+
+enum engine_durability {
+    ENGINE_NONE, /* in memory */
+    ENGINE_LOG,  /* handed to the operating system: survives the process */
+    ENGINE_SYNC, /* on disk: survives power loss */
+};
+
+struct engine {
+    const struct engine_ops *ops;
+};
+
+/** A list of changes applied all or none, in order.  Its bytes are also the log's payload:
+ *
+ *      repeated: kind u8 | key size varint | key | for PUT: value size varint | value
+ *
+ *  Thread: one at a time.  Reusable after engine_batch_reset. */
+struct engine_batch;
+enum engine_change { ENGINE_PUT = 1, ENGINE_DELETE = 2 };
+
+/** A view lent by the engine: `value` stays valid and unchanged, whatever is written meanwhile, until
+ *  engine_release. */
+struct engine_view {
+    struct bytes value;
+    struct engine *engine;
+    void *guard; /* the engine's */
+};
+
+/** The caller's record of one submitted batch, untouched and in place until `done` was called. */
+struct engine_commit {
+    void (*done)(struct engine_commit *commit, kvorum_status status);
+    struct engine_commit *next; /* the engine's until done */
+    uint64_t ticket;            /* the engine's */
+    uint8_t durability;         /* the engine's */
+};
+
+struct engine_range {
+    struct bytes lower; /* first key wanted; empty: from the start */
+    struct bytes upper; /* first key no longer wanted; empty: to the end */
+    bool keys_only;     /* iterator values are empty */
+};
+
+struct engine_iterator {
+    const struct engine_ops *ops;
+    bool valid;          /* positioned on an entry; key and value hold until the next move */
+    kvorum_status error; /* OK, or why the iterator stopped early (never silently) */
+    struct bytes key, value;
+};
+
+struct engine_stats {
+    uint64_t live_entries;   /* keys that reads find; exact for memory, may be an estimate */
+    uint64_t memory_size;    /* bytes held outside caches */
+    uint64_t memory_limit;   /* 0: none */
+    uint64_t disk_size;      /* bytes of all files */
+    uint64_t batches, puts, deletes, gets;
+    uint64_t syncs;          /* fdatasync calls */
+    uint64_t synced_batches; /* made durable by them: batches / syncs is the group size */
+    uint64_t recovered_batches; /* replayed at open */
+    uint64_t dropped_tail_size; /* bytes of a torn tail dropped at open */
+};
+
+struct engine_ops {
+    const char *name;
+    uint32_t capabilities;
+    void (*close)(struct engine *engine);
+    kvorum_status (*get)(struct engine *engine, struct bytes key, struct engine_view *ret_view);
+    void (*release)(struct engine_view *view);
+    kvorum_status (*write)(struct engine *engine, const struct engine_batch *batch,
+                           enum engine_durability durability);
+    kvorum_status (*submit)(struct engine *engine, const struct engine_batch *batch,
+                            enum engine_durability durability, struct engine_commit *commit);
+    void (*kick)(struct engine *engine);
+    kvorum_status (*iterate)(struct engine *engine, const struct engine_range *range,
+                             struct engine_iterator **ret_iterator);
+    void (*iterator_close)(struct engine_iterator *iterator);
+    void (*iterator_first)(struct engine_iterator *iterator);
+    void (*iterator_last)(struct engine_iterator *iterator);
+    void (*iterator_seek)(struct engine_iterator *iterator, struct bytes key);
+    void (*iterator_next)(struct engine_iterator *iterator);
+    void (*iterator_previous)(struct engine_iterator *iterator);
+    void (*stats)(struct engine *engine, struct engine_stats *ret_stats);
+};
+
+/* --- batches ------------------------------------------------------------------------------- */
+
+struct engine_batch *engine_batch_create(void); /* NULL: no memory */
+void engine_batch_destroy(struct engine_batch *batch);
+void engine_batch_reset(struct engine_batch *batch);
+/** INVALID (empty key), TOO_LARGE, NO_MEMORY; the batch is unchanged on error. */
+KVORUM_CHECKED kvorum_status engine_batch_put(struct engine_batch *batch, struct bytes key,
+                                              struct bytes value);
+KVORUM_CHECKED kvorum_status engine_batch_delete(struct engine_batch *batch, struct bytes key);
+size_t engine_batch_count(const struct engine_batch *batch);
+struct bytes engine_batch_bytes(const struct engine_batch *batch);
+
+/* --- calls --------------------------------------------------------------------------------- */
+
+/** NULL is fine; always returns NULL.  Outstanding commits are completed (`done` is called, from
+ *  here) before it returns; views and iterators must have been given back. */
+struct engine *engine_close(struct engine *engine);
+
+/** Lend the value of `key`.  NOT_FOUND, CORRUPT, IO.  On OK the caller owes engine_release. */
+KVORUM_CHECKED kvorum_status engine_view(struct engine *engine, struct bytes key,
+                                         struct engine_view *ret_view);
+void engine_release(struct engine_view *view);
+/** Copy the value of `key` into `arena`.  NOT_FOUND, CORRUPT, IO, NO_MEMORY. */
+KVORUM_CHECKED kvorum_status engine_get(struct engine *engine, struct bytes key,
+                                        struct arena *arena, struct bytes *ret_value);
+
+/** Apply `batch` and wait until it is as durable as asked.  Blocks: on the log.
+ *  STORE_FULL, NO_SPACE, NO_MEMORY: nothing happened.  IO, POISONED: see "Disks" above. */
+KVORUM_CHECKED kvorum_status engine_write(struct engine *engine, const struct engine_batch *batch,
+                                          enum engine_durability durability);
+
+/** Apply `batch` now and call commit->done when it is as durable as asked: from inside this call
+ *  when that is at once (NONE), otherwise from a later engine_kick or completed job, in order of
+ *  submission.  An empty batch with SYNC or LOG is a barrier: done when all before it is.
+ *  On an error *returned*, nothing happened and `done` is not called.  The batch's bytes are copied.
+ *  Blocks: never. */
+KVORUM_CHECKED kvorum_status engine_submit(struct engine *engine, const struct engine_batch *batch,
+                                           enum engine_durability durability,
+                                           struct engine_commit *commit);
+/** Start the group commit of all that was submitted since the last one (the owner's loop calls it
+ *  once an iteration).  Cheap when there is nothing to do.  Blocks: only for a write to the
+ *  operating system's cache when LOG was asked; SYNC goes to a job. */
+void engine_kick(struct engine *engine);
+
+/** Snapshot iterator over `range`, not yet positioned.  The bounds are copied.
+ *  UNSUPPORTED without ENGINE_ORDERED. */
+KVORUM_CHECKED kvorum_status engine_iterate(struct engine *engine, const struct engine_range *range,
+                                            struct engine_iterator **ret_iterator);
+struct engine_iterator *engine_iterator_close(struct engine_iterator *iterator); /* NULL is fine */
+void engine_iterator_first(struct engine_iterator *iterator);
+void engine_iterator_last(struct engine_iterator *iterator);
+/** To the first key >= `key` inside the range. */
+void engine_iterator_seek(struct engine_iterator *iterator, struct bytes key);
+void engine_iterator_next(struct engine_iterator *iterator);     /* iterator->valid must hold */
+void engine_iterator_previous(struct engine_iterator *iterator); /* iterator->valid must hold */
+
+void engine_stats(struct engine *engine, struct engine_stats *ret_stats);
+
+static inline bool engine_can(const struct engine *engine, uint32_t capabilities)
+{
+    return (engine->ops->capabilities & capabilities) == capabilities;
+}
+
+#endif
