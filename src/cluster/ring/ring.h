@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Who owns what.  An epoch is one numbered, immutable record: the members and the table
+ *  partition -> owners.  The 64-bit ring of seeded XXH3 hashes is cut into Q equal partitions.
+ *
+ *      hash of (type, bucket, key)   0 ........................ 2^64-1
+ *      partition = top bits          |  0  |  1  |  2  | ... | Q-1 |
+ *      table[partition]              n2 n5 n1, n4 n1 n3, ...        (indices into members)
+ */
+#ifndef CLUSTER_RING_H
+#define CLUSTER_RING_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "kvorum/status.h"
+
+enum {
+    RING_MEMBERS_MAX = 1000,
+    RING_REPLICAS_MAX = 7, /* columns of the table */
+    RING_PARTITIONS_DEFAULT = 1024,
+    RING_PARTITIONS_MAX = 65536,
+    RING_NAME_MAX = 63, /* bytes of a node's or zone's name: letters, digits, - _ . */
+    RING_ADDRESS_MAX = 255,
+    RING_WEIGHT_DEFAULT = 100, /* 1..10000 */
+    NODE_ID_SIZE = 16,
+};
+
+#define RING_NO_MEMBER UINT16_MAX
+
+struct node_id {
+    uint8_t bytes[NODE_ID_SIZE];
+};
+
+struct member {
+    struct node_id id; /* of the node's data directory */
+    char name[RING_NAME_MAX + 1];
+    char zone[RING_NAME_MAX + 1];
+    char address[RING_ADDRESS_MAX + 1]; /* peer address:port */
+    uint32_t weight;
+};
+
+struct epoch {
+    uint64_t number; /* 1 is the founding */
+    struct node_id cluster;
+    uint64_t hash_seed;
+    uint32_t partition_count; /* a power of two */
+    uint8_t replica_count;    /* columns: min(members, replicas asked for) */
+    uint16_t member_count;
+    struct member *members; /* sorted by id */
+    uint16_t *table;        /* partition * replica_count + column -> member index */
+};
+
+struct ring_plan_input {
+    const struct member *members; /* sorted by id */
+    uint16_t member_count;
+    uint32_t partition_count;
+    uint8_t replica_count;    /* asked for; at most RING_REPLICAS_MAX */
+    const uint16_t *previous; /* table with the same shape and member indices, or NULL.
+                                 RING_NO_MEMBER marks a hole left by a member that went */
+};
+
+/** Fill `ret_table` (partition_count * min(replica_count, member_count) entries): shares
+ *  proportional to weight, replicas of a partition on distinct members and, while there are as many
+ *  zones as replicas, in distinct zones; every *prefix* of columns is balanced too, so a bucket with
+ *  a smaller n is as even as the whole.  Keeps `previous` where it can: moves are minimal.
+ *  A pure function: the same input gives the same table on every machine.
+ *  INVALID when no legal table exists (a weight of 0, no members, sizes out of range); `why` says
+ *  which rule.  NO_MEMORY.  Scratch memory comes from `arena`. */
+KVORUM_CHECKED kvorum_status ring_plan(const struct ring_plan_input *input, struct arena *arena,
+                                       uint16_t *ret_table, const char **ret_why);
+
+/** max over members of (partition replicas held / share by weight); 1.0 is perfect. */
+double ring_imbalance(const struct epoch *epoch);
+/** Nodes that may be lost, whichever they are, with every partition keeping a majority of its first
+ *  `n` owners; and the same for whole zones (0 when there is one zone). */
+void ring_survives(const struct epoch *epoch, uint8_t n, uint16_t *ret_nodes, uint16_t *ret_zones);
+
+uint64_t ring_hash(const struct epoch *epoch, struct bytes type, struct bytes bucket,
+                   struct bytes key);
+uint32_t ring_partition_of_hash(const struct epoch *epoch, uint64_t hash);
+
+/** The preference list of a partition: its owners in table order, then every other member in an order
+ *  fixed by (partition, member id): stand-ins, and owners beyond the table's columns.
+ *  Writes up to `limit` member indices, returns how many. */
+uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t *ret_members,
+                         uint16_t limit);
+/** Index of the member with `id`, or RING_NO_MEMBER. */
+uint16_t ring_member_index(const struct epoch *epoch, const struct node_id *id);
+
+/** The epoch record on disk and on the wire (format in epoch.c).  Every field is checked: CORRUPT,
+ *  NEWER_FORMAT, NO_MEMORY. */
+void epoch_encode(const struct epoch *epoch, struct buffer *buffer);
+KVORUM_CHECKED kvorum_status epoch_decode(struct bytes bytes, struct arena *arena,
+                                          struct epoch *ret_epoch);
+/** Names, zones: 1..RING_NAME_MAX of [A-Za-z0-9._-]. */
+bool ring_name_valid(const char *name);
+
+#endif

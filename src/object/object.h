@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** A versioned object: what one key holds, as a pure value.
+ *
+ *      object = clock                      dotted version vector set: every dot <= clock was seen
+ *             + siblings, each = dot       (actor, counter): the write that made it
+ *                              + stamp     hybrid logical clock of that write
+ *                              + tombstone flag, metadata, value
+ *
+ *  Merge keeps a sibling when both sides have it, or when one has it and the other's clock does not
+ *  cover its dot (Preguica et al. 2012; Almeida et al. 2014).  It is associative, commutative and
+ *  idempotent.  In last-write-wins mode clocks merge the same way and the one sibling with the
+ *  largest (stamp, actor, counter) stays: the product of two lattices, so the same laws hold.
+ *
+ *  Everything here is pure: no clock, no randomness, no I/O.  Views point into the decoded bytes, new
+ *  arrays live in the arena.  Order of clock entries (by actor) and siblings (by dot) is canonical,
+ *  so equal objects encode to equal bytes.
+ */
+#ifndef OBJECT_OBJECT_H
+#define OBJECT_OBJECT_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "kvorum/status.h"
+
+enum {
+    OBJECT_CLOCK_MAX = 4096,   /* entries accepted by decoders */
+    OBJECT_SIBLING_MAX = 1024, /* siblings accepted by decoders; the node's own limit is lower */
+    OBJECT_METADATA_MAX = 1024,
+};
+
+struct dot {
+    uint64_t actor;   /* one data directory in one of its lives; never used again after a loss */
+    uint64_t counter; /* 1, 2, 3, ... per key and actor */
+};
+
+struct clock_vector {
+    struct dot *entries; /* sorted by actor, each actor once, counter >= 1 */
+    uint32_t count;
+};
+
+enum metadata_kind { /* numbers are on disk and on the wire */
+    METADATA_CONTENT_TYPE = 1,
+    METADATA_CHARSET = 2,
+    METADATA_CONTENT_ENCODING = 3,
+    METADATA_USER = 4,  /* name, value */
+    METADATA_INDEX = 5, /* name ends in _bin or _int */
+    METADATA_LINK = 6,  /* name = sized bucket + sized key, value = tag */
+};
+
+struct metadata {
+    uint8_t kind;
+    struct bytes name, value;
+};
+
+struct sibling {
+    struct dot dot;
+    uint64_t stamp; /* hlc.h; its milliseconds are Last-Modified */
+    bool tombstone;
+    uint32_t metadata_count;
+    struct metadata *metadata;
+    struct bytes value;
+};
+
+struct object {
+    struct clock_vector clock;
+    struct sibling *siblings; /* sorted by (actor, counter) */
+    uint32_t sibling_count;
+};
+
+enum object_mode {
+    OBJECT_SIBLINGS, /* concurrent values are all kept */
+    OBJECT_LAST_WRITE_WINS,
+};
+
+/** What a client saw: the clock of the object it read and the largest stamp in it. */
+struct object_context {
+    struct clock_vector clock;
+    uint64_t stamp;
+};
+
+/** Read `bytes`; views point into them.  CORRUPT, NEWER_FORMAT, NO_MEMORY. */
+KVORUM_CHECKED kvorum_status object_decode(struct bytes bytes, struct arena *arena,
+                                           struct object *ret_object);
+/** Append the canonical encoding; check buffer->failed. */
+void object_encode(const struct object *object, struct buffer *buffer);
+/** Size of the canonical encoding in bytes, without making it. */
+size_t object_encoded_size(const struct object *object);
+/** Digest of an encoding: equal objects, equal digests.  Never 0, which stands for "no object". */
+uint64_t object_digest(struct bytes encoding);
+
+/** Least upper bound of `a` and `b`.  The result may share arrays with both.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status object_merge(const struct object *a, const struct object *b,
+                                          enum object_mode mode, struct arena *arena,
+                                          struct object *ret_object);
+/** True when merging `b` into `a` would change nothing. */
+bool object_contains(const struct object *a, const struct object *b, enum object_mode mode);
+
+/** One write by `actor` on top of `local` (NULL: key unknown here): siblings that `context` covers
+ *  go, the others stay (siblings mode); `fresh` gets a new dot above all of this actor in
+ *  local and context, and a stamp of at least fresh->stamp, above local's and the context's.
+ *  In last-write-wins mode the write supersedes everything local.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status object_put(const struct object *local,
+                                        const struct object_context *context,
+                                        const struct sibling *fresh, uint64_t actor,
+                                        enum object_mode mode, struct arena *arena,
+                                        struct object *ret_object);
+
+/** No sibling that is not a tombstone (true for an empty object). */
+bool object_is_deleted(const struct object *object);
+/** The sibling with the largest (stamp, actor, counter); NULL for an empty object. */
+const struct sibling *object_winner(const struct object *object);
+uint64_t object_max_stamp(const struct object *object);
+/** First metadata of `kind`, or NULL. */
+const struct metadata *sibling_metadata(const struct sibling *sibling, enum metadata_kind kind);
+
+/** Opaque bytes for clients (base64 of them is X-Riak-Vclock).  CORRUPT on foreign bytes. */
+void context_encode(const struct object *object, struct buffer *buffer);
+KVORUM_CHECKED kvorum_status context_decode(struct bytes bytes, struct arena *arena,
+                                            struct object_context *ret_context);
+
+/** Base62 text that names one version, for ETags: of a dot, of a whole clock.  At most 22 chars. */
+enum { VTAG_SIZE = 23 };
+void vtag_of_dot(struct dot dot, char ret_text[VTAG_SIZE]);
+void vtag_of_clock(const struct clock_vector *clock, char ret_text[VTAG_SIZE]);
+
+uint64_t clock_vector_counter(const struct clock_vector *clock, uint64_t actor); /* 0: absent */
+/** a >= b pointwise. */
+bool clock_vector_covers(const struct clock_vector *a, const struct clock_vector *b);
+
+#endif
