@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Seam: messages to peers.  Real: server/peers.c (TCP links, rings between reactors).  Simulated:
+ *  sim/network.c.  Delivery is not promised: a message may be late, lost with its link, doubled by a
+ *  retry, or overtaken.  Thread: the reactor the object belongs to.  Blocks: never. */
+#ifndef BASE_NET_H
+#define BASE_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** One shard of one member; inside the cluster the only address. */
+struct net_address {
+    uint16_t member; /* index in the epoch */
+    uint16_t shard;  /* reactor */
+};
+
+struct message; /* codec/frame.h */
+
+struct net {
+    const struct net_ops *ops;
+};
+
+struct net_ops {
+    /** Queue `message`, copying it.  False: refused at once (no link, queue full); it was not and
+     *  will not be sent. */
+    bool (*send)(struct net *net, struct net_address to, const struct message *message);
+    /** The shard of `member` that owns `partition` there; 0 while the member was never met. */
+    uint16_t (*shard_of)(struct net *net, uint16_t member, uint32_t partition);
+};
+
+static inline bool net_send(struct net *net, struct net_address to, const struct message *message)
+{
+    return net->ops->send(net, to, message);
+}
+
+static inline uint16_t net_shard_of(struct net *net, uint16_t member, uint32_t partition)
+{
+    return net->ops->shard_of(net, member, partition);
+}
+
+#endif

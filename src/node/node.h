@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** One shard of one node, without I/O: it runs the machines of cluster/ and carries out their effects
+ *  on stores (engine/) and peers (base/net.h).  A process has one a reactor; the simulator has
+ *  hundreds in one thread.  Partitions are dealt to stores (partition mod store_count) and stores to
+ *  shards (store mod shard_count); a shard touches its own stores only.
+ *
+ *      operation --> node_submit ----> machine <---- node_receive <-- message of a peer
+ *                                       |   ^
+ *          answer <-- reply, held until |   | completed commits
+ *                     durable           v   |
+ *                                      stores, net_send, timers (node_tick)
+ *
+ *  Thread: all calls from the one that owns the shard.  Blocks: never, as far as the stores do not.
+ */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/net.h"
+#include "base/random.h"
+#include "cluster/membership/liveness.h"
+#include "cluster/replication/quorum.h"
+#include "cluster/ring/ring.h"
+#include "codec/frame.h"
+#include "engine/engine.h"
+#include "node/properties.h"
+#include "object/object.h"
+
+enum {
+    NODE_TYPE_SIZE_MAX = 255,
+    NODE_BUCKET_SIZE_MAX = 4096,
+    NODE_KEY_SIZE_MAX = 65536,
+    NODE_STORES_MAX = 64,
+};
+
+enum node_sync { NODE_SYNC_ALWAYS, NODE_SYNC_INTERVAL, NODE_SYNC_NEVER };
+
+struct node_limits {
+    uint64_t value_size;         /* largest value, bytes; default 50 MiB */
+    uint64_t value_size_warning; /* logged above it; default 5 MiB */
+    uint32_t siblings;           /* writes that would leave more are refused; default 100 */
+    uint32_t siblings_warning;   /* default 25 */
+    uint32_t requests;           /* in flight on this shard, then OVERLOADED; default 50,000 */
+};
+
+struct node_config {
+    const struct epoch *epoch; /* outlives the node */
+    uint16_t self;             /* member index */
+    uint16_t shard, shard_count;
+    uint16_t store_count;
+    struct engine **stores; /* store_count; NULL where another shard owns it; outlive the node */
+    uint64_t actor;         /* names this data directory in this life: see node/identity.h */
+    enum node_sync sync;
+    struct clock *clock;
+    struct net *net;
+    const struct log *log;
+    uint64_t random_seed;
+    uint64_t request_timeout_us;         /* default of operations; 0: 10 s */
+    struct liveness_config liveness;     /* zeros: defaults */
+    struct quorum_levels default_levels; /* of the default bucket type ([quorum] in the config) */
+    struct node_limits limits;           /* zeros: defaults */
+};
+
+struct node;
+
+/** Own: the caller ends it with node_destroy.  NO_MEMORY, INVALID; CORRUPT and IO from reading what
+ *  the stores hold about the node itself. */
+KVORUM_CHECKED kvorum_status node_create(const struct node_config *config, struct node **ret_node);
+/** Requests in flight are dropped without an answer.  NULL is fine; always returns NULL. */
+struct node *node_destroy(struct node *node);
+
+/* --- operations ---------------------------------------------------------------------------- */
+
+enum operation_kind { OPERATION_GET = 1, OPERATION_PUT = 2, OPERATION_DELETE = 3 };
+
+enum operation_flags {
+    OPERATION_RETURN_BODY = 1 << 0,   /* PUT: the answer carries the object after the write */
+    OPERATION_IF_NONE_MATCH = 1 << 1, /* PUT: CONFLICT when a value is there (a read before it) */
+    OPERATION_IF_MATCH = 1 << 2,      /* PUT, DELETE: CONFLICT when `context` is not what is there */
+    OPERATION_OVERWRITE = 1 << 3,     /* PUT: replaces whatever the coordinator holds (RESP SET) */
+    OPERATION_DIGEST_CHECK = 1 << 4,  /* reserved */
+};
+
+struct operation {
+    enum operation_kind kind;
+    struct bytes type, bucket, key; /* type empty: "default" */
+    struct quorum_levels levels;    /* quorum_levels_init() for none asked */
+    struct bytes context;           /* as from answer_context; empty: none */
+    uint32_t flags;
+    uint32_t timeout_ms; /* 0: default */
+    /* PUT */
+    const struct metadata *metadata;
+    uint32_t metadata_count;
+    struct bytes value;
+};
+
+struct answer {
+    kvorum_status status;
+    /** GET that is OK (also a tombstone's NOT_FOUND), PUT with RETURN_BODY: else NULL. */
+    const struct object *object;
+    /** For errors about quorums: "w" 1 answered of 2 needed of n 3. */
+    const char *level;
+    uint8_t answered, needed, n;
+    uint8_t stand_ins; /* acknowledgements that came from stand-ins, not owners */
+    /** What, where, why and what to do next, one or two lines, for people; "" when OK. */
+    const char *reason;
+};
+
+/** Called once for each submitted operation, perhaps from inside node_submit.  Everything `answer`
+ *  points to is valid during the call only. */
+typedef void (*node_answer_fn)(void *context, const struct answer *answer);
+
+/** Start `operation`; its views must hold during this call only.  Always ends in one call of
+ *  `on_answer`.  Returns an id for node_cancel, or 0 when it was answered already. */
+uint64_t node_submit(struct node *node, const struct operation *operation, node_answer_fn on_answer,
+                     void *context);
+/** The client went away: `on_answer` will not be called.  The operation may still take effect. */
+void node_cancel(struct node *node, uint64_t id);
+
+enum list_kind { LIST_KEYS, LIST_BUCKETS, LIST_COUNT };
+
+struct list_page {
+    kvorum_status status; /* not OK: the last page */
+    const char *reason;
+    const struct bytes *names;
+    uint32_t count;
+    uint64_t counted; /* LIST_COUNT: keys so far */
+    bool last;
+};
+
+/** Called once a page; from inside node_list or node_list_next, or later. */
+typedef void (*node_list_fn)(void *context, const struct list_page *page);
+
+/** List the keys of a bucket, or the buckets of a type, over one live owner of every partition.
+ *  Unordered.  After a page that is not the last, the caller asks for more with node_list_next when it
+ *  has room, or ends it with node_cancel. */
+uint64_t node_list(struct node *node, enum list_kind kind, struct bytes type, struct bytes bucket,
+                   uint32_t timeout_ms, node_list_fn on_page, void *context);
+void node_list_next(struct node *node, uint64_t id);
+
+/** The properties in force for a bucket. */
+void node_properties(struct node *node, struct bytes type, struct bytes bucket,
+                     struct bucket_properties *ret_properties);
+/** Change (or with `reset` drop) the bucket's overrides everywhere.  OK when this node has it on disk
+ *  and every reachable member answered; others learn it when they are back.  INVALID with a reason. */
+void node_set_properties(struct node *node, struct bytes type, struct bytes bucket,
+                         const struct bucket_properties *overrides, bool reset,
+                         node_answer_fn on_answer, void *context);
+
+/* --- events -------------------------------------------------------------------------------- */
+
+void node_receive(struct node *node, struct net_address from, const struct message *message);
+/** A link to `member` was lost, or refused by its host. */
+void node_link_lost(struct node *node, uint16_t member, bool refused);
+/** Only shard 0 detects failures; the process tells the other shards what it found. */
+void node_set_liveness(struct node *node, uint16_t member, enum liveness_state state);
+/** Timers.  Call when clock_monotonic_us reaches node_next_deadline_us, and not much later. */
+void node_tick(struct node *node);
+uint64_t node_next_deadline_us(const struct node *node);
+/** Once at the end of every loop iteration: starts group commits. */
+void node_flush(struct node *node);
+
+/* --- looking in ---------------------------------------------------------------------------- */
+
+enum liveness_state node_liveness(const struct node *node, uint16_t member);
+/** Microseconds since the state of `member` began. */
+uint64_t node_liveness_since_us(const struct node *node, uint16_t member);
+const struct epoch *node_epoch(const struct node *node);
+uint16_t node_self(const struct node *node);
+/** The local wall clock through the node's seam. */
+uint64_t node_wall_ms(const struct node *node);
+const struct node_limits *node_limits(const struct node *node);
+
+#define NODE_COUNTER_LIST(X)                                                                       \
+    X(gets) X(puts) X(deletes) X(lists) X(get_not_found) X(get_siblings) X(get_errors)             \
+    X(put_errors) X(timeouts) X(unavailable) X(replica_gets) X(replica_merges)                     \
+    X(replica_merges_needless) X(forwards) X(read_repairs) X(stand_in_writes) X(hints_stored)      \
+    X(hints_delivered) X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)          \
+    X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(requests_active)
+
+struct node_counters {
+#define X(name) uint64_t name;
+    NODE_COUNTER_LIST(X)
+#undef X
+};
+
+const struct node_counters *node_counters(const struct node *node);
+/** Latency of finished operations at this coordinator, microseconds. */
+const struct histogram *node_latency(const struct node *node, enum operation_kind kind);
+
+/* --- answers ------------------------------------------------------------------------------- */
+
+/** The opaque context of an answer's object (empty without one). */
+void answer_context(const struct answer *answer, struct buffer *buffer);
+
+#endif

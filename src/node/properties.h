@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Bucket properties: what a bucket overrides, merged over its type's defaults. */
+#ifndef NODE_PROPERTIES_H
+#define NODE_PROPERTIES_H
+
+#include "base/buffer.h"
+#include "cluster/replication/quorum.h"
+#include "kvorum/status.h"
+
+struct bucket_properties {
+    struct quorum_levels levels; /* n 0, LEVEL_DEFAULT, -1: not overridden */
+    int8_t allow_mult;           /* 0, 1, -1: not overridden (default type: 0) */
+    int8_t last_write_wins;      /* 0, 1, -1: not overridden (default type: 0) */
+};
+
+/** Nothing overridden. */
+void bucket_properties_init(struct bucket_properties *properties);
+/** `over`'s overrides on top of `base`. */
+void bucket_properties_apply(struct bucket_properties *base, const struct bucket_properties *over);
+/** Check what a client sent for a cluster with `member_count` members; NULL when it is fine, or a
+ *  text that names the property and the rule. */
+const char *bucket_properties_problem(const struct bucket_properties *properties);
+
+void bucket_properties_encode(const struct bucket_properties *properties, struct buffer *buffer);
+KVORUM_CHECKED kvorum_status bucket_properties_decode(struct bytes bytes,
+                                                      struct bucket_properties *ret_properties);
+
+#endif
