@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Log-linear histogram of non-negative integers (latencies in microseconds, sizes in bytes):
  *  32 linear buckets a power of two, so a quantile is at most 1/32 above the true value.
- *  Fixed memory, mergeable.  Thread: one at a time. */
+ *  Fixed memory, mergeable; counters stop at their maximum.  All zero is an empty histogram.
+ *  Thread: one at a time. */
 #ifndef BASE_HISTOGRAM_H
 #define BASE_HISTOGRAM_H
 
@@ -17,8 +18,10 @@ struct histogram {
 void histogram_init(struct histogram *histogram);
 void histogram_add(struct histogram *histogram, uint64_t value);
 void histogram_merge(struct histogram *into, const struct histogram *from);
-/** Smallest recorded bucket bound that `quantile` (0..1) of the values do not exceed; 0 if empty. */
+/** Smallest bucket bound (or the maximum, if that is less) that `quantile` (0..1) of the values do
+ *  not exceed; 0 if empty. */
 uint64_t histogram_quantile(const struct histogram *histogram, double quantile);
+/** 0 if empty. */
 double histogram_mean(const struct histogram *histogram);
 
 #endif

@@ -9,8 +9,10 @@
 #define BASE_LOG_H
 
 #include "base/buffer.h"
+#include "kvorum/status.h"
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_NONE };
+enum { LOG_VALUE_SIZE_MAX = 4096 };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
 struct log_field {
@@ -29,7 +31,7 @@ struct log_field {
 struct log {
     enum log_level level; /* lines below it are dropped before formatting */
     enum log_format format;
-    uint64_t (*wall_ms)(void *context); /* NULL: no time stamp */
+    uint64_t (*wall_ms)(void *context);                                    /* NULL: no time stamp */
     void (*write)(void *context, enum log_level level, struct bytes line); /* line ends in \n */
     void *context;
 };
@@ -40,7 +42,10 @@ bool log_format_parse(const char *text, enum log_format *ret_format);
 
 void log_write(const struct log *log, enum log_level level, const char *message,
                const struct log_field *fields, size_t count);
-/** The line as log_write would pass it to the sink, for tests and other sinks. */
+/** Append the line as log_write would pass it to the sink, for tests and other sinks.  No time
+ *  stamp when wall_ms is 0.  Bytes that are no printable UTF-8 are escaped, so nothing a client
+ *  sends can fake a line or drive a terminal; values above LOG_VALUE_SIZE_MAX bytes are cut and end
+ *  in "...". */
 void log_format_line(enum log_format format, enum log_level level, uint64_t wall_ms,
                      const char *message, const struct log_field *fields, size_t count,
                      struct buffer *ret_line);
@@ -48,9 +53,9 @@ void log_format_line(enum log_format format, enum log_level level, uint64_t wall
 #define LOG_AT(log, at, message, ...)                                                              \
     do {                                                                                           \
         if ((log) != NULL && (at) >= (log)->level) {                                               \
-            const struct log_field log_fields_[] = { { 0 }, ##__VA_ARGS__ };                       \
-            log_write((log), (at), (message), log_fields_ + 1,                                     \
-                      sizeof(log_fields_) / sizeof(log_fields_[0]) - 1);                           \
+            const struct log_field log_fields_[] = { __VA_ARGS__ };                                \
+            log_write((log), (at), (message), log_fields_,                                         \
+                      sizeof(log_fields_) / sizeof(struct log_field));                             \
         }                                                                                          \
     } while (0)
 #define log_debug(log, ...) LOG_AT(log, LOG_LEVEL_DEBUG, __VA_ARGS__)
