@@ -4,8 +4,9 @@
  *  Paths are relative to the root the disk object was made with.  Writes become durable only by
  *  sync (bytes, size) and sync_dir (names: create, rename, remove).  Until then a crash may keep,
  *  drop or tear each of them alone, in any order.
- *  Errors: NOT_FOUND, EXISTS, NO_SPACE, IO, LOCKED, INVALID.  Thread: any; one file may be read and
- *  written by many at a time.  Blocks: every call. */
+ *  Errors: NOT_FOUND, EXISTS, NO_SPACE, IO, LOCKED, INVALID, TOO_LARGE, NOT_ALLOWED, and NO_MEMORY
+ *  (of file descriptors too).  Thread: any; one file may be read and written by many at a time.
+ *  Blocks: every call. */
 #ifndef BASE_DISK_H
 #define BASE_DISK_H
 
@@ -45,7 +46,7 @@ struct disk_ops {
      *  cannot meet NO_SPACE. */
     kvorum_status (*allocate)(struct disk_file *file, uint64_t size);
     kvorum_status (*rename)(struct disk *disk, const char *from, const char *to); /* replaces `to` */
-    kvorum_status (*remove)(struct disk *disk, const char *path);
+    kvorum_status (*remove)(struct disk *disk, const char *path); /* a file or an empty directory */
     kvorum_status (*make_dir)(struct disk *disk, const char *path); /* OK when it is there */
     kvorum_status (*sync_dir)(struct disk *disk, const char *path); /* "" is the root */
     /** Call `visit` with each name in `path`, sorted; stops when it returns false. */

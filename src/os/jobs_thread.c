@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "os/jobs_thread.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct queue {
+    struct job *first, *last;
+};
+
+struct jobs_thread {
+    struct jobs jobs;
+    void (*wakeup)(void *context);
+    void *context;
+
+    pthread_mutex_t mutex; /* guards all below */
+    pthread_cond_t submitted, job_finished;
+    struct queue waiting, finished;
+    size_t under_way; /* submitted, and not yet taken by drain */
+    bool stopping;
+
+    unsigned thread_count;
+    pthread_t threads[];
+};
+
+static void queue_push(struct queue *queue, struct job *job)
+{
+    job->next = NULL;
+    if (queue->first == NULL)
+        queue->first = job;
+    else
+        queue->last->next = job;
+    queue->last = job;
+}
+
+static struct job *queue_pop(struct queue *queue)
+{
+    struct job *job = queue->first;
+    queue->first = job->next;
+    job->next = NULL;
+    return job;
+}
+
+static void submit(struct jobs *jobs, struct job *job)
+{
+    struct jobs_thread *self = (struct jobs_thread *)jobs;
+    pthread_mutex_lock(&self->mutex);
+    queue_push(&self->waiting, job);
+    self->under_way++;
+    pthread_cond_signal(&self->submitted);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+static const struct jobs_ops jobs_thread_ops = { .submit = submit };
+
+/* --- workers ------------------------------------------------------------------------------- */
+
+/* The next job, or NULL when there will be none. */
+static struct job *next_job(struct jobs_thread *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    while (self->waiting.first == NULL && !self->stopping)
+        pthread_cond_wait(&self->submitted, &self->mutex);
+    struct job *job = self->waiting.first == NULL ? NULL : queue_pop(&self->waiting);
+    pthread_mutex_unlock(&self->mutex);
+    return job;
+}
+
+static void finish(struct jobs_thread *self, struct job *job)
+{
+    pthread_mutex_lock(&self->mutex);
+    bool first = self->finished.first == NULL; /* the owner was told about the others */
+    queue_push(&self->finished, job);
+    pthread_cond_signal(&self->job_finished);
+    pthread_mutex_unlock(&self->mutex);
+    if (first && self->wakeup != NULL)
+        self->wakeup(self->context);
+}
+
+static void *run_worker(void *context)
+{
+    struct jobs_thread *self = context;
+    for (struct job *job; (job = next_job(self)) != NULL;) {
+        job->work(job);
+        finish(self, job);
+    }
+    return NULL;
+}
+
+/* --- the owner ----------------------------------------------------------------------------- */
+
+static struct queue take_finished(struct jobs_thread *self, bool wait)
+{
+    pthread_mutex_lock(&self->mutex);
+    while (wait && self->finished.first == NULL && self->under_way > 0)
+        pthread_cond_wait(&self->job_finished, &self->mutex);
+    struct queue taken = self->finished;
+    self->finished = (struct queue){ 0 };
+    for (struct job *job = taken.first; job != NULL; job = job->next)
+        self->under_way--;
+    pthread_mutex_unlock(&self->mutex);
+    return taken;
+}
+
+size_t jobs_thread_drain(struct jobs *jobs, bool wait)
+{
+    assert(jobs->ops == &jobs_thread_ops);
+    struct queue taken = take_finished((struct jobs_thread *)jobs, wait);
+    size_t count = 0;
+    while (taken.first != NULL) {
+        struct job *job = queue_pop(&taken);
+        job->done(job); /* the job may be gone or submitted again after it */
+        count++;
+    }
+    return count;
+}
+
+static void end_threads(struct jobs_thread *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    self->stopping = true;
+    pthread_cond_broadcast(&self->submitted);
+    pthread_mutex_unlock(&self->mutex);
+    for (unsigned i = 0; i < self->thread_count; i++)
+        pthread_join(self->threads[i], NULL);
+    pthread_cond_destroy(&self->job_finished);
+    pthread_cond_destroy(&self->submitted);
+    pthread_mutex_destroy(&self->mutex);
+    free(self);
+}
+
+struct jobs *jobs_thread_stop(struct jobs *jobs)
+{
+    if (jobs == NULL)
+        return NULL;
+    while (jobs_thread_drain(jobs, true) > 0)
+        continue;
+    end_threads((struct jobs_thread *)jobs);
+    return NULL;
+}
+
+/* Signals belong to the threads that expect them. */
+static bool start_threads(struct jobs_thread *self, unsigned thread_count)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (self->thread_count < thread_count) {
+        if (pthread_create(&self->threads[self->thread_count], NULL, run_worker, self) != 0)
+            break;
+        self->thread_count++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return self->thread_count == thread_count;
+}
+
+kvorum_status jobs_thread_start(unsigned thread_count, void (*wakeup)(void *context), void *context,
+                                struct jobs **ret_jobs)
+{
+    assert(thread_count > 0);
+    struct jobs_thread *self = calloc(1, sizeof(*self) + thread_count * sizeof(pthread_t));
+    if (self == NULL)
+        return KVORUM_NO_MEMORY;
+    self->jobs.ops = &jobs_thread_ops;
+    self->wakeup = wakeup;
+    self->context = context;
+    pthread_mutex_init(&self->mutex, NULL);
+    pthread_cond_init(&self->submitted, NULL);
+    pthread_cond_init(&self->job_finished, NULL);
+    if (!start_threads(self, thread_count)) {
+        end_threads(self);
+        return KVORUM_NO_MEMORY;
+    }
+    *ret_jobs = &self->jobs;
+    return KVORUM_OK;
+}
