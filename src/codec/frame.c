@@ -4,6 +4,7 @@
 #include "codec/frame.h"
 
 #include "base/hash.h"
+#include "codec/varint.h"
 
 #include <assert.h>
 
@@ -36,24 +37,18 @@ const char *message_kind_name(uint8_t kind)
 
 /* --- integers ------------------------------------------------------------------------------ */
 
-static void put_u32(uint8_t *at, uint32_t value)
+static uint32_t u32_at(const uint8_t *at)
 {
-    for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
+    uint32_t value;
+    memcpy(&value, at, sizeof(value));
+    return le32toh(value);
 }
 
-static void put_u64(uint8_t *at, uint64_t value)
+static uint64_t u64_at(const uint8_t *at)
 {
-    for (int i = 0; i < 8; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t take(const uint8_t *at, int size)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < size; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
+    uint64_t value;
+    memcpy(&value, at, sizeof(value));
+    return le64toh(value);
 }
 
 /* --- frames -------------------------------------------------------------------------------- */
@@ -71,15 +66,14 @@ void frame_encode(const struct message *message, struct buffer *buffer)
         buffer_reserve(buffer, FRAME_HEADER_SIZE + message->body.size + message->tail.size);
     if (header == NULL)
         return;
-    memset(header, 0, FRAME_HEADER_SIZE);
-    memcpy(header, magic, sizeof(magic));
-    header[AT_KIND] = message->kind;
-    put_u32(header + AT_BODY_SIZE, (uint32_t)message->body.size);
-    put_u32(header + AT_TAIL_SIZE, (uint32_t)message->tail.size);
-    put_u64(header + AT_REQUEST_ID, message->request_id);
-    put_u64(header + AT_EPOCH, message->epoch);
-    put_u64(header + AT_CHECKSUM, checksum(header, message->body, message->tail));
-    buffer->size += FRAME_HEADER_SIZE;
+    const uint8_t kind_and_zero[] = { message->kind, 0, 0, 0 };
+    buffer_append(buffer, magic, sizeof(magic));
+    buffer_append(buffer, kind_and_zero, sizeof(kind_and_zero));
+    write_u32(buffer, (uint32_t)message->body.size);
+    write_u32(buffer, (uint32_t)message->tail.size);
+    write_u64(buffer, message->request_id);
+    write_u64(buffer, message->epoch);
+    write_u64(buffer, checksum(header, message->body, message->tail));
     buffer_append_bytes(buffer, message->body);
     buffer_append_bytes(buffer, message->tail);
 }
@@ -102,22 +96,22 @@ static kvorum_status check_header(const uint8_t *header, size_t tail_limit)
     }
     if (message_kind_name(header[AT_KIND])[0] == '?')
         return KVORUM_CORRUPT;
-    if (take(header + AT_BODY_SIZE, 4) > FRAME_BODY_MAX ||
-        take(header + AT_TAIL_SIZE, 4) > tail_limit)
+    if (u32_at(header + AT_BODY_SIZE) > FRAME_BODY_MAX ||
+        u32_at(header + AT_TAIL_SIZE) > tail_limit)
         return KVORUM_TOO_LARGE;
     return KVORUM_OK;
 }
 
 static void read_message(struct bytes input, struct message *ret)
 {
-    size_t body_size = take(input.data + AT_BODY_SIZE, 4);
+    size_t body_size = u32_at(input.data + AT_BODY_SIZE);
     *ret = (struct message){
         .kind = input.data[AT_KIND],
-        .request_id = take(input.data + AT_REQUEST_ID, 8),
-        .epoch = take(input.data + AT_EPOCH, 8),
+        .request_id = u64_at(input.data + AT_REQUEST_ID),
+        .epoch = u64_at(input.data + AT_EPOCH),
         .body = bytes_make(input.data + FRAME_HEADER_SIZE, body_size),
         .tail = bytes_make(input.data + FRAME_HEADER_SIZE + body_size,
-                           take(input.data + AT_TAIL_SIZE, 4)),
+                           u32_at(input.data + AT_TAIL_SIZE)),
     };
 }
 
@@ -134,15 +128,15 @@ kvorum_status frame_decode(struct bytes input, size_t tail_limit, struct message
     status = check_header(input.data, tail_limit);
     if (status != KVORUM_OK)
         return status;
-    size_t size = FRAME_HEADER_SIZE + take(input.data + AT_BODY_SIZE, 4) +
-                  take(input.data + AT_TAIL_SIZE, 4);
+    size_t size = FRAME_HEADER_SIZE + (size_t)u32_at(input.data + AT_BODY_SIZE) +
+                  u32_at(input.data + AT_TAIL_SIZE);
     if (input.size < size) {
         *ret_size = size;
         return KVORUM_TIMEOUT;
     }
     struct message message;
     read_message(input, &message);
-    if (take(input.data + AT_CHECKSUM, 8) != checksum(input.data, message.body, message.tail))
+    if (u64_at(input.data + AT_CHECKSUM) != checksum(input.data, message.body, message.tail))
         return KVORUM_CORRUPT;
     *ret_message = message;
     *ret_size = size;
