@@ -1,10 +1,11 @@
-# kvorum_layer(NAME [DIRECTORY dir] [LINK layer...])
+# kvorum_layer(NAME [PLANTED] [DIRECTORY dir] [LINK layer...])
 #   kvorum_NAME from every *.c below the folder that is not a test, fuzz target, benchmark or main.c;
 #   a test program for each *_test.c, a corpus replayer (or libFuzzer target) for each *_fuzz.c.
+#   PLANTED: also kvorum_planted_NAME, the same sources with the hooks of base/planted.h compiled in.
 # kvorum_program(NAME MAIN file [LINK layer...])   a binary; skipped while its main file is missing.
 
 function(kvorum_layer name)
-  cmake_parse_arguments(ARG "" "DIRECTORY" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "PLANTED" "DIRECTORY" "LINK" ${ARGN})
   if(NOT ARG_DIRECTORY)
     set(ARG_DIRECTORY src/${name})
   endif()
@@ -34,11 +35,32 @@ function(kvorum_layer name)
       target_include_directories(kvorum_${name} SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/generated)
     endif()
   endif()
+  if(ARG_PLANTED)
+    kvorum_planted(${name} "${sources}" "${ARG_LINK}")
+  endif()
   foreach(test ${tests})
     kvorum_test(${test} LINK ${name})
   endforeach()
   foreach(fuzzer ${fuzzers})
     kvorum_fuzzer(${fuzzer} LINK ${name})
+  endforeach()
+endfunction()
+
+# The simulator's copy of a layer; LINK layers are planted ones too.
+function(kvorum_planted name sources link)
+  set(scope INTERFACE)
+  if(NOT sources)
+    add_library(kvorum_planted_${name} INTERFACE)
+  else()
+    set(scope PUBLIC)
+    add_library(kvorum_planted_${name} STATIC ${sources})
+    add_dependencies(kvorum_planted_${name} kvorum_${name}) # generated sources are made once
+  endif()
+  target_compile_definitions(kvorum_planted_${name} ${scope} KVORUM_PLANTED_BUGS)
+  target_include_directories(kvorum_planted_${name} SYSTEM ${scope} ${CMAKE_BINARY_DIR}/generated)
+  target_link_libraries(kvorum_planted_${name} ${scope} ${KVORUM_LIBRARIES_${name}})
+  foreach(layer ${link})
+    target_link_libraries(kvorum_planted_${name} ${scope} kvorum_planted_${layer})
   endforeach()
 endfunction()
 

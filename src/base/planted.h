@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Hooks that exist in the simulator's own build of the layers (KVORUM_PLANTED_BUGS) and are nothing
+ *  in the server's:
+ *
+ *      if (PLANTED(ACK_BEFORE_SYNC))        a mistake that the simulator must catch: sim/bugs.h
+ *          durable = true;
+ *      PROBE("hint delivered after a restart");     counts how often a rare path was taken
+ *
+ *  A planted bug is one line beside the rule it breaks.  Never more than one is on at a time. */
+#ifndef BASE_PLANTED_H
+#define BASE_PLANTED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PLANTED_BUG_LIST(X)                                                                        \
+    X(ACK_BEFORE_SYNC, "a write is acknowledged as durable before its log is synced")             \
+    X(DOT_REUSED_AFTER_RESTART, "a restarted node goes on under its old actor")                    \
+    X(MERGE_DROPS_SIBLING, "merging concurrent values keeps one side only")                        \
+    X(REPAIR_WITHOUT_VERSION_CHECK, "a repair replaces what the replica holds")                    \
+    X(ACKNOWLEDGE_AND_FORGET, "a replica acknowledges a write and does not store it")              \
+    X(WRONG_QUORUM_COUNT, "a write is answered one acknowledgement early")                         \
+    X(STALE_LWW_CLOCK, "a write's stamp does not rise above the stamps it saw")                    \
+    X(TOMBSTONE_IGNORED, "a merge leaves tombstones out")                                          \
+    X(BARRIER_MISSING, "a needless merge is acknowledged though its twin is not yet durable")      \
+    X(HINT_DROPPED, "a stand-in acknowledges a hint and drops it")                                 \
+    X(REPLICA_COUNTED_TWICE, "a doubled acknowledgement counts twice")                             \
+    X(LOG_TAIL_UNCHECKED, "a torn record at the end of the log is accepted without checksum")
+
+enum planted_bug {
+    PLANTED_NONE,
+#define X(name, text) PLANTED_##name,
+    PLANTED_BUG_LIST(X)
+#undef X
+    PLANTED_COUNT
+};
+
+#ifdef KVORUM_PLANTED_BUGS
+
+extern enum planted_bug planted_bug_active;
+#define PLANTED(name) (planted_bug_active == PLANTED_##name)
+
+/* Probes stand in a section of their own, so that those which never fired can be listed. */
+struct probe {
+    const char *name;
+    uint64_t count;
+};
+#define PROBE(text)                                                                                \
+    do {                                                                                           \
+        static struct probe probe_here_ __attribute__((section("kvorum_probes"), used)) = {        \
+            text, 0                                                                                \
+        };                                                                                         \
+        probe_here_.count++;                                                                       \
+    } while (0)
+
+#else
+
+#define PLANTED(name) false
+#define PROBE(text)                                                                                \
+    do {                                                                                           \
+    } while (0)
+
+#endif
+
+#endif
