@@ -38,8 +38,8 @@ static inline int rows_run(const char *group, const void *rows, size_t row_size,
     for (size_t i = 0; i < count; i++) {
         const char *row = (const char *)rows + i * row_size;
         cases[i] = (struct rows_case){ check, row };
-        tests[i] = (struct CMUnitTest){ *(const char *const *)row, rows_run_one, NULL, NULL,
-                                        &cases[i] };
+        tests[i] =
+            (struct CMUnitTest){ *(const char *const *)row, rows_run_one, NULL, NULL, &cases[i] };
     }
     int failed = _cmocka_run_group_tests(group, tests, count, NULL, NULL);
     free(tests);
@@ -50,5 +50,22 @@ static inline int rows_run(const char *group, const void *rows, size_t row_size,
 /* `check` takes `const void *` and casts it: function pointers are never cast. */
 #define RUN_ROWS(group, rows, check)                                                               \
     rows_run((group), (rows), sizeof((rows)[0]), sizeof(rows) / sizeof((rows)[0]), (check))
+
+/** Tests that are functions, named by sentences all the same:
+ *
+ *      static const struct named_test tests[] = { { "an empty map has no item", test_empty }, ... };
+ *      int main(void) { return RUN_TESTS("map", tests); }
+ */
+struct named_test {
+    const char *name;
+    void (*run)(void);
+};
+
+static inline void rows_run_named(const void *row)
+{
+    ((const struct named_test *)row)->run();
+}
+
+#define RUN_TESTS(group, tests) RUN_ROWS((group), (tests), rows_run_named)
 
 #endif
