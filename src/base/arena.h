@@ -37,7 +37,7 @@ void arena_reset(struct arena *arena);
 
 void *arena_allocate_slowly(struct arena *arena, size_t size); /* for arena_allocate only */
 
-/** `size` bytes, 8-aligned, not cleared; NULL at the limit or without memory.  Size 0 is not NULL. */
+/** `size` bytes, 8-aligned, not cleared; NULL at the limit or out of memory, else never NULL. */
 static inline void *arena_allocate(struct arena *arena, size_t size)
 {
     size += size == 0;

@@ -45,8 +45,8 @@ struct disk_ops {
     /** Reserve blocks up to `size` (the size grows, new bytes read as zero): later writes below it
      *  cannot meet NO_SPACE. */
     kvorum_status (*allocate)(struct disk_file *file, uint64_t size);
-    kvorum_status (*rename)(struct disk *disk, const char *from, const char *to); /* replaces `to` */
-    kvorum_status (*remove)(struct disk *disk, const char *path); /* a file or an empty directory */
+    kvorum_status (*rename)(struct disk *disk, const char *from, const char *to); /* over `to` */
+    kvorum_status (*remove)(struct disk *disk, const char *path); /* file or empty folder */
     kvorum_status (*make_dir)(struct disk *disk, const char *path); /* OK when it is there */
     kvorum_status (*sync_dir)(struct disk *disk, const char *path); /* "" is the root */
     /** Call `visit` with each name in `path`, sorted; stops when it returns false. */

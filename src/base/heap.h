@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Intrusive binary min-heap ordered by (key, sequence): timers, the simulator's events.
- *  Equal keys leave in the order they entered, so a run is deterministic.  Thread: one at a time. */
+ *  Equal keys leave in the order they entered, so a run is deterministic.
+ *  Thread: one at a time. */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H
 

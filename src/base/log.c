@@ -3,9 +3,9 @@
  *
  *      text     2026-11-21T07:00:00.123Z warn  peer link lost peer=n2 backoff_ms=200
  *      logfmt   time=2026-11-21T07:00:00.123Z level=warn message="peer link lost" peer=n2
- *      json     {"time":"2026-11-21T07:00:00.123Z","level":"warn","peer":"n2",...}
+ *      json     {"time":"2026-11-21T07:00:00.123Z","level":"warn","message":...}
  *
- *  A byte that is no UTF-8 becomes \xff (in JSON, whose strings know no bytes: the text "\\xff"). */
+ *  A byte that is no UTF-8 becomes \xff (JSON strings know no bytes: there it is text, "\\xff"). */
 #include "base/log.h"
 
 #include <assert.h>

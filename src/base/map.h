@@ -2,9 +2,9 @@
 /** Intrusive hash map with 64-bit keys: request ids, connection ids.  Items embed a struct
  *  map_item and are owned by the caller.  Thread: one at a time.
  *
- *  Bucket number and place in a chain both follow hash_mix64(key), so a walk meets the items in that
- *  order: iteration depends only on the keys present, not on history.  The table doubles when there
- *  are as many items as buckets, and never shrinks. */
+ *  Bucket number and place in a chain both follow hash_mix64(key), so a walk meets the items in
+ *  that order: iteration depends only on the keys present, not on history.  The table doubles
+ *  when there are as many items as buckets, and never shrinks. */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
 

@@ -53,7 +53,7 @@ static inline int rows_run(const char *group, const void *rows, size_t row_size,
 
 /** Tests that are functions, named by sentences all the same:
  *
- *      static const struct named_test tests[] = { { "an empty map has no item", test_empty }, ... };
+ *      static const struct named_test tests[] = { { "an empty map is empty", test_empty }, ... };
  *      int main(void) { return RUN_TESTS("map", tests); }
  */
 struct named_test {
