@@ -17,7 +17,7 @@ struct hlc {
 
 /** A stamp above all given or seen before. */
 uint64_t hlc_now(struct hlc *hlc, uint64_t wall_ms);
-/** Take note of a stamp made elsewhere. */
+/** Take note of a stamp made elsewhere; false when it is too far ahead of the wall to be adopted. */
 bool hlc_see(struct hlc *hlc, uint64_t stamp, uint64_t wall_ms);
 
 static inline uint64_t hlc_wall_ms(uint64_t stamp)

@@ -9,7 +9,8 @@
  *  Merge keeps a sibling when both sides have it, or when one has it and the other's clock does not
  *  cover its dot (Preguica et al. 2012; Almeida et al. 2014).  It is associative, commutative and
  *  idempotent.  In last-write-wins mode clocks merge the same way and the one sibling with the
- *  largest (stamp, actor, counter) stays: the product of two lattices, so the same laws hold.
+ *  largest (stamp, actor, counter) stays: the product of two lattices, so the same laws hold among
+ *  objects of at most one sibling (one with more is left over from the other mode, and is reduced).
  *
  *  Everything here is pure: no clock, no randomness, no I/O.  Views point into the decoded bytes, new
  *  arrays live in the arena.  Order of clock entries (by actor) and siblings (by dot) is canonical,
@@ -30,7 +31,7 @@ enum {
 
 struct dot {
     uint64_t actor;   /* one data directory in one of its lives; never used again after a loss */
-    uint64_t counter; /* 1, 2, 3, ... per key and actor */
+    uint64_t counter; /* 1, 2, 3, ... per key and actor, never used twice */
 };
 
 struct clock_vector {
@@ -38,7 +39,8 @@ struct clock_vector {
     uint32_t count;
 };
 
-enum metadata_kind { /* numbers are on disk and on the wire */
+/* The numbers are on disk and on the wire.  Decoders pass on kinds they do not know; 0 is none. */
+enum metadata_kind {
     METADATA_CONTENT_TYPE = 1,
     METADATA_CHARSET = 2,
     METADATA_CONTENT_ENCODING = 3,
@@ -88,17 +90,27 @@ size_t object_encoded_size(const struct object *object);
 /** Digest of an encoding: equal objects, equal digests.  Never 0, which stands for "no object". */
 uint64_t object_digest(struct bytes encoding);
 
-/** Least upper bound of `a` and `b`.  The result may share arrays with both.  NO_MEMORY. */
+/** Least upper bound of `a` and `b`.  The result may share arrays with both, and *ret_object may be
+ *  one of them.  NO_MEMORY; TOO_LARGE and TOO_MANY_SIBLINGS beyond what decoders accept. */
 KVORUM_CHECKED kvorum_status object_merge(const struct object *a, const struct object *b,
                                           enum object_mode mode, struct arena *arena,
                                           struct object *ret_object);
 /** True when merging `b` into `a` would change nothing. */
 bool object_contains(const struct object *a, const struct object *b, enum object_mode mode);
 
-/** One write by `actor` on top of `local` (NULL: key unknown here): siblings that `context` covers
- *  go, the others stay (siblings mode); `fresh` gets a new dot above all of this actor in
- *  local and context, and a stamp of at least fresh->stamp, above local's and the context's.
- *  In last-write-wins mode the write supersedes everything local.  NO_MEMORY. */
+/** One write by `actor` on top of `local` (NULL: key unknown here): siblings that `context` (NULL: a
+ *  blind write) covers go, the others stay (siblings mode); `fresh` gets a new dot above all of this
+ *  actor in local and context, and a stamp of at least fresh->stamp, above local's and the context's.
+ *  In last-write-wins mode the write supersedes everything local.
+ *
+ *  An actor must never use a dot twice for one key, and its clock says "I saw all of mine below".  So
+ *  `local` is all that this actor ever wrote there: an earlier put has to be in it before the next, a
+ *  key whose tombstone was reaped is passed as a clock without siblings, and who lost or gave away
+ *  data he wrote (a disk, a partition) comes back as a new actor.
+ *
+ *  NO_MEMORY; TOO_MANY_SIBLINGS and TOO_LARGE (clock, metadata) beyond what decoders accept; INVALID
+ *  when counter or stamp would overflow, which only a forged context can bring about: hold a context's
+ *  stamp against hlc_see before. */
 KVORUM_CHECKED kvorum_status object_put(const struct object *local,
                                         const struct object_context *context,
                                         const struct sibling *fresh, uint64_t actor,

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** An object as bytes: on disk, between nodes, under digests.
+ *
+ *      offset  size      field
+ *      0       1         version of the format: 1
+ *      1       varint    C, entries of the clock (at most 4,096)
+ *              C x       actor     8, little-endian, each above the one before
+ *                        counter   varint, at least 1
+ *              varint    S, siblings (at most 1,024)
+ *              S x       entry     varint, place of the dot's actor in the clock
+ *                        age       varint, the entry's counter - the dot's counter, below the former
+ *                        stamp     8, little-endian
+ *                        flags     1: bit 0 tombstone, the others 0
+ *                        count     varint, of metadata (at most 1,024)
+ *                        count x   kind    1, not 0
+ *                                  name    varint size, bytes
+ *                                  value   varint size, bytes
+ *                        size      varint, of the value
+ *              S x       value     bytes, in the order of the siblings, to the end
+ *
+ *  Siblings ascend by (actor, counter), varints are in their shortest form and nothing follows, so an
+ *  object has one encoding.  A dot is told by the clock it lies under, so a dot that the clock does
+ *  not cover cannot be written down; it costs 2 bytes.  Values stand last: a big one is contiguous,
+ *  and the rest can be read without touching it.  One sibling and no metadata cost 25 bytes.
+ *
+ *  docs/formats/object.md holds this table for readers of other languages; decode.c reads it.
+ */
+#include <assert.h>
+
+#include "codec/varint.h"
+#include "object/encoding.h"
+
+/* Place in the clock of the actor of `dot`; siblings ascend, so each search starts where the last
+ * ended. */
+static uint32_t entry_of(const struct clock_vector *clock, struct dot dot, uint32_t from)
+{
+    while (from < clock->count && clock->entries[from].actor < dot.actor)
+        from++;
+    assert(from < clock->count && clock->entries[from].actor == dot.actor);
+    assert(dot.counter >= 1 && dot.counter <= clock->entries[from].counter);
+    return from;
+}
+
+static size_t sized_size(struct bytes bytes)
+{
+    return varint_size(bytes.size) + bytes.size;
+}
+
+static size_t clock_size(const struct clock_vector *clock)
+{
+    size_t size = varint_size(clock->count) + 8 * (size_t)clock->count;
+    for (uint32_t i = 0; i < clock->count; i++)
+        size += varint_size(clock->entries[i].counter);
+    return size;
+}
+
+static size_t sibling_size(const struct sibling *sibling)
+{
+    size_t size = 8 + 1 + varint_size(sibling->metadata_count) + sized_size(sibling->value);
+    for (uint32_t i = 0; i < sibling->metadata_count; i++) {
+        const struct metadata *metadata = &sibling->metadata[i];
+        size += 1 + sized_size(metadata->name) + sized_size(metadata->value);
+    }
+    return size;
+}
+
+size_t object_encoded_size(const struct object *object)
+{
+    size_t size = 1 + clock_size(&object->clock) + varint_size(object->sibling_count);
+    uint32_t entry = 0;
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
+        struct dot dot = object->siblings[i].dot;
+        entry = entry_of(&object->clock, dot, entry);
+        size += varint_size(entry) +
+                varint_size(object->clock.entries[entry].counter - dot.counter) +
+                sibling_size(&object->siblings[i]);
+    }
+    return size;
+}
+
+static uint8_t *put_u64(uint8_t *at, uint64_t value)
+{
+    value = htole64(value);
+    memcpy(at, &value, sizeof(value));
+    return at + sizeof(value);
+}
+
+static uint8_t *put_bytes(uint8_t *at, struct bytes bytes)
+{
+    if (bytes.size != 0)
+        memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
+}
+
+static uint8_t *put_sized(uint8_t *at, struct bytes bytes)
+{
+    return put_bytes(varint_put(at, bytes.size), bytes);
+}
+
+uint8_t *clock_vector_pack(uint8_t *at, const struct clock_vector *clock)
+{
+    at = varint_put(at, clock->count);
+    for (uint32_t i = 0; i < clock->count; i++)
+        at = varint_put(put_u64(at, clock->entries[i].actor), clock->entries[i].counter);
+    return at;
+}
+
+size_t clock_vector_packed_size(const struct clock_vector *clock)
+{
+    return clock_size(clock);
+}
+
+static uint8_t *put_metadata(uint8_t *at, const struct metadata *metadata)
+{
+    assert(metadata->kind != 0);
+    *at++ = metadata->kind;
+    return put_sized(put_sized(at, metadata->name), metadata->value);
+}
+
+/* All of a sibling but its dot and its value. */
+static uint8_t *put_head(uint8_t *at, const struct sibling *sibling)
+{
+    at = put_u64(at, sibling->stamp);
+    *at++ = sibling->tombstone ? OBJECT_FLAG_TOMBSTONE : 0;
+    at = varint_put(at, sibling->metadata_count);
+    for (uint32_t i = 0; i < sibling->metadata_count; i++)
+        at = put_metadata(at, &sibling->metadata[i]);
+    return varint_put(at, sibling->value.size);
+}
+
+static uint8_t *put_object(uint8_t *at, const struct object *object)
+{
+    *at++ = OBJECT_FORMAT;
+    at = clock_vector_pack(at, &object->clock);
+    at = varint_put(at, object->sibling_count);
+    uint32_t entry = 0;
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
+        struct dot dot = object->siblings[i].dot;
+        entry = entry_of(&object->clock, dot, entry);
+        at = varint_put(at, entry);
+        at = varint_put(at, object->clock.entries[entry].counter - dot.counter);
+        at = put_head(at, &object->siblings[i]);
+    }
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+        at = put_bytes(at, object->siblings[i].value);
+    return at;
+}
+
+void object_encode(const struct object *object, struct buffer *buffer)
+{
+    size_t size = object_encoded_size(object);
+    uint8_t *at = buffer_reserve(buffer, size);
+    if (at == NULL)
+        return;
+    uint8_t *end = put_object(at, object);
+    assert((size_t)(end - at) == size);
+    buffer->size += size;
+}
