@@ -87,13 +87,13 @@ struct engine_iterator {
 };
 
 struct engine_stats {
-    uint64_t live_entries;   /* keys that reads find; exact for memory, may be an estimate */
-    uint64_t memory_size;    /* bytes held outside caches */
-    uint64_t memory_limit;   /* 0: none */
-    uint64_t disk_size;      /* bytes of all files */
+    uint64_t live_entries; /* keys that reads find; exact for memory, may be an estimate */
+    uint64_t memory_size;  /* bytes held outside caches */
+    uint64_t memory_limit; /* 0: none */
+    uint64_t disk_size;    /* bytes of all files */
     uint64_t batches, puts, deletes, gets;
-    uint64_t syncs;          /* fdatasync calls */
-    uint64_t synced_batches; /* made durable by them: batches / syncs is the group size */
+    uint64_t syncs;             /* fdatasync calls */
+    uint64_t synced_batches;    /* made durable by them: batches / syncs is the group size */
     uint64_t recovered_batches; /* replayed at open */
     uint64_t dropped_tail_size; /* bytes of a torn tail dropped at open */
 };
@@ -164,7 +164,7 @@ KVORUM_CHECKED kvorum_status engine_submit(struct engine *engine, const struct e
  *  operating system's cache when LOG was asked; SYNC goes to a job. */
 void engine_kick(struct engine *engine);
 
-/** Snapshot iterator over `range`, not yet positioned.  The bounds are copied.
+/** Snapshot iterator over `range` (NULL: everything), not yet positioned.  The bounds are copied.
  *  UNSUPPORTED without ENGINE_ORDERED. */
 KVORUM_CHECKED kvorum_status engine_iterate(struct engine *engine, const struct engine_range *range,
                                             struct engine_iterator **ret_iterator);
