@@ -60,6 +60,11 @@ struct node_config {
     struct liveness_config liveness;     /* zeros: defaults */
     struct quorum_levels default_levels; /* of the default bucket type ([quorum] in the config) */
     struct node_limits limits;           /* zeros: defaults */
+    uint64_t sync_interval_us;           /* NODE_SYNC_INTERVAL; 0: 1 s */
+    /** Shard 0 tells when its judgement of a member changed, so that the process can tell the other
+     *  shards (node_set_liveness).  NULL: nobody to tell. */
+    void (*liveness_changed)(void *context, uint16_t member, enum liveness_state state);
+    void *liveness_context;
 };
 
 struct node;
@@ -77,9 +82,9 @@ enum operation_kind { OPERATION_GET = 1, OPERATION_PUT = 2, OPERATION_DELETE = 3
 enum operation_flags {
     OPERATION_RETURN_BODY = 1 << 0,   /* PUT: the answer carries the object after the write */
     OPERATION_IF_NONE_MATCH = 1 << 1, /* PUT: CONFLICT when a value is there (a read before it) */
-    OPERATION_IF_MATCH = 1 << 2,      /* PUT, DELETE: CONFLICT when `context` is not what is there */
-    OPERATION_OVERWRITE = 1 << 3,     /* PUT: replaces whatever the coordinator holds (RESP SET) */
-    OPERATION_DIGEST_CHECK = 1 << 4,  /* reserved */
+    OPERATION_IF_MATCH = 1 << 2,     /* PUT, DELETE: CONFLICT when `context` is not what is there */
+    OPERATION_OVERWRITE = 1 << 3,    /* PUT: replaces whatever the coordinator holds (RESP SET) */
+    OPERATION_DIGEST_CHECK = 1 << 4, /* reserved */
 };
 
 struct operation {
@@ -173,11 +178,13 @@ uint64_t node_wall_ms(const struct node *node);
 const struct node_limits *node_limits(const struct node *node);
 
 #define NODE_COUNTER_LIST(X)                                                                       \
-    X(gets) X(puts) X(deletes) X(lists) X(get_not_found) X(get_siblings) X(get_errors)             \
-    X(put_errors) X(timeouts) X(unavailable) X(replica_gets) X(replica_merges)                     \
-    X(replica_merges_needless) X(forwards) X(read_repairs) X(stand_in_writes) X(hints_stored)      \
-    X(hints_delivered) X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)          \
-    X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(requests_active)
+    X(gets)                                                                                        \
+    X(puts) X(deletes) X(lists) X(get_not_found) X(get_siblings) X(get_errors) X(put_errors)       \
+        X(timeouts) X(unavailable) X(replica_gets) X(replica_merges) X(replica_merges_needless)    \
+            X(forwards) X(read_repairs) X(stand_in_writes) X(hints_stored) X(hints_delivered)      \
+                X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                 \
+                    X(siblings_refused) X(too_large) X(overloaded) X(disk_errors)                  \
+                        X(requests_active)
 
 struct node_counters {
 #define X(name) uint64_t name;

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations made of a read and a write: a delete that was given no context, and conditional writes.
+ * As in Riak the condition is checked by a read before the write, so it is not atomic: two clients may
+ * both see it hold.  (Consistent buckets are where it will be.) */
+#include "node/internal.h"
+
+struct composite {
+    struct node *node;
+    struct request *request;
+    struct operation operation; /* a copy in the request's arena */
+};
+
+bool composite_needed(const struct operation *operation)
+{
+    if (operation->kind == OPERATION_DELETE)
+        return operation->context.size == 0 || (operation->flags & OPERATION_IF_MATCH) != 0;
+    return operation->kind == OPERATION_PUT &&
+           (operation->flags & (OPERATION_IF_NONE_MATCH | OPERATION_IF_MATCH)) != 0;
+}
+
+static bool copy_metadata(struct arena *arena, struct operation *operation)
+{
+    size_t count = operation->metadata_count;
+    struct metadata *copy = arena_allocate(arena, (count + 1) * sizeof(*copy));
+    if (copy == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        copy[i].kind = operation->metadata[i].kind;
+        if (!arena_copy(arena, operation->metadata[i].name, &copy[i].name) ||
+            !arena_copy(arena, operation->metadata[i].value, &copy[i].value))
+            return false;
+    }
+    operation->metadata = copy;
+    return true;
+}
+
+static bool copy_operation(struct arena *arena, const struct operation *from, struct operation *ret)
+{
+    *ret = *from;
+    return arena_copy(arena, from->type, &ret->type) &&
+           arena_copy(arena, from->bucket, &ret->bucket) &&
+           arena_copy(arena, from->key, &ret->key) &&
+           arena_copy(arena, from->context, &ret->context) &&
+           arena_copy(arena, from->value, &ret->value) && copy_metadata(arena, ret);
+}
+
+static void finish(struct composite *composite, const struct answer *answer)
+{
+    struct node *node = composite->node;
+    struct request *request = composite->request;
+    request_answer(node, request, answer);
+    request_close(node, request);
+}
+
+static void on_written(void *context, const struct answer *answer)
+{
+    finish(context, answer);
+}
+
+/* What the read found, held against what the client expects; OK when the write may go on. */
+static kvorum_status check(struct node *node, const struct operation *operation,
+                           const struct answer *found)
+{
+    if (operation->kind == OPERATION_DELETE && found->status == KVORUM_NOT_FOUND)
+        return KVORUM_NOT_FOUND;
+    if ((operation->flags & OPERATION_IF_NONE_MATCH) != 0)
+        return found->status == KVORUM_NOT_FOUND ? KVORUM_OK : KVORUM_CONFLICT;
+    if ((operation->flags & OPERATION_IF_MATCH) == 0)
+        return KVORUM_OK;
+    if (found->status == KVORUM_NOT_FOUND)
+        return KVORUM_NOT_FOUND;
+    struct object_context expected;
+    kvorum_status status = context_decode(operation->context, &node->scratch, &expected);
+    if (status != KVORUM_OK)
+        return status;
+    bool same = clock_vector_covers(&expected.clock, &found->object->clock) &&
+                clock_vector_covers(&found->object->clock, &expected.clock);
+    return same ? KVORUM_OK : KVORUM_CONFLICT;
+}
+
+static void start_write(struct composite *composite, const struct answer *found)
+{
+    struct node *node = composite->node;
+    struct operation *operation = &composite->operation;
+    struct buffer seen;
+    buffer_init(&seen, 1 << 20);
+    if (operation->context.size == 0 && found->object != NULL) {
+        context_encode(found->object, &seen);
+        operation->context = buffer_bytes(&seen);
+    }
+    operation->flags &= ~(uint32_t)(OPERATION_IF_NONE_MATCH | OPERATION_IF_MATCH);
+    if (seen.failed) {
+        struct answer answer = { .status = KVORUM_NO_MEMORY, .reason = "out of memory" };
+        finish(composite, &answer);
+    } else
+        write_start(node, operation, on_written, composite);
+    buffer_done(&seen);
+}
+
+static void on_read(void *context, const struct answer *found)
+{
+    struct composite *composite = context;
+    struct node *node = composite->node;
+    struct answer answer = *found;
+    if (found->status == KVORUM_OK || found->status == KVORUM_NOT_FOUND) {
+        answer.status = check(node, &composite->operation, found);
+        if (answer.status == KVORUM_OK) {
+            start_write(composite, found);
+            return;
+        }
+        answer.reason = kvorum_status_text(answer.status);
+    }
+    finish(composite, &answer);
+}
+
+uint64_t composite_start(struct node *node, const struct operation *operation,
+                         node_answer_fn on_answer, void *context)
+{
+    struct request *request = request_open(node, REQUEST_COMPOSITE);
+    struct composite *composite =
+        request == NULL ? NULL : arena_allocate_zero(&request->arena, sizeof(*composite));
+    struct answer refused = { .status = KVORUM_NO_MEMORY, .reason = "out of memory" };
+    if (composite == NULL || !copy_operation(&request->arena, operation, &composite->operation) ||
+        !request_register(node, request, UINT64_MAX)) {
+        if (request != NULL)
+            request_close(node, request);
+        on_answer(context, &refused);
+        return 0;
+    }
+    request->operation = 0; /* its parts are counted */
+    request->on_answer = on_answer;
+    request->context = context;
+    composite->node = node;
+    composite->request = request;
+    request->composite = composite;
+    uint64_t id = request->id;
+    struct operation get = composite->operation;
+    get.kind = OPERATION_GET;
+    get.context = (struct bytes){ 0 };
+    read_start(node, &get, on_read, composite);
+    return map_find(&node->requests, id) == NULL ? 0 : id;
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes that another node (or another shard of this one) must coordinate, because the coordinator is
+ * always an owner.  A forwarded write is sent to one member only: a second try elsewhere would be a
+ * second write.  Only a send that was refused at once may go to the next candidate. */
+#include "codec/protobuf.h"
+#include "node/internal.h"
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+static void fill_levels(const struct quorum_levels *levels, Peer__Levels *ret)
+{
+    ret->n = levels->n;
+    ret->r = levels->r;
+    ret->w = levels->w;
+    ret->dw = levels->dw;
+    ret->pr = levels->pr;
+    ret->pw = levels->pw;
+    ret->node_confirms = levels->node_confirms;
+    ret->basic_quorum = levels->basic_quorum;
+    ret->notfound_ok = levels->notfound_ok;
+    ret->sloppy = levels->sloppy;
+}
+
+static bool fill_metadata(struct node *node, const struct operation *operation,
+                          Peer__Forward *forward)
+{
+    size_t count = operation->metadata_count;
+    if (count == 0)
+        return true;
+    Peer__Metadata *items = arena_allocate(&node->scratch, count * sizeof(*items));
+    Peer__Metadata **pointers = arena_allocate(&node->scratch, count * sizeof(Peer__Metadata *));
+    if (items == NULL || pointers == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        peer__metadata__init(&items[i]);
+        items[i].kind = operation->metadata[i].kind;
+        items[i].name = protobuf_data(operation->metadata[i].name);
+        items[i].value = protobuf_data(operation->metadata[i].value);
+        pointers[i] = &items[i];
+    }
+    forward->n_metadata = count;
+    forward->metadata = pointers;
+    return true;
+}
+
+static struct bytes pack_forward(struct node *node, const struct operation *operation,
+                                 const struct key_address *key, uint64_t timeout_us)
+{
+    Peer__Address address = PEER__ADDRESS__INIT;
+    address.type = protobuf_data(key->type);
+    address.bucket = protobuf_data(key->bucket);
+    address.key = protobuf_data(key->key);
+    Peer__Levels levels = PEER__LEVELS__INIT;
+    fill_levels(&operation->levels, &levels);
+    Peer__Forward forward = PEER__FORWARD__INIT;
+    forward.operation = operation->kind;
+    forward.address = &address;
+    forward.levels = &levels;
+    forward.context = protobuf_data(operation->context);
+    forward.flags = operation->flags;
+    forward.timeout_us = timeout_us;
+    if (!fill_metadata(node, operation, &forward))
+        return (struct bytes){ 0 };
+    return node_pack(node, &forward.base);
+}
+
+/* Send to the first candidate that takes it: owners that seem alive before others, stand-ins only in
+ * a sloppy quorum. */
+static bool send_to_candidate(struct node *node, struct request *request, struct bytes body,
+                              struct bytes value)
+{
+    uint8_t last = request->quorum.sloppy ? request->target_count : request->quorum.n;
+    for (int owners = 1; owners >= 0; owners--) {
+        for (uint8_t i = 0; i < last; i++) {
+            const struct target *target = &request->targets[i];
+            if (target->stand_in == (owners == 1) || target->local ||
+                !placement_reachable(node, target->address.member))
+                continue;
+            if (node_send(node, target->address, MESSAGE_FORWARD, request->id, body, value)) {
+                request->forward.member = target->address.member;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static uint64_t refuse(struct node *node, struct request *request, kvorum_status status,
+                       const char *reason)
+{
+    struct answer answer = { .status = status,
+                             .level = "w",
+                             .needed = request->quorum.w,
+                             .n = request->quorum.n,
+                             .reason = reason };
+    request_answer(node, request, &answer);
+    request_close(node, request);
+    return 0;
+}
+
+uint64_t forward_start(struct node *node, const struct operation *operation,
+                       const struct key_address *address, const struct quorum *quorum,
+                       node_answer_fn on_answer, void *context)
+{
+    struct request *request = request_open(node, REQUEST_FORWARD);
+    if (request == NULL) {
+        struct answer answer = { .status = KVORUM_NO_MEMORY, .reason = "out of memory" };
+        on_answer(context, &answer);
+        return 0;
+    }
+    request->operation = operation->kind;
+    request->on_answer = on_answer;
+    request->context = context;
+    request->address = *address;
+    request->quorum = *quorum;
+    uint64_t timeout_us = operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
+                                                    : node->config.request_timeout_us;
+    if (operation->flags & OPERATION_FORWARDED)
+        return refuse(node, request, KVORUM_UNAVAILABLE,
+                      "the nodes disagree on who is alive; retry in a moment");
+    placement_targets(node, request);
+    struct bytes body = pack_forward(node, operation, address, timeout_us);
+    if (body.data == NULL || !request_register(node, request, node->now_us + timeout_us))
+        return refuse(node, request, KVORUM_NO_MEMORY, "out of memory");
+    node->counters.forwards++;
+    if (!send_to_candidate(node, request, body, operation->value))
+        return refuse(node, request, KVORUM_UNAVAILABLE,
+                      reason_quorum(node, request, KVORUM_UNAVAILABLE, "w", 0, quorum->w));
+    return request->id;
+}
+
+/* The member we gave the write to is gone, or too slow: nobody here knows what became of it. */
+void forward_on_lost(struct node *node, struct request *request)
+{
+    struct answer answer = { .status = KVORUM_TIMEOUT, .level = "w", .n = request->quorum.n };
+    answer.needed = request->quorum.w;
+    answer.reason =
+        reason_printf(node,
+                      "outcome unknown: node %s was coordinating the write and did not answer. "
+                      "Next: read the key, or repeat the write with the context of a read",
+                      node->config.epoch->members[request->forward.member].name);
+    request_answer(node, request, &answer);
+    request_close(node, request);
+}
+
+void forward_on_answer(struct node *node, struct net_address from, const struct message *message)
+{
+    struct request *request = request_find(node, message->request_id, REQUEST_FORWARD);
+    if (request == NULL || request->forward.member != from.member)
+        return;
+    Peer__ForwardAnswer *remote =
+        node_unpack(node, &peer__forward_answer__descriptor, message->body);
+    if (remote == NULL) {
+        node->counters.messages_bad++;
+        return;
+    }
+    struct answer answer = { .status = (kvorum_status)remote->status,
+                             .level = remote->level,
+                             .answered = (uint8_t)remote->answered,
+                             .needed = (uint8_t)remote->needed,
+                             .n = (uint8_t)remote->n,
+                             .stand_ins = (uint8_t)remote->stand_ins,
+                             .reason = remote->reason };
+    struct object object;
+    if (message->tail.size > 0 &&
+        object_decode(message->tail, &node->scratch, &object) == KVORUM_OK)
+        answer.object = &object;
+    request_answer(node, request, &answer);
+    request_close(node, request);
+}
+
+/* --- coordinating for another --------------------------------------------------------------- */
+
+struct errand {
+    struct list link;
+    struct node *node;
+    struct net_address to;
+    uint64_t request_id;
+};
+
+static void errand_answer(void *context, const struct answer *answer)
+{
+    struct errand *errand = context;
+    struct node *node = errand->node;
+    Peer__ForwardAnswer body = PEER__FORWARD_ANSWER__INIT;
+    body.status = answer->status;
+    body.answered = answer->answered;
+    body.needed = answer->needed;
+    body.n = answer->n;
+    body.stand_ins = answer->stand_ins;
+    body.level = (char *)(answer->level == NULL ? "" : answer->level);
+    body.reason = (char *)(answer->reason == NULL ? "" : answer->reason);
+    buffer_reset(&node->encoding);
+    if (answer->object != NULL)
+        object_encode(answer->object, &node->encoding);
+    node_send(node, errand->to, MESSAGE_FORWARD_ANSWER, errand->request_id,
+              node_pack(node, &body.base), buffer_bytes(&node->encoding));
+    list_remove(&errand->link);
+    free(errand);
+}
+
+void forward_done(struct node *node)
+{
+    struct list *item;
+    while ((item = list_first(&node->errands)) != NULL) {
+        list_remove(item);
+        free(LIST_ENTRY(item, struct errand, link));
+    }
+}
+
+static void read_levels(const Peer__Levels *from, struct quorum_levels *ret)
+{
+    ret->n = from->n;
+    ret->r = from->r;
+    ret->w = from->w;
+    ret->dw = from->dw;
+    ret->pr = from->pr;
+    ret->pw = from->pw;
+    ret->node_confirms = from->node_confirms;
+    ret->basic_quorum = from->basic_quorum == 0 ? 0 : from->basic_quorum > 0 ? 1 : -1;
+    ret->notfound_ok = from->notfound_ok == 0 ? 0 : from->notfound_ok > 0 ? 1 : -1;
+    ret->sloppy = from->sloppy == 0 ? 0 : from->sloppy > 0 ? 1 : -1;
+}
+
+static bool read_forward(struct node *node, const Peer__Forward *from, struct bytes value,
+                         struct operation *ret)
+{
+    if (from->address == NULL || from->levels == NULL || from->n_metadata > OBJECT_METADATA_MAX ||
+        (from->operation != OPERATION_PUT && from->operation != OPERATION_DELETE))
+        return false;
+    struct metadata *metadata =
+        arena_allocate(&node->scratch, (from->n_metadata + 1) * sizeof(*metadata));
+    if (metadata == NULL)
+        return false;
+    for (size_t i = 0; i < from->n_metadata; i++)
+        metadata[i] = (struct metadata){ (uint8_t)from->metadata[i]->kind,
+                                         protobuf_bytes(from->metadata[i]->name),
+                                         protobuf_bytes(from->metadata[i]->value) };
+    *ret = (struct operation){
+        .kind = (enum operation_kind)from->operation,
+        .type = protobuf_bytes(from->address->type),
+        .bucket = protobuf_bytes(from->address->bucket),
+        .key = protobuf_bytes(from->address->key),
+        .context = protobuf_bytes(from->context),
+        .flags =
+            (from->flags & (OPERATION_RETURN_BODY | OPERATION_OVERWRITE)) | OPERATION_FORWARDED,
+        .timeout_ms = (uint32_t)(from->timeout_us / 1000),
+        .metadata = metadata,
+        .metadata_count = (uint32_t)from->n_metadata,
+        .value = value,
+    };
+    read_levels(from->levels, &ret->levels);
+    struct key_address address;
+    return placement_address(node, ret->type, ret->bucket, ret->key, &address) &&
+           ret->value.size <= node->config.limits.value_size;
+}
+
+void forward_on_request(struct node *node, struct net_address from, const struct message *message)
+{
+    Peer__Forward *forward = node_unpack(node, &peer__forward__descriptor, message->body);
+    struct operation operation;
+    struct errand *errand = NULL;
+    if (forward != NULL && read_forward(node, forward, message->tail, &operation))
+        errand = calloc(1, sizeof(*errand));
+    if (errand == NULL) {
+        node->counters.messages_bad++;
+        return; /* the asker's deadline answers */
+    }
+    *errand = (struct errand){ .node = node, .to = from, .request_id = message->request_id };
+    list_append(&node->errands, &errand->link);
+    write_start(node, &operation, errand_answer, errand);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What the files of node/ share.
+ *
+ *      node.c        create, destroy, dispatch of messages, timers
+ *      request.c     the pool of requests, their ids and deadlines
+ *      placement.c   which members a request talks to; addresses of keys in stores
+ *      replica.c     this shard as a replica: read, merge, and acknowledge when durable
+ *      read.c        coordinating a get            write.c    coordinating a put
+ *      forward.c     puts that another node must coordinate
+ *      composite.c   operations made of a read and a write (delete, conditional put)
+ *      list.c        listing keys and buckets      reason.c   texts for people
+ *      properties.c  bucket properties as values   property_table.c  their replicated table
+ *      hints.c       objects held for members that were away
+ *      heartbeat.c   failure detection
+ */
+#ifndef NODE_INTERNAL_H
+#define NODE_INTERNAL_H
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/heap.h"
+#include "base/histogram.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "cluster/replication/get.h"
+#include "cluster/replication/put.h"
+#include "codec/peer.pb-c.h"
+#include "node/node.h"
+#include "object/hlc.h"
+
+enum {
+    SCRATCH_LIMIT = 1 << 30,
+    REQUEST_ARENA_LIMIT = 1 << 30,
+    TARGETS_MAX = REPLICAS_MAX,
+    OPERATION_KINDS = 4,
+};
+
+/* Internal operation flags, above the public ones. */
+enum { OPERATION_TOMBSTONE = 1 << 16, OPERATION_FORWARDED = 1 << 17 };
+
+/* --- requests ------------------------------------------------------------------------------- */
+
+enum request_kind {
+    REQUEST_GET = 1,
+    REQUEST_PUT,
+    REQUEST_FORWARD,
+    REQUEST_COMPOSITE,
+    REQUEST_LIST,
+    REQUEST_PROPERTIES,
+    REQUEST_HINT,
+};
+
+/** One member a request talks to. */
+struct target {
+    struct net_address address;
+    bool local;            /* this very shard */
+    bool stand_in;         /* not an owner of the partition */
+    uint16_t owner;        /* stand_in: the owner it stands in for */
+    bool in_hand;          /* GET: the object, or the certainty that there is none, is here */
+    struct bytes encoding; /* GET: the object as received, empty: none */
+};
+
+struct key_address {
+    struct bytes type, bucket, key;
+    uint32_t partition;
+};
+
+struct request {
+    struct map_item by_id;
+    struct list link; /* node->active, or node->free_requests */
+    struct heap_item timer;
+    struct arena arena;
+    enum request_kind kind;
+    bool registered; /* in the map, the list and the heap */
+    bool answered;   /* the client has its answer, or is gone */
+    uint64_t id;
+    uint64_t start_us;
+    enum operation_kind operation; /* what the latency is counted as */
+    node_answer_fn on_answer;
+    void *context;
+
+    struct key_address address;
+    struct quorum quorum;
+    enum object_mode mode;
+    uint32_t flags;
+    uint8_t target_count;
+    uint8_t stand_in_acks;
+    struct target targets[TARGETS_MAX];
+    union {
+        struct get get;
+        struct put put;
+        struct {
+            uint16_t member;
+        } forward;
+        struct composite *composite;
+        struct listing *listing;
+        struct property_update *property_update;
+        struct hint_delivery *hint;
+    };
+    struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
+};
+
+struct node {
+    struct node_config config;
+    struct hlc hlc;
+    struct random random;
+    uint64_t next_id;
+    uint64_t now_us; /* of the event being handled */
+    unsigned depth;  /* nested entries: answers may submit again */
+    bool ready;
+    bool poisoned_reported;
+    struct map requests;
+    struct list active, free_requests;
+    struct heap timers;
+    struct heap_item heartbeat_timer, hint_timer, sync_timer;
+    struct list commits, free_commits;
+    struct list errands; /* writes coordinated for others */
+    struct arena scratch;
+    struct buffer body, encoding;
+    struct engine_batch *batch;
+    struct liveness liveness;
+    struct liveness_peer *peers;
+    struct property_table *properties;
+    struct hints *hints;
+    struct node_counters counters;
+    struct histogram latency[OPERATION_KINDS];
+};
+
+/* node.c */
+void node_enter(struct node *node);
+void node_leave(struct node *node);
+bool node_send(struct node *node, struct net_address to, uint8_t kind, uint64_t request_id,
+               struct bytes body, struct bytes tail);
+/** Pack a protobuf message into node->body and return it; empty on failure. */
+struct bytes node_pack(struct node *node, const ProtobufCMessage *message);
+/** Unpack with the scratch arena; NULL when it is malformed. */
+void *node_unpack(struct node *node, const ProtobufCMessageDescriptor *descriptor,
+                  struct bytes body);
+
+/* request.c */
+struct request *request_open(struct node *node, enum request_kind kind);
+void request_close(struct node *node, struct request *request);
+/** Make `request` findable by its id and wake it at `deadline_us`; false when out of memory. */
+bool request_register(struct node *node, struct request *request, uint64_t deadline_us);
+struct request *request_find(struct node *node, uint64_t id, enum request_kind kind);
+void request_answer(struct node *node, struct request *request, const struct answer *answer);
+void request_timeout(struct node *node, struct request *request);
+int request_target_of(const struct request *request, uint16_t member);
+
+/* placement.c */
+bool placement_address(struct node *node, struct bytes type, struct bytes bucket, struct bytes key,
+                       struct key_address *ret_address);
+struct engine *placement_store(struct node *node, uint32_t partition); /* NULL: not this shard's */
+/** Fill request->targets for its address and quorum. */
+void placement_targets(struct node *node, struct request *request);
+struct net_address placement_of(struct node *node, uint16_t member, uint32_t partition);
+bool placement_reachable(struct node *node, uint16_t member);
+/** Store keys: 'o' partition u16 type-size u8 type bucket-size u16 bucket key, big-endian sizes. */
+struct bytes store_key(struct arena *arena, const struct key_address *address);
+bool store_key_parse(struct bytes key, struct key_address *ret_address);
+
+/* replica.c */
+struct replica_read {
+    struct engine_view view; /* give back with engine_release when `held` */
+    bool held;
+    struct bytes encoding; /* empty: no such key */
+};
+kvorum_status replica_read(struct node *node, const struct key_address *address,
+                           struct replica_read *ret_read);
+
+enum commit_kind { COMMIT_NOTHING, COMMIT_ANSWER, COMMIT_TARGET, COMMIT_PROPERTIES };
+/** What to do once a batch is as durable as asked. */
+struct commit_plan {
+    enum commit_kind kind;
+    struct net_address to; /* ANSWER: send MERGE_ANSWER there */
+    uint64_t request_id;   /* ANSWER: the asker's; TARGET, PROPERTIES: ours */
+    uint8_t target;        /* TARGET */
+};
+enum engine_durability replica_durability(const struct node *node, bool must_sync);
+kvorum_status replica_submit(struct node *node, struct engine *store,
+                             const struct engine_batch *batch, enum engine_durability durability,
+                             const struct commit_plan *plan);
+/** Store an object as it is, with the hint that goes with it when `stand_in`. */
+kvorum_status replica_store(struct node *node, const struct key_address *address,
+                            struct bytes encoding, const struct target *target, bool must_sync,
+                            const struct commit_plan *plan);
+/** Merge `encoding` into what is stored and acknowledge by `plan`. */
+kvorum_status replica_merge(struct node *node, const struct key_address *address,
+                            struct bytes encoding, const struct target *target, bool must_sync,
+                            const struct commit_plan *plan);
+void replica_on_get(struct node *node, struct net_address from, const struct message *message);
+void replica_on_merge(struct node *node, struct net_address from, const struct message *message);
+void replica_done(struct node *node);
+
+/* read.c, write.c, forward.c, composite.c */
+uint64_t read_start(struct node *node, const struct operation *operation, node_answer_fn on_answer,
+                    void *context);
+void read_on_answer(struct node *node, struct net_address from, const struct message *message);
+void read_on_failed(struct node *node, struct request *request, uint8_t target);
+void read_on_deadline(struct node *node, struct request *request);
+
+uint64_t write_start(struct node *node, const struct operation *operation, node_answer_fn on_answer,
+                     void *context);
+void write_on_acknowledged(struct node *node, struct request *request, uint8_t target,
+                           kvorum_status status, bool durable);
+void write_on_answer(struct node *node, struct net_address from, const struct message *message);
+void write_on_deadline(struct node *node, struct request *request);
+
+uint64_t forward_start(struct node *node, const struct operation *operation,
+                       const struct key_address *address, const struct quorum *quorum,
+                       node_answer_fn on_answer, void *context);
+void forward_on_request(struct node *node, struct net_address from, const struct message *message);
+void forward_on_answer(struct node *node, struct net_address from, const struct message *message);
+void forward_done(struct node *node);
+void forward_on_lost(struct node *node, struct request *request);
+
+bool composite_needed(const struct operation *operation);
+uint64_t composite_start(struct node *node, const struct operation *operation,
+                         node_answer_fn on_answer, void *context);
+
+/* list.c */
+void list_on_request(struct node *node, struct net_address from, const struct message *message);
+void list_on_answer(struct node *node, struct net_address from, const struct message *message);
+void list_on_lost(struct node *node, struct request *request, uint16_t member);
+void list_cancel(struct node *node, struct request *request);
+void list_on_deadline(struct node *node, struct request *request);
+
+/* property_table.c */
+kvorum_status property_table_open(struct node *node);
+void property_table_close(struct node *node);
+uint64_t property_table_digest(const struct node *node);
+void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
+                        struct bucket_properties *ret_properties);
+void property_on_message(struct node *node, struct net_address from, const struct message *message);
+void property_on_answer(struct node *node, struct net_address from, const struct message *message);
+void property_on_stored(struct node *node, struct request *request, kvorum_status status);
+void property_on_deadline(struct node *node, struct request *request);
+void property_on_lost(struct node *node, struct request *request, uint16_t member);
+void property_push(struct node *node, struct net_address to);
+void property_pull(struct node *node);
+
+/* hints.c */
+kvorum_status hints_open(struct node *node);
+void hints_close(struct node *node);
+bool hints_add(struct node *node, struct engine_batch *batch, uint16_t owner, struct bytes key);
+void hints_tick(struct node *node);
+void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status);
+
+/* heartbeat.c */
+void heartbeat_open(struct node *node);
+void heartbeat_step(struct node *node, enum liveness_event_kind kind, uint16_t member);
+void heartbeat_on_message(struct node *node, struct net_address from,
+                          const struct message *message);
+
+/* reason.c: texts for people, in the scratch arena */
+const char *reason_invalid(struct node *node, const char *what);
+const char *reason_quorum(struct node *node, const struct request *request, kvorum_status status,
+                          const char *level, uint8_t answered, uint8_t needed);
+const char *reason_printf(struct node *node, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/** "pets/cat", shortened and made printable. */
+const char *reason_key(struct node *node, const struct key_address *address);
+
+#endif

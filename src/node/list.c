@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listing keys and buckets: each partition is asked of one live owner, owners one after another, a page
+ * at a time, so that nothing grows with the size of a bucket.
+ *
+ * A cursor is the store key at which to go on.  Keys of a partition are in the same order everywhere,
+ * so when a member fails in the middle of a partition another owner continues from the same cursor. */
+#include "base/hash.h"
+#include "codec/protobuf.h"
+#include "node/internal.h"
+
+enum {
+    PAGE_ENTRIES = 1000,
+    PAGE_SIZE = 256 * 1024,
+    COUNT_ENTRIES = 20000,
+    BUCKETS_MAX = 100000,
+    LIST_TIMEOUT_US = 60 * 1000 * 1000,
+};
+
+struct listing {
+    enum list_kind kind;
+    struct bytes type, bucket;
+    node_list_fn on_page;
+    void *context;
+    uint64_t timeout_us;
+    uint16_t *members; /* by partition: who is asked; RING_NO_MEMBER: done */
+    bool *failed;      /* by member */
+    uint32_t *group;   /* partitions of the page being asked for, ascending */
+    uint32_t group_count;
+    struct net_address to;
+    struct buffer cursor; /* empty: from the start of the group */
+    bool alone;           /* go on with the cursor's partition by itself */
+    bool wanted, waiting, delivering;
+    uint32_t page; /* of the question under way */
+    uint64_t counted;
+    struct map seen; /* LIST_BUCKETS: names already delivered */
+    uint32_t seen_count;
+};
+
+struct seen_name {
+    struct map_item item;
+};
+
+/* --- one replica's page --------------------------------------------------------------------- */
+
+struct page {
+    enum list_kind kind;
+    uint32_t limit;
+    struct bytes *names;
+    uint32_t count;
+    size_t size;
+    uint64_t counted;
+    struct bytes next; /* empty: nothing follows */
+};
+
+static struct bytes range_prefix(struct arena *arena, uint32_t partition, struct bytes type,
+                                 struct bytes bucket)
+{
+    struct key_address address = { type, bucket, { 0 }, partition };
+    struct bytes prefix = store_key(arena, &address);
+    if (prefix.data != NULL && bucket.size == 0)
+        prefix.size -= 2; /* all buckets: without the size of the name */
+    return prefix;
+}
+
+/* The smallest key above everything that starts with `prefix`, which has a byte below 0xff. */
+static struct bytes range_end(struct arena *arena, struct bytes prefix)
+{
+    struct bytes end;
+    if (!arena_copy(arena, prefix, &end))
+        return (struct bytes){ 0 };
+    uint8_t *data = (uint8_t *)end.data;
+    while (data[end.size - 1] == 0xff)
+        end.size--;
+    data[end.size - 1]++;
+    return end;
+}
+
+static bool is_live(struct arena *temporary, struct bytes encoding)
+{
+    struct object object;
+    arena_reset(temporary);
+    return object_decode(encoding, temporary, &object) == KVORUM_OK && !object_is_deleted(&object);
+}
+
+static bool page_full(const struct page *page)
+{
+    return page->counted + page->count >= page->limit || page->size >= PAGE_SIZE;
+}
+
+static bool page_add(struct node *node, struct page *page, struct bytes name)
+{
+    if (page->kind == LIST_COUNT) {
+        page->counted++;
+        return true;
+    }
+    page->size += name.size + 8;
+    return arena_copy(&node->scratch, name, &page->names[page->count++]);
+}
+
+/* Where to go on after `key`: the next key, or the end of its bucket when buckets are listed. */
+static struct bytes after(struct node *node, enum list_kind kind, struct bytes key)
+{
+    struct key_address address;
+    if (kind == LIST_BUCKETS && store_key_parse(key, &address))
+        return range_end(&node->scratch, range_prefix(&node->scratch, address.partition,
+                                                      address.type, address.bucket));
+    uint8_t *data = arena_allocate(&node->scratch, key.size + 1);
+    if (data == NULL)
+        return (struct bytes){ 0 };
+    memcpy(data, key.data, key.size);
+    data[key.size] = 0;
+    return bytes_make(data, key.size + 1);
+}
+
+static kvorum_status scan_range(struct node *node, struct engine *store,
+                                const struct engine_range *range, struct page *page)
+{
+    struct engine_iterator *iterator;
+    struct arena temporary;
+    kvorum_status status = engine_iterate(store, range, &iterator);
+    if (status != KVORUM_OK)
+        return status;
+    arena_init(&temporary, SCRATCH_LIMIT);
+    engine_iterator_first(iterator);
+    while (iterator->valid && status == KVORUM_OK && page->next.size == 0) {
+        struct key_address address;
+        bool live =
+            store_key_parse(iterator->key, &address) && is_live(&temporary, iterator->value);
+        if (!live) {
+            engine_iterator_next(iterator);
+            continue;
+        }
+        struct bytes name = page->kind == LIST_BUCKETS ? address.bucket : address.key;
+        struct bytes next = { 0 };
+        bool kept = page_add(node, page, name);
+        if (page->kind == LIST_BUCKETS || page_full(page))
+            next = after(node, page->kind, iterator->key);
+        if (page_full(page))
+            page->next = next;
+        if (!kept || (page_full(page) && next.data == NULL))
+            status = KVORUM_NO_MEMORY;
+        else if (page->kind == LIST_BUCKETS)
+            engine_iterator_seek(iterator, next);
+        else
+            engine_iterator_next(iterator);
+    }
+    if (status == KVORUM_OK)
+        status = iterator->error;
+    arena_done(&temporary);
+    engine_iterator_close(iterator);
+    return status;
+}
+
+static kvorum_status scan_partition(struct node *node, uint32_t partition, struct bytes type,
+                                    struct bytes bucket, struct bytes cursor, struct page *page)
+{
+    struct engine *store = placement_store(node, partition);
+    if (store == NULL)
+        return KVORUM_INVALID;
+    struct bytes prefix = range_prefix(&node->scratch, partition, type, bucket);
+    if (prefix.data == NULL)
+        return KVORUM_NO_MEMORY;
+    struct engine_range range = { .lower = prefix, .upper = range_end(&node->scratch, prefix) };
+    if (cursor.size > 0 && bytes_compare(cursor, prefix) > 0 && cursor.size >= 3 &&
+        memcmp(cursor.data, prefix.data, 3) == 0)
+        range.lower = cursor;
+    return range.upper.data == NULL ? KVORUM_NO_MEMORY : scan_range(node, store, &range, page);
+}
+
+/* The page that follows `cursor` in `partitions` (ascending); those before the cursor's are done. */
+static kvorum_status scan_page(struct node *node, const uint32_t *partitions, size_t count,
+                               struct bytes type, struct bytes bucket, struct bytes cursor,
+                               struct page *page)
+{
+    uint32_t from = cursor.size >= 3 ? (uint32_t)cursor.data[1] << 8 | cursor.data[2] : 0;
+    page->limit = page->kind == LIST_COUNT ? COUNT_ENTRIES : PAGE_ENTRIES;
+    page->names = arena_allocate(&node->scratch, (PAGE_ENTRIES + 1) * sizeof(*page->names));
+    if (page->names == NULL)
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = KVORUM_OK;
+    for (size_t i = 0; i < count && status == KVORUM_OK && page->next.size == 0; i++)
+        if (partitions[i] >= from)
+            status = scan_partition(node, partitions[i], type, bucket, cursor, page);
+    return status;
+}
+
+static enum list_kind message_kind(const Peer__List *list)
+{
+    if (list->buckets)
+        return LIST_BUCKETS;
+    return list->count_only ? LIST_COUNT : LIST_KEYS;
+}
+
+void list_on_request(struct node *node, struct net_address from, const struct message *message)
+{
+    Peer__List *list = node_unpack(node, &peer__list__descriptor, message->body);
+    if (list == NULL || list->bucket.len > NODE_BUCKET_SIZE_MAX ||
+        list->type.len > NODE_TYPE_SIZE_MAX) {
+        node->counters.messages_bad++;
+        return;
+    }
+    struct page page = { .kind = message_kind(list) };
+    Peer__ListAnswer answer = PEER__LIST_ANSWER__INIT;
+    answer.status = KVORUM_INVALID;
+    bool sane = true;
+    for (size_t i = 0; i < list->n_partitions; i++)
+        sane &= list->partitions[i] < node->config.epoch->partition_count;
+    if (sane)
+        answer.status =
+            scan_page(node, list->partitions, list->n_partitions, protobuf_bytes(list->type),
+                      protobuf_bytes(list->bucket), protobuf_bytes(list->after), &page);
+    ProtobufCBinaryData *names = arena_allocate(&node->scratch, (page.count + 1) * sizeof(*names));
+    if (names == NULL)
+        return;
+    for (uint32_t i = 0; i < page.count; i++)
+        names[i] = protobuf_data(page.names[i]);
+    answer.names = names;
+    answer.n_names = page.count;
+    answer.count = page.counted;
+    answer.next = protobuf_data(page.next);
+    answer.page = list->page;
+    node_send(node, from, MESSAGE_LIST_ANSWER, message->request_id, node_pack(node, &answer.base),
+              (struct bytes){ 0 });
+}
+
+/* --- the coordinator ------------------------------------------------------------------------ */
+
+static void listing_free(struct listing *listing)
+{
+    struct map_item *item;
+    while ((item = map_any(&listing->seen)) != NULL) {
+        map_remove(&listing->seen, item->key);
+        free(LIST_ENTRY(item, struct seen_name, item));
+    }
+    map_done(&listing->seen);
+    buffer_done(&listing->cursor);
+    listing->on_page = NULL;
+}
+
+void list_cancel(struct node *node, struct request *request)
+{
+    listing_free(request->listing);
+    request_close(node, request);
+}
+
+/* First reachable owner of `partition` that has not failed this listing; ourselves if we are one. */
+static uint16_t choose_member(struct node *node, const struct listing *listing, uint32_t partition,
+                              uint8_t n)
+{
+    uint16_t members[TARGETS_MAX], chosen = RING_NO_MEMBER;
+    uint16_t count = ring_preference(node->config.epoch, partition, members, n);
+    for (uint16_t i = count; i-- > 0;) {
+        uint16_t member = members[i];
+        if (listing->failed[member] || !placement_reachable(node, member))
+            continue;
+        if (chosen != node->config.self)
+            chosen = member;
+    }
+    return chosen;
+}
+
+static uint8_t bucket_n(struct node *node, const struct listing *listing)
+{
+    struct bucket_properties properties;
+    property_table_get(node, listing->type, listing->bucket, &properties);
+    uint32_t members = node->config.epoch->member_count;
+    return (uint8_t)(properties.levels.n < members ? properties.levels.n : members);
+}
+
+/* False when some partition has no owner left to ask. */
+static bool assign(struct node *node, struct listing *listing, uint16_t lost)
+{
+    uint8_t n = bucket_n(node, listing);
+    for (uint32_t p = 0; p < node->config.epoch->partition_count; p++) {
+        bool open = lost == RING_NO_MEMBER || listing->members[p] == lost;
+        if (open)
+            listing->members[p] = choose_member(node, listing, p, n);
+        if (open && listing->members[p] == RING_NO_MEMBER)
+            return false;
+    }
+    return true;
+}
+
+static uint32_t cursor_partition(const struct listing *listing)
+{
+    const uint8_t *data = listing->cursor.data;
+    return (uint32_t)data[1] << 8 | data[2];
+}
+
+/* The partitions to ask for next and whom; false when all are done. */
+static bool next_group(struct node *node, struct listing *listing)
+{
+    uint32_t partitions = node->config.epoch->partition_count;
+    listing->group_count = 0;
+    for (uint32_t p = 0; p < partitions; p++) {
+        uint16_t member = listing->members[p];
+        bool skip = listing->alone && listing->cursor.size > 0 && p != cursor_partition(listing);
+        if (member == RING_NO_MEMBER || skip)
+            continue;
+        struct net_address address = placement_of(node, member, p);
+        if (listing->group_count == 0)
+            listing->to = address;
+        if (address.member == listing->to.member && address.shard == listing->to.shard)
+            listing->group[listing->group_count++] = p;
+    }
+    return listing->group_count > 0;
+}
+
+static void advance(struct listing *listing, struct bytes next)
+{
+    buffer_reset(&listing->cursor);
+    buffer_append_bytes(&listing->cursor, next);
+    uint32_t limit = next.size >= 3 ? cursor_partition(listing) : UINT32_MAX;
+    for (uint32_t i = 0; i < listing->group_count; i++)
+        if (listing->group[i] < limit)
+            listing->members[listing->group[i]] = RING_NO_MEMBER;
+    listing->alone &= next.size > 0;
+}
+
+/* A bucket lives in many partitions: keep the names not delivered yet. */
+static uint32_t keep_unseen(struct listing *listing, struct bytes *names, uint32_t count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t key = hash64(names[i], 1);
+        if (map_find(&listing->seen, key) != NULL)
+            continue;
+        struct seen_name *seen =
+            listing->seen_count < BUCKETS_MAX ? calloc(1, sizeof(*seen)) : NULL;
+        if (seen != NULL && map_insert(&listing->seen, &seen->item, key))
+            listing->seen_count++;
+        else
+            free(seen);
+        names[kept++] = names[i];
+    }
+    return kept;
+}
+
+/* Hand a page to the client.  It may cancel the listing from inside: find it again afterwards. */
+static void deliver(struct node *node, struct request *request, struct list_page *page)
+{
+    struct listing *listing = request->listing;
+    page->counted = listing->counted;
+    listing->wanted = false;
+    if (page->last) {
+        node_list_fn on_page = listing->on_page;
+        void *context = listing->context;
+        list_cancel(node, request);
+        on_page(context, page);
+        return;
+    }
+    uint64_t id = request->id;
+    listing->delivering = true;
+    listing->on_page(listing->context, page);
+    request = request_find(node, id, REQUEST_LIST);
+    if (request != NULL)
+        request->listing->delivering = false;
+}
+
+static void fail(struct node *node, struct request *request, kvorum_status status,
+                 const char *reason)
+{
+    struct list_page page = { .status = status, .reason = reason, .last = true };
+    deliver(node, request, &page);
+}
+
+static void take_page(struct node *node, struct request *request, struct page *page)
+{
+    struct listing *listing = request->listing;
+    listing->waiting = false;
+    listing->counted += page->counted;
+    advance(listing, page->next);
+    uint32_t count = page->count;
+    if (listing->kind == LIST_BUCKETS)
+        count = keep_unseen(listing, page->names, count);
+    if (count > 0) {
+        struct list_page out = { .reason = "", .names = page->names, .count = count };
+        deliver(node, request, &out);
+    }
+}
+
+static bool ask_remote(struct node *node, struct request *request)
+{
+    struct listing *listing = request->listing;
+    Peer__List list = PEER__LIST__INIT;
+    list.type = protobuf_data(listing->type);
+    list.bucket = protobuf_data(listing->bucket);
+    list.buckets = listing->kind == LIST_BUCKETS;
+    list.count_only = listing->kind == LIST_COUNT;
+    list.partitions = listing->group;
+    list.n_partitions = listing->group_count;
+    list.after = protobuf_data(buffer_bytes(&listing->cursor));
+    list.page = ++listing->page;
+    return node_send(node, listing->to, MESSAGE_LIST, request->id, node_pack(node, &list.base),
+                     (struct bytes){ 0 });
+}
+
+/* Ask somebody else for what `member` still owed; false when the listing ended. */
+static bool reassign(struct node *node, struct request *request, uint16_t member)
+{
+    struct listing *listing = request->listing;
+    listing->failed[member] = true;
+    listing->waiting = false;
+    listing->alone = true;
+    if (assign(node, listing, member))
+        return true;
+    fail(node, request, KVORUM_UNAVAILABLE,
+         "cannot list: no owner of some partitions can be reached. Next: kvorum status");
+    return false;
+}
+
+static void ask_local(struct node *node, struct request *request)
+{
+    struct listing *listing = request->listing;
+    struct page page = { .kind = listing->kind };
+    kvorum_status status = scan_page(node, listing->group, listing->group_count, listing->type,
+                                     listing->bucket, buffer_bytes(&listing->cursor), &page);
+    if (status == KVORUM_OK)
+        take_page(node, request, &page);
+    else
+        reassign(node, request, node->config.self);
+}
+
+/* Go on while the client wants more and nothing is under way. */
+static void pump(struct node *node, uint64_t id)
+{
+    struct request *request;
+    while ((request = request_find(node, id, REQUEST_LIST)) != NULL) {
+        struct listing *listing = request->listing;
+        if (!listing->wanted || listing->waiting)
+            return;
+        if (!next_group(node, listing)) {
+            struct list_page last = { .reason = "", .last = true };
+            deliver(node, request, &last);
+            return;
+        }
+        bool local =
+            listing->to.member == node->config.self && listing->to.shard == node->config.shard;
+        listing->waiting = !local;
+        if (local)
+            ask_local(node, request);
+        else if (!ask_remote(node, request))
+            reassign(node, request, listing->to.member);
+    }
+}
+
+static struct listing *listing_open(struct node *node, struct request *request, enum list_kind kind,
+                                    struct bytes type, struct bytes bucket)
+{
+    struct arena *arena = &request->arena;
+    uint32_t partitions = node->config.epoch->partition_count;
+    struct listing *listing = arena_new(arena, struct listing);
+    if (listing == NULL)
+        return NULL;
+    listing->kind = kind;
+    listing->members = arena_allocate(arena, partitions * sizeof(*listing->members));
+    listing->group = arena_allocate(arena, partitions * sizeof(*listing->group));
+    listing->failed = arena_allocate_zero(arena, node->config.epoch->member_count);
+    bool fine = listing->members != NULL && listing->group != NULL && listing->failed != NULL &&
+                arena_copy(arena, type, &listing->type) &&
+                arena_copy(arena, bucket, &listing->bucket);
+    buffer_init(&listing->cursor, ENGINE_KEY_SIZE_MAX + 16);
+    map_init(&listing->seen);
+    return fine ? listing : NULL;
+}
+
+static uint64_t refuse_list(node_list_fn on_page, void *context, kvorum_status status,
+                            const char *reason)
+{
+    struct list_page page = { .status = status, .reason = reason, .last = true };
+    on_page(context, &page);
+    return 0;
+}
+
+uint64_t node_list(struct node *node, enum list_kind kind, struct bytes type, struct bytes bucket,
+                   uint32_t timeout_ms, node_list_fn on_page, void *context)
+{
+    if (!node->ready)
+        return refuse_list(on_page, context, KVORUM_NOT_READY, "this node is still starting");
+    if (bucket.size > NODE_BUCKET_SIZE_MAX || type.size > NODE_TYPE_SIZE_MAX ||
+        (kind != LIST_BUCKETS && bucket.size == 0))
+        return refuse_list(on_page, context, KVORUM_INVALID, "bucket name: empty or too long");
+    node_enter(node);
+    node->counters.lists++;
+    if (type.size == 0)
+        type = BYTES_LITERAL("default");
+    if (kind == LIST_BUCKETS)
+        bucket = (struct bytes){ 0 };
+    struct request *request = request_open(node, REQUEST_LIST);
+    struct listing *listing =
+        request == NULL ? NULL : listing_open(node, request, kind, type, bucket);
+    uint64_t timeout_us = timeout_ms > 0 ? timeout_ms * 1000ull : LIST_TIMEOUT_US, id = 0;
+    if (listing == NULL || !request_register(node, request, node->now_us + timeout_us)) {
+        if (request != NULL)
+            request_close(node, request);
+        refuse_list(on_page, context, KVORUM_NO_MEMORY, "out of memory");
+    } else {
+        id = request->id;
+        request->listing = listing;
+        request->answered = true; /* pages, not answers */
+        listing->on_page = on_page;
+        listing->context = context;
+        listing->timeout_us = timeout_us;
+        listing->wanted = true;
+        if (assign(node, listing, RING_NO_MEMBER))
+            pump(node, id);
+        else
+            fail(node, request, KVORUM_UNAVAILABLE,
+                 "cannot list: no owner of some partitions can be reached. Next: kvorum status");
+        id = request_find(node, id, REQUEST_LIST) == NULL ? 0 : id;
+    }
+    node_leave(node);
+    return id;
+}
+
+void node_list_next(struct node *node, uint64_t id)
+{
+    struct request *request = request_find(node, id, REQUEST_LIST);
+    if (request == NULL || request->listing->wanted)
+        return;
+    node_enter(node);
+    request->listing->wanted = true;
+    heap_remove(&node->timers, &request->timer);
+    if (!heap_insert(&node->timers, &request->timer, node->now_us + request->listing->timeout_us))
+        fail(node, request, KVORUM_NO_MEMORY, "out of memory");
+    else if (!request->listing->delivering)
+        pump(node, id);
+    node_leave(node);
+}
+
+/* --- events --------------------------------------------------------------------------------- */
+
+void list_on_answer(struct node *node, struct net_address from, const struct message *message)
+{
+    struct request *request = request_find(node, message->request_id, REQUEST_LIST);
+    if (request == NULL || !request->listing->waiting ||
+        request->listing->to.member != from.member || request->listing->to.shard != from.shard)
+        return;
+    Peer__ListAnswer *answer = node_unpack(node, &peer__list_answer__descriptor, message->body);
+    if (answer != NULL && answer->page != request->listing->page)
+        return;
+    if (answer == NULL || answer->status != KVORUM_OK) {
+        if (reassign(node, request, from.member))
+            pump(node, message->request_id);
+        return;
+    }
+    struct page page = { .kind = request->listing->kind, .counted = answer->count };
+    page.names = arena_allocate(&node->scratch, (answer->n_names + 1) * sizeof(*page.names));
+    page.next = protobuf_bytes(answer->next);
+    for (size_t i = 0; page.names != NULL && i < answer->n_names; i++)
+        page.names[page.count++] = protobuf_bytes(answer->names[i]);
+    take_page(node, request, &page);
+    pump(node, message->request_id);
+}
+
+void list_on_lost(struct node *node, struct request *request, uint16_t member)
+{
+    uint64_t id = request->id;
+    if (request->listing->waiting && request->listing->to.member == member &&
+        reassign(node, request, member))
+        pump(node, id);
+}
+
+void list_on_deadline(struct node *node, struct request *request)
+{
+    fail(node, request, KVORUM_TIMEOUT, "timeout");
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a key to the members that hold it.
+ *
+ * The effective preference list has n places.  Strict: the first n owners, dead or not.  Sloppy: an
+ * owner believed dead gives its place to the next reachable member of the preference list, its
+ * stand-in.  Behind the n places follow spare stand-ins for owners that fail under way.
+ */
+#include "node/internal.h"
+
+static const struct bytes default_type = { (const uint8_t *)"default", 7 };
+
+bool placement_address(struct node *node, struct bytes type, struct bytes bucket, struct bytes key,
+                       struct key_address *ret_address)
+{
+    if (bucket.size == 0 || bucket.size > NODE_BUCKET_SIZE_MAX || key.size == 0 ||
+        key.size > NODE_KEY_SIZE_MAX || type.size > NODE_TYPE_SIZE_MAX)
+        return false;
+    *ret_address = (struct key_address){ type.size == 0 ? default_type : type, bucket, key, 0 };
+    const struct epoch *epoch = node->config.epoch;
+    ret_address->partition = ring_partition_of_hash(
+        epoch, ring_hash(epoch, ret_address->type, ret_address->bucket, ret_address->key));
+    return true;
+}
+
+struct engine *placement_store(struct node *node, uint32_t partition)
+{
+    return node->config.stores[partition % node->config.store_count];
+}
+
+struct net_address placement_of(struct node *node, uint16_t member, uint32_t partition)
+{
+    if (member != node->config.self)
+        return (struct net_address){ member, net_shard_of(node->config.net, member, partition) };
+    uint16_t store = (uint16_t)(partition % node->config.store_count);
+    return (struct net_address){ member, (uint16_t)(store % node->config.shard_count) };
+}
+
+bool placement_reachable(struct node *node, uint16_t member)
+{
+    return member == node->config.self || node->peers[member].state != LIVENESS_DEAD;
+}
+
+static void add_target(struct node *node, struct request *request, uint16_t member,
+                       uint16_t stand_in_for)
+{
+    struct target *target = &request->targets[request->target_count++];
+    bool local =
+        member == node->config.self && placement_store(node, request->address.partition) != NULL;
+    *target = (struct target){
+        .address = placement_of(node, member, request->address.partition),
+        .local = local,
+        .stand_in = stand_in_for != RING_NO_MEMBER,
+        .owner = stand_in_for,
+    };
+}
+
+/* The next reachable member of the list from *at on, or RING_NO_MEMBER. */
+static uint16_t next_stand_in(struct node *node, const uint16_t *members, uint16_t count,
+                              uint16_t *at)
+{
+    while (*at < count) {
+        uint16_t member = members[(*at)++];
+        if (placement_reachable(node, member))
+            return member;
+    }
+    return RING_NO_MEMBER;
+}
+
+void placement_targets(struct node *node, struct request *request)
+{
+    uint16_t members[TARGETS_MAX];
+    uint8_t n = request->quorum.n;
+    bool sloppy = request->quorum.sloppy;
+    uint16_t count = ring_preference(node->config.epoch, request->address.partition, members,
+                                     sloppy ? TARGETS_MAX : n);
+    uint16_t spare = n;
+    request->target_count = 0;
+    for (uint8_t i = 0; i < n; i++) {
+        uint16_t stand_in = RING_NO_MEMBER;
+        if (sloppy && !placement_reachable(node, members[i]))
+            stand_in = next_stand_in(node, members, count, &spare);
+        if (stand_in == RING_NO_MEMBER)
+            add_target(node, request, members[i], RING_NO_MEMBER);
+        else
+            add_target(node, request, stand_in, members[i]);
+    }
+    uint16_t member;
+    while (sloppy && request->target_count < TARGETS_MAX &&
+           (member = next_stand_in(node, members, count, &spare)) != RING_NO_MEMBER)
+        add_target(node, request, member, members[0]); /* whose place is known when it is used */
+}
+
+/* --- keys in stores --------------------------------------------------------------------------
+ *
+ *      'o'  partition u16  type size u8  type  bucket size u16  bucket  key        (big-endian)
+ *
+ * so a partition is a range, a bucket in it too, and its keys are in order.
+ */
+
+struct bytes store_key(struct arena *arena, const struct key_address *address)
+{
+    size_t size = 6 + address->type.size + address->bucket.size + address->key.size;
+    uint8_t *data = arena_allocate(arena, size), *at = data;
+    if (data == NULL)
+        return (struct bytes){ 0 };
+    *at++ = 'o';
+    *at++ = (uint8_t)(address->partition >> 8);
+    *at++ = (uint8_t)address->partition;
+    *at++ = (uint8_t)address->type.size;
+    memcpy(at, address->type.data, address->type.size);
+    at += address->type.size;
+    *at++ = (uint8_t)(address->bucket.size >> 8);
+    *at++ = (uint8_t)address->bucket.size;
+    memcpy(at, address->bucket.data, address->bucket.size);
+    at += address->bucket.size;
+    if (address->key.size > 0)
+        memcpy(at, address->key.data, address->key.size);
+    return bytes_make(data, size);
+}
+
+bool store_key_parse(struct bytes key, struct key_address *ret_address)
+{
+    if (key.size < 6 || key.data[0] != 'o')
+        return false;
+    size_t type_size = key.data[3];
+    if (key.size < 6 + type_size)
+        return false;
+    const uint8_t *sizes = key.data + 4 + type_size;
+    size_t bucket_size = (size_t)sizes[0] << 8 | sizes[1];
+    if (key.size < 6 + type_size + bucket_size)
+        return false;
+    ret_address->partition = (uint32_t)key.data[1] << 8 | key.data[2];
+    ret_address->type = bytes_make(key.data + 4, type_size);
+    ret_address->bucket = bytes_make(sizes + 2, bucket_size);
+    ret_address->key = bytes_from(key, 6 + type_size + bucket_size);
+    return true;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Coordinating a get: cluster/replication/get.h decides, this file asks the replicas, keeps what they
+ * sent, merges it, answers, and repairs those that were behind. */
+#include "node/internal.h"
+
+static void apply(struct node *node, struct request *request, const struct get_effects *effects);
+
+static void step(struct node *node, struct request *request, struct get_event event)
+{
+    event.now_us = node->now_us;
+    struct get_effects effects;
+    get_step(&request->get, &event, &effects);
+    apply(node, request, &effects);
+}
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+static void ask_remote(struct node *node, struct request *request, uint8_t at, bool digest)
+{
+    Peer__Address address = PEER__ADDRESS__INIT;
+    address.type =
+        (ProtobufCBinaryData){ request->address.type.size, (uint8_t *)request->address.type.data };
+    address.bucket = (ProtobufCBinaryData){ request->address.bucket.size,
+                                            (uint8_t *)request->address.bucket.data };
+    address.key =
+        (ProtobufCBinaryData){ request->address.key.size, (uint8_t *)request->address.key.data };
+    Peer__Get get = PEER__GET__INIT;
+    get.address = &address;
+    get.digest = digest;
+    struct bytes body = node_pack(node, &get.base);
+    if (!node_send(node, request->targets[at].address, MESSAGE_GET, request->id, body,
+                   (struct bytes){ 0 }))
+        step(node, request, (struct get_event){ .kind = GET_FAILED, .target = at });
+}
+
+/* What arrives may be gone when the machine is done: an open request keeps a copy. */
+static void ask_local(struct node *node, struct request *request, uint8_t at)
+{
+    struct replica_read read;
+    if (replica_read(node, &request->address, &read) != KVORUM_OK) {
+        step(node, request, (struct get_event){ .kind = GET_FAILED, .target = at });
+        return;
+    }
+    struct target *target = &request->targets[at];
+    struct get_event event = { .kind = GET_ANSWER, .target = at, .full = true };
+    bool kept = true;
+    if (read.encoding.size > 0) {
+        event.digest = object_digest(read.encoding);
+        target->encoding = read.encoding;
+        bool alone = request->target_count == 1;
+        if (!alone)
+            kept = arena_copy(&request->arena, read.encoding, &target->encoding);
+    }
+    target->in_hand = kept;
+    if (!kept)
+        event = (struct get_event){ .kind = GET_FAILED, .target = at };
+    step(node, request, event);
+    if (read.held)
+        engine_release(&read.view);
+}
+
+/* Remote targets first: their answers travel while we read our own store. */
+static void ask(struct node *node, struct request *request, uint32_t full, uint32_t digest)
+{
+    uint32_t local = 0;
+    for (uint8_t i = 0; i < request->target_count; i++) {
+        uint32_t bit = 1u << i;
+        if ((full | digest) & bit) {
+            if (request->targets[i].local)
+                local |= bit;
+            else
+                ask_remote(node, request, i, (full & bit) == 0);
+        }
+    }
+    for (uint8_t i = 0; i < request->target_count; i++)
+        if (local & (1u << i))
+            ask_local(node, request, i);
+}
+
+/* --- answering ------------------------------------------------------------------------------ */
+
+/* Merge every object in hand; *ret_any tells whether there was one. */
+static kvorum_status merge_answers(struct node *node, struct request *request,
+                                   struct object *ret_merged, bool *ret_any)
+{
+    uint64_t merged_digest = 0;
+    *ret_any = false;
+    for (uint8_t i = 0; i < request->target_count; i++) {
+        const struct target *target = &request->targets[i];
+        uint64_t digest = request->get.digests[i];
+        if (!target->in_hand || target->encoding.size == 0 || digest == merged_digest)
+            continue;
+        struct object object;
+        kvorum_status status = object_decode(target->encoding, &node->scratch, &object);
+        if (status == KVORUM_OK && *ret_any)
+            status = object_merge(ret_merged, &object, request->mode, &node->scratch, ret_merged);
+        else if (status == KVORUM_OK)
+            *ret_merged = object;
+        if (status != KVORUM_OK)
+            return status;
+        merged_digest = *ret_any ? 0 : digest;
+        *ret_any = true;
+    }
+    return KVORUM_OK;
+}
+
+static void count_stand_ins(struct request *request, struct answer *answer)
+{
+    for (uint8_t i = 0; i < request->target_count; i++)
+        if (request->targets[i].stand_in && (request->get.answered & (1u << i)))
+            answer->stand_ins++;
+}
+
+static const char *unmet_level(const struct get *get, uint8_t *ret_answered, uint8_t *ret_needed)
+{
+    uint8_t answered = (uint8_t)__builtin_popcount(get->answered);
+    uint8_t owners = (uint8_t)__builtin_popcount(get->answered & get->owners);
+    bool r_met = answered >= get->quorum.r;
+    *ret_answered = r_met ? owners : answered;
+    *ret_needed = r_met ? get->quorum.pr : get->quorum.r;
+    return r_met ? "pr" : "r";
+}
+
+static void reply_failure(struct node *node, struct request *request, kvorum_status status)
+{
+    struct answer answer = { .status = status, .n = request->quorum.n };
+    answer.level = unmet_level(&request->get, &answer.answered, &answer.needed);
+    answer.reason =
+        reason_quorum(node, request, status, answer.level, answer.answered, answer.needed);
+    request_answer(node, request, &answer);
+}
+
+static void reply(struct node *node, struct request *request, kvorum_status status)
+{
+    if (status != KVORUM_OK && status != KVORUM_NOT_FOUND) {
+        reply_failure(node, request, status);
+        return;
+    }
+    struct object merged = { 0 };
+    bool any = false;
+    struct answer answer = { .status = merge_answers(node, request, &merged, &any),
+                             .n = request->quorum.n,
+                             .answered = (uint8_t)__builtin_popcount(request->get.answered),
+                             .needed = request->quorum.r,
+                             .reason = "" };
+    count_stand_ins(request, &answer);
+    if (answer.status != KVORUM_OK)
+        answer.reason =
+            reason_printf(node, "cannot read %s: %s", reason_key(node, &request->address),
+                          kvorum_status_text(answer.status));
+    else if (!any || object_is_deleted(&merged))
+        answer.status = KVORUM_NOT_FOUND;
+    if (any)
+        answer.object = &merged;
+    node->counters.get_not_found += answer.status == KVORUM_NOT_FOUND;
+    node->counters.get_siblings += merged.sibling_count > 1;
+    request_answer(node, request, &answer);
+}
+
+/* --- repairing ------------------------------------------------------------------------------ */
+
+static void repair_target(struct node *node, struct request *request, const struct target *target,
+                          struct bytes merged)
+{
+    node->counters.read_repairs++;
+    if (target->local) {
+        static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+        if (replica_merge(node, &request->address, merged, NULL, false, &nothing) != KVORUM_OK)
+            node->counters.disk_errors++;
+        return;
+    }
+    Peer__Address address = PEER__ADDRESS__INIT;
+    address.type.data = (uint8_t *)request->address.type.data;
+    address.type.len = request->address.type.size;
+    address.bucket.data = (uint8_t *)request->address.bucket.data;
+    address.bucket.len = request->address.bucket.size;
+    address.key.data = (uint8_t *)request->address.key.data;
+    address.key.len = request->address.key.size;
+    Peer__Merge merge = PEER__MERGE__INIT;
+    merge.address = &address;
+    node_send(node, target->address, MESSAGE_MERGE, 0, node_pack(node, &merge.base), merged);
+}
+
+/* Bring owners that answered with something else up to the merge of all answers.  Never a blind
+ * write: the receiver merges by version. */
+static void repair(struct node *node, struct request *request)
+{
+    const struct get *get = &request->get;
+    bool differ = false;
+    for (uint8_t i = 1; i < request->target_count; i++)
+        differ |= (get->answered & 1u << i) && get->digests[i] != get->digests[0];
+    struct object merged;
+    bool any = false;
+    if ((!differ && (get->answered & 1)) ||
+        merge_answers(node, request, &merged, &any) != KVORUM_OK || !any)
+        return;
+    struct buffer encoding;
+    buffer_init(&encoding, ENGINE_VALUE_SIZE_MAX);
+    object_encode(&merged, &encoding);
+    uint64_t digest = encoding.failed ? 0 : object_digest(buffer_bytes(&encoding));
+    for (uint8_t i = 0; digest != 0 && i < request->target_count; i++)
+        if ((get->answered & 1u << i) && (get->owners & 1u << i) && get->digests[i] != digest)
+            repair_target(node, request, &request->targets[i], buffer_bytes(&encoding));
+    buffer_done(&encoding);
+}
+
+static void apply(struct node *node, struct request *request, const struct get_effects *effects)
+{
+    /* A step made from inside ask() may reply and finish: the request is closed once, at the end of
+     * the outermost entry (read_settle). */
+    if (effects->reply)
+        reply(node, request, effects->status);
+    if (effects->ask_full | effects->ask_digest)
+        ask(node, request, effects->ask_full, effects->ask_digest);
+}
+
+/* Close a finished request; every entry into this file ends here. */
+static bool read_settle(struct node *node, struct request *request)
+{
+    if (request->get.state != GET_FINISHED)
+        return false;
+    if (request->target_count > 1)
+        repair(node, request);
+    request_close(node, request);
+    return true;
+}
+
+/* --- entries -------------------------------------------------------------------------------- */
+
+static bool keep_address(struct request *request)
+{
+    struct key_address *address = &request->address;
+    return arena_copy(&request->arena, address->type, &address->type) &&
+           arena_copy(&request->arena, address->bucket, &address->bucket) &&
+           arena_copy(&request->arena, address->key, &address->key);
+}
+
+static void prepare(struct node *node, struct request *request, uint64_t timeout_us)
+{
+    placement_targets(node, request);
+    request->get = (struct get){
+        .quorum = request->quorum,
+        .target_count = request->target_count,
+        .deadline_us = node->now_us + timeout_us,
+    };
+    for (uint8_t i = 0; i < request->target_count; i++) {
+        if (!request->targets[i].stand_in)
+            request->get.owners |= 1u << i;
+        if (!placement_reachable(node, request->targets[i].address.member))
+            request->get.unreachable |= 1u << i;
+    }
+}
+
+static uint64_t refuse(node_answer_fn on_answer, void *context, kvorum_status status,
+                       const char *level, const char *reason)
+{
+    struct answer answer = { .status = status, .level = level, .reason = reason };
+    on_answer(context, &answer);
+    return 0;
+}
+
+uint64_t read_start(struct node *node, const struct operation *operation, node_answer_fn on_answer,
+                    void *context)
+{
+    node->counters.gets++;
+    struct request *request = request_open(node, REQUEST_GET);
+    if (request == NULL)
+        return refuse(on_answer, context, KVORUM_NO_MEMORY, NULL, "out of memory");
+    request->operation = OPERATION_GET;
+    request->on_answer = on_answer;
+    request->context = context;
+    bool addressed = placement_address(node, operation->type, operation->bucket, operation->key,
+                                       &request->address);
+    assert(addressed); /* node_submit checked the sizes */
+    struct bucket_properties properties;
+    property_table_get(node, request->address.type, request->address.bucket, &properties);
+    bool siblings = properties.allow_mult == 1 && properties.last_write_wins != 1;
+    request->mode = siblings ? OBJECT_SIBLINGS : OBJECT_LAST_WRITE_WINS;
+    const char *level = NULL;
+    kvorum_status status =
+        quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
+                       &request->quorum, &level);
+    if (status != KVORUM_OK) {
+        const char *reason = reason_printf(
+            node, "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes", level,
+            properties.levels.n, node->config.epoch->member_count);
+        request_close(node, request);
+        return refuse(on_answer, context, status, level, reason);
+    }
+    uint64_t timeout_us = operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
+                                                    : node->config.request_timeout_us;
+    prepare(node, request, timeout_us);
+    bool alone = request->target_count == 1 && request->targets[0].local;
+    if (!alone &&
+        (!keep_address(request) || !request_register(node, request, request->get.deadline_us))) {
+        request_close(node, request);
+        return refuse(on_answer, context, KVORUM_NO_MEMORY, NULL, "out of memory");
+    }
+    uint64_t id = request->id;
+    step(node, request, (struct get_event){ .kind = GET_START });
+    bool answered = request->answered;
+    bool closed = read_settle(node, request);
+    assert(closed || request->registered);
+    return closed || answered ? 0 : id;
+}
+
+void read_on_answer(struct node *node, struct net_address from, const struct message *message)
+{
+    struct request *request = request_find(node, message->request_id, REQUEST_GET);
+    int at = request == NULL ? -1 : request_target_of(request, from.member);
+    if (at < 0)
+        return; /* late: answered, finished and forgotten */
+    Peer__GetAnswer *answer = node_unpack(node, &peer__get_answer__descriptor, message->body);
+    struct get_event event = { .kind = GET_FAILED, .target = (uint8_t)at };
+    struct target *target = &request->targets[at];
+    if (answer != NULL && answer->status == KVORUM_OK &&
+        (!answer->full || (answer->digest == 0) == (message->tail.size == 0))) {
+        event = (struct get_event){ .kind = GET_ANSWER, .target = (uint8_t)at };
+        event.digest = answer->digest;
+        event.full = answer->full || answer->digest == 0;
+        if (event.full && !target->in_hand) {
+            bool kept = message->tail.size == 0 ||
+                        arena_copy(&request->arena, message->tail, &target->encoding);
+            if (!kept)
+                event = (struct get_event){ .kind = GET_FAILED, .target = (uint8_t)at };
+            target->in_hand = kept;
+        }
+    }
+    step(node, request, event);
+    read_settle(node, request);
+}
+
+void read_on_failed(struct node *node, struct request *request, uint8_t target)
+{
+    step(node, request, (struct get_event){ .kind = GET_FAILED, .target = target });
+    read_settle(node, request);
+}
+
+void read_on_deadline(struct node *node, struct request *request)
+{
+    step(node, request, (struct get_event){ .kind = GET_TICK });
+    bool closed = read_settle(node, request);
+    assert(closed);
+}

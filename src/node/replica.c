@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* This shard as a replica.  An acknowledgement is tied to the commit of the batch that made it true:
+ * it leaves from commit_done, never earlier.  A merge that changes nothing is acknowledged behind a
+ * barrier, because what is already here may not be durable yet. */
+#include "node/internal.h"
+
+struct commit {
+    struct engine_commit base;
+    struct list link;  /* node->commits, or node->free_commits */
+    struct node *node; /* NULL: the node went away before its store answered */
+    struct commit_plan plan;
+    bool durable;
+};
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+kvorum_status replica_read(struct node *node, const struct key_address *address,
+                           struct replica_read *ret_read)
+{
+    struct engine *store = placement_store(node, address->partition);
+    assert(store != NULL);
+    struct bytes key = store_key(&node->scratch, address);
+    if (key.data == NULL)
+        return KVORUM_NO_MEMORY;
+    *ret_read = (struct replica_read){ 0 };
+    kvorum_status status = engine_view(store, key, &ret_read->view);
+    if (status == KVORUM_NOT_FOUND)
+        return KVORUM_OK;
+    if (status != KVORUM_OK) {
+        node->counters.disk_errors++;
+        return status;
+    }
+    ret_read->held = true;
+    ret_read->encoding = ret_read->view.value;
+    return KVORUM_OK;
+}
+
+static void replica_release(struct replica_read *read)
+{
+    if (read->held)
+        engine_release(&read->view);
+    read->held = false;
+}
+
+static bool message_address(struct node *node, const Peer__Address *from,
+                            struct key_address *ret_address)
+{
+    return from != NULL &&
+           placement_address(node, bytes_make(from->type.data, from->type.len),
+                             bytes_make(from->bucket.data, from->bucket.len),
+                             bytes_make(from->key.data, from->key.len), ret_address) &&
+           placement_store(node, ret_address->partition) != NULL;
+}
+
+/* Objects up to this size travel whole even where the digest would do: cheaper than a second trip. */
+enum { SMALL_OBJECT_SIZE = 1024 };
+
+void replica_on_get(struct node *node, struct net_address from, const struct message *message)
+{
+    Peer__Get *get = node_unpack(node, &peer__get__descriptor, message->body);
+    struct key_address address;
+    if (get == NULL || !message_address(node, get->address, &address)) {
+        node->counters.messages_bad++;
+        return;
+    }
+    node->counters.replica_gets++;
+    struct replica_read read;
+    Peer__GetAnswer answer = PEER__GET_ANSWER__INIT;
+    answer.status = replica_read(node, &address, &read);
+    struct bytes tail = { 0 };
+    if (answer.status == KVORUM_OK) {
+        answer.digest = read.encoding.size == 0 ? 0 : object_digest(read.encoding);
+        answer.full = !get->digest || read.encoding.size <= SMALL_OBJECT_SIZE;
+        if (answer.full)
+            tail = read.encoding;
+    }
+    struct bytes body = node_pack(node, &answer.base);
+    node_send(node, from, MESSAGE_GET_ANSWER, message->request_id, body, tail);
+    if (answer.status == KVORUM_OK)
+        replica_release(&read);
+}
+
+/* --- committing ----------------------------------------------------------------------------- */
+
+enum engine_durability replica_durability(const struct node *node, bool must_sync)
+{
+    return must_sync || node->config.sync == NODE_SYNC_ALWAYS ? ENGINE_SYNC : ENGINE_LOG;
+}
+
+static void send_merge_answer(struct node *node, struct net_address to, uint64_t request_id,
+                              kvorum_status status, bool durable)
+{
+    Peer__MergeAnswer answer = PEER__MERGE_ANSWER__INIT;
+    answer.status = status;
+    answer.durable = durable;
+    node_send(node, to, MESSAGE_MERGE_ANSWER, request_id, node_pack(node, &answer.base),
+              (struct bytes){ 0 });
+}
+
+static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_status status,
+                      bool durable)
+{
+    struct request *request;
+    switch (plan->kind) {
+    case COMMIT_NOTHING:
+        break;
+    case COMMIT_ANSWER:
+        send_merge_answer(node, plan->to, plan->request_id, status, durable);
+        break;
+    case COMMIT_TARGET:
+        request = request_find(node, plan->request_id, REQUEST_PUT);
+        if (request != NULL)
+            write_on_acknowledged(node, request, plan->target, status, durable);
+        break;
+    case COMMIT_PROPERTIES:
+        request = request_find(node, plan->request_id, REQUEST_PROPERTIES);
+        if (request != NULL)
+            property_on_stored(node, request, status);
+        break;
+    }
+}
+
+static void report_disk(struct node *node, kvorum_status status)
+{
+    node->counters.disk_errors++;
+    if (node->poisoned_reported)
+        return;
+    node->poisoned_reported = true;
+    log_error(node->config.log,
+              "a store refused a write; this node no longer acknowledges writes "
+              "to it. Check the disk, then restart the node",
+              LOG_TEXT("status", kvorum_status_name(status)));
+}
+
+static void commit_done(struct engine_commit *base, kvorum_status status)
+{
+    struct commit *commit = LIST_ENTRY(base, struct commit, base);
+    struct node *node = commit->node;
+    list_remove(&commit->link);
+    if (node == NULL) {
+        free(commit);
+        return;
+    }
+    struct commit_plan plan = commit->plan;
+    bool durable = commit->durable && status == KVORUM_OK;
+    list_append(&node->free_commits, &commit->link);
+    node_enter(node);
+    if (status != KVORUM_OK)
+        report_disk(node, status);
+    carry_out(node, &plan, status, durable);
+    node_leave(node);
+}
+
+static struct commit *commit_open(struct node *node)
+{
+    struct list *item = list_first(&node->free_commits);
+    struct commit *commit =
+        item == NULL ? calloc(1, sizeof(*commit)) : LIST_ENTRY(item, struct commit, link);
+    if (commit == NULL)
+        return NULL;
+    if (item != NULL)
+        list_remove(item);
+    list_init(&commit->link);
+    list_append(&node->commits, &commit->link);
+    commit->node = node;
+    commit->base.done = commit_done;
+    return commit;
+}
+
+kvorum_status replica_submit(struct node *node, struct engine *store,
+                             const struct engine_batch *batch, enum engine_durability durability,
+                             const struct commit_plan *plan)
+{
+    struct commit *commit = commit_open(node);
+    if (commit == NULL)
+        return KVORUM_NO_MEMORY;
+    commit->plan = *plan;
+    commit->durable = durability == ENGINE_SYNC && engine_can(store, ENGINE_DURABLE);
+    kvorum_status status = engine_submit(store, batch, durability, &commit->base);
+    if (status != KVORUM_OK) {
+        list_remove(&commit->link);
+        list_append(&node->free_commits, &commit->link);
+        if (status == KVORUM_IO || status == KVORUM_POISONED || status == KVORUM_NO_SPACE)
+            report_disk(node, status);
+    }
+    return status;
+}
+
+void replica_done(struct node *node)
+{
+    struct list *item;
+    while ((item = list_first(&node->free_commits)) != NULL) {
+        list_remove(item);
+        free(LIST_ENTRY(item, struct commit, link));
+    }
+    while ((item = list_first(&node->commits)) != NULL) {
+        list_remove(item); /* the store still holds it: commit_done frees it */
+        LIST_ENTRY(item, struct commit, link)->node = NULL;
+    }
+}
+
+/* --- writing -------------------------------------------------------------------------------- */
+
+kvorum_status replica_store(struct node *node, const struct key_address *address,
+                            struct bytes encoding, const struct target *target, bool must_sync,
+                            const struct commit_plan *plan)
+{
+    struct engine *store = placement_store(node, address->partition);
+    struct bytes key = store_key(&node->scratch, address);
+    if (key.data == NULL)
+        return KVORUM_NO_MEMORY;
+    engine_batch_reset(node->batch);
+    kvorum_status status = engine_batch_put(node->batch, key, encoding);
+    if (status == KVORUM_OK && target != NULL && target->stand_in &&
+        !hints_add(node, node->batch, target->owner, key))
+        status = KVORUM_NO_MEMORY;
+    if (status != KVORUM_OK)
+        return status;
+    return replica_submit(node, store, node->batch, replica_durability(node, must_sync), plan);
+}
+
+/* The stamp orders writes for ever: take note of it even if the object changes nothing here. */
+static void see_stamp(struct node *node, const struct object *object)
+{
+    (void)hlc_see(&node->hlc, object_max_stamp(object), clock_wall_ms(node->config.clock));
+}
+
+static kvorum_status barrier(struct node *node, const struct key_address *address, bool must_sync,
+                             const struct commit_plan *plan)
+{
+    node->counters.replica_merges_needless++;
+    engine_batch_reset(node->batch);
+    return replica_submit(node, placement_store(node, address->partition), node->batch,
+                          replica_durability(node, must_sync), plan);
+}
+
+static enum object_mode bucket_mode(struct node *node, const struct key_address *address)
+{
+    struct bucket_properties properties;
+    property_table_get(node, address->type, address->bucket, &properties);
+    bool siblings = properties.allow_mult == 1 && properties.last_write_wins != 1;
+    return siblings ? OBJECT_SIBLINGS : OBJECT_LAST_WRITE_WINS;
+}
+
+kvorum_status replica_merge(struct node *node, const struct key_address *address,
+                            struct bytes encoding, const struct target *target, bool must_sync,
+                            const struct commit_plan *plan)
+{
+    struct object incoming, local = { 0 }, merged;
+    kvorum_status status = object_decode(encoding, &node->scratch, &incoming);
+    if (status != KVORUM_OK)
+        return status;
+    see_stamp(node, &incoming);
+    struct replica_read read;
+    status = replica_read(node, address, &read);
+    if (status != KVORUM_OK)
+        return status;
+    if (!read.held)
+        return replica_store(node, address, encoding, target, must_sync, plan);
+
+    enum object_mode mode = bucket_mode(node, address);
+    status = object_decode(read.encoding, &node->scratch, &local);
+    if (status == KVORUM_OK && object_contains(&local, &incoming, mode) &&
+        (target == NULL || !target->stand_in))
+        status = barrier(node, address, must_sync, plan);
+    else if (status == KVORUM_OK) {
+        status = object_merge(&local, &incoming, mode, &node->scratch, &merged);
+        buffer_reset(&node->encoding);
+        if (status == KVORUM_OK)
+            object_encode(&merged, &node->encoding);
+        if (status == KVORUM_OK && node->encoding.failed)
+            status = KVORUM_NO_MEMORY;
+        if (status == KVORUM_OK)
+            status = replica_store(node, address, buffer_bytes(&node->encoding), target, must_sync,
+                                   plan);
+    }
+    replica_release(&read);
+    return status;
+}
+
+void replica_on_merge(struct node *node, struct net_address from, const struct message *message)
+{
+    Peer__Merge *merge = node_unpack(node, &peer__merge__descriptor, message->body);
+    struct key_address address;
+    if (merge == NULL || !message_address(node, merge->address, &address) ||
+        message->tail.size == 0 ||
+        (merge->stand_in && merge->owner >= node->config.epoch->member_count)) {
+        node->counters.messages_bad++;
+        return;
+    }
+    node->counters.replica_merges++;
+    node->counters.stand_in_writes += merge->stand_in;
+    struct target target = { .stand_in = merge->stand_in, .owner = (uint16_t)merge->owner };
+    struct commit_plan plan = { COMMIT_ANSWER, from, message->request_id, 0 };
+    kvorum_status status =
+        replica_merge(node, &address, message->tail, &target, merge->durable, &plan);
+    if (status != KVORUM_OK)
+        send_merge_answer(node, from, message->request_id, status, false);
+}

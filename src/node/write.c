@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Coordinating a put: the coordinator reads its own version, makes the new one with a fresh dot, stores
+ * it, and sends the whole object to the other targets, which merge it.  cluster/replication/put.h
+ * decides when that is enough.
+ *
+ * The local store comes first: a dot that could not be stored here must not leave the node, or the
+ * next write would reuse it.  Its durability may lag behind the sends, because after anything but a
+ * clean shutdown the node writes under a new actor (node/identity.h). */
+#include "node/internal.h"
+
+static void apply(struct node *node, struct request *request, const struct put_effects *effects);
+
+static void step(struct node *node, struct request *request, struct put_event event)
+{
+    event.now_us = node->now_us;
+    struct put_effects effects;
+    put_step(&request->put, &event, &effects);
+    apply(node, request, &effects);
+}
+
+/* --- sending -------------------------------------------------------------------------------- */
+
+/* A spare stands in for the first owner that failed and has nobody in its place yet. */
+static void choose_owner(struct request *request, struct target *spare)
+{
+    for (uint8_t i = 0; i < request->quorum.n; i++) {
+        struct target *target = &request->targets[i];
+        bool failed = request->put.failed & (1u << i);
+        bool taken = false;
+        for (uint8_t j = request->quorum.n; j < request->target_count; j++)
+            taken |= &request->targets[j] != spare && (request->put.sent & (1u << j)) &&
+                     request->targets[j].owner == target->address.member;
+        if (failed && !taken) {
+            spare->owner = target->stand_in ? target->owner : target->address.member;
+            return;
+        }
+    }
+}
+
+static void send_one(struct node *node, struct request *request, uint8_t at)
+{
+    struct target *target = &request->targets[at];
+    assert(!target->local); /* stored before the machine started */
+    if (at >= request->quorum.n)
+        choose_owner(request, target);
+    Peer__Address address = PEER__ADDRESS__INIT;
+    address.type.data = (uint8_t *)request->address.type.data;
+    address.type.len = request->address.type.size;
+    address.bucket.data = (uint8_t *)request->address.bucket.data;
+    address.bucket.len = request->address.bucket.size;
+    address.key.data = (uint8_t *)request->address.key.data;
+    address.key.len = request->address.key.size;
+    Peer__Merge merge = PEER__MERGE__INIT;
+    merge.address = &address;
+    merge.durable = request->quorum.dw > 0;
+    merge.stand_in = target->stand_in;
+    merge.owner = target->stand_in ? target->owner : 0;
+    struct bytes body = node_pack(node, &merge.base);
+    if (!node_send(node, target->address, MESSAGE_MERGE, request->id, body, request->encoding))
+        step(node, request,
+             (struct put_event){ .kind = PUT_FAILED, .target = at, .refused = true });
+}
+
+/* --- answering ------------------------------------------------------------------------------ */
+
+static const char *unmet_level(const struct put *put, uint8_t *ret_answered, uint8_t *ret_needed)
+{
+    struct {
+        const char *name;
+        uint8_t have, need;
+    } levels[] = {
+        { "w", (uint8_t)__builtin_popcount(put->acked), put->quorum.w },
+        { "dw", (uint8_t)__builtin_popcount(put->durable), put->quorum.dw },
+        { "pw", (uint8_t)__builtin_popcount(put->acked & put->owners), put->quorum.pw },
+        { "node_confirms", (uint8_t)__builtin_popcount(put->acked), put->quorum.node_confirms },
+    };
+    size_t i = 0;
+    while (i < 3 && levels[i].have >= levels[i].need)
+        i++;
+    *ret_answered = levels[i].have;
+    *ret_needed = levels[i].need;
+    return levels[i].name;
+}
+
+static void reply(struct node *node, struct request *request, kvorum_status status)
+{
+    struct answer answer = { .status = status, .n = request->quorum.n, .reason = "" };
+    struct object object;
+    answer.level = unmet_level(&request->put, &answer.answered, &answer.needed);
+    for (uint8_t i = 0; i < request->target_count; i++)
+        answer.stand_ins += request->targets[i].stand_in && (request->put.acked & (1u << i));
+    if (status != KVORUM_OK)
+        answer.reason =
+            reason_quorum(node, request, status, answer.level, answer.answered, answer.needed);
+    else if ((request->flags & OPERATION_RETURN_BODY) != 0 &&
+             object_decode(request->encoding, &node->scratch, &object) == KVORUM_OK)
+        answer.object = &object;
+    request_answer(node, request, &answer);
+}
+
+static void apply(struct node *node, struct request *request, const struct put_effects *effects)
+{
+    if (effects->reply)
+        reply(node, request, effects->status);
+    for (uint8_t i = 0; effects->send != 0 && i < request->target_count; i++)
+        if ((effects->send & (1u << i)) && !request->targets[i].local)
+            send_one(node, request, i);
+}
+
+static bool write_settle(struct node *node, struct request *request)
+{
+    if (request->put.state != PUT_FINISHED)
+        return false;
+    request_close(node, request);
+    return true;
+}
+
+/* --- making the object ---------------------------------------------------------------------- */
+
+static void warn_size(struct node *node, const struct request *request, uint32_t siblings)
+{
+    const struct node_limits *limits = &node->config.limits;
+    if (request->encoding.size > limits->value_size_warning)
+        log_warn(node->config.log, "large object written",
+                 LOG_TEXT("key", reason_key(node, &request->address)),
+                 LOG_U64("size", request->encoding.size));
+    if (siblings > limits->siblings_warning)
+        log_warn(node->config.log, "many siblings: write with the context of a read",
+                 LOG_TEXT("key", reason_key(node, &request->address)),
+                 LOG_U64("siblings", siblings));
+}
+
+static kvorum_status make_object(struct node *node, struct request *request,
+                                 const struct operation *operation, const struct object *local,
+                                 struct object *ret_object)
+{
+    struct object_context context = { 0 };
+    kvorum_status status = KVORUM_OK;
+    if (operation->context.size > 0)
+        status = context_decode(operation->context, &node->scratch, &context);
+    if (status != KVORUM_OK)
+        return status;
+    uint64_t wall_ms = clock_wall_ms(node->config.clock);
+    (void)hlc_see(&node->hlc, context.stamp, wall_ms);
+    struct sibling fresh = {
+        .stamp = hlc_now(&node->hlc, wall_ms),
+        .tombstone = (operation->flags & OPERATION_TOMBSTONE) != 0,
+        .metadata = (struct metadata *)operation->metadata,
+        .metadata_count = operation->metadata_count,
+        .value = operation->value,
+    };
+    if ((operation->flags & OPERATION_OVERWRITE) != 0 && local != NULL) {
+        context.clock = local->clock;
+        context.stamp = object_max_stamp(local);
+    }
+    return object_put(local, &context, &fresh, node->config.actor, request->mode, &node->scratch,
+                      ret_object);
+}
+
+static kvorum_status make_encoding(struct node *node, struct request *request,
+                                   const struct operation *operation)
+{
+    struct replica_read read;
+    struct object local, object;
+    kvorum_status status = replica_read(node, &request->address, &read);
+    if (status != KVORUM_OK)
+        return status;
+    if (read.held)
+        status = object_decode(read.encoding, &node->scratch, &local);
+    if (status == KVORUM_OK)
+        status = make_object(node, request, operation, read.held ? &local : NULL, &object);
+    if (status == KVORUM_OK && object.sibling_count > node->config.limits.siblings) {
+        node->counters.siblings_refused++;
+        status = KVORUM_TOO_MANY_SIBLINGS;
+    }
+    buffer_reset(&node->encoding);
+    if (status == KVORUM_OK) {
+        object_encode(&object, &node->encoding);
+        bool kept = !node->encoding.failed &&
+                    arena_copy(&request->arena, buffer_bytes(&node->encoding), &request->encoding);
+        status = kept ? KVORUM_OK : KVORUM_NO_MEMORY;
+    }
+    if (read.held)
+        engine_release(&read.view);
+    if (status == KVORUM_OK)
+        warn_size(node, request, object.sibling_count);
+    return status;
+}
+
+/* --- starting ------------------------------------------------------------------------------- */
+
+static uint64_t refuse(struct node *node, struct request *request, kvorum_status status,
+                       const char *level, const char *reason)
+{
+    struct answer answer = { .status = status, .level = level, .n = request->quorum.n };
+    answer.reason = reason != NULL ? reason
+                                   : reason_printf(node, "cannot write %s: %s",
+                                                   reason_key(node, &request->address),
+                                                   kvorum_status_text(status));
+    request_answer(node, request, &answer);
+    request_close(node, request);
+    return 0;
+}
+
+/* Where nothing was asked about disks, dw means what the node's sync policy gives anyway. */
+static void relax_dw(struct node *node, const struct operation *operation, struct request *request,
+                     const struct bucket_properties *properties)
+{
+    bool asked = operation->levels.dw != LEVEL_DEFAULT || properties->levels.dw != LEVEL_DEFAULT;
+    struct engine *store = placement_store(node, request->address.partition);
+    bool given = node->config.sync == NODE_SYNC_ALWAYS &&
+                 (store == NULL || engine_can(store, ENGINE_DURABLE));
+    if (!asked && !given)
+        request->quorum.dw = 0;
+}
+
+static kvorum_status resolve(struct node *node, struct request *request,
+                             const struct operation *operation, const char **ret_level,
+                             const char **ret_reason)
+{
+    struct bucket_properties properties;
+    property_table_get(node, request->address.type, request->address.bucket, &properties);
+    bool siblings = properties.allow_mult == 1 && properties.last_write_wins != 1;
+    request->mode = siblings ? OBJECT_SIBLINGS : OBJECT_LAST_WRITE_WINS;
+    kvorum_status status =
+        quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
+                       &request->quorum, ret_level);
+    if (status == KVORUM_OK)
+        relax_dw(node, operation, request, &properties);
+    else
+        *ret_reason = reason_printf(
+            node, "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes",
+            *ret_level, properties.levels.n, node->config.epoch->member_count);
+    return status;
+}
+
+static int local_target(const struct request *request)
+{
+    for (int i = 0; i < request->target_count; i++)
+        if (request->targets[i].local)
+            return i;
+    return -1;
+}
+
+static bool owner_reachable(struct node *node, const struct request *request)
+{
+    for (uint8_t i = 0; i < request->quorum.n; i++)
+        if (!request->targets[i].stand_in &&
+            placement_reachable(node, request->targets[i].address.member))
+            return true;
+    return false;
+}
+
+/* The coordinator is an owner; a stand-in may take its place where the quorum is sloppy and no owner
+ * can be reached, or when another node already chose us. */
+static bool coordinates(struct node *node, const struct request *request, int local)
+{
+    if (local < 0)
+        return false;
+    if (!request->targets[local].stand_in)
+        return true;
+    return (request->flags & OPERATION_FORWARDED) != 0 ||
+           (local < request->quorum.n && !owner_reachable(node, request));
+}
+
+static void prepare(struct node *node, struct request *request, const struct operation *operation)
+{
+    uint64_t timeout_us = operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
+                                                    : node->config.request_timeout_us;
+    request->put = (struct put){
+        .quorum = request->quorum,
+        .target_count = request->target_count,
+        .deadline_us = node->now_us + timeout_us,
+    };
+    for (uint8_t i = 0; i < request->target_count; i++) {
+        if (!request->targets[i].stand_in)
+            request->put.owners |= 1u << i;
+        if (!placement_reachable(node, request->targets[i].address.member))
+            request->put.unreachable |= 1u << i;
+    }
+}
+
+/* A coordinator that is a spare moves to the front, so that the machine uses it from the start. */
+static int promote(struct request *request, int local)
+{
+    if (local < request->quorum.n)
+        return local;
+    for (uint8_t i = 0; i < request->quorum.n; i++)
+        if (!(request->put.owners & (1u << i)) || (request->put.unreachable & (1u << i))) {
+            struct target *spare = &request->targets[local], place = request->targets[i];
+            spare->owner = place.stand_in ? place.owner : place.address.member;
+            request->targets[i] = *spare;
+            request->targets[local] = place;
+            return i;
+        }
+    return local;
+}
+
+static bool keep_address(struct request *request)
+{
+    struct key_address *address = &request->address;
+    return arena_copy(&request->arena, address->type, &address->type) &&
+           arena_copy(&request->arena, address->bucket, &address->bucket) &&
+           arena_copy(&request->arena, address->key, &address->key);
+}
+
+static uint64_t coordinate(struct node *node, struct request *request,
+                           const struct operation *operation, int local)
+{
+    prepare(node, request, operation);
+    int promoted = promote(request, local);
+    if (promoted != local)
+        prepare(node, request, operation);
+    if (promoted >= request->quorum.n)
+        return refuse(node, request, KVORUM_UNAVAILABLE, NULL,
+                      "this node is no owner of the key and none of its owners is away");
+    kvorum_status status = make_encoding(node, request, operation);
+    if (status == KVORUM_OK &&
+        (!keep_address(request) || !request_register(node, request, request->put.deadline_us)))
+        status = KVORUM_NO_MEMORY;
+    if (status != KVORUM_OK)
+        return refuse(node, request, status, NULL, NULL);
+
+    uint64_t id = request->id;
+    struct commit_plan plan = { COMMIT_TARGET, { 0, 0 }, id, (uint8_t)promoted };
+    /* The machine starts first, so that an acknowledgement from inside the store finds it waiting;
+     * nothing has left the node before the store has taken the write. */
+    struct put_event start = { .now_us = node->now_us, .kind = PUT_START };
+    struct put_effects effects;
+    put_step(&request->put, &start, &effects);
+    if (effects.reply) { /* hopeless from the start: nothing was stored or sent */
+        apply(node, request, &effects);
+        request_close(node, request);
+        return 0;
+    }
+    node->depth++; /* a nested answer must not end the scratch memory this frame uses */
+    status = replica_store(node, &request->address, request->encoding, &request->targets[promoted],
+                           request->quorum.dw > 0, &plan);
+    if (status == KVORUM_OK) {
+        request = request_find(node, id, REQUEST_PUT);
+        if (request != NULL) {
+            apply(node, request, &effects);
+            if (write_settle(node, request))
+                request = NULL;
+        }
+    } else {
+        refuse(node, request, status, NULL, NULL);
+        request = NULL;
+    }
+    node->depth--;
+    return request == NULL || request->answered ? 0 : id;
+}
+
+uint64_t write_start(struct node *node, const struct operation *operation, node_answer_fn on_answer,
+                     void *context)
+{
+    node->counters.puts += operation->kind == OPERATION_PUT;
+    node->counters.deletes += operation->kind == OPERATION_DELETE;
+    struct request *request = request_open(node, REQUEST_PUT);
+    if (request == NULL) {
+        struct answer answer = { .status = KVORUM_NO_MEMORY, .reason = "out of memory" };
+        on_answer(context, &answer);
+        return 0;
+    }
+    request->operation = operation->kind;
+    request->on_answer = on_answer;
+    request->context = context;
+    request->flags = operation->flags;
+    if (operation->kind == OPERATION_DELETE)
+        request->flags |= OPERATION_TOMBSTONE;
+    bool addressed = placement_address(node, operation->type, operation->bucket, operation->key,
+                                       &request->address);
+    assert(addressed); /* node_submit checked the sizes */
+    const char *level = NULL, *reason = NULL;
+    kvorum_status status = resolve(node, request, operation, &level, &reason);
+    if (status != KVORUM_OK)
+        return refuse(node, request, status, level, reason);
+    placement_targets(node, request);
+    int local = local_target(request);
+    if (coordinates(node, request, local))
+        return coordinate(node, request, operation, local);
+    struct key_address address = request->address;
+    struct quorum quorum = request->quorum;
+    request_close(node, request);
+    return forward_start(node, operation, &address, &quorum, on_answer, context);
+}
+
+/* --- events --------------------------------------------------------------------------------- */
+
+/* A disk that failed under the write may have kept it; every other refusal came before anything was
+ * written. */
+void write_on_acknowledged(struct node *node, struct request *request, uint8_t target,
+                           kvorum_status status, bool durable)
+{
+    struct put_event event = {
+        .kind = status == KVORUM_OK ? PUT_ACK : PUT_FAILED,
+        .target = target,
+        .durable = durable,
+        .refused = status != KVORUM_IO && status != KVORUM_POISONED,
+    };
+    step(node, request, event);
+    write_settle(node, request);
+}
+
+void write_on_answer(struct node *node, struct net_address from, const struct message *message)
+{
+    Peer__MergeAnswer *answer = node_unpack(node, &peer__merge_answer__descriptor, message->body);
+    if (answer == NULL) {
+        node->counters.messages_bad++;
+        return;
+    }
+    struct request *request = request_find(node, message->request_id, REQUEST_PUT);
+    if (request != NULL) {
+        int at = request_target_of(request, from.member);
+        if (at >= 0)
+            write_on_acknowledged(node, request, (uint8_t)at, (kvorum_status)answer->status,
+                                  answer->durable);
+        return;
+    }
+    request = request_find(node, message->request_id, REQUEST_HINT);
+    if (request != NULL)
+        hints_on_acknowledged(node, request, (kvorum_status)answer->status);
+}
+
+void write_on_deadline(struct node *node, struct request *request)
+{
+    step(node, request, (struct put_event){ .kind = PUT_TICK });
+    bool closed = write_settle(node, request);
+    assert(closed);
+}
