@@ -36,8 +36,8 @@ enum {
     OPERATION_KINDS = 4,
 };
 
-/* Internal operation flags, above the public ones. */
-enum { OPERATION_TOMBSTONE = 1 << 16, OPERATION_FORWARDED = 1 << 17 };
+/* Internal operation flag, above the public ones: another shard chose us to coordinate. */
+enum { OPERATION_FORWARDED = 1 << 16 };
 
 /* --- requests ------------------------------------------------------------------------------- */
 

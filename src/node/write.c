@@ -144,7 +144,7 @@ static kvorum_status make_object(struct node *node, struct request *request,
     (void)hlc_see(&node->hlc, context.stamp, wall_ms);
     struct sibling fresh = {
         .stamp = hlc_now(&node->hlc, wall_ms),
-        .tombstone = (operation->flags & OPERATION_TOMBSTONE) != 0,
+        .tombstone = operation->kind == OPERATION_DELETE,
         .metadata = (struct metadata *)operation->metadata,
         .metadata_count = operation->metadata_count,
         .value = operation->value,
@@ -366,8 +366,6 @@ uint64_t write_start(struct node *node, const struct operation *operation, node_
     request->on_answer = on_answer;
     request->context = context;
     request->flags = operation->flags;
-    if (operation->kind == OPERATION_DELETE)
-        request->flags |= OPERATION_TOMBSTONE;
     bool addressed = placement_address(node, operation->type, operation->bucket, operation->key,
                                        &request->address);
     assert(addressed); /* node_submit checked the sizes */
