@@ -64,17 +64,26 @@ static struct bytes pack_forward(struct node *node, const struct operation *oper
     return node_pack(node, &forward.base);
 }
 
-/* Send to the first candidate that takes it: owners that seem alive before others, stand-ins only in
- * a sloppy quorum. */
+/* A write that was forwarded to us may only go to another shard of this node, never on to a third. */
+static bool is_candidate(struct node *node, const struct request *request,
+                         const struct target *target)
+{
+    bool own = target->address.member == node->config.self;
+    bool forwarded = (request->flags & OPERATION_FORWARDED) != 0;
+    return !target->local && placement_reachable(node, target->address.member) &&
+           (own || !forwarded);
+}
+
+/* Send to the first candidate that takes it: owners before others, stand-ins only in a sloppy
+ * quorum. */
 static bool send_to_candidate(struct node *node, struct request *request, struct bytes body,
                               struct bytes value)
 {
     uint8_t last = request->quorum.sloppy ? request->target_count : request->quorum.n;
-    for (int owners = 1; owners >= 0; owners--) {
+    for (int stand_ins = 0; stand_ins <= 1; stand_ins++) {
         for (uint8_t i = 0; i < last; i++) {
             const struct target *target = &request->targets[i];
-            if (target->stand_in == (owners == 1) || target->local ||
-                !placement_reachable(node, target->address.member))
+            if (target->stand_in != (stand_ins == 1) || !is_candidate(node, request, target))
                 continue;
             if (node_send(node, target->address, MESSAGE_FORWARD, request->id, body, value)) {
                 request->forward.member = target->address.member;
@@ -115,9 +124,7 @@ uint64_t forward_start(struct node *node, const struct operation *operation,
     request->quorum = *quorum;
     uint64_t timeout_us = operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
                                                     : node->config.request_timeout_us;
-    if (operation->flags & OPERATION_FORWARDED)
-        return refuse(node, request, KVORUM_UNAVAILABLE,
-                      "the nodes disagree on who is alive; retry in a moment");
+    request->flags = operation->flags;
     placement_targets(node, request);
     struct bytes body = pack_forward(node, operation, address, timeout_us);
     if (body.data == NULL || !request_register(node, request, node->now_us + timeout_us))
@@ -125,7 +132,9 @@ uint64_t forward_start(struct node *node, const struct operation *operation,
     node->counters.forwards++;
     if (!send_to_candidate(node, request, body, operation->value))
         return refuse(node, request, KVORUM_UNAVAILABLE,
-                      reason_quorum(node, request, KVORUM_UNAVAILABLE, "w", 0, quorum->w));
+                      (request->flags & OPERATION_FORWARDED) != 0
+                          ? "the nodes disagree on who is alive; retry in a moment"
+                          : reason_quorum(node, request, KVORUM_UNAVAILABLE, "w", 0, quorum->w));
     return request->id;
 }
 

@@ -84,7 +84,6 @@ enum operation_flags {
     OPERATION_IF_NONE_MATCH = 1 << 1, /* PUT: CONFLICT when a value is there (a read before it) */
     OPERATION_IF_MATCH = 1 << 2,     /* PUT, DELETE: CONFLICT when `context` is not what is there */
     OPERATION_OVERWRITE = 1 << 3,    /* PUT: replaces whatever the coordinator holds (RESP SET) */
-    OPERATION_DIGEST_CHECK = 1 << 4, /* reserved */
 };
 
 struct operation {
