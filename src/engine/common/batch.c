@@ -149,8 +149,8 @@ bool batch_measure(struct bytes bytes, struct batch_totals *ret_totals)
         totals.count++;
         totals.key_size += change.key.size;
         totals.value_size += change.value.size;
-        if (change.value.size > totals.value_size_max)
-            totals.value_size_max = change.value.size;
+        if (change.key.size > totals.key_size_max)
+            totals.key_size_max = change.key.size;
     }
     *ret_totals = totals;
     return !cursor.failed;

@@ -31,7 +31,7 @@ bool batch_next(struct batch_cursor *cursor, struct batch_change *ret_change);
 
 /** What a batch would need at most, for checks before anything is changed. */
 struct batch_totals {
-    size_t count, key_size, value_size, value_size_max;
+    size_t count, key_size, value_size, key_size_max;
 };
 /** False when the bytes are no batch. */
 bool batch_measure(struct bytes bytes, struct batch_totals *ret_totals);

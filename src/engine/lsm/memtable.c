@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A new key costs an entry and its first version, cut one behind the other; an overwritten one a
+ * version. */
+#include "engine/lsm/memtable.h"
+
+#include "engine/common/batch.h"
+#include <assert.h>
+
+bool lsm_memtable_init(struct lsm_memtable *memtable, uint64_t limit)
+{
+    *memtable = (struct lsm_memtable){ .limit = limit };
+    pool_init(&memtable->pool);
+    return tree_init(&memtable->tree, &memtable->pool, false);
+}
+
+void lsm_memtable_done(struct lsm_memtable *memtable)
+{
+    pool_done(&memtable->pool);
+}
+
+kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable, struct bytes batch)
+{
+    struct batch_totals totals;
+    if (!batch_measure(batch, &totals))
+        return KVORUM_CORRUPT;
+    size_t each = entry_size(0) + version_size(0) + 2 * 16; /* cuts round up to 16 */
+    size_t size = totals.count * each + totals.key_size + totals.value_size;
+    if (memtable->limit != 0 && memtable->pool.used_size + size > memtable->limit)
+        return KVORUM_STORE_FULL;
+    size += tree_insert_size(&memtable->tree, totals.count, totals.key_size_max);
+    return pool_reserve(&memtable->pool, size) ? KVORUM_OK : KVORUM_NO_MEMORY;
+}
+
+static struct version *version_create(struct lsm_memtable *memtable,
+                                      const struct batch_change *change, uint64_t sequence)
+{
+    struct version *version = pool_cut(&memtable->pool, version_size(change->value.size));
+    assert(version != NULL); /* reserved */
+    version->older = NULL;
+    version->sequence = sequence;
+    version->size = (uint32_t)change->value.size & INT32_MAX;
+    version->deleted = change->kind == ENGINE_DELETE;
+    if (change->value.size > 0)
+        memcpy(version->value, change->value.data, change->value.size);
+    return version;
+}
+
+static bool overwrite(struct lsm_memtable *memtable, struct entry *entry,
+                      const struct batch_change *change, uint64_t sequence)
+{
+    struct version *version = version_create(memtable, change, sequence);
+    struct version *older = atomic_load_explicit(&entry->newest, memory_order_relaxed);
+    version->older = older;
+    atomic_store_explicit(&entry->newest, version, memory_order_release);
+    return !older->deleted;
+}
+
+static void insert(struct lsm_memtable *memtable, const struct batch_change *change,
+                   uint64_t sequence)
+{
+    struct entry *entry = pool_cut(&memtable->pool, entry_size(change->key.size));
+    assert(entry != NULL); /* reserved */
+    entry->key_size = (uint32_t)change->key.size & INT32_MAX;
+    entry->listed = 0;
+    memcpy(entry->key, change->key.data, change->key.size);
+    atomic_init(&entry->newest, version_create(memtable, change, sequence));
+    tree_insert(&memtable->tree, entry);
+}
+
+static void apply_change(struct lsm_memtable *memtable, const struct batch_change *change,
+                         uint64_t sequence)
+{
+    bool was_live = false, put = change->kind == ENGINE_PUT;
+    struct entry *entry = tree_find(&memtable->tree, change->key);
+    if (entry != NULL)
+        was_live = overwrite(memtable, entry, change, sequence);
+    else
+        insert(memtable, change, sequence);
+    memtable->live_count += (uint64_t)put - (uint64_t)was_live;
+    memtable->puts += put;
+    memtable->deletes += !put;
+}
+
+void lsm_memtable_apply(struct lsm_memtable *memtable, struct bytes batch, uint64_t sequence)
+{
+    struct batch_cursor cursor = batch_cursor_of(batch);
+    struct batch_change change;
+    while (batch_next(&cursor, &change))
+        apply_change(memtable, &change, sequence);
+    assert(!cursor.failed); /* measured when memory was reserved */
+    atomic_store_explicit(&memtable->visible, sequence, memory_order_release);
+}
+
+kvorum_status lsm_memtable_get(const struct lsm_memtable *memtable, struct bytes key,
+                               uint64_t sequence, struct bytes *ret_value)
+{
+    const struct entry *entry = tree_find(&memtable->tree, key);
+    const struct version *version = entry == NULL ? NULL : entry_version(entry, sequence);
+    if (version == NULL || version->deleted)
+        return KVORUM_NOT_FOUND;
+    *ret_value = version_value(version);
+    return KVORUM_OK;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The newest state of the store in memory: the tree of common/tree.h, cut from memory that only grows.
+ *
+ *  One writer at a time (the engine's mutex); readers take no lock.  A batch's versions carry its
+ *  sequence number and are seen once `visible` has reached it, so a batch appears as a whole and a
+ *  reader that keeps the number it started with has a snapshot.  Overwritten values stay until the
+ *  memtable is done with: views and iterators need no guard. */
+#ifndef ENGINE_LSM_MEMTABLE_H
+#define ENGINE_LSM_MEMTABLE_H
+
+#include "engine/common/tree.h"
+#include "engine/engine.h"
+
+struct lsm_memtable {
+    struct pool pool;
+    struct tree tree;
+    uint64_t limit;           /* bytes; 0: none */
+    _Atomic uint64_t visible; /* sequence number of the newest batch that readers see */
+    uint64_t live_count, puts, deletes;
+};
+
+bool lsm_memtable_init(struct lsm_memtable *memtable, uint64_t limit);
+void lsm_memtable_done(struct lsm_memtable *memtable);
+/** Make sure that applying `batch` cannot fail.  STORE_FULL, NO_MEMORY, CORRUPT (no batch). */
+KVORUM_CHECKED kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable,
+                                                  struct bytes batch);
+/** Numbers only rise.  Reserved before. */
+void lsm_memtable_apply(struct lsm_memtable *memtable, struct bytes batch, uint64_t sequence);
+
+static inline uint64_t lsm_memtable_visible(const struct lsm_memtable *memtable)
+{
+    return atomic_load_explicit(&memtable->visible, memory_order_acquire);
+}
+
+/** NOT_FOUND.  The view holds until lsm_memtable_done. */
+KVORUM_CHECKED kvorum_status lsm_memtable_get(const struct lsm_memtable *memtable, struct bytes key,
+                                              uint64_t sequence, struct bytes *ret_value);
+
+#endif

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Replay of the log at open.
+ *
+ *      segment 1 .. n-1   must be whole up to where the header of the next says they end
+ *      segment n          whole up to the first place without a valid record
+ *                           a record behind it proves that the log was durable beyond it?  CORRUPT
+ *                           otherwise it is what a crash leaves: dropped, counted
+ *
+ *      | durable for sure      | tail: valid, durable or not | torn or zeros
+ *      |<-- replayed ----------|-----------------------------|   then
+ *      |<-- stays -------------|-- copied to segment n+1 ----> synced before anything is served
+ *
+ * What the page cache shows after a failed sync may not be on disk, so the tail is written again, to a
+ * new file, and the old one ends where that one's header says.  Nothing is ever appended to an old
+ * segment.  When nothing in segment n was durable for sure, its successor takes its number and place. */
+#include "engine/lsm/internal.h"
+#include "engine/lsm/log_reader.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct numbers {
+    uint64_t *list;
+    size_t count, capacity;
+    bool failed;
+};
+
+/* Places of the records not known to be durable, oldest first. */
+struct tail {
+    uint64_t *offsets;
+    size_t first, count, capacity;
+    uint64_t sequence; /* of offsets[first] */
+};
+
+struct recovery {
+    struct lsm *lsm;
+    struct numbers numbers, leftovers;
+    struct lsm_log_reader reader; /* of the segment at hand */
+    struct disk_file *file;
+    struct tail tail;
+    uint64_t end;   /* of the valid records of the last segment */
+    bool mark_ends; /* the last record is a mark */
+};
+
+/* --- names --------------------------------------------------------------------------------- */
+
+static bool numbers_add(struct numbers *numbers, uint64_t number)
+{
+    if (numbers->count == numbers->capacity) {
+        size_t capacity = numbers->capacity == 0 ? 64 : numbers->capacity * 2;
+        uint64_t *list = realloc(numbers->list, capacity * sizeof(*list));
+        if (list == NULL) {
+            numbers->failed = true;
+            return false;
+        }
+        numbers->list = list;
+        numbers->capacity = capacity;
+    }
+    numbers->list[numbers->count++] = number;
+    return true;
+}
+
+static bool parse_name(const char *name, bool temporary, uint64_t *ret_number)
+{
+    char expected[LSM_NAME_SIZE];
+    if (sscanf(name, "log-%16" SCNx64, ret_number) != 1)
+        return false;
+    lsm_segment_name(*ret_number, temporary, expected);
+    return strcmp(name, expected) == 0;
+}
+
+/* Names are sorted, and so then are the numbers. */
+static bool see_name(void *context, const char *name)
+{
+    struct recovery *recovery = context;
+    uint64_t number;
+    if (parse_name(name, false, &number))
+        return numbers_add(&recovery->numbers, number);
+    if (parse_name(name, true, &number))
+        return numbers_add(&recovery->leftovers, number);
+    return true;
+}
+
+static kvorum_status find_segments(struct recovery *recovery)
+{
+    struct lsm *lsm = recovery->lsm;
+    kvorum_status status = lsm->disk->ops->list(lsm->disk, lsm->path, see_name, recovery);
+    if (status != KVORUM_OK)
+        return status;
+    return recovery->numbers.failed || recovery->leftovers.failed ? KVORUM_NO_MEMORY : KVORUM_OK;
+}
+
+/* Spares that were never written to.  One that stays does no harm: it is cut off when reused. */
+static void remove_leftovers(struct recovery *recovery)
+{
+    struct lsm *lsm = recovery->lsm;
+    for (size_t i = 0; i < recovery->leftovers.count; i++) {
+        char name[LSM_NAME_SIZE], path[LSM_PATH_SIZE];
+        lsm_segment_name(recovery->leftovers.list[i], true, name);
+        if (lsm_path(lsm, name, path) == KVORUM_OK)
+            (void)lsm->disk->ops->remove(lsm->disk, path);
+    }
+}
+
+/* --- one segment --------------------------------------------------------------------------- */
+
+static kvorum_status damaged(const struct recovery *recovery, uint64_t number, uint64_t offset,
+                             kvorum_status status, const char *what)
+{
+    char name[LSM_NAME_SIZE];
+    lsm_segment_name(number, false, name);
+    log_error(recovery->lsm->log, what, LOG_TEXT("store", recovery->lsm->path),
+              LOG_TEXT("file", name), LOG_U64("offset", offset), LOG_STATUS(status));
+    return status;
+}
+
+static void segment_leave(struct recovery *recovery)
+{
+    lsm_log_reader_done(&recovery->reader);
+    if (recovery->file != NULL)
+        recovery->file->ops->close(recovery->file);
+    recovery->file = NULL;
+}
+
+static kvorum_status segment_open(const struct recovery *recovery, uint64_t number, unsigned flags,
+                                  struct disk_file **ret_file)
+{
+    char name[LSM_NAME_SIZE], path[LSM_PATH_SIZE];
+    struct disk *disk = recovery->lsm->disk;
+    lsm_segment_name(number, false, name);
+    kvorum_status status = lsm_path(recovery->lsm, name, path);
+    return status == KVORUM_OK ? disk->ops->open(disk, path, flags, ret_file) : status;
+}
+
+/* The header must name this store, this number, and the sequence number that is due. */
+static kvorum_status segment_enter(struct recovery *recovery, uint64_t number)
+{
+    const struct lsm *lsm = recovery->lsm;
+    segment_leave(recovery);
+    kvorum_status status = segment_open(recovery, number, DISK_READ, &recovery->file);
+    if (status != KVORUM_OK)
+        return status;
+    status = lsm_log_reader_init(&recovery->reader, recovery->file);
+    const struct lsm_log_header *header = &recovery->reader.header;
+    if (status == KVORUM_IO || status == KVORUM_NO_MEMORY)
+        return status;
+    if (status != KVORUM_OK)
+        return damaged(recovery, number, 0, status, "the header of a log segment cannot be read");
+    if (header->store.low != lsm->store.low || header->store.high != lsm->store.high)
+        return damaged(recovery, number, 16, KVORUM_FOREIGN,
+                       "a log segment belongs to another store");
+    if (header->number != number || header->first_sequence != lsm->taken + 1)
+        return damaged(recovery, number, 48, KVORUM_CORRUPT, "a log segment is out of place");
+    return KVORUM_OK;
+}
+
+static kvorum_status replay(struct recovery *recovery, const struct lsm_log_record *record)
+{
+    struct lsm *lsm = recovery->lsm;
+    recovery->mark_ends = record->type == LSM_LOG_MARK;
+    lsm->taken = record->sequence;
+    if (record->type == LSM_LOG_MARK)
+        return KVORUM_OK;
+    kvorum_status status = lsm_memtable_reserve(&lsm->memtable, record->payload);
+    if (status != KVORUM_OK)
+        return status;
+    lsm_memtable_apply(&lsm->memtable, record->payload, record->sequence);
+    lsm->recovered_batches++;
+    return KVORUM_OK;
+}
+
+/* --- segments that have a successor -------------------------------------------------------- */
+
+static kvorum_status replay_until(struct recovery *recovery, uint64_t number, uint64_t end)
+{
+    struct lsm_log_reader *reader = &recovery->reader;
+    struct lsm_log_record record;
+    while (reader->offset < end) {
+        uint64_t offset = reader->offset;
+        kvorum_status status = lsm_log_reader_next(reader, &record);
+        if (status == KVORUM_OK)
+            status = replay(recovery, &record);
+        if (status == KVORUM_NOT_FOUND || status == KVORUM_CORRUPT)
+            return damaged(recovery, number, offset, KVORUM_CORRUPT,
+                           "a durable record of the log is damaged");
+        if (status != KVORUM_OK)
+            return status;
+    }
+    if (reader->offset != end)
+        return damaged(recovery, number, end, KVORUM_CORRUPT, "a log segment is out of place");
+    return KVORUM_OK;
+}
+
+static kvorum_status previous_size_of(struct recovery *recovery, uint64_t number,
+                                      uint64_t *ret_size)
+{
+    struct disk_file *file;
+    struct lsm_log_reader reader;
+    kvorum_status status = segment_open(recovery, number, DISK_READ, &file);
+    if (status != KVORUM_OK)
+        return status;
+    status = lsm_log_reader_init(&reader, file);
+    lsm_log_reader_done(&reader);
+    file->ops->close(file);
+    if (status == KVORUM_IO || status == KVORUM_NO_MEMORY)
+        return status;
+    if (status != KVORUM_OK)
+        return damaged(recovery, number, 0, status, "the header of a log segment cannot be read");
+    *ret_size = reader.header.previous_size;
+    return KVORUM_OK;
+}
+
+static kvorum_status replay_whole(struct recovery *recovery, uint64_t number)
+{
+    uint64_t end = 0;
+    kvorum_status status = previous_size_of(recovery, number + 1, &end);
+    if (status == KVORUM_OK)
+        status = segment_enter(recovery, number);
+    recovery->lsm->log_size += end;
+    return status == KVORUM_OK ? replay_until(recovery, number, end) : status;
+}
+
+/* --- the last segment ---------------------------------------------------------------------- */
+
+static bool tail_add(struct tail *tail, uint64_t offset, uint64_t sequence)
+{
+    if (tail->first == tail->count)
+        tail->sequence = sequence;
+    if (tail->count == tail->capacity) {
+        size_t capacity = tail->capacity == 0 ? 1024 : tail->capacity * 2;
+        uint64_t *offsets = realloc(tail->offsets, capacity * sizeof(*offsets));
+        if (offsets == NULL)
+            return false;
+        tail->offsets = offsets;
+        tail->capacity = capacity;
+    }
+    tail->offsets[tail->count++] = offset;
+    return true;
+}
+
+static void tail_drop(struct tail *tail, uint64_t durable)
+{
+    while (tail->first < tail->count && tail->sequence <= durable) {
+        tail->first++;
+        tail->sequence++;
+    }
+}
+
+static kvorum_status replay_valid(struct recovery *recovery)
+{
+    struct lsm_log_reader *reader = &recovery->reader;
+    for (;;) {
+        struct lsm_log_record record;
+        uint64_t offset = reader->offset;
+        kvorum_status status = lsm_log_reader_next(reader, &record);
+        if (status != KVORUM_OK)
+            return status == KVORUM_NOT_FOUND ? KVORUM_OK : status;
+        tail_drop(&recovery->tail, lsm_log_durable(&record));
+        if (!tail_add(&recovery->tail, offset, record.sequence))
+            return KVORUM_NO_MEMORY;
+        status = replay(recovery, &record);
+        if (status == KVORUM_CORRUPT)
+            return damaged(recovery, reader->header.number, offset, status,
+                           "a record of the log holds no batch");
+        if (status != KVORUM_OK)
+            return status;
+    }
+}
+
+/* Bytes behind the valid records that are not zero: what was torn. */
+static kvorum_status measure_torn(struct recovery *recovery)
+{
+    uint64_t end = recovery->reader.offset, last = end;
+    uint8_t bytes[4096];
+    for (uint64_t at = end; at < recovery->reader.file_size; at += sizeof(bytes)) {
+        size_t size = 0;
+        kvorum_status status =
+            recovery->file->ops->pread(recovery->file, bytes, sizeof(bytes), at, &size);
+        if (status != KVORUM_OK)
+            return status;
+        while (size > 0 && bytes[size - 1] == 0)
+            size--;
+        if (size > 0)
+            last = at + size;
+    }
+    recovery->lsm->dropped_tail_size = last - end;
+    return KVORUM_OK;
+}
+
+static kvorum_status judge_end(struct recovery *recovery)
+{
+    struct lsm *lsm = recovery->lsm;
+    uint64_t proof, number = recovery->reader.header.number, offset = recovery->reader.offset;
+    recovery->end = offset;
+    kvorum_status status = lsm_log_reader_search(&recovery->reader, &proof);
+    if (status == KVORUM_OK)
+        return damaged(recovery, number, offset, KVORUM_CORRUPT,
+                       "a durable record of the log is damaged");
+    if (status != KVORUM_NOT_FOUND)
+        return status;
+    status = measure_torn(recovery);
+    if (status == KVORUM_OK && lsm->dropped_tail_size > 0)
+        log_warn(lsm->log, "the torn tail of the log was dropped, as after a crash",
+                 LOG_TEXT("store", lsm->path), LOG_U64("segment", number),
+                 LOG_U64("offset", offset), LOG_U64("size", lsm->dropped_tail_size));
+    return status;
+}
+
+static kvorum_status replay_last(struct recovery *recovery, uint64_t number)
+{
+    kvorum_status status = segment_enter(recovery, number);
+    recovery->mark_ends = false;
+    if (status == KVORUM_OK)
+        status = replay_valid(recovery);
+    return status == KVORUM_OK ? judge_end(recovery) : status;
+}
+
+/* --- a new segment to go on in ------------------------------------------------------------- */
+
+static uint64_t tail_offset(const struct recovery *recovery)
+{
+    const struct tail *tail = &recovery->tail;
+    return tail->first < tail->count ? tail->offsets[tail->first] : recovery->end;
+}
+
+static kvorum_status write_record(struct lsm_segment *segment, const struct lsm_log_record *record,
+                                  uint64_t durable)
+{
+    struct lsm_log_record copy = *record;
+    uint64_t size = lsm_log_record_size(record->payload.size);
+    uint8_t *bytes = malloc(size);
+    if (bytes == NULL)
+        return KVORUM_NO_MEMORY;
+    copy.undurable = (uint32_t)(record->sequence - 1 - durable);
+    lsm_log_record_encode(&segment->header.file, segment->end, &copy, bytes);
+    kvorum_status status = segment->file->ops->pwrite(segment->file, bytes, size, segment->end);
+    segment->end += size;
+    free(bytes);
+    return status;
+}
+
+/* The mark that a close left at the end has done its duty. */
+static kvorum_status copy_tail(struct recovery *recovery, struct lsm_segment *segment)
+{
+    struct lsm_log_reader *reader = &recovery->reader;
+    uint64_t last = recovery->lsm->taken - recovery->mark_ends;
+    reader->offset = tail_offset(recovery);
+    reader->sequence = segment->header.first_sequence;
+    while (reader->sequence <= last) {
+        struct lsm_log_record record;
+        kvorum_status status = lsm_log_reader_next(reader, &record);
+        if (status == KVORUM_NOT_FOUND) /* read a moment ago */
+            return KVORUM_IO;
+        if (status == KVORUM_OK)
+            status = write_record(segment, &record, segment->header.first_sequence - 1);
+        if (status != KVORUM_OK)
+            return status;
+    }
+    recovery->lsm->taken = last;
+    return KVORUM_OK;
+}
+
+/* The old last segment gives back the blocks behind its end; if that fails they are only wasted. */
+static void cut_old(struct recovery *recovery, uint64_t number, uint64_t size)
+{
+    struct disk_file *file;
+    if (segment_open(recovery, number, DISK_WRITE, &file) != KVORUM_OK)
+        return;
+    (void)file->ops->truncate(file, size);
+    file->ops->close(file);
+}
+
+static kvorum_status begin_segment(struct recovery *recovery, const struct lsm_log_header *header,
+                                   uint64_t tail_size)
+{
+    struct lsm *lsm = recovery->lsm;
+    uint64_t size = LSM_LOG_HEADER_SIZE + tail_size;
+    uint64_t capacity = size > lsm->segment_size ? size : lsm->segment_size;
+    struct lsm_segment *segment;
+    kvorum_status status = lsm_segment_create(lsm, header->number, capacity, &segment);
+    if (status != KVORUM_OK)
+        return status;
+    segment->header.first_sequence = header->first_sequence;
+    segment->header.previous_size = header->previous_size;
+    if (tail_size > 0)
+        status = copy_tail(recovery, segment);
+    if (status == KVORUM_OK)
+        status = lsm_segment_publish(lsm, segment);
+    if (status != KVORUM_OK) {
+        lsm_segment_close(lsm, segment, false);
+        return status;
+    }
+    lsm->active = lsm->named = segment;
+    lsm->log_size += segment->end;
+    return KVORUM_OK;
+}
+
+static kvorum_status go_on(struct recovery *recovery)
+{
+    const struct lsm_log_header *old = &recovery->reader.header;
+    uint64_t keep = tail_offset(recovery);
+    struct lsm_log_header header = *old;
+    if (keep > LSM_LOG_HEADER_SIZE) {
+        header.number = old->number + 1;
+        header.previous_size = keep;
+        header.first_sequence =
+            recovery->lsm->taken + 1 - (recovery->tail.count - recovery->tail.first);
+    }
+    kvorum_status status = begin_segment(recovery, &header, recovery->end - keep);
+    if (status != KVORUM_OK || header.number == old->number)
+        return status;
+    recovery->lsm->log_size += keep;
+    cut_old(recovery, old->number, keep);
+    return KVORUM_OK;
+}
+
+static kvorum_status check_numbers(const struct recovery *recovery)
+{
+    const struct numbers *numbers = &recovery->numbers;
+    for (size_t i = 0; i < numbers->count; i++)
+        if (numbers->list[i] != i + 1)
+            return damaged(recovery, i + 1, 0, KVORUM_CORRUPT, "a segment of the log is missing");
+    return KVORUM_OK;
+}
+
+static kvorum_status replay_all(struct recovery *recovery)
+{
+    size_t count = recovery->numbers.count;
+    kvorum_status status = find_segments(recovery);
+    count = recovery->numbers.count;
+    if (status == KVORUM_OK)
+        status = check_numbers(recovery);
+    for (size_t i = 1; status == KVORUM_OK && i < count; i++)
+        status = replay_whole(recovery, i);
+    if (status == KVORUM_OK)
+        status = replay_last(recovery, count);
+    if (status != KVORUM_OK)
+        return status;
+    remove_leftovers(recovery);
+    return go_on(recovery);
+}
+
+kvorum_status lsm_recover(struct lsm *lsm, bool fresh)
+{
+    struct recovery recovery = { .lsm = lsm };
+    uint64_t limit = lsm->memtable.limit;
+    lsm->memtable.limit = 0; /* what was taken once must be readable again */
+    kvorum_status status;
+    if (fresh)
+        status = begin_segment(&recovery,
+                               &(struct lsm_log_header){ .number = 1, .first_sequence = 1 }, 0);
+    else
+        status = replay_all(&recovery);
+    segment_leave(&recovery);
+    free(recovery.numbers.list);
+    free(recovery.leftovers.list);
+    free(recovery.tail.offsets);
+    lsm->memtable.limit = limit;
+    lsm->written = lsm->synced = lsm->opened = lsm->taken;
+    return status;
+}

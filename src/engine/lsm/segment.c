@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of the log.
+ *
+ *      log-0000000000000007.new   allocated and synced; name and content mean nothing yet
+ *      log-0000000000000007.log   its header is whole, and all segments before it are durable as far
+ *                                 as it says
+ *
+ * Publishing is header, sync, rename, sync of the directory: a file with a final name has a valid
+ * header, whenever the power fails. */
+#include "engine/lsm/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+kvorum_status lsm_path(const struct lsm *lsm, const char *name, char *ret_path)
+{
+    int size = snprintf(ret_path, LSM_PATH_SIZE, "%s/%s", lsm->path, name);
+    return size > 0 && size < LSM_PATH_SIZE ? KVORUM_OK : KVORUM_INVALID;
+}
+
+void lsm_segment_name(uint64_t number, bool temporary, char *ret_name)
+{
+    snprintf(ret_name, LSM_NAME_SIZE, "log-%016" PRIx64 ".%s", number, temporary ? "new" : "log");
+}
+
+static kvorum_status segment_path(const struct lsm *lsm, uint64_t number, bool temporary,
+                                  char *ret_path)
+{
+    char name[LSM_NAME_SIZE];
+    lsm_segment_name(number, temporary, name);
+    return lsm_path(lsm, name, ret_path);
+}
+
+/* An empty file of the whole size: what an earlier attempt left there is cut off first. */
+static kvorum_status open_allocated(struct lsm *lsm, const char *path, uint64_t capacity,
+                                    struct disk_file **ret_file)
+{
+    struct disk_file *file;
+    kvorum_status status = lsm->disk->ops->open(lsm->disk, path, DISK_WRITE | DISK_CREATE, &file);
+    if (status != KVORUM_OK)
+        return status;
+    status = file->ops->truncate(file, 0);
+    if (status == KVORUM_OK)
+        status = file->ops->allocate(file, capacity);
+    if (status == KVORUM_OK)
+        status = file->ops->sync(file);
+    if (status != KVORUM_OK) {
+        (void)file->ops->truncate(file, 0); /* the name stays: store.c wants that of the first */
+        file->ops->close(file);
+        return status;
+    }
+    *ret_file = file;
+    return KVORUM_OK;
+}
+
+kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number, uint64_t capacity,
+                                 struct lsm_segment **ret_segment)
+{
+    char path[LSM_PATH_SIZE];
+    struct lsm_segment *segment = calloc(1, sizeof(*segment));
+    if (segment == NULL)
+        return KVORUM_NO_MEMORY;
+    segment->header.store = lsm->store;
+    segment->header.file = (struct lsm_id){ random_next(&lsm->random), random_next(&lsm->random) };
+    segment->header.number = number;
+    segment->capacity = capacity;
+    segment->end = LSM_LOG_HEADER_SIZE;
+    kvorum_status status = segment_path(lsm, number, true, path);
+    if (status == KVORUM_OK)
+        status = open_allocated(lsm, path, capacity, &segment->file);
+    if (status != KVORUM_OK) {
+        free(segment);
+        return status;
+    }
+    *ret_segment = segment;
+    return KVORUM_OK;
+}
+
+kvorum_status lsm_segment_publish(struct lsm *lsm, struct lsm_segment *segment)
+{
+    char from[LSM_PATH_SIZE], to[LSM_PATH_SIZE];
+    uint8_t header[LSM_LOG_HEADER_SIZE];
+    struct disk_file *file = segment->file;
+    lsm_log_header_encode(&segment->header, header);
+    kvorum_status status = segment_path(lsm, segment->header.number, true, from);
+    if (status == KVORUM_OK)
+        status = segment_path(lsm, segment->header.number, false, to);
+    if (status == KVORUM_OK)
+        status = file->ops->pwrite(file, header, sizeof(header), 0);
+    if (status == KVORUM_OK)
+        status = file->ops->sync(file);
+    if (status == KVORUM_OK)
+        status = lsm->disk->ops->rename(lsm->disk, from, to);
+    if (status == KVORUM_OK)
+        status = lsm->disk->ops->sync_dir(lsm->disk, lsm->path);
+    return status;
+}
+
+void lsm_segment_close(struct lsm *lsm, struct lsm_segment *segment, bool remove)
+{
+    char path[LSM_PATH_SIZE];
+    if (segment == NULL)
+        return;
+    segment->file->ops->close(segment->file);
+    if (remove && segment_path(lsm, segment->header.number, true, path) == KVORUM_OK)
+        (void)lsm->disk->ops->remove(lsm->disk, path); /* a leftover is removed at the next open */
+    free(segment);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store's directory.
+ *
+ *      LOCK                       held while open
+ *      FORMAT                     48 bytes:  offset size
+ *                                               0     8   magic "KVORUMst"
+ *                                               8     4   format version, 1
+ *                                              12     4   kind of engine: 1 lsm
+ *                                              16    16   id of the store
+ *                                              32     8   zero
+ *                                              40     8   XXH3-64 of bytes 8..39
+ *      log-NUMBER.log, .new       segments, segment.c
+ *
+ * A new store gets an (empty) first segment under its temporary name, then FORMAT, then that segment
+ * its final name: with FORMAT there, the lack of any segment is damage, not a new store. */
+#include "base/hash.h"
+#include "engine/lsm/internal.h"
+#include "engine/lsm/little.h"
+
+#include <string.h>
+
+enum { FORMAT_VERSION = 1, FORMAT_KIND_LSM = 1, FORMAT_SIZE = 48, FORMAT_CHECKSUM = 40 };
+
+static const uint8_t magic[8] = { 'K', 'V', 'O', 'R', 'U', 'M', 's', 't' };
+
+struct names {
+    bool format, first_temporary, segments, others;
+};
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+    size_t size = strlen(name), suffix_size = strlen(suffix);
+    return size >= suffix_size && strcmp(name + size - suffix_size, suffix) == 0;
+}
+
+static bool see_name(void *context, const char *name)
+{
+    struct names *names = context;
+    char first[LSM_NAME_SIZE];
+    lsm_segment_name(1, true, first);
+    if (strcmp(name, "FORMAT") == 0)
+        names->format = true;
+    else if (strcmp(name, first) == 0)
+        names->first_temporary = true;
+    else if (strncmp(name, "log-", 4) == 0 && has_suffix(name, ".log"))
+        names->segments = true;
+    else if (strcmp(name, "LOCK") != 0 && !has_suffix(name, ".new"))
+        names->others = true;
+    return true;
+}
+
+static kvorum_status look(struct lsm *lsm, struct names *ret_names)
+{
+    *ret_names = (struct names){ 0 };
+    return lsm->disk->ops->list(lsm->disk, lsm->path, see_name, ret_names);
+}
+
+/* --- the FORMAT file ----------------------------------------------------------------------- */
+
+static uint64_t format_checksum(const uint8_t *bytes)
+{
+    return hash64(bytes_make(bytes + sizeof(magic), FORMAT_CHECKSUM - sizeof(magic)), 0);
+}
+
+static void format_encode(const struct lsm *lsm, uint8_t *ret_bytes)
+{
+    memset(ret_bytes, 0, FORMAT_SIZE);
+    memcpy(ret_bytes, magic, sizeof(magic));
+    little_put32(ret_bytes + 8, FORMAT_VERSION);
+    little_put32(ret_bytes + 12, FORMAT_KIND_LSM);
+    little_put64(ret_bytes + 16, lsm->store.low);
+    little_put64(ret_bytes + 24, lsm->store.high);
+    little_put64(ret_bytes + FORMAT_CHECKSUM, format_checksum(ret_bytes));
+}
+
+static kvorum_status format_decode(struct lsm *lsm, const uint8_t *bytes, size_t size)
+{
+    bool ours = size >= sizeof(magic) && memcmp(bytes, magic, sizeof(magic)) == 0;
+    if (size < FORMAT_SIZE)
+        return ours ? KVORUM_CORRUPT : KVORUM_FOREIGN;
+    bool intact = little_get64(bytes + FORMAT_CHECKSUM) == format_checksum(bytes);
+    if (!ours)
+        return intact ? KVORUM_CORRUPT : KVORUM_FOREIGN;
+    if (!intact)
+        return KVORUM_CORRUPT;
+    if (little_get32(bytes + 8) > FORMAT_VERSION)
+        return KVORUM_NEWER_FORMAT;
+    if (little_get32(bytes + 12) != FORMAT_KIND_LSM)
+        return KVORUM_FOREIGN;
+    lsm->store = (struct lsm_id){ little_get64(bytes + 16), little_get64(bytes + 24) };
+    return KVORUM_OK;
+}
+
+static kvorum_status format_read(struct lsm *lsm)
+{
+    char path[LSM_PATH_SIZE];
+    struct disk_file *file;
+    uint8_t bytes[FORMAT_SIZE];
+    size_t size = 0;
+    kvorum_status status = lsm_path(lsm, "FORMAT", path);
+    if (status == KVORUM_OK)
+        status = lsm->disk->ops->open(lsm->disk, path, DISK_READ, &file);
+    if (status != KVORUM_OK)
+        return status;
+    status = file->ops->pread(file, bytes, sizeof(bytes), 0, &size);
+    file->ops->close(file);
+    if (status != KVORUM_OK)
+        return status;
+    status = format_decode(lsm, bytes, size);
+    if (status != KVORUM_OK)
+        log_error(lsm->log, "this is not a store that can be opened", LOG_TEXT("file", path),
+                  LOG_STATUS(status));
+    return status;
+}
+
+static kvorum_status format_write_temporary(struct lsm *lsm, const char *path)
+{
+    struct disk_file *file;
+    uint8_t bytes[FORMAT_SIZE];
+    format_encode(lsm, bytes);
+    kvorum_status status = lsm->disk->ops->open(lsm->disk, path, DISK_WRITE | DISK_CREATE, &file);
+    if (status != KVORUM_OK)
+        return status;
+    status = file->ops->truncate(file, 0);
+    if (status == KVORUM_OK)
+        status = file->ops->pwrite(file, bytes, sizeof(bytes), 0);
+    if (status == KVORUM_OK)
+        status = file->ops->sync(file);
+    file->ops->close(file);
+    return status;
+}
+
+static kvorum_status format_write(struct lsm *lsm)
+{
+    struct disk *disk = lsm->disk;
+    char temporary[LSM_PATH_SIZE], path[LSM_PATH_SIZE];
+    kvorum_status status = lsm_path(lsm, "FORMAT.new", temporary);
+    if (status == KVORUM_OK)
+        status = lsm_path(lsm, "FORMAT", path);
+    if (status == KVORUM_OK)
+        status = format_write_temporary(lsm, temporary);
+    if (status == KVORUM_OK)
+        status = disk->ops->sync_dir(disk, lsm->path); /* the first segment's name comes before */
+    if (status == KVORUM_OK)
+        status = disk->ops->rename(disk, temporary, path);
+    if (status == KVORUM_OK)
+        status = disk->ops->sync_dir(disk, lsm->path);
+    return status;
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+static kvorum_status make_store(struct lsm *lsm)
+{
+    struct lsm_segment *first;
+    lsm->store = (struct lsm_id){ random_next(&lsm->random), random_next(&lsm->random) };
+    kvorum_status status = lsm_segment_create(lsm, 1, LSM_LOG_HEADER_SIZE, &first);
+    if (status != KVORUM_OK)
+        return status;
+    status = format_write(lsm);
+    lsm_segment_close(lsm, first, false);
+    return status;
+}
+
+static kvorum_status make_directory(struct lsm *lsm)
+{
+    char parent[LSM_PATH_SIZE];
+    kvorum_status status = lsm->disk->ops->make_dir(lsm->disk, lsm->path);
+    if (status != KVORUM_OK)
+        return status;
+    memcpy(parent, lsm->path, sizeof(parent));
+    char *slash = strrchr(parent, '/');
+    *(slash == NULL ? parent : slash) = '\0';
+    return lsm->disk->ops->sync_dir(lsm->disk, parent);
+}
+
+/* Before anything is written, the lock file included, make sure that the place is ours to use. */
+static kvorum_status judge(struct lsm *lsm, bool create)
+{
+    struct names names;
+    kvorum_status status = look(lsm, &names);
+    if (status == KVORUM_NOT_FOUND && create) {
+        status = make_directory(lsm);
+        if (status == KVORUM_OK)
+            status = look(lsm, &names);
+    }
+    if (status != KVORUM_OK)
+        return status;
+    if (names.format)
+        return KVORUM_OK;
+    if (names.segments) {
+        log_error(lsm->log, "segments of a log, but no FORMAT file", LOG_TEXT("store", lsm->path));
+        return KVORUM_CORRUPT;
+    }
+    if (names.others)
+        return KVORUM_FOREIGN;
+    return create ? KVORUM_OK : KVORUM_NOT_FOUND;
+}
+
+static kvorum_status check_segments(struct lsm *lsm, const struct names *names, bool *ret_fresh)
+{
+    *ret_fresh = !names->segments;
+    if (names->segments || names->first_temporary)
+        return KVORUM_OK;
+    log_error(lsm->log, "the log is gone", LOG_TEXT("store", lsm->path));
+    return KVORUM_CORRUPT;
+}
+
+kvorum_status lsm_store_open(struct lsm *lsm, bool create, bool *ret_fresh)
+{
+    char path[LSM_PATH_SIZE];
+    struct names names;
+    kvorum_status status = judge(lsm, create);
+    if (status == KVORUM_OK)
+        status = lsm_path(lsm, "LOCK", path);
+    if (status == KVORUM_OK)
+        status = lsm->disk->ops->lock(lsm->disk, path, &lsm->lock_file);
+    if (status == KVORUM_OK)
+        status = judge(lsm, create); /* another process may have made it meanwhile */
+    if (status == KVORUM_OK)
+        status = look(lsm, &names);
+    if (status != KVORUM_OK)
+        return status;
+    *ret_fresh = true;
+    if (!names.format)
+        return make_store(lsm);
+    status = format_read(lsm);
+    return status == KVORUM_OK ? check_segments(lsm, &names, ret_fresh) : status;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking batches, and telling when they are committed.
+ *
+ *      owner's thread                        a worker of the jobs object
+ *      submit -> queue of commits
+ *      kick   -> commit job  ------------->  work: lsm_commit_until(all so far)
+ *      done   <----------------------------
+ *        completes the queue's head while it is ready, then kicks again
+ *
+ * A job and writers in engine_write share the one leader-and-followers code in flush.c.  A commit that
+ * asked for LOG needs no job unless one that asked for SYNC waits too, or the log is at the end of a
+ * segment. */
+#include "engine/common/batch.h"
+#include "engine/lsm/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { BACKLOG_SIZE = 64 * LSM_FLUSH_SIZE };
+
+static kvorum_status reserve(struct lsm *lsm, struct bytes payload)
+{
+    bool waited = false;
+    kvorum_status status;
+    do {
+        if (lsm->failure != KVORUM_OK)
+            return KVORUM_POISONED;
+        status = lsm_memtable_reserve(&lsm->memtable, payload);
+        if (status == KVORUM_OK)
+            status = lsm_append_reserve(lsm, payload.size, &waited);
+    } while (status == KVORUM_OK && waited);
+    return status;
+}
+
+/* With the mutex: take `batch` into memtable and log, or leave both as they were. */
+static kvorum_status take(struct lsm *lsm, const struct engine_batch *batch)
+{
+    struct bytes payload = engine_batch_bytes(batch);
+    if (payload.size == 0)
+        return lsm->failure == KVORUM_OK ? KVORUM_OK : KVORUM_POISONED;
+    kvorum_status status = reserve(lsm, payload);
+    if (status != KVORUM_OK)
+        return status;
+    lsm_append(lsm, LSM_LOG_BATCH, payload);
+    lsm_memtable_apply(&lsm->memtable, payload, lsm->taken);
+    lsm->batches++;
+    return KVORUM_OK;
+}
+
+/* A writer that does not wait still must not outrun the disk without end. */
+static void relieve(struct lsm *lsm)
+{
+    while (lsm->filling->size > BACKLOG_SIZE && lsm->flush_running)
+        pthread_cond_wait(&lsm->changed, &lsm->mutex);
+    if (lsm->filling->size > LSM_FLUSH_SIZE && !lsm->flush_running && lsm->failure == KVORUM_OK)
+        lsm_flush(lsm);
+}
+
+kvorum_status lsm_write(struct engine *engine, const struct engine_batch *batch,
+                        enum engine_durability durability)
+{
+    struct lsm *lsm = (struct lsm *)engine;
+    bool sync = durability == ENGINE_SYNC;
+    pthread_mutex_lock(&lsm->mutex);
+    kvorum_status status = take(lsm, batch);
+    uint64_t sequence = lsm->taken;
+    if (status == KVORUM_OK && durability == ENGINE_NONE) {
+        relieve(lsm);
+    } else if (status == KVORUM_OK) {
+        lsm_commit_until(lsm, sequence, sync);
+        status = lsm_outcome(lsm, sequence, sync);
+    }
+    if (lsm_spare_due(lsm))
+        lsm_prepare_spare(lsm);
+    pthread_mutex_unlock(&lsm->mutex);
+    return status;
+}
+
+/* --- the owner's side ---------------------------------------------------------------------- */
+
+kvorum_status lsm_submit(struct engine *engine, const struct engine_batch *batch,
+                         enum engine_durability durability, struct engine_commit *commit)
+{
+    struct lsm *lsm = (struct lsm *)engine;
+    if (lsm->jobs == NULL)
+        return KVORUM_UNSUPPORTED;
+    pthread_mutex_lock(&lsm->mutex);
+    kvorum_status status = take(lsm, batch);
+    commit->ticket = lsm->taken;
+    pthread_mutex_unlock(&lsm->mutex);
+    if (status != KVORUM_OK)
+        return status;
+    commit->durability = (uint8_t)durability;
+    commit->next = NULL;
+    if (durability == ENGINE_NONE) {
+        commit->done(commit, KVORUM_OK);
+        return KVORUM_OK;
+    }
+    *lsm->last_commit = commit;
+    lsm->last_commit = &commit->next;
+    lsm->sync_commits += durability == ENGINE_SYNC;
+    return KVORUM_OK;
+}
+
+static struct engine_commit *pop_commit(struct lsm *lsm)
+{
+    struct engine_commit *commit = lsm->first_commit;
+    lsm->first_commit = commit->next;
+    if (lsm->first_commit == NULL)
+        lsm->last_commit = &lsm->first_commit;
+    lsm->sync_commits -= commit->durability == ENGINE_SYNC;
+    return commit;
+}
+
+static bool first_is_ready(struct lsm *lsm, kvorum_status *ret_status)
+{
+    const struct engine_commit *commit = lsm->first_commit;
+    if (commit == NULL)
+        return false;
+    bool sync = commit->durability == ENGINE_SYNC;
+    pthread_mutex_lock(&lsm->mutex);
+    bool ready = lsm_reached(lsm, commit->ticket, sync) || lsm->failure != KVORUM_OK;
+    if (ready)
+        *ret_status = lsm_outcome(lsm, commit->ticket, sync);
+    pthread_mutex_unlock(&lsm->mutex);
+    return ready;
+}
+
+/* `done` may submit and kick: what it adds is completed in its turn, not inside this turn's call. */
+static void complete(struct lsm *lsm)
+{
+    kvorum_status status;
+    if (lsm->completing)
+        return;
+    lsm->completing = true;
+    while (first_is_ready(lsm, &status)) {
+        struct engine_commit *commit = pop_commit(lsm);
+        commit->done(commit, status);
+    }
+    lsm->completing = false;
+}
+
+static void start(struct lsm *lsm, struct lsm_job *job)
+{
+    job->pending = true;
+    jobs_submit(lsm->jobs, &job->job);
+}
+
+static void start_commit(struct lsm *lsm)
+{
+    lsm->job_syncs = lsm->sync_commits > 0;
+    start(lsm, lsm->commit_job);
+}
+
+/* True when what is waiting takes a sync, or waits for another thread's. */
+static bool needs_job(const struct lsm *lsm)
+{
+    return lsm->sync_commits > 0 || lsm->flush_running || lsm->filling->run_count > 1 ||
+           (lsm->filling->run_count == 1 && lsm->filling->runs[0].segment != lsm->named);
+}
+
+/* Decide under the mutex, act after it. */
+static bool flush_here(struct lsm *lsm)
+{
+    bool job = false;
+    pthread_mutex_lock(&lsm->mutex);
+    bool waiting = lsm->first_commit != NULL || lsm->filling->size > 0;
+    if (waiting && lsm->failure == KVORUM_OK) {
+        job = needs_job(lsm);
+        if (!job)
+            lsm_flush(lsm);
+    }
+    pthread_mutex_unlock(&lsm->mutex);
+    return !job;
+}
+
+static void kick_spare(struct lsm *lsm)
+{
+    if (lsm->prepare_job->pending)
+        return;
+    pthread_mutex_lock(&lsm->mutex);
+    bool due = lsm_spare_due(lsm);
+    pthread_mutex_unlock(&lsm->mutex);
+    if (due)
+        start(lsm, lsm->prepare_job);
+}
+
+void lsm_kick(struct engine *engine)
+{
+    struct lsm *lsm = (struct lsm *)engine;
+    if (lsm->jobs == NULL || lsm->commit_job->pending || lsm->completing)
+        return;
+    complete(lsm); /* what writers on other threads have committed meanwhile */
+    if (flush_here(lsm))
+        complete(lsm);
+    if (lsm->first_commit != NULL)
+        start_commit(lsm);
+    kick_spare(lsm);
+}
+
+void lsm_drain(struct lsm *lsm)
+{
+    do {
+        pthread_mutex_lock(&lsm->mutex);
+        lsm_commit_until(lsm, lsm->taken, lsm->sync_commits > 0);
+        pthread_mutex_unlock(&lsm->mutex);
+        complete(lsm);
+    } while (lsm->first_commit != NULL);
+}
+
+/* --- jobs ---------------------------------------------------------------------------------- */
+
+static void commit_work(struct lsm *lsm)
+{
+    pthread_mutex_lock(&lsm->mutex);
+    lsm_commit_until(lsm, lsm->taken, lsm->job_syncs);
+    pthread_mutex_unlock(&lsm->mutex);
+}
+
+static void commit_done(struct lsm *lsm)
+{
+    complete(lsm);
+    lsm_kick(&lsm->engine);
+}
+
+static void prepare_work(struct lsm *lsm)
+{
+    pthread_mutex_lock(&lsm->mutex);
+    if (lsm_spare_due(lsm))
+        lsm_prepare_spare(lsm);
+    pthread_mutex_unlock(&lsm->mutex);
+}
+
+static void prepare_done(struct lsm *lsm)
+{
+    (void)lsm;
+}
+
+static void job_work(struct job *job)
+{
+    struct lsm_job *work = (struct lsm_job *)job;
+    pthread_mutex_lock(&work->mutex);
+    if (work->lsm != NULL)
+        work->work(work->lsm);
+    pthread_mutex_unlock(&work->mutex);
+}
+
+static void job_free(struct lsm_job *job)
+{
+    pthread_mutex_destroy(&job->mutex);
+    free(job);
+}
+
+static void job_done(struct job *job)
+{
+    struct lsm_job *work = (struct lsm_job *)job;
+    work->pending = false;
+    if (work->lsm != NULL)
+        work->done(work->lsm);
+    else
+        job_free(work);
+}
+
+static struct lsm_job *job_create(struct lsm *lsm, void (*work)(struct lsm *lsm),
+                                  void (*done)(struct lsm *lsm))
+{
+    struct lsm_job *job = calloc(1, sizeof(*job));
+    if (job == NULL)
+        return NULL;
+    *job = (struct lsm_job){
+        .job = { .work = job_work, .done = job_done }, .lsm = lsm, .work = work, .done = done
+    };
+    pthread_mutex_init(&job->mutex, NULL);
+    return job;
+}
+
+bool lsm_jobs_create(struct lsm *lsm)
+{
+    lsm->last_commit = &lsm->first_commit;
+    lsm->commit_job = job_create(lsm, commit_work, commit_done);
+    lsm->prepare_job = job_create(lsm, prepare_work, prepare_done);
+    return lsm->commit_job != NULL && lsm->prepare_job != NULL;
+}
+
+/* One under way finds the engine gone and is freed when its `done` comes. */
+static void job_abandon(struct lsm_job *job)
+{
+    if (job == NULL)
+        return;
+    pthread_mutex_lock(&job->mutex);
+    job->lsm = NULL;
+    pthread_mutex_unlock(&job->mutex);
+    if (!job->pending)
+        job_free(job);
+}
+
+void lsm_jobs_abandon(struct lsm *lsm)
+{
+    job_abandon(lsm->commit_job);
+    job_abandon(lsm->prepare_job);
+}
