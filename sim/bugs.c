@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/bugs.h"
+
+#include <ctype.h>
+#include <string.h>
+
+static const char *const identifiers[] = { "NONE",
+#define X(name, text) #name,
+                                           PLANTED_BUG_LIST(X)
+#undef X
+};
+
+static const char *const texts[] = { "no planted bug",
+#define X(name, text) text,
+                                     PLANTED_BUG_LIST(X)
+#undef X
+};
+
+enum { NAME_SIZE = 64 };
+
+/* A lower-case name with dashes, as on a command line. */
+static void make_name(const char *identifier, char ret_name[NAME_SIZE])
+{
+    size_t i = 0;
+    for (; identifier[i] != '\0' && i < NAME_SIZE - 1; i++)
+        ret_name[i] = (char)(identifier[i] == '_' ? '-' : tolower((unsigned char)identifier[i]));
+    ret_name[i] = '\0';
+}
+
+const char *bug_name(enum planted_bug bug)
+{
+    static char names[PLANTED_COUNT][NAME_SIZE];
+    make_name(identifiers[bug], names[bug]);
+    return names[bug];
+}
+
+const char *bug_text(enum planted_bug bug)
+{
+    return texts[bug];
+}
+
+enum planted_bug bug_of_name(const char *name)
+{
+    for (int i = 1; i < PLANTED_COUNT; i++) {
+        if (strcmp(bug_name((enum planted_bug)i), name) == 0)
+            return (enum planted_bug)i;
+    }
+    return PLANTED_NONE;
+}
+
+void bug_plant(enum planted_bug bug)
+{
+    planted_bug_active = bug;
+}
+
+extern struct probe probes_start __asm__("__start_kvorum_probes");
+extern struct probe probes_stop __asm__("__stop_kvorum_probes");
+
+static void add_up(const struct probe *probe, uint64_t *ret_count, bool *ret_first)
+{
+    *ret_count = 0;
+    *ret_first = true;
+    for (const struct probe *other = &probes_start; other < &probes_stop; other++) {
+        if (strcmp(other->name, probe->name) != 0)
+            continue;
+        *ret_count += other->count;
+        *ret_first = *ret_first && other >= probe;
+    }
+}
+
+void probes_visit(void (*visit)(void *context, const char *name, uint64_t count), void *context)
+{
+    for (const struct probe *probe = &probes_start; probe < &probes_stop; probe++) {
+        uint64_t count;
+        bool first;
+        add_up(probe, &count, &first);
+        if (first)
+            visit(context, probe->name, count);
+    }
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The invariants, one a file.  A checker sees what clients and the network saw, and what the simulated
+ *  disks hold; never the inside of the code under test.  It reports by world_fail under its name. */
+#ifndef SIM_CHECKERS_H
+#define SIM_CHECKERS_H
+
+#include "sim/cluster.h"
+#include "sim/history.h"
+
+/** When a reading must be complete. */
+enum reading_strength {
+    READING_WEAK,  /* anything legal may be missing */
+    READING_STRONG /* every write acknowledged before it began is in it, or was replaced */
+};
+
+/* invented.c: every value seen was written by somebody, under this key, and not by a write of which the
+ * client was told that it did not happen. */
+void check_invented_value(struct history *history, uint32_t key, const struct sibling *sibling,
+                          const struct version *version);
+void check_invented_failed(struct history *history, const struct record *read);
+
+/* dots.c: a dot names one version of a key, for ever, and a write has one dot. */
+void check_dot(struct history *history, uint32_t key, const struct sibling *sibling,
+               const struct version *version);
+void dots_done(struct history *history);
+
+/* acknowledged.c: a strong reading holds every write acknowledged before it began, or something that
+ * may have replaced it; in last-write-wins buckets something newer. */
+void check_acknowledged(struct history *history, const struct record *read);
+
+/* superseded.c: a strong reading holds nothing that an acknowledged write replaced; and no reading
+ * holds a value together with what it replaced. */
+void check_superseded(struct history *history, const struct record *read,
+                      enum reading_strength strength);
+
+/* deletes.c: a strong reading holds nothing that an acknowledged delete removed. */
+void check_deletes(struct history *history, const struct record *read);
+
+/* durable.c: at the moment of an acknowledgement at least `dw` disks would still hold the write if
+ * power failed everywhere. */
+void check_durable(struct cluster *cluster, struct history *history, const struct record *write,
+                   uint32_t dw);
+
+/* converged.c: after healing and reading everything, all owners of a key hold the same bytes. */
+void check_converged(struct cluster *cluster, struct history *history, uint8_t n);
+
+/* bounded.c: after healing nothing is left in flight. */
+void check_bounded(struct cluster *cluster);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The machines of one run, founded as one cluster, and what goes wrong among them. */
+#ifndef SIM_CLUSTER_H
+#define SIM_CLUSTER_H
+
+#include "sim/process.h"
+
+struct cluster {
+    struct world *world;
+    const struct plan *plan;
+    struct network network;
+    struct process processes[SIM_MEMBERS_MAX];
+    uint16_t count;
+    struct arena arena;
+    struct epoch epoch;
+    struct event fault, repair;
+    bool calm; /* no more faults */
+    /** Every frame sent, for those who watch; set by the owner. */
+    void (*watch)(void *context, const struct message *message);
+    void *watch_context;
+};
+
+/** Found the cluster on fresh disks and start every process. */
+void cluster_init(struct cluster *cluster, struct world *world, const struct plan *plan);
+void cluster_done(struct cluster *cluster);
+
+/** Faults begin to happen, as the plan has them. */
+void cluster_begin_faults(struct cluster *cluster);
+/** End all faults for good, and restart whatever is down. */
+void cluster_heal(struct cluster *cluster);
+/** Crash or stop every process, and start it again. */
+void cluster_restart_all(struct cluster *cluster);
+/** Tell `went_down` whenever a process is gone. */
+void cluster_on_down(struct cluster *cluster, void (*went_down)(void *context, uint16_t member),
+                     void *context);
+bool cluster_all_running(const struct cluster *cluster);
+
+#endif

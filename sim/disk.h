@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** A simulated disk behind base/disk.h: files (inode.h), names that are durable only after sync_dir,
+ *  power failures at any operation, and faults by choice.
+ *
+ *      power fails (sim_disk_crash, or the fuse burns down in the middle of some operation):
+ *        un-synced bytes  each change alone kept, dropped or torn
+ *        un-synced names  any prefix of the changes since they were last synced
+ *      then every operation answers IO, without effect, until sim_disk_restart.
+ */
+#ifndef SIM_DISK_H
+#define SIM_DISK_H
+
+#include "base/disk.h"
+#include "sim/inode.h"
+
+struct disk_name {
+    char *path;
+    struct inode *inode;
+};
+
+struct disk_names {
+    struct disk_name *list; /* in no order */
+    size_t count, capacity;
+};
+
+/* One step in the life of a name: it now means `inode`, or, when that is NULL, nothing. */
+struct name_change {
+    char *path;
+    struct inode *inode;
+    uint32_t group; /* changes of one rename live and die together */
+};
+
+struct sim_disk {
+    struct disk base;
+    struct world *world; /* NULL: no faults, no crashes */
+    struct inode **inodes;
+    size_t inode_count, inode_capacity;
+    struct disk_names synced, current;
+    struct name_change *changes;
+    size_t change_count, change_capacity;
+    uint32_t next_group;
+    size_t open_files;
+    /* faults */
+    bool dead;
+    uint64_t fuse;              /* operations until power fails; 0: it does not */
+    uint32_t error_per_million; /* of writes and syncs */
+    uint64_t space_limit;       /* bytes of all files; 0: endless */
+    uint64_t operations, syncs, errors;
+};
+
+/** Own: the caller ends it with sim_disk_done, after all files were closed. */
+void sim_disk_init(struct sim_disk *disk, struct world *world);
+void sim_disk_done(struct sim_disk *disk);
+/** Power fails now; the fuse may have stopped the disk before. */
+void sim_disk_crash(struct sim_disk *disk);
+/** Power is back.  All files must have been closed. */
+void sim_disk_restart(struct sim_disk *disk);
+/** Make `ret_copy` what the disk would surely hold if power failed now: an own disk without faults. */
+void sim_disk_copy_synced(const struct sim_disk *disk, struct sim_disk *ret_copy);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/jobs.h"
+
+#include <stdlib.h>
+
+struct task {
+    struct event event;
+    struct list link;
+    struct sim_jobs *jobs;
+    struct job *job;
+    bool worked;
+};
+
+static void task_step(struct task *task)
+{
+    struct job *job = task->job;
+    if (!task->worked) {
+        task->worked = true;
+        job->work(job);
+        return;
+    }
+    list_remove(&task->link);
+    free(task);
+    job->done(job);
+}
+
+static void task_run(struct event *event)
+{
+    struct task *task = LIST_ENTRY(event, struct task, event);
+    struct sim_jobs *jobs = task->jobs;
+    bool again = !task->worked;
+    task_step(task);
+    if (again)
+        world_after(jobs->world, &task->event, choose_delay(jobs->world, jobs->latency_us));
+    if (jobs->after_step != NULL)
+        jobs->after_step(jobs->context);
+}
+
+static void sim_submit(struct jobs *base, struct job *job)
+{
+    struct sim_jobs *jobs = LIST_ENTRY(base, struct sim_jobs, base);
+    struct task *task = calloc(1, sizeof(*task));
+    if (task == NULL)
+        abort();
+    event_init(&task->event, jobs->gate, task_run);
+    task->jobs = jobs;
+    task->job = job;
+    list_append(&jobs->tasks, &task->link);
+    world_after(jobs->world, &task->event, choose_delay(jobs->world, jobs->latency_us));
+}
+
+static const struct jobs_ops sim_jobs_ops = { .submit = sim_submit };
+
+void sim_jobs_init(struct sim_jobs *jobs, struct world *world, struct gate *gate,
+                   uint64_t latency_us)
+{
+    *jobs = (struct sim_jobs){
+        .base = { &sim_jobs_ops }, .world = world, .gate = gate, .latency_us = latency_us
+    };
+    list_init(&jobs->tasks);
+}
+
+void sim_jobs_drain(struct sim_jobs *jobs)
+{
+    struct list *link;
+    while ((link = list_first(&jobs->tasks)) != NULL) {
+        struct task *task = LIST_ENTRY(link, struct task, link);
+        world_cancel(jobs->world, &task->event);
+        task_step(task);
+    }
+}

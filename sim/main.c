@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kvorum-sim: run whole clusters from seeds until something is wrong or the runs are over. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sim/bugs.h"
+#include "sim/run.h"
+
+static const char usage[] =
+    "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--seconds S] [--bug NAME] [--list-bugs]\n"
+    "                  [--trace] [--twice] [--probes]\n"
+    "\n"
+    "  --seed N     first seed (default 1); run i uses seed N + i\n"
+    "  --runs M     how many runs (default 100)\n"
+    "  --ops N      client operations a run (default 150)\n"
+    "  --seconds S  stop after S seconds, whatever --runs says\n"
+    "  --bug NAME   plant a bug and stop at the first run that catches it: exit 0 when caught\n"
+    "  --list-bugs  the bugs that can be planted\n"
+    "  --trace      print what happens in each run\n"
+    "  --twice      make every run twice and compare the trace hashes (default: every 25th)\n"
+    "  --probes     print how often each rare path was taken\n"
+    "\n"
+    "Exit: 0 nothing wrong (with --bug: caught), 1 a violation (with --bug: not caught), 2 "
+    "usage.\n";
+
+enum { TWICE_EVERY = 25, REPORT_SECONDS = 5 };
+
+struct arguments {
+    uint64_t seed, runs, seconds;
+    uint32_t operations;
+    enum planted_bug bug;
+    bool trace, twice, probes;
+};
+
+/* What a failed assertion needs to be repeated, where the handler finds it. */
+static volatile uint64_t current_seed;
+static struct arguments arguments;
+
+static void print_replay(FILE *file, uint64_t seed)
+{
+    fprintf(file, "replay: kvorum-sim --seed %" PRIu64 " --runs 1 --trace", seed);
+    if (arguments.operations != 0)
+        fprintf(file, " --ops %" PRIu32, arguments.operations);
+    if (arguments.bug != PLANTED_NONE)
+        fprintf(file, " --bug %s", bug_name(arguments.bug));
+    fputc('\n', file);
+}
+
+/* The code under test asserts its own invariants; a broken one is a catch like any other. */
+static void on_abort(int number)
+{
+    printf("seed %" PRIu64 ": assertion or crash (signal %d)\n", current_seed, number);
+    print_replay(stdout, current_seed);
+    fflush(stdout);
+    _exit(arguments.bug == PLANTED_NONE ? 1 : 0);
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* --- arguments ------------------------------------------------------------------------------- */
+
+static void list_bugs(void)
+{
+    for (int i = 1; i < PLANTED_COUNT; i++)
+        printf("%-30s %s\n", bug_name((enum planted_bug)i), bug_text((enum planted_bug)i));
+}
+
+static void fail_usage(const char *what, const char *argument)
+{
+    fprintf(stderr, "kvorum-sim: %s: %s\n%s", what, argument, usage);
+    exit(2);
+}
+
+static uint64_t number(const char *name, const char *text)
+{
+    char *end;
+    if (text == NULL || *text < '0' || *text > '9')
+        fail_usage("wants a number", name);
+    uint64_t value = strtoull(text, &end, 10);
+    if (*end != '\0')
+        fail_usage("not a number", text);
+    return value;
+}
+
+static enum planted_bug parse_bug(const char *name)
+{
+    enum planted_bug bug = name == NULL ? PLANTED_NONE : bug_of_name(name);
+    if (bug == PLANTED_NONE)
+        fail_usage("no such bug (--list-bugs)", name == NULL ? "" : name);
+    return bug;
+}
+
+static bool parse_flag(const char *name)
+{
+    if (strcmp(name, "--trace") == 0)
+        arguments.trace = true;
+    else if (strcmp(name, "--twice") == 0)
+        arguments.twice = true;
+    else if (strcmp(name, "--probes") == 0)
+        arguments.probes = true;
+    else if (strcmp(name, "--list-bugs") == 0 || strcmp(name, "--help") == 0) {
+        if (strcmp(name, "--help") == 0)
+            fputs(usage, stdout);
+        else
+            list_bugs();
+        exit(0);
+    } else
+        return false;
+    return true;
+}
+
+static void parse_arguments(char **argument)
+{
+    for (; *argument != NULL; argument++) {
+        const char *name = *argument, *value = argument[1];
+        if (parse_flag(name))
+            continue;
+        if (strcmp(name, "--seed") == 0)
+            arguments.seed = number(name, value);
+        else if (strcmp(name, "--runs") == 0)
+            arguments.runs = number(name, value);
+        else if (strcmp(name, "--ops") == 0)
+            arguments.operations = (uint32_t)number(name, value);
+        else if (strcmp(name, "--seconds") == 0)
+            arguments.seconds = number(name, value);
+        else if (strcmp(name, "--bug") == 0)
+            arguments.bug = parse_bug(value);
+        else
+            fail_usage("unknown option", name);
+        argument++;
+    }
+}
+
+/* --- runs ------------------------------------------------------------------------------------ */
+
+struct totals {
+    uint64_t passed, failed, events, virtual_us, operations, acknowledged, twice;
+    double start, reported;
+};
+
+static void report_progress(struct totals *totals, bool last)
+{
+    double now = seconds_now(), elapsed = now - totals->start;
+    bool terminal = isatty(STDERR_FILENO) != 0;
+    if (!last && now - totals->reported < (terminal ? 0.5 : REPORT_SECONDS))
+        return;
+    totals->reported = now;
+    uint64_t done = totals->passed + totals->failed;
+    double rate = elapsed > 0 ? (double)done / elapsed : 0;
+    double left = rate > 0 ? (double)(arguments.runs - done) / rate : 0;
+    fprintf(stderr, "%s%" PRIu64 " of %" PRIu64 " runs, %.1f a second, %.0f s left%s",
+            terminal ? "\r" : "", done, arguments.runs, rate, left, terminal && !last ? "" : "\n");
+}
+
+static bool same_again(const struct run_options *options, const struct run_result *first)
+{
+    struct run_result second;
+    struct run_options quiet = *options;
+    quiet.tracing = false;
+    run(&quiet, &second);
+    return second.trace_hash == first->trace_hash;
+}
+
+static void print_violation(const struct run_result *result, uint64_t seed)
+{
+    printf("seed %" PRIu64 ": %s, at %.6f s\n  %s\n  %s\n", seed, result->violation.checker,
+           (double)result->violation.at_us / (double)SIM_SECOND, result->violation.text,
+           result->plan);
+    print_replay(stdout, seed);
+    fflush(stdout);
+}
+
+/* True when the run was as it should be. */
+static bool run_one(struct totals *totals, uint64_t seed)
+{
+    struct run_options options = { seed, arguments.operations, arguments.trace };
+    struct run_result result;
+    current_seed = seed;
+    run(&options, &result);
+    bool twice = arguments.twice || seed % TWICE_EVERY == 0;
+    if (twice && result.violation.checker == NULL && !same_again(&options, &result)) {
+        result.violation.checker = "determinism";
+        snprintf(result.violation.text, sizeof(result.violation.text),
+                 "the same seed gave another trace hash than %" PRIx64, result.trace_hash);
+    }
+    totals->twice += twice;
+    totals->events += result.event_count;
+    totals->virtual_us += result.virtual_us;
+    totals->operations += result.operations;
+    totals->acknowledged += result.acknowledged;
+    if (arguments.trace)
+        printf("seed %" PRIu64 ": trace hash %016" PRIx64 "\n", seed, result.trace_hash);
+    if (result.violation.checker == NULL)
+        return true;
+    print_violation(&result, seed);
+    return false;
+}
+
+static bool out_of_time(const struct totals *totals)
+{
+    return arguments.seconds > 0 && seconds_now() - totals->start >= (double)arguments.seconds;
+}
+
+static void print_probe(void *context, const char *name, uint64_t count)
+{
+    (void)context;
+    if (count == 0 || arguments.probes)
+        printf("%s %-60s %" PRIu64 "\n", count == 0 ? "never:" : "probe:", name, count);
+}
+
+static void print_totals(const struct totals *totals)
+{
+    double elapsed = seconds_now() - totals->start;
+    uint64_t done = totals->passed + totals->failed;
+    printf("%.1f s, %.1f runs a second; %" PRIu64 " operations, %" PRIu64 " acknowledged; %" PRIu64
+           " events; %.0f simulated hours; %" PRIu64 " runs made twice\n",
+           elapsed, elapsed > 0 ? (double)done / elapsed : 0, totals->operations,
+           totals->acknowledged, totals->events,
+           (double)totals->virtual_us / (double)SIM_SECOND / 3600, totals->twice);
+}
+
+static int run_all(void)
+{
+    struct totals totals = { .start = seconds_now(), .reported = seconds_now() };
+    for (uint64_t i = 0; i < arguments.runs && !out_of_time(&totals); i++) {
+        bool fine = run_one(&totals, arguments.seed + i);
+        totals.passed += fine;
+        totals.failed += !fine;
+        if (!fine && arguments.bug != PLANTED_NONE)
+            break;
+        report_progress(&totals, false);
+    }
+    print_totals(&totals);
+    if (arguments.bug == PLANTED_NONE)
+        probes_visit(print_probe, NULL);
+    printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
+    bool good = arguments.bug == PLANTED_NONE ? totals.failed == 0 : totals.failed > 0;
+    return good ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    arguments = (struct arguments){ .seed = 1, .runs = 100 };
+    parse_arguments(argv + 1);
+    signal(SIGABRT, on_abort);
+    signal(SIGSEGV, on_abort);
+    bug_plant(arguments.bug);
+    return run_all();
+}

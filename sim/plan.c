@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/plan.h"
+
+const char *action_name(enum action action)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        ACTION_LIST(X)
+#undef X
+    };
+    return names[action];
+}
+
+const char *fault_name(enum fault fault)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        FAULT_LIST(X)
+#undef X
+    };
+    return names[fault];
+}
+
+static bool one_in(struct world *world, uint64_t n)
+{
+    return choose(world, n) == 0;
+}
+
+static void draw_shape(struct world *world, struct plan *plan)
+{
+    static const uint16_t sizes[] = { 1, 2, 3, 3, 3, 3, 4, 5, 5, 6, 7 };
+    plan->member_count = sizes[choose(world, sizeof(sizes) / sizeof(*sizes))];
+    plan->partition_count = 1u << choose_between(world, 2, 6);
+    uint16_t most = plan->member_count < 5 ? plan->member_count : 5;
+    plan->replica_count = (uint8_t)(one_in(world, 3) ? choose_between(world, 1, most)
+                                    : most < 3       ? most
+                                                     : 3);
+    bool many_stores = one_in(world, 2);
+    for (uint16_t i = 0; i < plan->member_count; i++)
+        plan->store_count[i] =
+            (uint16_t)(many_stores ? choose_between(world, 1, SIM_STORES_MAX) : 1);
+    plan->memory = one_in(world, 12);
+    plan->sync = one_in(world, 8) ? (enum node_sync)choose(world, 3) : NODE_SYNC_ALWAYS;
+    plan->jobs_latency_us = UINT64_C(20) << choose(world, 11); /* 20 us .. 20 ms */
+    plan->segment_size = 4096u << choose(world, 5);
+}
+
+/* n is asked for as a number, so the other levels may be anything up to it. */
+static void draw_levels(struct world *world, struct plan *plan)
+{
+    struct quorum_levels *levels = &plan->levels;
+    quorum_levels_init(levels);
+    uint32_t n = plan->replica_count;
+    levels->n = n;
+    levels->sloppy = (int8_t)choose(world, 2);
+    if (one_in(world, 3)) {
+        levels->r = (uint32_t)choose_between(world, 1, n);
+        levels->w = (uint32_t)choose_between(world, 1, n);
+    } else {
+        levels->r = (uint32_t)choose_between(world, 1, n);
+        levels->w = n + 1 - levels->r; /* just enough */
+    }
+    levels->dw = (uint32_t)choose_between(world, plan->memory ? 0 : 1, levels->w);
+    levels->pr = one_in(world, 4) ? (uint32_t)choose(world, n + 1) : 0;
+    levels->pw = one_in(world, 4) ? (uint32_t)choose(world, n + 1) : 0;
+    if (plan->memory)
+        levels->dw = 0;
+    plan->siblings = !one_in(world, 3);
+}
+
+static void draw_workload(struct world *world, struct plan *plan, uint32_t operation_count)
+{
+    plan->operation_count = operation_count;
+    plan->client_count = (uint16_t)choose_between(world, 1, SIM_CLIENTS_MAX);
+    plan->key_count =
+        (uint32_t)(one_in(world, 2) ? choose_between(world, 1, 4) : choose_between(world, 5, 60));
+    plan->hot_keys = plan->key_count > 4 && one_in(world, 2) ? 2 : 0;
+    for (int i = 0; i < ACTION_COUNT; i++)
+        plan->weights[i] = one_in(world, 2) ? 0 : (uint32_t)choose_between(world, 1, 100);
+    plan->weights[ACTION_GET] = (uint32_t)choose_between(world, 20, 100);
+    plan->weights[ACTION_PUT_CONTEXT] += 20; /* a run without any write would be a waste */
+    plan->weights[ACTION_LIST] /= 10;
+    plan->weights[ACTION_PROPERTIES] /= 20;
+    plan->return_body = one_in(world, 2) ? 0 : 300000;
+    plan->value_size_max = one_in(world, 4) ? 6000 : 200;
+    plan->think_us = UINT64_C(500) << choose(world, 8); /* 0.5 .. 64 ms */
+    plan->timeout_ms = (uint32_t)choose_between(world, 200, 4000);
+}
+
+static void draw_network(struct world *world, struct plan *plan)
+{
+    struct network_faults *faults = &plan->network;
+    faults->delay_us = UINT64_C(100) << choose(world, 8); /* 0.1 .. 13 ms */
+    faults->reordering = one_in(world, 2);
+    if (one_in(world, 2))
+        faults->loss = (uint32_t)choose(world, 100000);
+    if (one_in(world, 2))
+        faults->duplication = (uint32_t)choose(world, 200000);
+    if (one_in(world, 4))
+        faults->corruption = (uint32_t)choose(world, 5000);
+    plan->drift_ppm_max = one_in(world, 2) ? 200 : 20000;
+    plan->wall_offset_ms_max = one_in(world, 2) ? 50 : 3600 * 1000;
+}
+
+static bool forgets(const struct plan *plan)
+{
+    static const enum fault forgetting[] = { FAULT_CRASH, FAULT_FUSE, FAULT_CRASH_ALL,
+                                             FAULT_DISK_ERRORS };
+    for (size_t i = 0; i < sizeof(forgetting) / sizeof(*forgetting); i++) {
+        if (plan->faults[forgetting[i]] > 0)
+            return true;
+    }
+    return plan->memory && plan->faults[FAULT_STOP] > 0;
+}
+
+static void draw_faults(struct world *world, struct plan *plan)
+{
+    uint32_t sum = 0;
+    for (int i = 0; i < FAULT_COUNT; i++) {
+        plan->faults[i] = one_in(world, 2) ? 0 : (uint32_t)choose_between(world, 1, 100);
+        sum += plan->faults[i];
+    }
+    plan->fault_interval_us =
+        one_in(world, 10) || sum == 0 ? 0 : SIM_SECOND / 20 << choose(world, 7);
+    plan->repair_us = SIM_SECOND / 20 << choose(world, 8);
+    if (plan->fault_interval_us == 0) {
+        for (int i = 0; i < FAULT_COUNT; i++)
+            plan->faults[i] = 0;
+    }
+    plan->crashes = forgets(plan);
+}
+
+void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan)
+{
+    *ret_plan = (struct plan){ 0 };
+    draw_shape(world, ret_plan);
+    draw_levels(world, ret_plan);
+    draw_workload(world, ret_plan, operation_count);
+    draw_network(world, ret_plan);
+    draw_faults(world, ret_plan);
+    const struct quorum_levels *levels = &ret_plan->levels;
+    ret_plan->durable =
+        !ret_plan->crashes || (!ret_plan->memory && ret_plan->sync == NODE_SYNC_ALWAYS);
+    ret_plan->strong =
+        ret_plan->durable && levels->sloppy == 0 && levels->r + levels->w > levels->n;
+}
+
+static void describe_features(const struct plan *plan, struct buffer *buffer)
+{
+    buffer_printf(buffer, "; faults:");
+    for (int i = 0; i < FAULT_COUNT; i++) {
+        if (plan->faults[i] > 0)
+            buffer_printf(buffer, " %s %u,", fault_name((enum fault)i), plan->faults[i]);
+    }
+    buffer_printf(buffer, " operations:");
+    for (int i = 0; i < ACTION_COUNT; i++) {
+        if (plan->weights[i] > 0)
+            buffer_printf(buffer, " %s %u,", action_name((enum action)i), plan->weights[i]);
+    }
+}
+
+void plan_describe(const struct plan *plan, struct buffer *buffer)
+{
+    const struct quorum_levels *levels = &plan->levels;
+    static const char *const syncs[] = { "always", "interval", "never" };
+    buffer_printf(buffer, "%u nodes, %s, sync %s, n=%u r=%u w=%u dw=%u pr=%u pw=%u %s, %s%s%s, ",
+                  plan->member_count, plan->memory ? "memory" : "lsm", syncs[plan->sync], levels->n,
+                  levels->r, levels->w, levels->dw, levels->pr, levels->pw,
+                  levels->sloppy ? "sloppy" : "strict",
+                  plan->siblings ? "siblings" : "last write wins", plan->durable ? ", durable" : "",
+                  plan->strong ? ", strong" : "");
+    buffer_printf(buffer, "%u clients, %u keys, timeout %u ms", plan->client_count, plan->key_count,
+                  plan->timeout_ms);
+    buffer_printf(buffer, ", delay %llu us, loss %u, duplication %u, corruption %u%s",
+                  (unsigned long long)plan->network.delay_us, plan->network.loss,
+                  plan->network.duplication, plan->network.corruption,
+                  plan->network.reordering ? ", reordering" : "");
+    describe_features(plan, buffer);
+}

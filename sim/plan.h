@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What one run is made of, drawn at its start ("swarm": each run has a random subset of features, so
+ *  that rare combinations happen and absent ones let the others go deep). */
+#ifndef SIM_PLAN_H
+#define SIM_PLAN_H
+
+#include "node/node.h"
+#include "sim/network.h"
+
+#define SIM_BUCKET "bucket"
+
+enum { SIM_STORES_MAX = 4, SIM_CLIENTS_MAX = 8, SIM_OPERATIONS_MAX = 4096 };
+
+#define ACTION_LIST(X) /* what clients do */                                                       \
+    X(GET, "get")                                                                                  \
+    X(PUT_BLIND, "put")                                                                            \
+    X(PUT_CONTEXT, "put with context")                                                             \
+    X(PUT_OVERWRITE, "overwrite")                                                                  \
+    X(PUT_IF_ABSENT, "put if absent")                                                              \
+    X(PUT_IF_MATCH, "put if match")                                                                \
+    X(DELETE_BLIND, "delete")                                                                      \
+    X(DELETE_CONTEXT, "delete with context")                                                       \
+    X(LIST, "list")                                                                                \
+    X(PROPERTIES, "set properties")
+
+enum action {
+#define X(name, text) ACTION_##name,
+    ACTION_LIST(X)
+#undef X
+        ACTION_COUNT
+};
+
+#define FAULT_LIST(X) /* what happens to the cluster */                                            \
+    X(CRASH, "crash") /* power fails between two events */                                         \
+    X(FUSE, "crash in a disk operation")                                                           \
+    X(CRASH_ALL, "crash of all")                                                                   \
+    X(STOP, "graceful restart")                                                                    \
+    X(PAUSE, "pause")                                                                              \
+    X(CUT, "one-way cut")                                                                          \
+    X(HALVES, "halves")                                                                            \
+    X(ISOLATE, "isolated node")                                                                    \
+    X(CLOG, "clog")                                                                                \
+    X(BREAK, "broken link")                                                                        \
+    X(HEAL, "heal")                                                                                \
+    X(WALL_STEP, "wall clock step")                                                                \
+    X(DISK_ERRORS, "disk errors")                                                                  \
+    X(DISK_FULL, "disk full")
+
+enum fault {
+#define X(name, text) FAULT_##name,
+    FAULT_LIST(X)
+#undef X
+        FAULT_COUNT
+};
+
+struct plan {
+    uint16_t member_count;
+    uint8_t replica_count;
+    uint32_t partition_count;
+    uint16_t store_count[SIM_MEMBERS_MAX];
+    bool memory; /* engine */
+    enum node_sync sync;
+    uint64_t jobs_latency_us;
+    uint32_t segment_size;
+
+    struct quorum_levels levels; /* of every operation, as numbers */
+    bool siblings;               /* bucket mode; else last write wins */
+    bool crashes;                /* some fault forgets what was not synced */
+    bool durable;                /* what is acknowledged survives every fault of this run */
+    bool strong;                 /* durable, strict, R+W>N: reads must see acknowledged writes */
+
+    uint32_t key_count, hot_keys; /* hot_keys of them get half of all operations; 0: none do */
+    uint16_t client_count;
+    uint32_t operation_count;
+    uint32_t weights[ACTION_COUNT];
+    uint32_t return_body; /* per million puts */
+    uint32_t value_size_max;
+    uint64_t think_us; /* mean pause of a client */
+    uint32_t timeout_ms;
+
+    struct network_faults network;
+    uint32_t faults[FAULT_COUNT]; /* weights */
+    uint64_t fault_interval_us;   /* mean; 0: none */
+    uint64_t repair_us;           /* mean time until a fault is undone */
+    int64_t drift_ppm_max, wall_offset_ms_max;
+};
+
+const char *action_name(enum action action);
+const char *fault_name(enum fault fault);
+void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan);
+/** One line for people. */
+void plan_describe(const struct plan *plan, struct buffer *buffer);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/planted.h"
+#include "sim/checkers/checkers.h"
+#include "sim/workload.h"
+
+enum {
+    OPERATIONS_DEFAULT = 150,
+    PLAN_TEXT_LIMIT = 4096,
+    FINAL_READS_MAX = 20, /* attempts a key and pass */
+    FINAL_PASSES = 2,
+    POLL_US = 200 * 1000,
+};
+
+static const uint64_t settle_us = 2 * SIM_SECOND;
+static const uint64_t founding_limit_us = 60 * SIM_SECOND;
+static const uint64_t workload_limit_us = 600 * SIM_SECOND;
+static const uint64_t restart_limit_us = 60 * SIM_SECOND;
+static const uint64_t drain_us = 12 * SIM_SECOND;
+
+struct simulation {
+    struct world world;
+    struct plan plan;
+    struct cluster cluster;
+    struct history history;
+    struct workload workload;
+};
+
+static bool pass_time(struct simulation *s, uint64_t duration_us)
+{
+    return world_run_until(&s->world, s->world.now_us + duration_us);
+}
+
+/* Run until `condition` holds; false (and a violation) when that takes too long. */
+static bool wait_for(struct simulation *s, bool (*condition)(const struct simulation *s),
+                     uint64_t limit_us, const char *what)
+{
+    uint64_t end_us = s->world.now_us + limit_us;
+    while (!condition(s)) {
+        if (s->world.now_us >= end_us)
+            world_fail(&s->world, "liveness", "%s took longer than %llu s", what,
+                       (unsigned long long)(limit_us / SIM_SECOND));
+        if (!pass_time(s, POLL_US))
+            return false;
+    }
+    return true;
+}
+
+/* --- the bucket ------------------------------------------------------------------------------ */
+
+struct set_up {
+    bool answered;
+    kvorum_status status;
+};
+
+static void on_properties(void *context, const struct answer *answer)
+{
+    struct set_up *set_up = context;
+    set_up->answered = true;
+    set_up->status = answer->status;
+}
+
+/* The mode of the bucket is agreed on before anything goes wrong. */
+static bool set_properties(struct simulation *s)
+{
+    struct bucket_properties properties;
+    bucket_properties_init(&properties);
+    properties.levels.n = s->plan.levels.n;
+    properties.allow_mult = s->plan.siblings;
+    properties.last_write_wins = !s->plan.siblings;
+    uint64_t end_us = s->world.now_us + founding_limit_us;
+    struct set_up set_up = { .status = KVORUM_INTERNAL };
+    while (set_up.status != KVORUM_OK) {
+        if (s->world.now_us >= end_us)
+            world_fail(&s->world, "liveness",
+                       "bucket properties cannot be set in a healthy "
+                       "cluster: %s",
+                       kvorum_status_name(set_up.status));
+        if (!pass_time(s, settle_us))
+            return false;
+        struct process *process = &s->cluster.processes[choose(&s->world, s->cluster.count)];
+        set_up.answered = false;
+        process_enter(process);
+        node_set_properties(process->shards[0].node, (struct bytes){ 0 }, BYTES_LITERAL(SIM_BUCKET),
+                            &properties, false, on_properties, &set_up);
+        process_leave(process, 0);
+        while (!set_up.answered && s->world.now_us < end_us) {
+            if (!pass_time(s, POLL_US))
+                return false;
+        }
+    }
+    return pass_time(s, settle_us);
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static bool all_running(const struct simulation *s)
+{
+    return cluster_all_running(&s->cluster);
+}
+
+static bool finished(const struct simulation *s)
+{
+    return workload_finished(&s->workload);
+}
+
+static void check_final(struct simulation *s, const struct record *read)
+{
+    if (!s->plan.durable)
+        return;
+    check_acknowledged(&s->history, read);
+    check_superseded(&s->history, read, READING_STRONG);
+    check_deletes(&s->history, read);
+}
+
+/* Nothing is wrong any more: the key must be readable from all its owners. */
+static bool read_key(struct simulation *s, uint32_t key)
+{
+    struct record *read = NULL;
+    for (int i = 0; i < FINAL_READS_MAX; i++) {
+        bool done = false;
+        read = workload_read_all(&s->workload, key, &done);
+        while (read != NULL && !done) {
+            if (!world_step(&s->world))
+                return false;
+        }
+        if (read != NULL && (read->status == KVORUM_OK || read->status == KVORUM_NOT_FOUND)) {
+            check_final(s, read);
+            return s->world.violation.checker == NULL;
+        }
+        if (!pass_time(s, POLL_US))
+            return false;
+    }
+    world_fail(&s->world, "liveness",
+               "key %u cannot be read from all owners of a healthy cluster: %s", key,
+               read == NULL ? "no node runs" : kvorum_status_name(read->status));
+    return false;
+}
+
+static bool read_everything(struct simulation *s)
+{
+    for (int pass = 0; pass < FINAL_PASSES; pass++) {
+        for (uint32_t key = 0; key < s->plan.key_count; key++) {
+            if (!read_key(s, key))
+                return false;
+        }
+        if (!pass_time(s, settle_us))
+            return false;
+    }
+    return true;
+}
+
+static bool heal(struct simulation *s)
+{
+    cluster_heal(&s->cluster);
+    if (!wait_for(s, all_running, restart_limit_us, "restarting after healing") ||
+        !wait_for(s, finished, restart_limit_us, "answering what was in flight") ||
+        !pass_time(s, settle_us))
+        return false;
+    cluster_restart_all(&s->cluster);
+    return wait_for(s, all_running, restart_limit_us, "restarting everything") &&
+           pass_time(s, drain_us);
+}
+
+static void play(struct simulation *s)
+{
+    if (!set_properties(s))
+        return;
+    s->cluster.network.faults = s->plan.network;
+    cluster_begin_faults(&s->cluster);
+    workload_start(&s->workload);
+    uint64_t end_us = s->world.now_us + workload_limit_us;
+    while (!finished(s) && s->world.now_us < end_us) {
+        if (!pass_time(s, POLL_US))
+            return;
+    }
+    s->workload.submitted = s->plan.operation_count; /* nothing new */
+    if (!heal(s) || !read_everything(s))
+        return;
+    check_converged(&s->cluster, &s->history, (uint8_t)s->plan.levels.n);
+    check_bounded(&s->cluster);
+}
+
+static void report(const struct simulation *s, struct run_result *ret)
+{
+    ret->violation = s->world.violation;
+    ret->trace_hash = s->world.trace_hash;
+    ret->event_count = s->world.event_count;
+    ret->virtual_us = s->world.now_us;
+    ret->operations = (uint64_t)s->history.count;
+    ret->acknowledged = 0;
+    for (int32_t i = 0; i < s->history.count; i++)
+        ret->acknowledged += record_acknowledged(&s->history.records[i]);
+}
+
+static void describe(const struct simulation *s, struct run_result *ret)
+{
+    struct buffer text;
+    buffer_init(&text, PLAN_TEXT_LIMIT);
+    plan_describe(&s->plan, &text);
+    snprintf(ret->plan, sizeof(ret->plan), "%.*s", (int)text.size, (const char *)text.data);
+    buffer_done(&text);
+}
+
+void run(const struct run_options *options, struct run_result *ret_result)
+{
+    struct simulation *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        abort();
+    world_init(&s->world, options->seed);
+    s->world.tracing = options->tracing;
+    plan_draw(&s->world,
+              options->operation_count == 0 ? OPERATIONS_DEFAULT : options->operation_count,
+              &s->plan);
+    describe(s, ret_result);
+    world_trace(&s->world, "seed %llu: %s", (unsigned long long)options->seed, ret_result->plan);
+    cluster_init(&s->cluster, &s->world, &s->plan);
+    int32_t capacity =
+        (int32_t)(s->plan.operation_count + FINAL_PASSES * FINAL_READS_MAX * s->plan.key_count + 1);
+    history_init(&s->history, &s->world, s->plan.siblings, s->plan.key_count, capacity);
+    workload_init(&s->workload, &s->cluster, &s->history);
+    play(s);
+    report(s, ret_result);
+    workload_done(&s->workload);
+    cluster_done(&s->cluster);
+    history_done(&s->history);
+    world_done(&s->world);
+    free(s);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The clients: each submits one operation after another to some node, remembers what it read last of
+ *  each key, and never believes that an unanswered write failed. */
+#ifndef SIM_WORKLOAD_H
+#define SIM_WORKLOAD_H
+
+#include "sim/cluster.h"
+#include "sim/history.h"
+
+struct workload;
+
+struct client {
+    struct workload *workload;
+    uint16_t number;
+    struct event event; /* begin the next operation */
+    int32_t open;       /* operation id in flight, or NO_OPERATION */
+    int32_t *last_seen; /* by key: the operation that gave the newest context */
+};
+
+/** One operation in flight at a node. */
+struct call {
+    struct workload *workload;
+    struct record *record;
+    struct client *client; /* NULL: the run itself asked */
+    struct event overdue;
+    uint16_t member;
+    uint64_t paused_us; /* of the process, when it began */
+    uint32_t list_page;
+    bool durable_check;
+    bool *done;
+};
+
+struct workload {
+    struct world *world;
+    struct cluster *cluster;
+    const struct plan *plan;
+    struct history *history;
+    struct client clients[SIM_CLIENTS_MAX];
+    struct call *calls;      /* by operation id */
+    struct buffer *contexts; /* by operation id: as the answer gave it */
+    uint32_t submitted, open;
+    uint32_t durable_one_in; /* how many acknowledgements have their disks looked at */
+};
+
+void workload_init(struct workload *workload, struct cluster *cluster, struct history *history);
+void workload_done(struct workload *workload);
+/** Let the clients begin. */
+void workload_start(struct workload *workload);
+bool workload_finished(const struct workload *workload);
+/** Read a key at r=all, now, from any node; *done is set with the answer.  NULL: no node runs. */
+struct record *workload_read_all(struct workload *workload, uint32_t key, bool *done);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/world.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+enum { TAPE_FIRST_CAPACITY = 4096 };
+
+void world_init(struct world *world, uint64_t seed)
+{
+    *world = (struct world){ .seed = seed, .now_us = SIM_SECOND };
+    heap_init(&world->events);
+    random_init(&world->random, seed);
+}
+
+void world_done(struct world *world)
+{
+    struct heap_item *item;
+    while ((item = heap_first(&world->events)) != NULL) {
+        struct event *event = LIST_ENTRY(item, struct event, item);
+        heap_remove(&world->events, item);
+        if (event->drop != NULL)
+            event->drop(event);
+    }
+    heap_done(&world->events);
+    free(world->tape.draws);
+}
+
+static void tape_record(struct tape *tape, uint64_t draw)
+{
+    if (tape->count == tape->capacity) {
+        tape->capacity = tape->capacity == 0 ? TAPE_FIRST_CAPACITY : tape->capacity * 2;
+        tape->draws = realloc(tape->draws, tape->capacity * sizeof(*tape->draws));
+        if (tape->draws == NULL)
+            abort();
+    }
+    tape->draws[tape->count++] = draw;
+}
+
+uint64_t choose(struct world *world, uint64_t limit)
+{
+    assert(limit >= 1);
+    uint64_t draw;
+    if (world->replay != NULL && world->tape.count < world->replay->count)
+        draw = world->replay->draws[world->tape.count] % limit;
+    else
+        draw = random_below(&world->random, limit);
+    tape_record(&world->tape, draw);
+    return draw;
+}
+
+uint64_t choose_between(struct world *world, uint64_t low, uint64_t high)
+{
+    assert(low <= high);
+    return low + choose(world, high - low + 1);
+}
+
+bool choose_chance(struct world *world, uint32_t per_million)
+{
+    return per_million != 0 && choose(world, 1000000) < per_million;
+}
+
+uint64_t choose_delay(struct world *world, uint64_t mean_us)
+{
+    uint64_t draw = choose(world, 256 * (2 * mean_us + 1));
+    uint64_t tail = draw % 256;
+    uint64_t delay = draw / 256;
+    if (tail == 0)
+        return delay * 64;
+    return tail < 16 ? delay * 8 : delay;
+}
+
+void gate_init(struct gate *gate)
+{
+    gate->closed = false;
+    list_init(&gate->held);
+}
+
+void gate_open(struct world *world, struct gate *gate)
+{
+    struct list *link;
+    gate->closed = false;
+    while ((link = list_first(&gate->held)) != NULL) {
+        list_remove(link);
+        world_at(world, LIST_ENTRY(link, struct event, held_link), world->now_us);
+    }
+}
+
+void event_init(struct event *event, struct gate *gate, void (*run)(struct event *event))
+{
+    *event = (struct event){ .gate = gate, .run = run };
+    list_init(&event->held_link);
+}
+
+void world_at(struct world *world, struct event *event, uint64_t at_us)
+{
+    assert(!event_is_set(event));
+    if (at_us < world->now_us)
+        at_us = world->now_us;
+    if (!heap_insert(&world->events, &event->item, at_us))
+        abort();
+}
+
+void world_cancel(struct world *world, struct event *event)
+{
+    heap_remove(&world->events, &event->item);
+    list_remove(&event->held_link);
+}
+
+bool world_step(struct world *world)
+{
+    struct heap_item *item = heap_first(&world->events);
+    if (item == NULL || world->violation.checker != NULL)
+        return false;
+    struct event *event = LIST_ENTRY(item, struct event, item);
+    assert(item->key >= world->now_us);
+    world->now_us = item->key;
+    heap_remove(&world->events, item);
+    if (event->gate != NULL && event->gate->closed) {
+        list_append(&event->gate->held, &event->held_link);
+        return true;
+    }
+    world->event_count++;
+    world_mix(world, world->now_us, world->tape.count);
+    event->run(event);
+    return world->violation.checker == NULL;
+}
+
+bool world_run_until(struct world *world, uint64_t until_us)
+{
+    struct heap_item *item;
+    while ((item = heap_first(&world->events)) != NULL && item->key <= until_us) {
+        if (!world_step(world))
+            return false;
+    }
+    if (world->now_us < until_us)
+        world->now_us = until_us;
+    return world->violation.checker == NULL;
+}
+
+void world_mix(struct world *world, uint64_t a, uint64_t b)
+{
+    uint64_t numbers[2] = { a, b };
+    world->trace_hash = hash64(bytes_make(numbers, sizeof(numbers)), world->trace_hash);
+}
+
+void world_trace(struct world *world, const char *format, ...)
+{
+    if (!world->tracing)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    printf("[%5" PRIu64 ".%06" PRIu64 "] ", world->now_us / SIM_SECOND, world->now_us % SIM_SECOND);
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+}
+
+void world_fail(struct world *world, const char *checker, const char *format, ...)
+{
+    struct violation *violation = &world->violation;
+    if (violation->checker != NULL)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    violation->checker = checker;
+    violation->at_us = world->now_us;
+    vsnprintf(violation->text, sizeof(violation->text), format, arguments);
+    va_end(arguments);
+    world_trace(world, "VIOLATION %s: %s", checker, violation->text);
+}

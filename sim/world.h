@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** A simulated world: virtual time, one queue of events, and the only source of chance.
+ *
+ *      seed --> choose() --> every decision of a run, recorded on the tape
+ *                 |
+ *      events (time, sequence) --> run one --> it may schedule others --> ... --> trace hash
+ *
+ *  The same seed gives the same events in the same order, so the same trace hash.  A run that found a
+ *  violation keeps the first one.  Units: microseconds.  Thread: one. */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/random.h"
+
+#define SIM_SECOND UINT64_C(1000000)
+#define SIM_MILLISECOND UINT64_C(1000)
+
+/** A valve before the events of one process: while it is closed (the process is paused) due events
+ *  queue up, and run in order when it opens. */
+struct gate {
+    bool closed;
+    struct list held;
+};
+
+struct event {
+    struct heap_item item;
+    struct list held_link;
+    struct gate *gate; /* or NULL */
+    void (*run)(struct event *event);
+    void (*drop)(struct event *event); /* the world ends first: free what `run` would; or NULL */
+};
+
+struct violation {
+    const char *checker; /* NULL: none */
+    char text[1024];
+    uint64_t at_us;
+};
+
+struct tape {
+    uint64_t *draws; /* what choose() answered, in order */
+    size_t count, capacity;
+};
+
+struct world {
+    uint64_t seed, now_us;
+    struct heap events;
+    struct random random;
+    struct tape tape;
+    const struct tape *replay; /* answers of choose() come from here while it lasts; or NULL */
+    uint64_t trace_hash, event_count;
+    bool tracing; /* print the narrative to stdout */
+    struct violation violation;
+};
+
+void world_init(struct world *world, uint64_t seed);
+/** Drops the events still queued. */
+void world_done(struct world *world);
+
+/* --- chance -------------------------------------------------------------------------------- */
+
+/** Uniform in [0, limit); limit >= 1.  All chance of a run comes from here. */
+uint64_t choose(struct world *world, uint64_t limit);
+/** Uniform in [low, high]. */
+uint64_t choose_between(struct world *world, uint64_t low, uint64_t high);
+/** True `per_million` times in a million; draws nothing for 0. */
+bool choose_chance(struct world *world, uint32_t per_million);
+/** A delay around `mean_us` with a tail: now and then 8 times, rarely 64 times as long. */
+uint64_t choose_delay(struct world *world, uint64_t mean_us);
+
+/* --- events -------------------------------------------------------------------------------- */
+
+void gate_init(struct gate *gate);
+/** Let the held events run, now, in the order in which they became due. */
+void gate_open(struct world *world, struct gate *gate);
+
+void event_init(struct event *event, struct gate *gate, void (*run)(struct event *event));
+static inline bool event_is_set(const struct event *event)
+{
+    return event->item.place != 0 || !list_empty(&event->held_link);
+}
+/** Schedule; it must not be set. */
+void world_at(struct world *world, struct event *event, uint64_t at_us);
+static inline void world_after(struct world *world, struct event *event, uint64_t delay_us)
+{
+    world_at(world, event, world->now_us + delay_us);
+}
+/** Does nothing when it is not set. */
+void world_cancel(struct world *world, struct event *event);
+/** Run the next event.  False when there is none, or a violation was found. */
+bool world_step(struct world *world);
+/** Run the events up to and including `until_us`, then be there.  False after a violation. */
+bool world_run_until(struct world *world, uint64_t until_us);
+
+/* --- what is observed ---------------------------------------------------------------------- */
+
+/** Mix numbers into the trace hash. */
+void world_mix(struct world *world, uint64_t a, uint64_t b);
+/** One line of the narrative; nothing unless tracing. */
+void world_trace(struct world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/** `checker` found that a rule is broken; only the first is kept, and the run ends. */
+void world_fail(struct world *world, const char *checker, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
