@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** One write, as its coordinator sees it: a step function over acknowledgements.
  *
- *  Targets are numbered 0..target_count-1.  The first `quorum.n` are the effective preference list
- *  (owners; where sloppy, a stand-in in the place of an owner that is down), the rest are spare
- *  stand-ins in order, used one by one when a target fails and the quorum is sloppy.
- *  Target 0 .. are not special: the coordinator's own store is a target like the others.
+ *  Targets are numbered 0..target_count-1, each a different node.  The first `quorum.n` are the
+ *  effective preference list (owners; where sloppy, perhaps a stand-in in the place of an owner that
+ *  is down), the rest are spare stand-ins in order, used one by one when a target fails and the quorum
+ *  is sloppy.  Targets are not special: the coordinator's own store is one like the others.
  *
- *      START     -> send to the first n
- *      ACK       -> counts toward w, when durable toward dw, when an owner toward pw
- *      FAILED    -> refused or unreachable: next spare if sloppy, else one less to hope for
- *      TICK      -> at the deadline: TIMEOUT if the write went out to anyone
+ *      START     -> send to the first n; or to nobody, when the levels cannot be met by those
+ *                   reachable: UNAVAILABLE, and nothing has happened
+ *      ACK       -> counts toward w and node_confirms, when durable toward dw, when an owner toward pw
+ *      FAILED    -> next spare if sloppy, else one less to hope for
+ *      TICK      -> at the deadline: TIMEOUT if somebody may hold the write
  *      reply OK as soon as w, dw, pw and node_confirms are all met;
- *      reply UNAVAILABLE as soon as they can no longer be met, and nobody may hold the write;
- *      reply TIMEOUT ("unknown") as soon as they can no longer be met but somebody holds it.
- *      finished when every target answered or the deadline passed: late acks still matter to `missed`.
+ *      reply UNAVAILABLE as soon as they can no longer be met, and nobody can hold the write;
+ *      reply TIMEOUT ("unknown") as soon as they can no longer be met but somebody may hold it: it
+ *      was sent to a target that has not definitely refused it.
+ *      finished when it replied and every target asked has answered, or the deadline passed: until
+ *      then late acks still spare their owners a hint, and failures still go to a spare after OK.
+ *
+ *  Harmless at any time: an answer of a target that was never sent to, a second answer of one target
+ *  (only "acked, now durable" adds something), an ACK after a FAILED (the ack is the truth), events
+ *  after the end.  A FAILED after a plain ACK says only that it will not become durable there.
  */
 #ifndef CLUSTER_PUT_H
 #define CLUSTER_PUT_H
@@ -27,26 +34,27 @@ struct put_event {
     uint64_t now_us;
     enum put_event_kind kind;
     uint8_t target; /* ACK, FAILED */
-    bool durable;   /* ACK: on disk there */
+    bool durable;   /* ACK: as safe there as that store ever makes it */
+    bool refused;   /* FAILED: it surely has no effect there (it answered no, or was never sent) */
 };
 
 struct put_effects {
-    uint32_t send;        /* bit i: send the object to target i now */
-    bool reply;           /* answer the client with `status`, once in a machine's life */
+    uint32_t send; /* bit i: send the object to target i now */
+    bool reply;    /* answer the client with `status`, once in a machine's life */
     kvorum_status status;
-    bool finished;        /* the machine may be freed */
+    bool finished; /* the machine may be freed; said once */
 };
 
 struct put {
-    /* set by the caller before START */
+    /* set by the caller before START, the rest zero */
     struct quorum quorum;
-    uint8_t target_count;
+    uint8_t target_count; /* at most REPLICAS_MAX */
     uint32_t owners;      /* bit i: target i is an owner of the partition (counts toward pw) */
-    uint32_t unreachable; /* bit i: known to be down, do not try (treated as FAILED at START) */
+    uint32_t unreachable; /* bit i: known to be down, do not try (refused, at START) */
     uint64_t deadline_us;
     /* the machine's */
     enum put_state state;
-    uint32_t sent, acked, durable, failed;
+    uint32_t sent, acked, durable, failed, refused; /* owners not in `acked` at the end are due a hint */
     uint8_t next_spare;
 };
 

@@ -12,14 +12,14 @@
 #define LEVEL_ALL 4294967292u
 #define LEVEL_DEFAULT 4294967291u
 
-enum { REPLICAS_MAX = 16 };
+enum { REPLICAS_MAX = 16, REPLICAS_DEFAULT = 3 };
 
 struct quorum_levels {
-    uint32_t n, r, w, dw, pr, pw, node_confirms; /* LEVEL_* or a number; n is a number */
+    uint32_t n, r, w, dw, pr, pw, node_confirms; /* LEVEL_* or a number; n is a number, 0: default */
     int8_t basic_quorum, notfound_ok, sloppy;    /* 0, 1, or -1: default */
 };
 
-/** The levels that apply to one request: plain numbers, 0 <= level <= n. */
+/** The levels that apply to one request: plain numbers, 0 <= level <= n, 1 <= r, 1 <= dw. */
 struct quorum {
     uint8_t n, r, w, dw, pr, pw, node_confirms;
     bool basic_quorum, notfound_ok, sloppy;
@@ -29,11 +29,17 @@ struct quorum {
 void quorum_levels_init(struct quorum_levels *levels);
 /** "one|quorum|all|default" or a decimal number; false when it is neither. */
 bool quorum_level_parse(struct bytes text, uint32_t *ret_level);
-/** Resolve `asked` over `bucket` (whose own defaults are: r w dw quorum, pr pw node_confirms 0,
- *  notfound_ok true, basic_quorum false, sloppy true) for a cluster of `member_count` nodes: the
- *  effective n is min(n, members).  A *number* above the bucket's n is QUORUM_IMPOSSIBLE and
- *  *ret_level_name names it ("w"); a number above the effective n but within the bucket's n is
- *  QUORUM_IMPOSSIBLE too when strict, and words adapt to the effective n. dw is never above w's n. */
+/** Resolve `asked` over `bucket` for a cluster of `member_count` nodes.
+ *
+ *  What neither states is: n 3; r w dw quorum; pr pw node_confirms 0; notfound_ok true; basic_quorum
+ *  false; sloppy true.  A request may lower the bucket's n, not raise it.  The effective n is the
+ *  smaller of n and the members; words (quorum, all) are words about the effective n.
+ *
+ *  A *number*, from wherever it comes, is QUORUM_IMPOSSIBLE when it is above n, and when it is above
+ *  the effective n too if the quorum is strict or the level is node_confirms (which promises
+ *  machines); otherwise it is lowered to the effective n, so that a bucket with w=3 works on the
+ *  first two nodes of a new cluster.  r and dw are at least 1.  On QUORUM_IMPOSSIBLE
+ *  *ret_level_name names the level ("w") and *ret_quorum is untouched. */
 KVORUM_CHECKED kvorum_status quorum_resolve(const struct quorum_levels *asked,
                                             const struct quorum_levels *bucket,
                                             uint16_t member_count, struct quorum *ret_quorum,
