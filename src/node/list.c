@@ -28,7 +28,6 @@ struct listing {
     uint32_t group_count;
     struct net_address to;
     struct buffer cursor; /* empty: from the start of the group */
-    bool alone;           /* go on with the cursor's partition by itself */
     bool wanted, waiting, delivering;
     uint32_t page; /* of the question under way */
     uint64_t counted;
@@ -287,15 +286,15 @@ static uint32_t cursor_partition(const struct listing *listing)
     return (uint32_t)data[1] << 8 | data[2];
 }
 
-/* The partitions to ask for next and whom; false when all are done. */
+/* The partitions to ask for next and whom; false when all are done.  In the middle of a partition it is
+ * that one, and those behind it that the same shard has. */
 static bool next_group(struct node *node, struct listing *listing)
 {
-    uint32_t partitions = node->config.epoch->partition_count;
+    uint32_t from = listing->cursor.size > 0 ? cursor_partition(listing) : 0;
     listing->group_count = 0;
-    for (uint32_t p = 0; p < partitions; p++) {
+    for (uint32_t p = from; p < node->config.epoch->partition_count; p++) {
         uint16_t member = listing->members[p];
-        bool skip = listing->alone && listing->cursor.size > 0 && p != cursor_partition(listing);
-        if (member == RING_NO_MEMBER || skip)
+        if (member == RING_NO_MEMBER)
             continue;
         struct net_address address = placement_of(node, member, p);
         if (listing->group_count == 0)
@@ -314,7 +313,6 @@ static void advance(struct listing *listing, struct bytes next)
     for (uint32_t i = 0; i < listing->group_count; i++)
         if (listing->group[i] < limit)
             listing->members[listing->group[i]] = RING_NO_MEMBER;
-    listing->alone &= next.size > 0;
 }
 
 /* A bucket lives in many partitions: keep the names not delivered yet. */
@@ -401,7 +399,6 @@ static bool reassign(struct node *node, struct request *request, uint16_t member
     struct listing *listing = request->listing;
     listing->failed[member] = true;
     listing->waiting = false;
-    listing->alone = true;
     if (assign(node, listing, member))
         return true;
     fail(node, request, KVORUM_UNAVAILABLE,

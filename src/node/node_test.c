@@ -3,6 +3,9 @@
  * rules of node/ in stories one can read.  Chance, crashes and disks are the simulator's business. */
 #include "tests/support/rows.h"
 
+#include <stdio.h>
+
+#include "base/list.h"
 #include "engine/memory/memory.h"
 #include "node/node.h"
 
@@ -522,8 +525,8 @@ static struct listed list(struct world *world, uint16_t at, enum list_kind kind)
 {
     struct listed listed = { .node = world->nodes[at] };
     struct bytes bucket = kind == LIST_BUCKETS ? (struct bytes){ 0 } : BYTES_LITERAL("pets");
-    listed.id = node_list(world->nodes[at], kind, (struct bytes){ 0 }, bucket, 0, note_page,
-                          &listed);
+    listed.id =
+        node_list(world->nodes[at], kind, (struct bytes){ 0 }, bucket, 0, note_page, &listed);
     for (int i = 0; i < 10000 && !listed.last; i++) {
         node_list_next(world->nodes[at], listed.id);
         settle(world);

@@ -10,25 +10,23 @@ struct row {
 };
 
 #define UNSET                                                                                      \
-    { 0, LEVEL_DEFAULT, LEVEL_DEFAULT, LEVEL_DEFAULT, LEVEL_DEFAULT, LEVEL_DEFAULT, LEVEL_DEFAULT, \
-      -1, -1, -1 }
+    {                                                                                              \
+        0, LEVEL_DEFAULT, LEVEL_DEFAULT, LEVEL_DEFAULT, LEVEL_DEFAULT, LEVEL_DEFAULT,              \
+            LEVEL_DEFAULT, -1, -1, -1                                                              \
+    }
 
 static const struct row rows[] = {
     { "nothing overridden", { UNSET, -1, -1 }, NULL },
     { "siblings allowed", { UNSET, 1, -1 }, NULL },
     { "flags may be off", { UNSET, 0, 0 }, NULL },
-    { "numbers within n",
-      { { 5, 3, 3, 1, 1, 0, 2, 1, 0, 1 }, 1, 0 },
-      NULL },
+    { "numbers within n", { { 5, 3, 3, 1, 1, 0, 2, 1, 0, 1 }, 1, 0 }, NULL },
     { "words are kept as words",
       { { 3, LEVEL_ONE, LEVEL_QUORUM, LEVEL_ALL, 0, 0, 0, -1, -1, -1 }, -1, -1 },
       NULL },
     { "r above n is refused",
       { { 3, 4, LEVEL_DEFAULT, LEVEL_DEFAULT, 0, 0, 0, -1, -1, -1 }, -1, -1 },
       "r: above n_val" },
-    { "pw above n is refused",
-      { { 2, 1, 1, 1, 1, 3, 0, -1, -1, -1 }, -1, -1 },
-      "pw: above n_val" },
+    { "pw above n is refused", { { 2, 1, 1, 1, 1, 3, 0, -1, -1, -1 }, -1, -1 }, "pw: above n_val" },
     { "more replicas than the table has columns are refused",
       { { 8, 1, 1, 1, 1, 1, 1, -1, -1, -1 }, -1, -1 },
       "n_val: not a number from 1 to 7" },

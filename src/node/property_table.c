@@ -275,7 +275,7 @@ static bool send_records(struct node *node, struct net_address to, uint64_t requ
     for (size_t i = 0; i < count; i++)
         append_record(records[i], &node->encoding);
     if (all)
-        for (struct map_item *item = map_next(&node->properties->records, NULL); item != NULL;
+        for (struct map_item *item = map_any(&node->properties->records); item != NULL;
              item = map_next(&node->properties->records, item))
             append_record(LIST_ENTRY(item, struct record, by_name), &node->encoding);
     return !node->encoding.failed &&

