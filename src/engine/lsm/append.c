@@ -92,6 +92,7 @@ static void activate_spare(struct lsm *lsm)
     struct lsm_segment *next = lsm->spare;
     next->header.first_sequence = lsm->taken + 1;
     next->header.previous_size = lsm->active->end;
+    lsm->active->next = next;
     lsm->active = next;
     lsm->spare = NULL;
     lsm->spare_refused = false;

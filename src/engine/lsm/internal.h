@@ -24,8 +24,9 @@ enum { LSM_PATH_SIZE = 512, LSM_FLUSH_SIZE = 1024 * 1024 };
 struct lsm_segment {
     struct disk_file *file;
     struct lsm_log_header header;
-    uint64_t capacity; /* bytes allocated */
-    uint64_t end;      /* where the next record goes */
+    uint64_t capacity;        /* bytes allocated */
+    uint64_t end;             /* where the next record goes */
+    struct lsm_segment *next; /* the one that became active after it */
 };
 
 /* Records of one group commit that go to one segment, in one piece. */

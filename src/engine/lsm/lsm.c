@@ -120,9 +120,11 @@ static void close_segments(struct lsm *lsm)
 {
     if (lsm->active != NULL && lsm->failure == KVORUM_OK)
         (void)lsm->active->file->ops->truncate(lsm->active->file, lsm->active->end);
-    if (lsm->active != lsm->named)
-        lsm_segment_close(lsm, lsm->active, false);
-    lsm_segment_close(lsm, lsm->named, false);
+    while (lsm->named != NULL) { /* up to active: after a failed flush there may be some between */
+        struct lsm_segment *next = lsm->named->next;
+        lsm_segment_close(lsm, lsm->named, false);
+        lsm->named = next;
+    }
     lsm_segment_close(lsm, lsm->spare, true);
 }
 
