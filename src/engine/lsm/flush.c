@@ -87,7 +87,7 @@ void lsm_flush(struct lsm *lsm)
     pthread_mutex_unlock(&lsm->mutex);
 
     kvorum_status status = write_group(lsm, group);
-    if (status == KVORUM_OK && sync)
+    if (status == KVORUM_OK && sync && !PLANTED(ACK_BEFORE_SYNC))
         status = lsm->named->file->ops->sync(lsm->named->file);
 
     pthread_mutex_lock(&lsm->mutex);
@@ -103,8 +103,6 @@ void lsm_flush(struct lsm *lsm)
 
 bool lsm_reached(const struct lsm *lsm, uint64_t sequence, bool sync)
 {
-    if (PLANTED(ACK_BEFORE_SYNC))
-        sync = false;
     return sequence <= (sync ? lsm->synced : lsm->written);
 }
 

@@ -32,9 +32,17 @@ static kvorum_status segment_path(const struct lsm *lsm, uint64_t number, bool t
     return lsm_path(lsm, name, ret_path);
 }
 
+/* A file that could not be synced is not tried again: the next attempt is another one.  But the name
+ * of the first segment stays, for store.c takes it as a sign. */
+static void abandon(struct lsm *lsm, const char *path, uint64_t number)
+{
+    if (number != 1)
+        (void)lsm->disk->ops->remove(lsm->disk, path);
+}
+
 /* An empty file of the whole size: what an earlier attempt left there is cut off first. */
-static kvorum_status open_allocated(struct lsm *lsm, const char *path, uint64_t capacity,
-                                    struct disk_file **ret_file)
+static kvorum_status open_allocated(struct lsm *lsm, const char *path, uint64_t number,
+                                    uint64_t capacity, struct disk_file **ret_file)
 {
     struct disk_file *file;
     kvorum_status status = lsm->disk->ops->open(lsm->disk, path, DISK_WRITE | DISK_CREATE, &file);
@@ -46,8 +54,8 @@ static kvorum_status open_allocated(struct lsm *lsm, const char *path, uint64_t 
     if (status == KVORUM_OK)
         status = file->ops->sync(file);
     if (status != KVORUM_OK) {
-        (void)file->ops->truncate(file, 0); /* the name stays: store.c wants that of the first */
         file->ops->close(file);
+        abandon(lsm, path, number);
         return status;
     }
     *ret_file = file;
@@ -68,7 +76,7 @@ kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number, uint64_t capa
     segment->end = LSM_LOG_HEADER_SIZE;
     kvorum_status status = segment_path(lsm, number, true, path);
     if (status == KVORUM_OK)
-        status = open_allocated(lsm, path, capacity, &segment->file);
+        status = open_allocated(lsm, path, number, capacity, &segment->file);
     if (status != KVORUM_OK) {
         free(segment);
         return status;

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Power failures everywhere: after each operation of the workload, and again inside the recovery. */
+#include "support/lsm_workload.h"
+
+#include "base/hash.h"
+
+/* --- power failure ------------------------------------------------------------------------- */
+
+/* The power fails again while the store is being opened. */
+static void check_recovery_crash(struct workload *w, struct fault_disk *disk, size_t at)
+{
+    static struct fault_disk again;
+    struct engine *engine;
+    size_t within = hash_mix64(at) % (disk->journal_count + 1);
+    fault_disk_crash(disk, within, FAULT_TEAR, at, &again);
+    assert_int_equal(open_store(&again, 3000 + at, &engine), KVORUM_OK);
+    assert_in_range(check_state(engine), w->synced_at[at], w->taken_at[at]);
+    engine_close(engine);
+    fault_disk_done(&again);
+}
+
+/* The store opens, holds what it must, and goes on: one more batch survives one more crash. */
+static void check_survivor(struct workload *w, struct fault_disk *disk, size_t at)
+{
+    struct engine *engine;
+    static struct fault_disk again;
+    kvorum_status status = open_store(disk, 1000 + at, &engine);
+    if (status != KVORUM_OK)
+        print_message("# crash after operation %zu: %s\n", at, kvorum_status_name(status));
+    assert_int_equal(status, KVORUM_OK);
+    uint32_t count = check_state(engine);
+    assert_in_range(count, w->synced_at[at], w->taken_at[at]);
+    check_recovery_crash(w, disk, at);
+    make_batch(w->batch, count + 1);
+    assert_int_equal(engine_write(engine, w->batch, ENGINE_SYNC), KVORUM_OK);
+    fault_disk_crash(disk, disk->journal_count, FAULT_DROP, at, &again);
+    engine_close(engine);
+    assert_int_equal(open_store(&again, 2000 + at, &engine), KVORUM_OK);
+    assert_int_equal(check_state(engine), count + 1);
+    engine_close(engine);
+    fault_disk_done(&again);
+}
+
+struct crash_row {
+    const char *name;
+    enum fault_crash how;
+    unsigned mix;
+    unsigned rounds; /* of chance */
+};
+
+static void crash_everywhere(const void *context)
+{
+    const struct crash_row *row = context;
+    static struct fault_disk disk, survivor;
+    static struct workload w;
+    fault_disk_init(&disk);
+    assert_int_equal(run(&w, &disk, row->mix), KVORUM_OK);
+    for (size_t at = 0; at <= disk.journal_count; at++) {
+        for (unsigned round = 0; round < row->rounds; round++) {
+            fault_disk_crash(&disk, at, row->how, at * 64 + round, &survivor);
+            check_survivor(&w, &survivor, at);
+            fault_disk_done(&survivor);
+        }
+    }
+    run_done(&w);
+    fault_disk_done(&disk);
+}
+
+static const struct crash_row crash_rows[] = {
+    { "power fails anywhere and all un-synced is kept", FAULT_KEEP, 0, 1 },
+    { "power fails anywhere and all un-synced is lost", FAULT_DROP, 0, 1 },
+    { "power fails anywhere and the un-synced is torn", FAULT_TEAR, 0, 12 },
+    { "mixed durability: all un-synced is kept", FAULT_KEEP, 1, 1 },
+    { "mixed durability: all un-synced is lost", FAULT_DROP, 1, 1 },
+    { "mixed durability: the un-synced is torn", FAULT_TEAR, 1, 12 },
+};
+
+int main(void)
+{
+    return RUN_ROWS("lsm crash", crash_rows, crash_everywhere);
+}

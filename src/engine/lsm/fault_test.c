@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disks that fail, fill up, or change a bit. */
+#include "support/lsm_workload.h"
+
+static struct fault_disk disk, copy;
+static struct workload w;
+
+/* --- the n-th operation fails -------------------------------------------------------------- */
+
+/* A store whose log failed answers reads and refuses changes. */
+static void check_poisoned(struct engine *engine)
+{
+    uint32_t count = check_state(engine);
+    assert_int_equal(count, w.taken);
+    make_batch(w.batch, count + 1);
+    assert_int_equal(engine_write(engine, w.batch, ENGINE_SYNC), KVORUM_POISONED);
+    assert_int_equal(engine_write(engine, w.batch, ENGINE_NONE), KVORUM_POISONED);
+    assert_int_equal(check_state(engine), count);
+}
+
+/* With the disk well again: what a new process finds, and what is left if the power fails too. */
+static void check_afterwards(bool power_fails)
+{
+    struct engine *engine;
+    if (power_fails)
+        fault_disk_crash(&disk, disk.journal_count, FAULT_DROP, 1, &copy);
+    else
+        fault_disk_crash(&disk, disk.journal_count, FAULT_KEEP, 1, &copy);
+    assert_int_equal(open_store(&copy, 9, &engine), KVORUM_OK);
+    uint32_t count = check_state(engine);
+    assert_in_range(count, w.synced, w.taken);
+    engine_close(engine);
+    fault_disk_done(&copy);
+}
+
+static bool run_failing(size_t fail_at, bool fail_on, unsigned mix)
+{
+    fault_disk_init(&disk);
+    disk.fail_at = fail_at;
+    disk.fail_on = fail_on;
+    kvorum_status status = run(&w, &disk, mix);
+    bool met = disk.calls >= fail_at;
+    if (status != KVORUM_OK)
+        assert_true(status == KVORUM_IO || status == KVORUM_POISONED);
+    if (status != KVORUM_OK && w.engine != NULL && w.opened)
+        check_poisoned(w.engine);
+    w.engine = w.opened ? engine_close(w.engine) : NULL;
+    check_afterwards(false);
+    check_afterwards(true);
+    run_done(&w);
+    fault_disk_done(&disk);
+    return met;
+}
+
+static void every_failure(const void *context)
+{
+    (void)context;
+    for (unsigned mode = 0; mode < 4; mode++)
+        for (size_t n = 1; run_failing(n, mode & 1, mode >> 1); n++)
+            continue;
+}
+
+/* --- no room ------------------------------------------------------------------------------- */
+
+/* The batch for which no segment could be allocated was never taken, and goes in once there is room. */
+static void full_disk(const void *context)
+{
+    (void)context;
+    fault_disk_init(&disk);
+    w = (struct workload){ .disk = &disk, .batch = engine_batch_create() };
+    assert_int_equal(open_store(&disk, 1, &w.engine), KVORUM_OK);
+    disk.space_limit = 3 * 4096 + 200;
+    kvorum_status status = KVORUM_OK;
+    while (status == KVORUM_OK) {
+        make_batch(w.batch, w.taken + 1);
+        status = engine_write(w.engine, w.batch, w.taken % 2 == 0 ? ENGINE_SYNC : ENGINE_LOG);
+        w.taken += status == KVORUM_OK;
+    }
+    assert_int_equal(status, KVORUM_NO_SPACE);
+    assert_int_equal(check_state(w.engine), w.taken);
+    assert_int_equal(engine_write(w.engine, w.batch, ENGINE_SYNC), KVORUM_NO_SPACE);
+    disk.space_limit = 0;
+    assert_int_equal(engine_write(w.engine, w.batch, ENGINE_SYNC), KVORUM_OK);
+    assert_int_equal(check_state(w.engine), ++w.taken);
+    w.engine = engine_close(w.engine);
+    assert_int_equal(open_store(&disk, 2, &w.engine), KVORUM_OK);
+    assert_int_equal(check_state(w.engine), w.taken);
+    run_done(&w);
+    fault_disk_done(&disk);
+}
+
+/* --- damage -------------------------------------------------------------------------------- */
+
+struct damage_row {
+    const char *name;
+    bool closed;       /* by engine_close: with a mark */
+    uint32_t may_lose; /* batches at the end whose damage looks like a torn tail */
+};
+
+/* Two segments and a few batches in the second. */
+static void make_image(const struct damage_row *row)
+{
+    fault_disk_init(&disk);
+    w = (struct workload){ .disk = &disk, .batch = engine_batch_create(), .seed = 5 };
+    assert_int_equal(open_store(&disk, 1, &w.engine), KVORUM_OK);
+    assert_int_equal(write_batches(&w, 34, 0), KVORUM_OK);
+    if (row->closed)
+        w.engine = engine_close(w.engine);
+    fault_disk_crash(&disk, disk.journal_count, FAULT_KEEP, 1, &copy);
+    engine_close(w.engine);
+    fault_disk_done(&disk);
+}
+
+static void check_flip(const struct damage_row *row, const struct fault_name *name, uint64_t bit)
+{
+    static struct fault_disk damaged;
+    struct engine *engine;
+    fault_disk_crash(&copy, 0, FAULT_KEEP, 1, &damaged);
+    damaged.inodes[name->inode].data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    kvorum_status status = open_store(&damaged, 77, &engine);
+    if (status == KVORUM_OK) {
+        uint32_t count = check_state(engine);
+        assert_in_range(count, w.taken - row->may_lose, w.taken);
+        engine_close(engine);
+    } else if (status != KVORUM_CORRUPT) {
+        print_message("# %s bit %llu: %s\n", name->path, (unsigned long long)bit,
+                      kvorum_status_name(status));
+        fail();
+    }
+    fault_disk_done(&damaged);
+}
+
+static uint64_t end_of_data(const struct fault_inode *inode)
+{
+    uint64_t end = inode->size;
+    while (end > 0 && inode->data[end - 1] == 0)
+        end--;
+    return end;
+}
+
+/* Every bit of headers and of the last records, and a sample of the rest. */
+static void every_bit(const void *context)
+{
+    const struct damage_row *row = context;
+    make_image(row);
+    for (int i = 0; i < copy.names.count; i++) {
+        const struct fault_name *name = &copy.names.list[i];
+        uint64_t end = end_of_data(&copy.inodes[name->inode]) * 8;
+        for (uint64_t bit = 0; bit < end; bit += bit < 2400 || bit + 2400 > end ? 1 : 13)
+            check_flip(row, name, bit);
+    }
+    engine_batch_destroy(w.batch);
+    fault_disk_done(&copy);
+}
+
+static const struct damage_row closed = { "", true, 0 };
+static const struct damage_row crashed = { "", false, 1 };
+
+static void flips_after_close(const void *context)
+{
+    (void)context;
+    every_bit(&closed);
+}
+
+static void flips_after_crash(const void *context)
+{
+    (void)context;
+    every_bit(&crashed);
+}
+
+struct row {
+    const char *name;
+    void (*check)(const void *context);
+};
+
+static const struct row rows[] = {
+    { "whichever operation fails, nothing acknowledged is lost and the store says so",
+      every_failure },
+    { "a full disk refuses a batch cleanly, and takes it when there is room", full_disk },
+    { "after a close any flipped bit is found", flips_after_close },
+    { "after a crash a flipped bit is found, or costs the last batch at most", flips_after_crash },
+};
+
+static void check(const void *context)
+{
+    ((const struct row *)context)->check(NULL);
+}
+
+int main(void)
+{
+    return RUN_ROWS("lsm faults", rows, check);
+}
