@@ -223,7 +223,7 @@ static void print_totals(const struct totals *totals)
     double elapsed = seconds_now() - totals->start;
     uint64_t done = totals->passed + totals->failed;
     printf("%.1f s, %.1f runs a second; %" PRIu64 " operations, %" PRIu64 " acknowledged; %" PRIu64
-           " events; %.0f simulated hours; %" PRIu64 " runs made twice\n",
+           " events; %.1f simulated hours; %" PRIu64 " runs made twice\n",
            elapsed, elapsed > 0 ? (double)done / elapsed : 0, totals->operations,
            totals->acknowledged, totals->events,
            (double)totals->virtual_us / (double)SIM_SECOND / 3600, totals->twice);

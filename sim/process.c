@@ -250,6 +250,7 @@ static kvorum_status open_identity(struct process *process)
     struct disk *disk = &process->disk.base;
     struct identity_options options = {
         .volatile_stores = process->plan->memory,
+        .store_count = process->plan->store_count[process->member],
         .engine = process->plan->memory ? "memory" : "lsm",
     };
     const char *why = NULL;

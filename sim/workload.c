@@ -33,6 +33,7 @@ static void call_over(struct call *call)
 {
     struct workload *workload = call->workload;
     world_cancel(workload->world, &call->overdue);
+    world_cancel(workload->world, &call->next_page);
     workload->open--;
     if (call->done != NULL)
         *call->done = true;
@@ -141,6 +142,7 @@ static struct call *open_call(struct workload *workload, struct record *record,
     *call =
         (struct call){ .workload = workload, .record = record, .client = client, .member = member };
     event_init(&call->overdue, NULL, overdue_run);
+    event_init(&call->next_page, NULL, NULL);
     call->paused_us = process_paused_us(&workload->cluster->processes[member]);
     uint64_t limit_us = workload->plan->timeout_ms * SIM_MILLISECOND;
     if (record->action == ACTION_LIST)
@@ -278,8 +280,22 @@ static void on_page(void *context, const struct list_page *page)
     struct answer answer = { .status = page->status, .reason = "" };
     if (page->status != KVORUM_OK || page->last)
         on_answer(call, &answer);
+    else if (!event_is_set(&call->next_page))
+        world_after(call->workload->world, &call->next_page,
+                    choose_delay(call->workload->world, call->workload->plan->think_us));
     else
-        world_fail(call->workload->world, "answered", "a list of a few keys has a second page");
+        world_fail(call->workload->world, "answered", "a page nobody asked for");
+}
+
+static void next_page_run(struct event *event)
+{
+    struct call *call = LIST_ENTRY(event, struct call, next_page);
+    struct process *process = &call->workload->cluster->processes[call->member];
+    if (call->record->state != RECORD_OPEN)
+        return;
+    process_enter(process);
+    node_list_next(process->shards[call->shard].node, call->list_id);
+    process_leave(process, call->shard);
 }
 
 static void begin_list(struct client *client, struct process *process)
@@ -288,10 +304,11 @@ static void begin_list(struct client *client, struct process *process)
     struct record *record = history_begin(workload->history, ACTION_LIST, client->number, 0, NULL);
     client->open = record->id;
     struct call *call = open_call(workload, record, client, process->member);
-    uint16_t shard = (uint16_t)choose(workload->world, process->shard_count);
+    uint16_t shard = call->shard = (uint16_t)choose(workload->world, process->shard_count);
+    event_init(&call->next_page, &process->gate, next_page_run);
     process_enter(process);
-    node_list(process->shards[shard].node, LIST_KEYS, (struct bytes){ 0 },
-              BYTES_LITERAL(SIM_BUCKET), workload->plan->timeout_ms, on_page, call);
+    call->list_id = node_list(process->shards[shard].node, LIST_KEYS, (struct bytes){ 0 },
+                              BYTES_LITERAL(SIM_BUCKET), workload->plan->timeout_ms, on_page, call);
     process_leave(process, shard);
 }
 
@@ -413,8 +430,10 @@ void workload_done(struct workload *workload)
         free(workload->clients[i].last_seen);
     }
     for (int32_t i = 0; i < workload->history->capacity; i++) {
-        if (workload->calls[i].record != NULL)
+        if (workload->calls[i].record != NULL) {
             world_cancel(workload->world, &workload->calls[i].overdue);
+            world_cancel(workload->world, &workload->calls[i].next_page);
+        }
         buffer_done(&workload->contexts[i]);
     }
     free(workload->calls);

@@ -22,11 +22,10 @@ struct call {
     struct workload *workload;
     struct record *record;
     struct client *client; /* NULL: the run itself asked */
-    struct event overdue;
-    uint16_t member;
+    struct event overdue, next_page;
+    uint16_t member, shard;
     uint64_t paused_us; /* of the process, when it began */
-    uint32_t list_page;
-    bool durable_check;
+    uint64_t list_id;
     bool *done;
 };
 

@@ -65,7 +65,9 @@ static bool disk_shows(struct search *search, struct process *process)
     for (uint16_t i = 0; !found && i < process->store_count; i++) {
         char path[PATH_SIZE];
         snprintf(path, sizeof(path), "store-%u", i);
-        struct lsm_options options = { .disk = &copy.base, .path = path, .identity_seed = 1 };
+        struct lsm_options options = {
+            .disk = &copy.base, .path = path, .identity_seed = 1, .segment_size = 1
+        };
         struct engine *store;
         if (lsm_open(&options, &store) != KVORUM_OK)
             continue;
