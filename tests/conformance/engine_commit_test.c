@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commits of every engine: order of completion, barriers, closing, opening again. */
-#include "conformance/fixture.h"
+#include "tests/conformance/fixture.h"
 
 enum { COMMITS = 16 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random operations against a slow model, and many threads at once.
  * KVORUM_SEED=n repeats a run. */
-#include "conformance/fixture.h"
+#include "tests/conformance/fixture.h"
 
 #include "base/random.h"
 #include <pthread.h>

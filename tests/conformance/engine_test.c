@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What every engine must do with one thread: limits, values, order, iterators, snapshots, views. */
-#include "conformance/fixture.h"
+#include "tests/conformance/fixture.h"
 
 /* --- limits and values --------------------------------------------------------------------- */
 

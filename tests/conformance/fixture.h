@@ -9,7 +9,7 @@
 #ifndef TESTS_CONFORMANCE_FIXTURE_H
 #define TESTS_CONFORMANCE_FIXTURE_H
 
-#include "support/rows.h"
+#include "tests/support/rows.h"
 
 #include "engine/lsm/lsm.h"
 #include "engine/memory/memory.h"

@@ -8,10 +8,10 @@
 #ifndef TESTS_SUPPORT_LSM_WORKLOAD_H
 #define TESTS_SUPPORT_LSM_WORKLOAD_H
 
-#include "support/rows.h"
+#include "tests/support/rows.h"
 
 #include "engine/lsm/lsm.h"
-#include "support/fault_disk.h"
+#include "tests/support/fault_disk.h"
 
 enum { BATCHES = 60, KEYS = 7, VALUE_SIZE_MAX = 700 };
 

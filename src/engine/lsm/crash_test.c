@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Power failures everywhere: after each operation of the workload, and again inside the recovery. */
-#include "support/lsm_workload.h"
+#include "tests/support/lsm_workload.h"
 
 #include "base/hash.h"
 

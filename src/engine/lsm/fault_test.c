@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Disks that fail, fill up, or change a bit. */
-#include "support/lsm_workload.h"
+#include "tests/support/lsm_workload.h"
 
 static struct fault_disk disk, copy;
 static struct workload w;
