@@ -277,5 +277,11 @@ void forward_on_request(struct node *node, struct net_address from, const struct
     }
     *errand = (struct errand){ .node = node, .to = from, .request_id = message->request_id };
     list_append(&node->errands, &errand->link);
+    if (!node->ready) { /* the bucket's mode and levels are not known yet */
+        struct answer refused = { .status = KVORUM_NOT_READY };
+        refused.reason = "the node asked to coordinate is still starting; retry in a moment";
+        errand_answer(errand, &refused);
+        return;
+    }
     write_start(node, &operation, errand_answer, errand);
 }

@@ -288,6 +288,10 @@ void replica_on_merge(struct node *node, struct net_address from, const struct m
         node->counters.messages_bad++;
         return;
     }
+    if (!node->ready) { /* the bucket's mode is not known yet: merging could drop siblings */
+        send_merge_answer(node, from, message->request_id, KVORUM_NOT_READY, false);
+        return;
+    }
     node->counters.replica_merges++;
     node->counters.stand_in_writes += merge->stand_in;
     struct target target = { .stand_in = merge->stand_in, .owner = (uint16_t)merge->owner };
