@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-enum { FORMAT_VERSION = 1, FLAG_CLEAN = 1, EPOCH_SIZE_MAX = 16 << 20 };
+enum { FORMAT_VERSION = 1, FLAG_CLEAN = 1, FLAG_STORES_MADE = 2, EPOCH_SIZE_MAX = 16 << 20 };
 
 static const char magic[8] = { 'K', 'V', 'O', 'R', 'U', 'M', 'I', 'D' };
 static const char identity_file[] = "identity", identity_temporary[] = "identity.new";
@@ -22,7 +22,8 @@ void identity_encode(const struct identity *identity, uint8_t ret_bytes[IDENTITY
     static const uint8_t zeros[16];
     buffer_append(&buffer, magic, sizeof(magic));
     write_u16(&buffer, FORMAT_VERSION);
-    write_u16(&buffer, identity->clean ? FLAG_CLEAN : 0);
+    write_u16(&buffer,
+              (identity->clean ? FLAG_CLEAN : 0) | (identity->stores_made ? FLAG_STORES_MADE : 0));
     write_u16(&buffer, identity->store_count);
     write_u16(&buffer, 0);
     buffer_append(&buffer, identity->node.bytes, NODE_ID_SIZE);
@@ -45,7 +46,9 @@ static struct node_id read_id(struct reader *reader)
 
 static void read_fields(struct reader *reader, struct identity *ret)
 {
-    ret->clean = (read_u16(reader) & FLAG_CLEAN) != 0;
+    uint16_t flags = read_u16(reader);
+    ret->clean = (flags & FLAG_CLEAN) != 0;
+    ret->stores_made = (flags & FLAG_STORES_MADE) != 0;
     ret->store_count = read_u16(reader);
     read_u16(reader);
     ret->node = read_id(reader);
@@ -223,6 +226,13 @@ kvorum_status identity_join(struct disk *disk, struct identity *identity,
         return KVORUM_OK;
     if (identity_has_cluster(identity))
         return KVORUM_WRONG_CLUSTER;
+    return change(disk, identity, changed);
+}
+
+kvorum_status identity_mark_stores_made(struct disk *disk, struct identity *identity)
+{
+    struct identity changed = *identity;
+    changed.stores_made = true;
     return change(disk, identity, changed);
 }
 

@@ -13,7 +13,7 @@
  *      offset size
  *       0     8    magic "KVORUMID"
  *       8     2    format version 1
- *      10     2    flags: 1 clean shutdown
+ *      10     2    flags: 1 clean shutdown, 2 all stores were made
  *      12     2    stores, fixed when the directory is made
  *      14     2    zero
  *      16    16    id of the directory and node
@@ -37,6 +37,7 @@ struct identity {
     uint64_t actor_epoch;
     uint16_t store_count;
     bool clean;
+    bool stores_made; /* one that is missing then is a loss, and not to be made anew */
     char engine[IDENTITY_ENGINE_MAX + 1];
 };
 
@@ -61,6 +62,9 @@ KVORUM_CHECKED kvorum_status identity_open(struct disk *disk,
 /** The node has become part of `cluster`, durably.  WRONG_CLUSTER when it belongs to another. */
 KVORUM_CHECKED kvorum_status identity_join(struct disk *disk, struct identity *identity,
                                            const struct node_id *cluster);
+/** Every store exists, durably. */
+KVORUM_CHECKED kvorum_status identity_mark_stores_made(struct disk *disk,
+                                                       struct identity *identity);
 /** All stores are synced and closed: the next life may keep the actor. */
 KVORUM_CHECKED kvorum_status identity_mark_clean(struct disk *disk, struct identity *identity);
 

@@ -11,6 +11,7 @@
 #include "node/node.h"
 
 struct reactor;
+struct server;
 
 struct server_view {
     const char *name, *zone, *version;
@@ -21,7 +22,9 @@ struct server_view {
     uint64_t started_monotonic_us;
     uint8_t n; /* of the default levels */
     uint16_t reactor_count, store_count;
+    struct clock *clock;
     struct reactor *const *reactors;
+    const struct server *server; /* for view.c */
 };
 
 /** Append the status document: one JSON object (see docs/operations/status.md).  `node` is the shard

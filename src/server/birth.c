@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/birth.h"
+
+#include "codec/peer.pb-c.h"
+#include "codec/protobuf.h"
+#include "os/entropy.h"
+#include "server/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { RECORD_SIZE_MAX = 16 << 20, PLAN_MEMORY_MAX = 1 << 30 };
+
+static void set_waiting(struct server *server, enum waiting_stage stage, unsigned present,
+                        unsigned wanted)
+{
+    atomic_store(&server->waiting.present, present);
+    atomic_store(&server->waiting.wanted, wanted);
+    atomic_store(&server->waiting.stage, (int)stage);
+}
+
+/* --- founding ------------------------------------------------------------------------------------ */
+
+static kvorum_status plan(struct birth *birth, struct epoch *ret, const char **ret_why)
+{
+    struct server *server = birth->server;
+    uint16_t count = birth->founding.count;
+    const struct ring_plan_input input = {
+        .members = birth->members,
+        .member_count = count,
+        .partition_count = (uint32_t)server->config.partitions,
+        .replica_count = (uint8_t)server->config.n,
+    };
+    uint8_t replicas = count < input.replica_count ? (uint8_t)count : input.replica_count;
+    struct arena scratch;
+    arena_init(&scratch, PLAN_MEMORY_MAX);
+    uint16_t *table =
+        arena_allocate(&server->epoch_arena, sizeof(uint16_t) * input.partition_count * replicas);
+    kvorum_status status = KVORUM_NO_MEMORY;
+    if (table != NULL)
+        status = ring_plan(&input, &scratch, table, ret_why);
+    arena_done(&scratch);
+    *ret = (struct epoch){ .number = 1,
+                           .hash_seed = os_entropy_u64(),
+                           .partition_count = input.partition_count,
+                           .replica_count = replicas,
+                           .member_count = count,
+                           .members = birth->members,
+                           .table = table };
+    os_entropy(ret->cluster.bytes, NODE_ID_SIZE);
+    return status;
+}
+
+/* server->epoch is persisted. */
+static void begin(struct birth *birth)
+{
+    struct server *server = birth->server;
+    server->founded = true;
+    epoch_encode(&server->epoch, &birth->record);
+    set_waiting(server, WAITING_STORES, 0, 0);
+    server_begin(server);
+}
+
+/* Persist first, tell then: a founder that crashed before this returns OK has told nobody. */
+static void found(struct birth *birth)
+{
+    struct server *server = birth->server;
+    struct epoch epoch;
+    const char *why = "";
+    kvorum_status status = plan(birth, &epoch, &why);
+    if (status == KVORUM_OK)
+        status = identity_save_epoch(server->disk, &server->identity, &epoch);
+    struct founding_event event = { .kind = FOUNDING_PERSISTED };
+    struct founding_effects effects;
+    if (status != KVORUM_OK) {
+        event.kind = FOUNDING_FAILED;
+        log_error(server->log, "cannot found the cluster", LOG_STATUS(status), LOG_TEXT("why", why),
+                  LOG_TEXT("next", "it is tried again when a joiner asks"));
+    }
+    founding_step(&birth->founding, &event, &effects);
+    if (effects.tell_all) {
+        log_info(server->log, "cluster founded", LOG_U64("members", epoch.member_count),
+                 LOG_U64("partitions", epoch.partition_count));
+        server->epoch = epoch;
+        begin(birth);
+        peers_tell_joiners(&server->reactors[0]->peers);
+    } else if (birth->founding.wanted == 1) {
+        server_stop(server, EXIT_CODE_FAILED); /* no joiner will ever ask */
+    }
+}
+
+static void start_founder(struct birth *birth)
+{
+    struct server *server = birth->server;
+    uint16_t wanted = (uint16_t)server->config.founders;
+    birth->members = calloc(wanted, sizeof(*birth->members));
+    if (birth->members == NULL) {
+        server_stop(server, EXIT_CODE_FAILED);
+        return;
+    }
+    founding_init(&birth->founding, birth->members, wanted, &server->member);
+    set_waiting(server, WAITING_FOUNDERS, 1, wanted);
+    if (birth->founding.state == FOUNDING_DECIDED)
+        found(birth);
+    else
+        log_info(server->log, "waiting for founders", LOG_U64("here", 1), LOG_U64("wanted", wanted),
+                 LOG_TEXT("join", server->member.address));
+}
+
+/* --- answering JOIN --------------------------------------------------------------------------------- */
+
+static void fill_answer(const struct birth *birth, const struct founding_effects *effects,
+                        struct birth_answer *ret)
+{
+    ret->present = birth->founding.count;
+    ret->wanted = birth->founding.wanted;
+    if (effects->answer == FOUNDING_REFUSE) {
+        ret->status = effects->status;
+        ret->reason = effects->why;
+    } else if (effects->answer == FOUNDING_TELL) {
+        ret->status = KVORUM_OK;
+        ret->epoch = buffer_bytes(&birth->record);
+    }
+}
+
+static void join_while_founding(struct birth *birth, const struct member *member,
+                                struct founding_effects *ret)
+{
+    struct server *server = birth->server;
+    uint16_t before = birth->founding.count;
+    founding_step(&birth->founding, &(struct founding_event){ FOUNDING_JOIN, member }, ret);
+    if (birth->founding.count > before)
+        log_info(server->log, "a founder is here", LOG_TEXT("name", member->name),
+                 LOG_TEXT("address", member->address), LOG_U64("here", birth->founding.count),
+                 LOG_U64("wanted", birth->founding.wanted));
+    atomic_store(&server->waiting.present, birth->founding.count);
+    if (!ret->decide)
+        return;
+    found(birth);
+    if (birth->founding.state == FOUNDING_FOUNDED)
+        ret->answer = FOUNDING_TELL;
+}
+
+void birth_on_join(struct server *server, const struct member *member,
+                   struct birth_answer *ret_answer)
+{
+    struct birth *birth = &server->birth;
+    struct founding_effects effects;
+    *ret_answer = (struct birth_answer){ .status = KVORUM_NOT_READY,
+                                         .reason = "waiting for the other founders" };
+    if (server->founded)
+        founding_after(&server->epoch, member, &effects);
+    else if (birth->members != NULL)
+        join_while_founding(birth, member, &effects);
+    else
+        effects = (struct founding_effects){ .answer = FOUNDING_REFUSE,
+                                             .status = KVORUM_NOT_READY,
+                                             .why = "this node is itself a joiner; --join must "
+                                                    "name the founder's peer address" };
+    fill_answer(birth, &effects, ret_answer);
+}
+
+/* --- joining ------------------------------------------------------------------------------------- */
+
+static const struct frame_stream_handlers handlers;
+
+static struct birth *birth_of(struct frame_stream *stream)
+{
+    return LIST_ENTRY(stream, struct birth, stream);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void dial(struct birth *birth)
+{
+    struct server *server = birth->server;
+    birth->options = server->reactors[0]->peers.options;
+    birth->options.handlers = &handlers;
+    birth->streaming = true;
+    frame_stream_init(&birth->stream, &server->reactors[0]->loop, &birth->options);
+    if (frame_stream_dial(&birth->stream, server->config.join) != 0)
+        frame_stream_close(&birth->stream);
+}
+
+static void ask(struct birth *birth)
+{
+    const struct member *member = &birth->server->member;
+    Peer__Join join = PEER__JOIN__INIT;
+    join.node = protobuf_data(bytes_make(member->id.bytes, NODE_ID_SIZE));
+    join.name = (char *)member->name;
+    join.zone = (char *)member->zone;
+    join.address = (char *)member->address;
+    join.weight = member->weight;
+    peer_send(&birth->stream, MESSAGE_JOIN, 0, &join.base, (struct bytes){ 0 });
+    frame_stream_flush(&birth->stream);
+}
+
+/* Every half second: dial when there is no connection, ask again when there is one. */
+static void on_timer(uv_timer_t *timer)
+{
+    struct birth *birth = LIST_ENTRY(timer, struct birth, timer);
+    if (birth->stopped || birth->server->founded)
+        uv_timer_stop(timer);
+    else if (!birth->streaming)
+        dial(birth);
+    else if (birth->stream.open)
+        ask(birth);
+}
+
+static void start_joiner(struct birth *birth)
+{
+    struct server *server = birth->server;
+    set_waiting(server, WAITING_JOIN, 0, 0);
+    log_info(server->log, "joining", LOG_TEXT("founder", server->config.join),
+             LOG_TEXT("as", server->member.name));
+    uv_timer_init(&server->reactors[0]->loop, &birth->timer);
+    birth->timing = true;
+    uv_timer_start(&birth->timer, on_timer, 0, JOIN_INTERVAL_MS);
+}
+
+static void tell_once(struct birth *birth, kvorum_status status, const char *reason)
+{
+    if (status != birth->told)
+        log_warn(birth->server->log, "not joined yet",
+                 LOG_TEXT("founder", birth->server->config.join), LOG_STATUS(status),
+                 LOG_TEXT("reason", reason));
+    birth->told = status;
+}
+
+static void on_connected(struct frame_stream *stream)
+{
+    struct birth *birth = birth_of(stream);
+    Peer__Hello hello;
+    peer_hello(birth->server->reactors[0], &hello);
+    peer_send(stream, MESSAGE_HELLO, 0, &hello.base, (struct bytes){ 0 });
+    ask(birth);
+}
+
+static void on_failed(struct frame_stream *stream, kvorum_status status, int error, const char *why)
+{
+    (void)error;
+    tell_once(birth_of(stream), status, why);
+    frame_stream_close(stream);
+}
+
+static void on_closed(struct frame_stream *stream)
+{
+    birth_of(stream)->streaming = false;
+}
+
+static void adopt_epoch(struct birth *birth, struct bytes record)
+{
+    struct server *server = birth->server;
+    struct epoch epoch;
+    kvorum_status status = epoch_decode(record, &server->epoch_arena, &epoch);
+    if (status == KVORUM_OK && ring_member_index(&epoch, &server->identity.node) == RING_NO_MEMBER)
+        status = KVORUM_INVALID;
+    if (status == KVORUM_OK)
+        status = identity_save_epoch(server->disk, &server->identity, &epoch);
+    if (status != KVORUM_OK) {
+        log_error(server->log, "the founder's cluster record cannot be taken over",
+                  LOG_STATUS(status), LOG_TEXT("founder", server->config.join));
+        server_stop(server, status == KVORUM_WRONG_CLUSTER ? EXIT_CODE_UNSAFE : EXIT_CODE_FAILED);
+        return;
+    }
+    log_info(server->log, "joined", LOG_U64("members", epoch.member_count));
+    server->epoch = epoch;
+    begin(birth);
+}
+
+static void on_join_answer(struct birth *birth, const Peer__JoinAnswer *answer, struct bytes tail)
+{
+    struct server *server = birth->server;
+    switch (answer->status) {
+    case KVORUM_OK:
+        frame_stream_close(&birth->stream);
+        adopt_epoch(birth, tail);
+        break;
+    case KVORUM_NOT_READY:
+        if (answer->wanted > 0)
+            set_waiting(server, WAITING_FOUNDERS, answer->present, answer->wanted);
+        else
+            tell_once(birth, KVORUM_NOT_READY, answer->reason);
+        break;
+    default:
+        log_error(server->log, "the founder refused this node",
+                  LOG_TEXT("founder", server->config.join),
+                  LOG_STATUS((kvorum_status)answer->status), LOG_TEXT("reason", answer->reason));
+        server_stop(server, EXIT_CODE_UNSAFE);
+    }
+}
+
+static void on_message(struct frame_stream *stream, const struct message *message)
+{
+    struct birth *birth = birth_of(stream);
+    struct peers *peers = &birth->server->reactors[0]->peers;
+    if (message->kind == MESSAGE_HELLO_ANSWER)
+        return; /* what counts is the answer to JOIN */
+    const Peer__JoinAnswer *answer = NULL;
+    if (message->kind == MESSAGE_JOIN_ANSWER)
+        answer = peer_unpack(peers, &peer__join_answer__descriptor, message->body);
+    if (answer == NULL)
+        on_failed(stream, KVORUM_CORRUPT, 0, "an unexpected frame while joining");
+    else if (!birth->server->founded)
+        on_join_answer(birth, answer, message->tail);
+}
+
+static const struct frame_stream_handlers handlers = { on_connected, on_message, on_failed,
+                                                       on_closed };
+
+/* --- life ------------------------------------------------------------------------------------------ */
+
+void birth_start(struct birth *birth, struct server *server)
+{
+    birth->server = server;
+    buffer_init(&birth->record, RECORD_SIZE_MAX);
+    if (server->founded)
+        begin(birth);
+    else if (server->config.join[0] != '\0')
+        start_joiner(birth);
+    else
+        start_founder(birth);
+}
+
+static void on_timer_closed(uv_handle_t *timer)
+{
+    LIST_ENTRY(timer, struct birth, timer)->timing = false;
+}
+
+void birth_stop(struct birth *birth)
+{
+    if (birth->stopped)
+        return;
+    birth->stopped = true;
+    if (birth->streaming)
+        frame_stream_close(&birth->stream);
+    if (birth->timing)
+        uv_close((uv_handle_t *)&birth->timer, on_timer_closed);
+}
+
+void birth_done(struct birth *birth)
+{
+    assert(!birth->streaming && !birth->timing);
+    buffer_done(&birth->record);
+    free(birth->members);
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/peer_guest.h"
+
+#include "codec/peer.pb-c.h"
+#include "codec/protobuf.h"
+#include "server/birth.h"
+#include "server/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum guest_kind { GUEST_STRANGER, GUEST_JOINER, GUEST_MEMBER };
+
+struct peer_guest {
+    struct frame_stream stream;
+    struct list all;
+    struct peers *peers;
+    enum guest_kind kind;
+    struct net_address from; /* MEMBER */
+    uint64_t until_ms;       /* STRANGER: for its HELLO */
+    struct member asking;    /* JOINER that asked: who it says it is */
+    bool asked;
+    char address[80];
+};
+
+static struct peer_guest *guest_of(struct frame_stream *stream)
+{
+    return (struct peer_guest *)stream; /* its first member */
+}
+
+static struct server *server_of(const struct peer_guest *guest)
+{
+    return guest->peers->reactor->server;
+}
+
+static void become_member(struct peer_guest *guest)
+{
+    if (guest->kind != GUEST_MEMBER)
+        guest->peers->strangers--;
+    guest->kind = GUEST_MEMBER;
+}
+
+static void end(struct peer_guest *guest)
+{
+    become_member(guest); /* for the count */
+    list_remove(&guest->all);
+    frame_stream_close(&guest->stream);
+}
+
+static void on_closed(struct frame_stream *stream)
+{
+    free(guest_of(stream));
+}
+
+static const char *name_of(const struct peer_guest *guest)
+{
+    const struct server *server = server_of(guest);
+    return guest->kind == GUEST_MEMBER ? server->epoch.members[guest->from.member].name : "";
+}
+
+static void on_failed(struct frame_stream *stream, kvorum_status status, int error, const char *why)
+{
+    struct peer_guest *guest = guest_of(stream);
+    bool expected = status == KVORUM_CLOSED && (error == UV_EOF || error == UV_ECONNRESET);
+    if (expected)
+        log_debug(server_of(guest)->log, "peer closed its link", LOG_TEXT("from", guest->address),
+                  LOG_TEXT("member", name_of(guest)));
+    else
+        log_warn(server_of(guest)->log, "link of a peer ended", LOG_TEXT("from", guest->address),
+                 LOG_TEXT("member", name_of(guest)), LOG_STATUS(status), LOG_TEXT("why", why));
+    end(guest);
+}
+
+/* --- HELLO --------------------------------------------------------------------------------------- */
+
+struct verdict {
+    kvorum_status status;
+    const char *reason;
+    uint16_t member;
+};
+
+static struct verdict judge_member(const struct server *server, const Peer__Hello *hello)
+{
+    if (!server->founded)
+        return (struct verdict){ KVORUM_NOT_READY, "this node is in no cluster yet", 0 };
+    if (memcmp(hello->cluster.data, server->epoch.cluster.bytes, NODE_ID_SIZE) != 0)
+        return (struct verdict){ KVORUM_WRONG_CLUSTER, "this node belongs to another cluster", 0 };
+    struct node_id id;
+    memcpy(id.bytes, hello->node.data, NODE_ID_SIZE);
+    uint16_t member = ring_member_index(&server->epoch, &id);
+    if (member == RING_NO_MEMBER)
+        return (struct verdict){ KVORUM_NOT_ALLOWED, "not a member of this cluster", 0 };
+    if (member == server->self)
+        return (struct verdict){ KVORUM_INVALID, "it has our own id: was a data directory copied?",
+                                 0 };
+    if (hello->target_shard >= server->reactor_count)
+        return (struct verdict){ KVORUM_INVALID, "there is no such shard", member };
+    if (!server->serving)
+        return (struct verdict){ KVORUM_NOT_READY, "this node is starting", member };
+    return (struct verdict){ KVORUM_OK, "", member };
+}
+
+static struct verdict judge(const struct server *server, const Peer__Hello *hello)
+{
+    if (hello->node.len != NODE_ID_SIZE ||
+        (hello->cluster.len != 0 && hello->cluster.len != NODE_ID_SIZE))
+        return (struct verdict){ KVORUM_INVALID, "a malformed HELLO", 0 };
+    if (hello->cluster.len == 0)
+        return (struct verdict){ KVORUM_OK, "", RING_NO_MEMBER }; /* a joiner */
+    return judge_member(server, hello);
+}
+
+static void answer_hello(struct peer_guest *guest, const struct verdict *verdict)
+{
+    Peer__Hello answer;
+    peer_hello(guest->peers->reactor, &answer);
+    answer.status = verdict->status;
+    answer.reason = (char *)verdict->reason;
+    peer_send(&guest->stream, MESSAGE_HELLO_ANSWER, answer.epoch, &answer.base,
+              (struct bytes){ 0 });
+    frame_stream_flush(&guest->stream);
+}
+
+static void hand_over(struct peer_guest *guest, uint16_t shard)
+{
+    int descriptor = frame_stream_release(&guest->stream);
+    const struct mail mail = { .kind = MAIL_LINK,
+                               .descriptor = descriptor,
+                               .member = guest->from.member,
+                               .shard = guest->from.shard };
+    if (descriptor >= 0)
+        reactor_mail(guest->peers->reactor, shard, &mail);
+    else
+        log_warn(server_of(guest)->log, "link of a peer could not be handed over",
+                 LOG_TEXT("from", guest->address), LOG_TEXT("member", name_of(guest)));
+    end(guest);
+}
+
+/* One link from each shard: an older one is a leftover that has not noticed its end yet. */
+static void end_older(struct peers *peers, struct net_address from)
+{
+    struct list *next;
+    for (struct list *item = peers->guests.next; item != &peers->guests; item = next) {
+        next = item->next;
+        struct peer_guest *other = LIST_ENTRY(item, struct peer_guest, all);
+        if (other->kind == GUEST_MEMBER && other->from.member == from.member &&
+            other->from.shard == from.shard)
+            end(other);
+    }
+}
+
+static void welcome(struct peer_guest *guest, const Peer__Hello *hello, uint16_t member)
+{
+    guest->from = (struct net_address){ member, (uint16_t)hello->shard };
+    if (hello->target_shard == 0)
+        end_older(guest->peers, guest->from);
+    become_member(guest);
+    server_learn_shape(server_of(guest), member, hello->shard_count, hello->store_count);
+    if (hello->target_shard != 0)
+        hand_over(guest, (uint16_t)hello->target_shard);
+}
+
+static void refuse(struct peer_guest *guest, const Peer__Hello *hello,
+                   const struct verdict *verdict)
+{
+    if (verdict->status == KVORUM_NOT_READY)
+        log_debug(server_of(guest)->log, "peer link refused", LOG_TEXT("from", guest->address),
+                  LOG_TEXT("member", hello->name), LOG_STATUS(verdict->status));
+    else
+        log_warn(server_of(guest)->log, "peer link refused", LOG_TEXT("from", guest->address),
+                 LOG_TEXT("member", hello->name), LOG_STATUS(verdict->status),
+                 LOG_TEXT("reason", verdict->reason));
+    end(guest);
+}
+
+static void on_hello(struct peer_guest *guest, const struct message *message)
+{
+    const Peer__Hello *hello = NULL;
+    if (message->kind == MESSAGE_HELLO)
+        hello = peer_unpack(guest->peers, &peer__hello__descriptor, message->body);
+    if (hello == NULL || hello->shard >= REACTORS_MAX) {
+        on_failed(&guest->stream, KVORUM_CORRUPT, 0, "its first frame is no good HELLO");
+        return;
+    }
+    struct verdict verdict = judge(server_of(guest), hello);
+    answer_hello(guest, &verdict);
+    if (!guest->stream.open)
+        return;
+    if (verdict.status != KVORUM_OK)
+        refuse(guest, hello, &verdict);
+    else if (verdict.member == RING_NO_MEMBER)
+        guest->kind = GUEST_JOINER;
+    else
+        welcome(guest, hello, verdict.member);
+}
+
+/* --- JOIN ----------------------------------------------------------------------------------------- */
+
+static bool copy_text(char *ret, size_t size, const char *text)
+{
+    size_t length = strlen(text);
+    if (length >= size)
+        return false;
+    memcpy(ret, text, length + 1);
+    return true;
+}
+
+static bool read_join(struct peer_guest *guest, struct bytes body)
+{
+    const Peer__Join *join = peer_unpack(guest->peers, &peer__join__descriptor, body);
+    if (join == NULL || join->node.len != NODE_ID_SIZE)
+        return false;
+    struct member *asking = &guest->asking;
+    memset(asking, 0, sizeof(*asking));
+    memcpy(asking->id.bytes, join->node.data, NODE_ID_SIZE);
+    asking->weight = join->weight;
+    return copy_text(asking->name, sizeof(asking->name), join->name) &&
+           copy_text(asking->zone, sizeof(asking->zone), join->zone) &&
+           copy_text(asking->address, sizeof(asking->address), join->address);
+}
+
+static void answer_join(struct peer_guest *guest)
+{
+    struct birth_answer answer;
+    birth_on_join(server_of(guest), &guest->asking, &answer);
+    if (answer.status != KVORUM_OK && answer.status != KVORUM_NOT_READY)
+        log_warn(server_of(guest)->log, "joiner refused", LOG_TEXT("from", guest->address),
+                 LOG_TEXT("name", guest->asking.name), LOG_STATUS(answer.status),
+                 LOG_TEXT("reason", answer.reason));
+    Peer__JoinAnswer body = PEER__JOIN_ANSWER__INIT;
+    body.status = answer.status;
+    body.reason = (char *)answer.reason;
+    body.present = answer.present;
+    body.wanted = answer.wanted;
+    peer_send(&guest->stream, MESSAGE_JOIN_ANSWER, 0, &body.base, answer.epoch);
+    frame_stream_flush(&guest->stream);
+}
+
+static void on_join(struct peer_guest *guest, const struct message *message)
+{
+    if (message->kind != MESSAGE_JOIN || !read_join(guest, message->body)) {
+        on_failed(&guest->stream, KVORUM_CORRUPT, 0, "a joiner sent something else than JOIN");
+        return;
+    }
+    guest->asked = true;
+    answer_join(guest);
+}
+
+void peers_tell_joiners(struct peers *peers)
+{
+    struct list *next;
+    for (struct list *item = peers->guests.next; item != &peers->guests; item = next) {
+        next = item->next;
+        struct peer_guest *guest = LIST_ENTRY(item, struct peer_guest, all);
+        if (guest->kind == GUEST_JOINER && guest->asked)
+            answer_join(guest);
+    }
+}
+
+/* --- messages ------------------------------------------------------------------------------------- */
+
+static void on_message(struct frame_stream *stream, const struct message *message)
+{
+    struct peer_guest *guest = guest_of(stream);
+    struct node *node = guest->peers->reactor->node;
+    if (guest->kind == GUEST_STRANGER)
+        on_hello(guest, message);
+    else if (guest->kind == GUEST_JOINER)
+        on_join(guest, message);
+    else if (message->kind < MESSAGE_HEARTBEAT)
+        on_failed(stream, KVORUM_CORRUPT, 0, "a frame of a greeting in the middle of a link");
+    else if (node != NULL)
+        node_receive(node, guest->from, message);
+}
+
+static const struct frame_stream_handlers handlers = { NULL, on_message, on_failed, on_closed };
+
+static struct peer_guest *create(struct peers *peers, int descriptor, enum guest_kind kind)
+{
+    struct peer_guest *guest = calloc(1, sizeof(*guest));
+    if (guest == NULL) {
+        close(descriptor);
+        return NULL;
+    }
+    guest->peers = peers;
+    guest->kind = kind;
+    guest->until_ms = reactor_now_ms(peers->reactor) + PEER_GREETING_MS;
+    server_describe_remote(descriptor, guest->address, sizeof(guest->address));
+    peers->strangers += kind == GUEST_STRANGER;
+    peers->guest_options.handlers = &handlers;
+    list_append(&peers->guests, &guest->all);
+    frame_stream_init(&guest->stream, &peers->reactor->loop, &peers->guest_options);
+    int error = frame_stream_adopt(&guest->stream, descriptor);
+    if (error == 0)
+        return guest;
+    on_failed(&guest->stream, KVORUM_CLOSED, error, uv_strerror(error));
+    return NULL;
+}
+
+void peers_accept(struct peers *peers, int descriptor)
+{
+    if (peers->strangers < PEER_STRANGERS_MAX) {
+        create(peers, descriptor, GUEST_STRANGER);
+        return;
+    }
+    log_warn(peers->reactor->server->log, "too many peer connections without HELLO: one refused");
+    close(descriptor);
+}
+
+void peers_adopt(struct peers *peers, int descriptor, uint16_t member, uint16_t shard)
+{
+    struct net_address from = { member, shard };
+    end_older(peers, from);
+    struct peer_guest *guest = create(peers, descriptor, GUEST_MEMBER);
+    if (guest != NULL)
+        guest->from = from;
+}
+
+void guests_sweep(struct peers *peers)
+{
+    uint64_t now_ms = reactor_now_ms(peers->reactor);
+    struct list *next;
+    for (struct list *item = peers->guests.next; item != &peers->guests; item = next) {
+        next = item->next;
+        struct peer_guest *guest = LIST_ENTRY(item, struct peer_guest, all);
+        if (guest->kind == GUEST_STRANGER && now_ms >= guest->until_ms)
+            on_failed(&guest->stream, KVORUM_TIMEOUT, 0, "no HELLO in time");
+    }
+}
+
+void guests_close(struct peers *peers)
+{
+    struct list *item;
+    while ((item = list_first(&peers->guests)) != NULL)
+        end(LIST_ENTRY(item, struct peer_guest, all));
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/peer_link.h"
+
+#include "codec/peer.pb-c.h"
+#include "codec/protobuf.h"
+#include "server/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct peer_link {
+    struct frame_stream stream;
+    uv_timer_t timer;
+    struct list dirty;
+    struct peers *peers;
+    struct net_address to;
+    enum peer_link_state state;
+    unsigned failures;     /* in a row */
+    kvorum_status refused; /* what was logged last, so that a refusal is told once */
+    struct buffer waiting; /* frames from before it is UP */
+    bool streaming;        /* `stream` is between init and closed */
+};
+
+static const struct frame_stream_handlers handlers;
+
+static struct peer_link *link_of(struct frame_stream *stream)
+{
+    return (struct peer_link *)stream; /* its first member */
+}
+
+struct peer_link *peer_link_of_dirty(struct list *item)
+{
+    return LIST_ENTRY(item, struct peer_link, dirty);
+}
+
+static struct server *server_of(const struct peer_link *link)
+{
+    return link->peers->reactor->server;
+}
+
+static const struct member *member_of(const struct peer_link *link)
+{
+    return &server_of(link)->epoch.members[link->to.member];
+}
+
+/* --- losing it ------------------------------------------------------------------------------- */
+
+/* Only shard 0 judges who is alive, from its own links. */
+static void tell_node(struct peer_link *link, bool refused)
+{
+    struct reactor *reactor = link->peers->reactor;
+    if (reactor->index == 0 && reactor->node != NULL)
+        node_link_lost(reactor->node, link->to.member, refused);
+}
+
+static void lose(struct peer_link *link)
+{
+    if (link->state == PEER_LINK_STOPPED || link->state == PEER_LINK_ENDING)
+        return;
+    link->state = PEER_LINK_ENDING;
+    link->failures++;
+    buffer_done(&link->waiting);
+    list_remove(&link->dirty);
+    uv_timer_stop(&link->timer);
+    frame_stream_close(&link->stream);
+}
+
+static void on_failed(struct frame_stream *stream, kvorum_status status, int error, const char *why)
+{
+    struct peer_link *link = link_of(stream);
+    bool was_up = link->state == PEER_LINK_UP;
+    if (was_up || status != KVORUM_CLOSED)
+        log_warn(server_of(link)->log, "peer link lost", LOG_TEXT("member", member_of(link)->name),
+                 LOG_TEXT("address", member_of(link)->address), LOG_U64("shard", link->to.shard),
+                 LOG_STATUS(status), LOG_TEXT("why", why));
+    else
+        log_debug(server_of(link)->log, "peer not reached",
+                  LOG_TEXT("member", member_of(link)->name), LOG_TEXT("why", why));
+    lose(link);
+    if (was_up || error == UV_ECONNREFUSED)
+        tell_node(link, error == UV_ECONNREFUSED);
+}
+
+static void on_timer_dial(uv_timer_t *timer);
+
+static uint64_t backoff_ms(struct peer_link *link)
+{
+    unsigned doublings = link->failures < 8 ? link->failures - 1 : 7;
+    uint64_t delay = (uint64_t)PEER_BACKOFF_MIN_MS << doublings;
+    if (delay > PEER_BACKOFF_MAX_MS || link->refused != KVORUM_OK)
+        delay = PEER_BACKOFF_MAX_MS;
+    return delay / 2 + random_below(&link->peers->random, delay / 2 + 1);
+}
+
+static void on_timer_closed(uv_handle_t *timer)
+{
+    free(LIST_ENTRY(timer, struct peer_link, timer));
+}
+
+static void on_closed(struct frame_stream *stream)
+{
+    struct peer_link *link = link_of(stream);
+    link->streaming = false;
+    if (link->state == PEER_LINK_STOPPED) {
+        uv_close((uv_handle_t *)&link->timer, on_timer_closed);
+        return;
+    }
+    link->state = PEER_LINK_WAITING;
+    uv_timer_start(&link->timer, on_timer_dial, backoff_ms(link), 0);
+}
+
+/* --- dialing ------------------------------------------------------------------------------------ */
+
+static void on_timer_greeting(uv_timer_t *timer)
+{
+    struct peer_link *link = LIST_ENTRY(timer, struct peer_link, timer);
+    on_failed(&link->stream, KVORUM_CLOSED, UV_ETIMEDOUT, "no answer to connect or HELLO");
+}
+
+static void dial(struct peer_link *link)
+{
+    struct reactor *reactor = link->peers->reactor;
+    link->state = PEER_LINK_DIALING;
+    link->streaming = true;
+    frame_stream_init(&link->stream, &reactor->loop, &link->peers->options);
+    uv_timer_start(&link->timer, on_timer_greeting, PEER_GREETING_MS, 0);
+    int error = frame_stream_dial(&link->stream, member_of(link)->address);
+    if (error != 0) {
+        log_warn(server_of(link)->log, "cannot dial peer",
+                 LOG_TEXT("address", member_of(link)->address),
+                 LOG_TEXT("why", uv_strerror(error)));
+        lose(link);
+    }
+}
+
+static void on_timer_dial(uv_timer_t *timer)
+{
+    dial(LIST_ENTRY(timer, struct peer_link, timer));
+}
+
+static void on_connected(struct frame_stream *stream)
+{
+    struct peer_link *link = link_of(stream);
+    link->state = PEER_LINK_GREETING;
+    Peer__Hello hello;
+    peer_hello(link->peers->reactor, &hello);
+    hello.target_shard = link->to.shard;
+    peer_send(stream, MESSAGE_HELLO, 0, &hello.base, (struct bytes){ 0 });
+    frame_stream_flush(stream);
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+static void refuse(struct peer_link *link, kvorum_status status, const char *reason)
+{
+    if (status != link->refused)
+        log_warn(server_of(link)->log, "peer refused our link",
+                 LOG_TEXT("member", member_of(link)->name),
+                 LOG_TEXT("address", member_of(link)->address), LOG_U64("shard", link->to.shard),
+                 LOG_STATUS(status), LOG_TEXT("reason", reason));
+    bool starting = status == KVORUM_NOT_READY;
+    link->refused = starting ? KVORUM_OK : status;
+    lose(link);
+}
+
+static void go_up(struct peer_link *link)
+{
+    link->state = PEER_LINK_UP;
+    link->failures = 0;
+    link->refused = KVORUM_OK;
+    uv_timer_stop(&link->timer);
+    log_debug(server_of(link)->log, "peer link up", LOG_TEXT("member", member_of(link)->name),
+              LOG_U64("shard", link->to.shard));
+    buffer_append_bytes(&link->stream.output, buffer_bytes(&link->waiting));
+    buffer_done(&link->waiting);
+    frame_stream_flush(&link->stream);
+}
+
+static void on_answer(struct peer_link *link, const Peer__Hello *answer)
+{
+    struct server *server = server_of(link);
+    bool same_node = answer->node.len == NODE_ID_SIZE &&
+                     memcmp(answer->node.data, member_of(link)->id.bytes, NODE_ID_SIZE) == 0;
+    if (same_node)
+        server_learn_shape(server, link->to.member, answer->shard_count, answer->store_count);
+    if (answer->status != KVORUM_OK)
+        refuse(link, (kvorum_status)answer->status, answer->reason);
+    else if (!same_node)
+        refuse(link, KVORUM_INVALID, "another node answers at this address");
+    else
+        go_up(link);
+}
+
+static void on_message(struct frame_stream *stream, const struct message *message)
+{
+    struct peer_link *link = link_of(stream);
+    const Peer__Hello *answer = NULL;
+    if (link->state == PEER_LINK_GREETING && message->kind == MESSAGE_HELLO_ANSWER)
+        answer =
+            (const Peer__Hello *)peer_unpack(link->peers, &peer__hello__descriptor, message->body);
+    if (answer != NULL)
+        on_answer(link, answer);
+    else
+        on_failed(stream, KVORUM_CORRUPT, 0, "an unexpected frame on a link that we send on");
+}
+
+static const struct frame_stream_handlers handlers = { on_connected, on_message, on_failed,
+                                                       on_closed };
+
+/* --- use ---------------------------------------------------------------------------------------- */
+
+struct peer_link *peer_link_create(struct peers *peers, struct net_address to)
+{
+    struct peer_link *link = calloc(1, sizeof(*link));
+    if (link == NULL)
+        return NULL;
+    link->peers = peers;
+    link->to = to;
+    list_init(&link->dirty);
+    buffer_init(&link->waiting, server_of(link)->config.peer_queue);
+    uv_timer_init(&peers->reactor->loop, &link->timer);
+    peers->options.handlers = &handlers;
+    return link;
+}
+
+void peer_link_start(struct peer_link *link)
+{
+    if (link->state == PEER_LINK_IDLE)
+        dial(link);
+}
+
+static bool send_when_up(struct peer_link *link, const struct message *message)
+{
+    if (!link->stream.open || !frame_stream_has_room(&link->stream, message))
+        return false;
+    frame_stream_send(&link->stream, message);
+    if (list_empty(&link->dirty))
+        list_append(&link->peers->dirty, &link->dirty);
+    return !link->stream.output.failed;
+}
+
+/* Fails whole: a frame that does not fit leaves what was queued before as it is. */
+static bool send_later(struct peer_link *link, const struct message *message)
+{
+    size_t size = link->waiting.size;
+    frame_encode(message, &link->waiting);
+    if (!link->waiting.failed)
+        return true;
+    link->waiting.failed = false;
+    link->waiting.size = size;
+    return false;
+}
+
+bool peer_link_send(struct peer_link *link, const struct message *message)
+{
+    switch (link->state) {
+    case PEER_LINK_UP:
+        return send_when_up(link, message);
+    case PEER_LINK_IDLE:
+        dial(link);
+        return link->state == PEER_LINK_DIALING && send_later(link, message);
+    case PEER_LINK_DIALING:
+    case PEER_LINK_GREETING:
+        return send_later(link, message);
+    default:
+        return false;
+    }
+}
+
+void peer_link_flush(struct peer_link *link)
+{
+    list_remove(&link->dirty);
+    frame_stream_flush(&link->stream);
+}
+
+void peer_link_stop(struct peer_link *link)
+{
+    if (link->state == PEER_LINK_STOPPED)
+        return;
+    list_remove(&link->dirty);
+    buffer_done(&link->waiting);
+    uv_timer_stop(&link->timer);
+    link->state = PEER_LINK_STOPPED;
+    if (link->streaming)
+        frame_stream_close(&link->stream); /* does nothing when it is closing already */
+    else
+        uv_close((uv_handle_t *)&link->timer, on_timer_closed);
+}

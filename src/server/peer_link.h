@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** One outgoing link: from this reactor to one shard of one member.
+ *
+ *      IDLE -- first message --> DIALING --> GREETING --> UP
+ *                                   ^  \________|__________|
+ *                                   |          lost, refused
+ *                                WAITING <------+   (50 ms doubling to 2 s, with jitter)
+ */
+#ifndef SERVER_PEER_LINK_H
+#define SERVER_PEER_LINK_H
+
+#include "server/peers.h"
+
+enum peer_link_state {
+    PEER_LINK_IDLE,
+    PEER_LINK_DIALING,
+    PEER_LINK_GREETING,
+    PEER_LINK_UP,
+    PEER_LINK_ENDING, /* its socket is being closed, WAITING follows */
+    PEER_LINK_WAITING,
+    PEER_LINK_STOPPED,
+};
+
+/** NULL: no memory.  Freed after peer_link_stop, by itself. */
+struct peer_link *peer_link_create(struct peers *peers, struct net_address to);
+/** Dial if it is IDLE. */
+void peer_link_start(struct peer_link *link);
+/** False: refused, nothing was queued. */
+bool peer_link_send(struct peer_link *link, const struct message *message);
+/** Write; to be called for links in peers->dirty, which it leaves. */
+void peer_link_flush(struct peer_link *link);
+void peer_link_stop(struct peer_link *link);
+
+/** The link in a list of dirty ones. */
+struct peer_link *peer_link_of_dirty(struct list *item);
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/peers.h"
+
+#include "codec/peer.pb-c.h"
+#include "codec/protobuf.h"
+#include "os/entropy.h"
+#include "server/internal.h"
+#include "server/peer_guest.h"
+#include "server/peer_link.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { MESSAGE_ARENA_LIMIT = 64 << 20, TAIL_SLACK = 1 << 20 };
+
+static struct peers *peers_of(struct net *net)
+{
+    return LIST_ENTRY(net, struct peers, net);
+}
+
+/* --- base/net.h ------------------------------------------------------------------------------- */
+
+static bool send_inside(struct reactor *reactor, uint16_t shard, const struct message *message)
+{
+    struct server *server = reactor->server;
+    if (shard >= server->reactor_count)
+        return false;
+    struct buffer *outbox = &reactor->outboxes[shard];
+    struct mailbox *mailbox = &server->reactors[shard]->mailbox;
+    if (!mailbox_has_room(mailbox, outbox->size, mail_message_size(message)))
+        return false;
+    mail_append_message(outbox, reactor->index, message);
+    return !outbox->failed;
+}
+
+static struct peer_link *link_to(struct peers *peers, struct net_address to)
+{
+    size_t slot = (size_t)to.member * REACTORS_MAX + to.shard;
+    if (to.shard >= REACTORS_MAX || slot >= peers->link_slots)
+        return NULL;
+    if (peers->links[slot] == NULL)
+        peers->links[slot] = peer_link_create(peers, to);
+    return peers->links[slot];
+}
+
+static bool send_message(struct net *net, struct net_address to, const struct message *message)
+{
+    struct peers *peers = peers_of(net);
+    if (to.member == peers->reactor->server->self)
+        return send_inside(peers->reactor, to.shard, message);
+    struct peer_link *link = link_to(peers, to);
+    return link != NULL && peer_link_send(link, message);
+}
+
+static uint16_t shard_of(struct net *net, uint16_t member, uint32_t partition)
+{
+    const struct server *server = peers_of(net)->reactor->server;
+    struct server_shape shape = server_shape(server, member);
+    return shape.shard_count == 0 ? 0
+                                  : (uint16_t)(partition % shape.store_count % shape.shard_count);
+}
+
+static const struct net_ops net_ops = { .send = send_message, .shard_of = shard_of };
+
+/* --- what links and guests share ------------------------------------------------------------------ */
+
+void *peer_unpack(struct peers *peers, const ProtobufCMessageDescriptor *descriptor,
+                  struct bytes body)
+{
+    ProtobufCAllocator allocator;
+    arena_reset(&peers->arena);
+    protobuf_arena_allocator(&peers->arena, &allocator);
+    return protobuf_c_message_unpack(descriptor, &allocator, body.size, body.data);
+}
+
+void peer_hello(struct reactor *reactor, Peer__Hello *ret)
+{
+    struct server *server = reactor->server;
+    peer__hello__init(ret);
+    if (server->founded)
+        ret->cluster = protobuf_data(bytes_make(server->epoch.cluster.bytes, NODE_ID_SIZE));
+    ret->node = protobuf_data(bytes_make(server->member.id.bytes, NODE_ID_SIZE));
+    ret->name = server->member.name;
+    ret->shard = reactor->index;
+    ret->shard_count = server->reactor_count;
+    ret->store_count = server->store_count;
+    ret->epoch = server->founded ? server->epoch.number : 0;
+}
+
+void peer_send(struct frame_stream *stream, enum message_kind kind, uint64_t epoch,
+               const ProtobufCMessage *body, struct bytes tail)
+{
+    struct buffer packed;
+    buffer_init(&packed, FRAME_BODY_MAX);
+    protobuf_append(body, &packed);
+    const struct message message = {
+        .kind = (uint8_t)kind, .epoch = epoch, .body = buffer_bytes(&packed), .tail = tail
+    };
+    if (!packed.failed)
+        frame_stream_send(stream, &message);
+    buffer_done(&packed);
+}
+
+/* --- life ----------------------------------------------------------------------------------------- */
+
+void peers_init(struct peers *peers, struct reactor *reactor)
+{
+    const struct config *config = &reactor->server->config;
+    *peers = (struct peers){ .net = { &net_ops }, .reactor = reactor };
+    peers->options = (struct frame_stream_options){
+        .read_buffer = reactor->read_buffer,
+        .read_size = REACTOR_READ_SIZE,
+        .tail_limit = (size_t)ENGINE_VALUE_SIZE_MAX + TAIL_SLACK, /* an object with its siblings */
+        .output_limit = config->peer_queue,
+    };
+    peers->guest_options = peers->options;
+    list_init(&peers->dirty);
+    list_init(&peers->guests);
+    arena_init(&peers->arena, MESSAGE_ARENA_LIMIT);
+    random_init(&peers->random, os_entropy_u64());
+}
+
+void peers_done(struct peers *peers)
+{
+    arena_done(&peers->arena);
+    free(peers->links);
+}
+
+bool peers_start(struct peers *peers)
+{
+    const struct server *server = peers->reactor->server;
+    size_t slots = (size_t)server->epoch.member_count * REACTORS_MAX;
+    peers->links = calloc(slots, sizeof(struct peer_link *));
+    if (peers->links == NULL)
+        return false;
+    peers->link_slots = slots;
+    for (uint16_t i = 0; i < server->epoch.member_count; i++) {
+        struct peer_link *link =
+            i == server->self ? NULL : link_to(peers, (struct net_address){ i, 0 });
+        if (link != NULL)
+            peer_link_start(link);
+    }
+    return true;
+}
+
+void peers_flush(struct peers *peers)
+{
+    struct list *item;
+    while ((item = list_first(&peers->dirty)) != NULL)
+        peer_link_flush(peer_link_of_dirty(item));
+}
+
+void peers_sweep(struct peers *peers)
+{
+    guests_sweep(peers);
+}
+
+void peers_close(struct peers *peers)
+{
+    for (size_t i = 0; i < peers->link_slots; i++) {
+        if (peers->links[i] != NULL)
+            peer_link_stop(peers->links[i]);
+        peers->links[i] = NULL; /* it frees itself */
+    }
+    peers->link_slots = 0;
+    guests_close(peers);
+}

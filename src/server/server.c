@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process, in the order things happen:
+ *
+ *     log -> data directory: lock, ports, identity, epoch -> reactors -> accept -> birth (found, join
+ *     or nothing) -> server_begin: every reactor opens its stores -> all started: serve, "ready"
+ *     signal -> drain every reactor's clients -> close every reactor's stores -> clean mark
+ */
+#include "server/run.h"
+
+#include "os/disk.h"
+#include "os/entropy.h"
+#include "server/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { EPOCH_MEMORY_MAX = 64 << 20 };
+
+/* --- shapes of members ------------------------------------------------------------------------------ */
+
+struct server_shape server_shape(const struct server *server, uint16_t member)
+{
+    uint32_t shape = atomic_load_explicit(&server->shapes[member], memory_order_relaxed);
+    return (struct server_shape){ (uint16_t)(shape >> 16), (uint16_t)shape };
+}
+
+void server_learn_shape(struct server *server, uint16_t member, uint32_t shard_count,
+                        uint32_t store_count)
+{
+    if (shard_count < 1 || shard_count > REACTORS_MAX || store_count < 1 ||
+        store_count > NODE_STORES_MAX)
+        return;
+    atomic_store_explicit(&server->shapes[member], shard_count << 16 | store_count,
+                          memory_order_relaxed);
+}
+
+void server_describe_remote(int descriptor, char *ret_text, size_t size)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+    char host[48], port[8];
+    snprintf(ret_text, size, "?");
+    if (getpeername(descriptor, (struct sockaddr *)&address, &length) == 0 &&
+        getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+        snprintf(ret_text, size, "%s:%s", host, port);
+}
+
+/* --- data directory ---------------------------------------------------------------------------------- */
+
+static int refuse_directory(const struct server *server, kvorum_status status, const char *why)
+{
+    log_error(server->log, "cannot use the data directory",
+              LOG_TEXT("data_dir", server->config.data_dir), LOG_STATUS(status),
+              LOG_TEXT("why", why));
+    bool failed = status == KVORUM_IO || status == KVORUM_NO_SPACE || status == KVORUM_NO_MEMORY;
+    return failed ? EXIT_CODE_FAILED : EXIT_CODE_UNSAFE;
+}
+
+static int open_directory(struct server *server)
+{
+    kvorum_status status = os_disk_open(server->config.data_dir, true, &server->disk);
+    if (status != KVORUM_OK)
+        return refuse_directory(server, status, kvorum_status_text(status));
+    status = server->disk->ops->lock(server->disk, "lock", &server->lock);
+    if (status == KVORUM_LOCKED)
+        return refuse_directory(server, status, "another process uses it");
+    if (status != KVORUM_OK)
+        return refuse_directory(server, status, kvorum_status_text(status));
+    return EXIT_CODE_OK;
+}
+
+static int open_identity(struct server *server)
+{
+    const struct config *config = &server->config;
+    unsigned cores = uv_available_parallelism();
+    struct identity_options options = {
+        .create = true,
+        .volatile_stores = config->engine == CONFIG_ENGINE_MEMORY,
+        .store_count = (uint16_t)(config->stores != 0 ? config->stores
+                                  : cores < 64        ? cores
+                                                      : 64),
+        .engine = config->engine == CONFIG_ENGINE_MEMORY ? "memory" : "lsm",
+    };
+    os_entropy(options.fresh_id.bytes, NODE_ID_SIZE);
+    const char *why = "";
+    kvorum_status status = identity_open(server->disk, &options, &server->identity, &why);
+    if (status != KVORUM_OK)
+        return refuse_directory(server, status, why);
+    server->store_count = server->identity.store_count;
+    if (config->stores != 0 && config->stores != server->identity.store_count)
+        log_warn(server->log, "the number of stores is fixed when a data directory is made",
+                 LOG_U64("stores", server->identity.store_count),
+                 LOG_U64("configured", config->stores));
+    if (server->identity.store_count <= NODE_STORES_MAX)
+        return EXIT_CODE_OK;
+    return refuse_directory(server, KVORUM_CORRUPT, "more stores than this release can have");
+}
+
+static void fill_member(struct server *server)
+{
+    const struct config *config = &server->config;
+    struct member *member = &server->member;
+    const uint8_t *id = server->identity.node.bytes;
+    const char *peer = server->listeners.all[LISTENER_PEER].address;
+    *member = (struct member){ .id = server->identity.node, .weight = (uint32_t)config->weight };
+    if (config->name[0] != '\0')
+        snprintf(member->name, sizeof(member->name), "%.63s", config->name);
+    else
+        snprintf(member->name, sizeof(member->name), "node-%02x%02x%02x%02x", id[0], id[1], id[2],
+                 id[3]);
+    snprintf(member->zone, sizeof(member->zone), "%.63s", config->zone);
+    snprintf(member->address, sizeof(member->address), "%.255s",
+             config->advertise[0] != '\0' ? config->advertise
+             : peer[0] != '\0'            ? peer
+                                          : "none:0");
+}
+
+static bool is_set(const struct config *config, const char *key)
+{
+    return config->origins[config_find("node", key) - config_options].kind != CONFIG_DEFAULT;
+}
+
+static void warn_changed(const struct server *server, const char *key, const char *known,
+                         const char *asked)
+{
+    if (is_set(&server->config, key) && strcmp(known, asked) != 0)
+        log_warn(server->log, "the cluster knows this node otherwise; its value stays in force",
+                 LOG_TEXT("option", key), LOG_TEXT("cluster", known), LOG_TEXT("configured", asked),
+                 LOG_TEXT("next", "changing a member comes with a later release"));
+}
+
+static int compare_with_epoch(struct server *server)
+{
+    const struct member *known =
+        &server->epoch.members[ring_member_index(&server->epoch, &server->identity.node)];
+    char known_weight[16], weight[16];
+    snprintf(known_weight, sizeof(known_weight), "%u", known->weight);
+    snprintf(weight, sizeof(weight), "%u", server->member.weight);
+    warn_changed(server, "name", known->name, server->member.name);
+    warn_changed(server, "zone", known->zone, server->member.zone);
+    warn_changed(server, "weight", known_weight, weight);
+    if (server->epoch.member_count > 1 && strcmp(known->address, server->member.address) != 0) {
+        log_error(server->log, "the cluster knows this node under another peer address",
+                  LOG_TEXT("cluster", known->address), LOG_TEXT("here", server->member.address),
+                  LOG_TEXT("next", "start it with that --peer (or --advertise): changing a member "
+                                   "comes with a later release"));
+        return EXIT_CODE_UNSAFE;
+    }
+    server->member = *known;
+    return EXIT_CODE_OK;
+}
+
+static int load_epoch(struct server *server)
+{
+    const char *why = "";
+    arena_init(&server->epoch_arena, EPOCH_MEMORY_MAX);
+    server->self = RING_NO_MEMBER;
+    fill_member(server);
+    kvorum_status status = identity_load_epoch(server->disk, &server->identity,
+                                               &server->epoch_arena, &server->epoch, &why);
+    if (status == KVORUM_NOT_FOUND)
+        return EXIT_CODE_OK;
+    if (status != KVORUM_OK)
+        return refuse_directory(server, status, why);
+    server->founded = true;
+    return compare_with_epoch(server);
+}
+
+/* --- the view ---------------------------------------------------------------------------------------- */
+
+static void fill_view(struct server *server)
+{
+    static const char *const syncs[] = { "always", "interval", "never" };
+    const struct config *config = &server->config;
+    struct server_view *view = &server->view;
+    view->name = server->member.name;
+    view->zone = server->member.zone;
+    view->version = KVORUM_VERSION;
+    view->data_dir = config->data_dir;
+    view->engine = config->engine == CONFIG_ENGINE_MEMORY ? "memory" : "lsm";
+    view->sync = syncs[config->sync];
+    view->http = server->listeners.all[LISTENER_HTTP].address;
+    view->resp = server->listeners.all[LISTENER_RESP].address;
+    view->peer = server->listeners.all[LISTENER_PEER].address;
+    view->pb = "";
+    view->started_wall_ms = clock_wall_ms(&server->clock.clock);
+    view->started_monotonic_us = clock_monotonic_us(&server->clock.clock);
+    view->clock = &server->clock.clock;
+    view->n = (uint8_t)config->n;
+    view->reactor_count = server->reactor_count;
+    view->store_count = server->store_count;
+    view->reactors = server->reactors;
+    view->server = server;
+}
+
+static uint16_t count_reactors(const struct server *server)
+{
+    unsigned wanted = server->config.reactors != 0 ? (unsigned)server->config.reactors
+                                                   : uv_available_parallelism();
+    unsigned limit = server->store_count;
+    if (server->config.reactors > limit)
+        log_warn(server->log, "there are fewer stores than reactors; one reactor a store is used",
+                 LOG_U64("stores", limit), LOG_U64("reactors", server->config.reactors));
+    return (uint16_t)(wanted > limit ? limit : wanted);
+}
+
+/* --- serving ------------------------------------------------------------------------------------------ */
+
+void server_begin(struct server *server)
+{
+    uint16_t count = server->epoch.member_count;
+    server->self = ring_member_index(&server->epoch, &server->identity.node);
+    server->member = server->epoch.members[server->self];
+    server->shapes = calloc(count, sizeof(*server->shapes));
+    if (server->shapes == NULL) {
+        server_stop(server, EXIT_CODE_FAILED);
+        return;
+    }
+    server_learn_shape(server, server->self, server->reactor_count, server->store_count);
+    atomic_store(&server->waiting.stage, WAITING_STORES);
+    reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_START });
+}
+
+static void log_ready(const struct server *server)
+{
+    const struct server_view *view = &server->view;
+    uint64_t now_us = clock_monotonic_us(view->clock);
+    log_info(server->log, "ready", LOG_TEXT("node", view->name), LOG_TEXT("http", view->http),
+             LOG_TEXT("resp", view->resp), LOG_TEXT("peer", view->peer),
+             LOG_U64("members", server->epoch.member_count),
+             LOG_U64("reactors", view->reactor_count), LOG_U64("stores", view->store_count),
+             LOG_TEXT("engine", view->engine), LOG_TEXT("sync", view->sync),
+             LOG_TEXT("data_dir", view->data_dir),
+             LOG_U64("start_ms", (now_us - view->started_monotonic_us) / 1000));
+}
+
+static void serve(struct server *server)
+{
+    if (!server->identity.stores_made) {
+        kvorum_status status = identity_mark_stores_made(server->disk, &server->identity);
+        if (status != KVORUM_OK) {
+            refuse_directory(server, status, "its file `identity` cannot be written");
+            server_stop(server, EXIT_CODE_FAILED);
+            return;
+        }
+    }
+    server->serving = true;
+    reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_SERVE });
+    log_ready(server);
+}
+
+void server_shard_started(struct server *server, uint16_t shard, kvorum_status status)
+{
+    (void)shard;
+    if (server->stopping)
+        return;
+    if (status != KVORUM_OK) {
+        bool unsafe = status == KVORUM_CORRUPT || status == KVORUM_NOT_FOUND ||
+                      status == KVORUM_NEWER_FORMAT || status == KVORUM_FOREIGN ||
+                      status == KVORUM_LOCKED;
+        log_error(server->log, "a shard could not start", LOG_U64("shard", shard),
+                  LOG_STATUS(status));
+        server_stop(server, unsafe ? EXIT_CODE_UNSAFE : EXIT_CODE_FAILED);
+        return;
+    }
+    if (++server->started_count == server->reactor_count)
+        serve(server);
+}
+
+/* --- stopping ----------------------------------------------------------------------------------------- */
+
+void server_stop(struct server *server, int exit_code)
+{
+    if (server->stopping)
+        return;
+    server->stopping = true;
+    server->exit_code = exit_code;
+    atomic_store(&server->waiting.stage, WAITING_STOP);
+    log_info(server->log, "stopping", LOG_U64("clients", atomic_load(&server->client_count)));
+    listeners_stop(server);
+    birth_stop(&server->birth);
+    reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_DRAIN });
+}
+
+void server_shard_drained(struct server *server)
+{
+    if (++server->drained_count < server->reactor_count)
+        return;
+    for (unsigned i = 0; i < SERVER_SIGNALS; i++)
+        uv_close((uv_handle_t *)&server->signals[i], NULL);
+    reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_CLOSE });
+}
+
+_Noreturn void server_die_of_disk(struct server *server, const char *what)
+{
+    log_error(server->log,
+              "a disk lost what was written: stopping at once, so that nothing more is "
+              "acknowledged in vain",
+              LOG_TEXT("store", what), LOG_TEXT("data_dir", server->config.data_dir),
+              LOG_TEXT("next", "look at the disk, then start again: what was acknowledged is on "
+                               "other replicas or in the log"));
+    _exit(EXIT_CODE_INTERNAL);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+    if (server->stopping)
+        _exit(128 + number); /* asked twice: now, then */
+    server_stop(server, EXIT_CODE_OK);
+}
+
+static void start_signals(struct server *server)
+{
+    static const int numbers[SERVER_SIGNALS] = { SIGTERM, SIGINT };
+    for (unsigned i = 0; i < SERVER_SIGNALS; i++) {
+        uv_signal_init(&server->reactors[0]->loop, &server->signals[i]);
+        server->signals[i].data = server;
+        uv_signal_start(&server->signals[i], on_signal, numbers[i]);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* --- start ---------------------------------------------------------------------------------------------- */
+
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool open_log(struct server *server)
+{
+    const struct config *config = &server->config;
+    int descriptor = STDERR_FILENO;
+    if (config->log_file[0] != '\0')
+        descriptor = open(config->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    if (descriptor < 0) {
+        fprintf(stderr, "kvorum: cannot open the log %s: %s\n", config->log_file, strerror(errno));
+        return false;
+    }
+    log_file_init(&server->log_file, descriptor, (enum log_level)config->log_level,
+                  (enum log_format)config->log_format);
+    server->log = &server->log_file.log;
+    return true;
+}
+
+static void *run_reactor(void *reactor)
+{
+    reactor_run(reactor);
+    return NULL;
+}
+
+static bool create_reactors(struct server *server)
+{
+    server->reactor_count = count_reactors(server);
+    for (uint16_t i = 0; i < server->reactor_count; i++) {
+        server->reactors[i] = reactor_create(server, i);
+        if (server->reactors[i] == NULL) {
+            log_error(server->log, "cannot start a reactor: out of memory, threads or descriptors");
+            return false;
+        }
+    }
+    fill_view(server);
+    return true;
+}
+
+static void run_reactors(struct server *server)
+{
+    for (uint16_t i = 1; i < server->reactor_count; i++) {
+        int error =
+            pthread_create(&server->reactors[i]->thread, NULL, run_reactor, server->reactors[i]);
+        if (error != 0) {
+            log_error(server->log, "cannot start a thread", LOG_TEXT("why", strerror(error)));
+            _exit(EXIT_CODE_FAILED); /* nothing was served or written yet */
+        }
+    }
+    reactor_run(server->reactors[0]);
+    for (uint16_t i = 1; i < server->reactor_count; i++)
+        pthread_join(server->reactors[i]->thread, NULL);
+}
+
+static int prepare(struct server *server)
+{
+    int code = open_directory(server);
+    if (code != EXIT_CODE_OK)
+        return code;
+    if (!listeners_bind(server))
+        return EXIT_CODE_UNSAFE;
+    code = open_identity(server);
+    if (code == EXIT_CODE_OK)
+        code = load_epoch(server);
+    if (code == EXIT_CODE_OK && !create_reactors(server))
+        code = EXIT_CODE_FAILED;
+    return code;
+}
+
+static void serve_until_stopped(struct server *server)
+{
+    if (server->config.pb[0] != '\0')
+        log_info(server->log,
+                 "nothing listens on the protocol buffers port: it is reserved until "
+                 "that protocol exists",
+                 LOG_TEXT("pb", server->config.pb));
+    start_signals(server);
+    listeners_start(server);
+    birth_start(&server->birth, server);
+    run_reactors(server);
+    bool clean = server->exit_code == EXIT_CODE_OK && !atomic_load(&server->unclean);
+    if (clean && identity_mark_clean(server->disk, &server->identity) != KVORUM_OK)
+        clean = false;
+    log_info(server->log, "stopped", LOG_TEXT("clean", clean ? "yes" : "no"));
+}
+
+static void done(struct server *server)
+{
+    listeners_stop(server);
+    birth_done(&server->birth);
+    for (uint16_t i = 0; i < server->reactor_count; i++)
+        reactor_destroy(server->reactors[i]);
+    free((void *)server->shapes);
+    arena_done(&server->epoch_arena);
+    if (server->lock != NULL)
+        server->disk->ops->close(server->lock);
+    os_disk_close(server->disk);
+    if (server->log_file.descriptor != STDERR_FILENO)
+        close(server->log_file.descriptor);
+    log_file_done(&server->log_file);
+}
+
+int server_run(const struct config *config)
+{
+    struct server *server = calloc(1, sizeof(*server));
+    if (server == NULL)
+        return EXIT_CODE_FAILED;
+    server->config = *config;
+    os_clock_init(&server->clock);
+    listeners_init(server);
+    if (!open_log(server)) {
+        free(server);
+        return EXIT_CODE_FAILED;
+    }
+    raise_file_limit();
+    server->exit_code = prepare(server);
+    if (server->exit_code == EXIT_CODE_OK)
+        serve_until_stopped(server);
+    int code = server->exit_code;
+    done(server);
+    free(server);
+    return code;
+}

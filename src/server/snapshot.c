@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/snapshot.h"
+
+#include <assert.h>
+
+static_assert(sizeof(struct node_counters) % sizeof(uint64_t) == 0, "counters are an array of u64");
+
+void snapshot_init(struct snapshot *snapshot)
+{
+    memset(snapshot, 0, sizeof(*snapshot));
+    pthread_mutex_init(&snapshot->mutex, NULL);
+}
+
+void snapshot_done(struct snapshot *snapshot)
+{
+    pthread_mutex_destroy(&snapshot->mutex);
+}
+
+void snapshot_publish(struct snapshot *snapshot, const struct node *node)
+{
+    uint64_t values[SNAPSHOT_COUNTERS];
+    memcpy(values, node_counters(node), sizeof(values));
+    for (unsigned i = 0; i < SNAPSHOT_COUNTERS; i++)
+        atomic_store_explicit(&snapshot->counters[i], values[i], memory_order_relaxed);
+}
+
+static void sum_stores(struct engine *const *stores, uint16_t store_count,
+                       struct snapshot_stores *ret)
+{
+    *ret = (struct snapshot_stores){ 0 };
+    for (uint16_t i = 0; i < store_count; i++) {
+        if (stores[i] == NULL)
+            continue;
+        struct engine_stats stats;
+        engine_stats(stores[i], &stats);
+        ret->keys += stats.live_entries;
+        ret->memory_size += stats.memory_size;
+        ret->disk_size += stats.disk_size;
+        ret->syncs += stats.syncs;
+        ret->synced_batches += stats.synced_batches;
+    }
+}
+
+/* Seconds in which nothing was published count as the last one that was. */
+static void note_minute(struct snapshot *snapshot, const struct node *node, uint64_t now_ms)
+{
+    uint64_t slot = now_ms / 1000;
+    if (snapshot->slot == 0 || slot > snapshot->slot + SNAPSHOT_SLOTS)
+        snapshot->slot = slot > SNAPSHOT_SLOTS ? slot - SNAPSHOT_SLOTS : 0;
+    while (snapshot->slot < slot) {
+        snapshot->slot++;
+        snapshot->minute[snapshot->slot % SNAPSHOT_SLOTS] = *node_counters(node);
+    }
+}
+
+void snapshot_publish_slowly(struct snapshot *snapshot, const struct node *node,
+                             struct engine *const *stores, uint16_t store_count, uint64_t now_ms)
+{
+    struct snapshot_stores sums;
+    sum_stores(stores, store_count, &sums);
+    pthread_mutex_lock(&snapshot->mutex);
+    snapshot->stores = sums;
+    snapshot->get = *node_latency(node, OPERATION_GET);
+    snapshot->put = *node_latency(node, OPERATION_PUT);
+    note_minute(snapshot, node, now_ms);
+    pthread_mutex_unlock(&snapshot->mutex);
+}
+
+void snapshot_counters(struct snapshot *snapshot, struct node_counters *ret_counters)
+{
+    uint64_t values[SNAPSHOT_COUNTERS];
+    for (unsigned i = 0; i < SNAPSHOT_COUNTERS; i++)
+        values[i] = atomic_load_explicit(&snapshot->counters[i], memory_order_relaxed);
+    memcpy(ret_counters, values, sizeof(values));
+}
+
+void snapshot_minute_ago(struct snapshot *snapshot, struct node_counters *ret_counters)
+{
+    pthread_mutex_lock(&snapshot->mutex);
+    *ret_counters = snapshot->minute[(snapshot->slot + 1) % SNAPSHOT_SLOTS];
+    pthread_mutex_unlock(&snapshot->mutex);
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A reactor's stores: opened side by side in its jobs (a replay may take long, and the reactor must go
+ * on answering), then its shard of the node; checked after disk errors; synced and closed. */
+#include "engine/lsm/lsm.h"
+#include "engine/memory/memory.h"
+#include "os/entropy.h"
+#include "os/jobs_thread.h"
+#include "server/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+enum { DISK_FULL_BELOW = 1 << 20 };
+
+struct store_job {
+    struct job job;
+    struct reactor *reactor;
+    uint16_t index;
+    kvorum_status status;
+    struct engine *engine;
+    struct engine_commit check; /* a barrier that asks whether it still takes writes */
+    bool checking;
+};
+
+struct store_opening {
+    unsigned left; /* jobs to finish */
+    struct store_job stores[NODE_STORES_MAX];
+};
+
+static bool owns(const struct reactor *reactor, uint16_t store)
+{
+    return store % reactor->server->reactor_count == reactor->index;
+}
+
+/* --- opening ------------------------------------------------------------------------------------- */
+
+static kvorum_status open_lsm(struct store_job *store, const struct server *server)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "store-%u", store->index);
+    const struct lsm_options options = {
+        .disk = server->disk,
+        .path = path,
+        .jobs = store->reactor->jobs,
+        .log = server->log,
+        .identity_seed = os_entropy_u64(),
+        .create = !server->identity.stores_made,
+        .memtable_limit = server->config.memtable_limit,
+    };
+    return lsm_open(&options, &store->engine);
+}
+
+static void open_work(struct job *job)
+{
+    struct store_job *store = LIST_ENTRY(job, struct store_job, job);
+    const struct server *server = store->reactor->server;
+    const struct memory_options memory = { .size_limit = server->config.memtable_limit };
+    if (server->config.engine == CONFIG_ENGINE_MEMORY)
+        store->status = memory_open(&memory, &store->engine);
+    else
+        store->status = open_lsm(store, server);
+}
+
+static void tell_liveness(void *context, uint16_t member, enum liveness_state state)
+{
+    struct reactor *reactor = context;
+    const struct mail mail = { .kind = MAIL_LIVENESS, .member = member, .value = state };
+    for (uint16_t i = 1; i < reactor->server->reactor_count; i++)
+        reactor_mail(reactor, i, &mail);
+}
+
+static struct quorum_levels levels_of(const struct config *config)
+{
+    struct quorum_levels levels;
+    quorum_levels_init(&levels);
+    levels.n = (uint32_t)config->n;
+    levels.r = (uint32_t)config->r;
+    levels.w = (uint32_t)config->w;
+    levels.dw = (uint32_t)config->dw;
+    levels.pr = (uint32_t)config->pr;
+    levels.pw = (uint32_t)config->pw;
+    return levels;
+}
+
+static kvorum_status create_node(struct reactor *reactor)
+{
+    struct server *server = reactor->server;
+    const struct config *config = &server->config;
+    const struct node_config node_config = {
+        .epoch = &server->epoch,
+        .self = server->self,
+        .shard = reactor->index,
+        .shard_count = server->reactor_count,
+        .store_count = server->store_count,
+        .stores = reactor->stores,
+        .actor = identity_actor(&server->identity),
+        .sync = (enum node_sync)config->sync,
+        .clock = &server->clock.clock,
+        .net = &reactor->peers.net,
+        .log = server->log,
+        .random_seed = os_entropy_u64(),
+        .request_timeout_us = config->request_timeout_ms * 1000,
+        .default_levels = levels_of(config),
+        .limits = { .value_size = config->value_size,
+                    .value_size_warning = config->value_size_warning,
+                    .siblings = (uint32_t)config->siblings,
+                    .siblings_warning = (uint32_t)config->siblings_warning,
+                    .requests = (uint32_t)config->requests },
+        .sync_interval_us = config->sync_interval_ms * 1000,
+        .liveness_changed = reactor->index == 0 ? tell_liveness : NULL,
+        .liveness_context = reactor,
+    };
+    return node_create(&node_config, &reactor->node);
+}
+
+static void opened_all(struct reactor *reactor)
+{
+    kvorum_status status = reactor->store_status;
+    if (status == KVORUM_OK && !peers_start(&reactor->peers))
+        status = KVORUM_NO_MEMORY;
+    if (status == KVORUM_OK)
+        status = create_node(reactor);
+    if (status == KVORUM_OK) {
+        reactor->environment.node = reactor->node;
+        snapshot_publish_slowly(&reactor->snapshot, reactor->node, reactor->stores,
+                                reactor->server->store_count, reactor_now_ms(reactor));
+    }
+    const struct mail mail = { .kind = MAIL_STARTED, .shard = reactor->index, .value = status };
+    reactor_mail(reactor, 0, &mail);
+}
+
+static const char *advice(kvorum_status status)
+{
+    switch (status) {
+    case KVORUM_NOT_FOUND:
+        return "it was there before: restore it, or start with a new data directory, which the "
+               "other nodes will fill";
+    case KVORUM_CORRUPT:
+        return "nothing was changed; see the line above for file and offset";
+    case KVORUM_LOCKED:
+        return "another process uses it";
+    default:
+        return "see docs/operations";
+    }
+}
+
+static void open_done(struct job *job)
+{
+    struct store_job *store = LIST_ENTRY(job, struct store_job, job);
+    struct reactor *reactor = store->reactor;
+    if (store->status == KVORUM_OK) {
+        reactor->stores[store->index] = store->engine;
+    } else {
+        char name[32];
+        snprintf(name, sizeof(name), "store-%u", store->index);
+        log_error(reactor->server->log, "cannot open store", LOG_TEXT("store", name),
+                  LOG_TEXT("data_dir", reactor->server->config.data_dir), LOG_STATUS(store->status),
+                  LOG_TEXT("next", advice(store->status)));
+        reactor->store_status = store->status;
+        atomic_store(&reactor->server->unclean, true);
+    }
+    if (--reactor->opening->left == 0)
+        opened_all(reactor);
+}
+
+void stores_open(struct reactor *reactor)
+{
+    uint16_t count = reactor->server->store_count;
+    struct store_opening *opening = calloc(1, sizeof(*opening));
+    reactor->opening = opening;
+    reactor->state = REACTOR_OPENING;
+    if (opening == NULL) {
+        reactor->store_status = KVORUM_NO_MEMORY;
+        opened_all(reactor);
+        return;
+    }
+    opening->left = 1; /* our own, so that it does not reach 0 below */
+    for (uint16_t i = 0; i < count; i++) {
+        if (!owns(reactor, i))
+            continue;
+        struct store_job *store = &opening->stores[i];
+        *store = (struct store_job){ .job = { .work = open_work, .done = open_done },
+                                     .reactor = reactor,
+                                     .index = i };
+        opening->left++;
+        jobs_submit(reactor->jobs, &store->job);
+    }
+    if (--opening->left == 0)
+        opened_all(reactor);
+}
+
+/* --- disk errors ----------------------------------------------------------------------------------- */
+
+static bool disk_is_full(const struct server *server)
+{
+    struct statvfs about;
+    return statvfs(server->config.data_dir, &about) == 0 &&
+           (uint64_t)about.f_bavail * about.f_frsize < DISK_FULL_BELOW;
+}
+
+static void judge(struct server *server, uint16_t index, kvorum_status status)
+{
+    bool lost = status == KVORUM_IO || status == KVORUM_POISONED;
+    bool full = status == KVORUM_NO_SPACE || disk_is_full(server);
+    char name[32];
+    snprintf(name, sizeof(name), "store-%u", index);
+    if (lost)
+        atomic_store(&server->unclean, true);
+    if (lost && !full)
+        server_die_of_disk(server, name);
+    if (full && !atomic_exchange(&server->disk_full, true))
+        log_error(server->log, "the disk is full: writes are refused, reads go on",
+                  LOG_TEXT("store", name), LOG_TEXT("data_dir", server->config.data_dir),
+                  LOG_TEXT("next", lost ? "make room and restart this node" : "make room"));
+}
+
+static void checked(struct engine_commit *commit, kvorum_status status)
+{
+    struct store_job *store = LIST_ENTRY(commit, struct store_job, check);
+    store->checking = false;
+    judge(store->reactor->server, store->index, status);
+}
+
+static void check_store(struct reactor *reactor, struct store_job *store)
+{
+    struct engine *engine = reactor->stores[store->index];
+    struct engine_batch *empty = engine_batch_create();
+    if (empty == NULL)
+        return;
+    store->check.done = checked;
+    store->checking = true;
+    kvorum_status status = engine_submit(engine, empty, ENGINE_SYNC, &store->check);
+    engine_batch_destroy(empty);
+    if (status == KVORUM_OK)
+        return;
+    store->checking = false;
+    judge(reactor->server, store->index, status);
+}
+
+void stores_check(struct reactor *reactor)
+{
+    uint64_t errors = node_counters(reactor->node)->disk_errors;
+    if (errors == reactor->disk_errors_checked)
+        return;
+    reactor->disk_errors_checked = errors;
+    for (uint16_t i = 0; i < reactor->server->store_count; i++) {
+        struct store_job *store = &reactor->opening->stores[i];
+        if (reactor->stores[i] != NULL && !store->checking)
+            check_store(reactor, store);
+    }
+}
+
+/* --- closing --------------------------------------------------------------------------------------- */
+
+static void sync_store(struct server *server, struct engine *engine)
+{
+    struct engine_batch *empty = engine_batch_create();
+    kvorum_status status = KVORUM_NO_MEMORY;
+    if (empty != NULL)
+        status = engine_write(engine, empty, ENGINE_SYNC);
+    engine_batch_destroy(empty);
+    if (status == KVORUM_OK)
+        return;
+    atomic_store(&server->unclean, true);
+    log_warn(server->log, "a store could not be synced at the end", LOG_STATUS(status));
+}
+
+void stores_close(struct reactor *reactor)
+{
+    while (jobs_thread_drain(reactor->jobs, true) > 0)
+        continue; /* openings and commits that are under way */
+    reactor->environment.node = NULL;
+    reactor->node = node_destroy(reactor->node);
+    for (uint16_t i = 0; i < NODE_STORES_MAX; i++) {
+        if (reactor->stores[i] == NULL)
+            continue;
+        sync_store(reactor->server, reactor->stores[i]);
+        reactor->stores[i] = engine_close(reactor->stores[i]);
+    }
+    free(reactor->opening);
+    reactor->opening = NULL;
+}

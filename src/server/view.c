@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/view.h"
+
+#include "server/internal.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+/* --- sums over shards --------------------------------------------------------------------------------- */
+
+static void add_counters(struct node_counters *into, const struct node_counters *from)
+{
+#define X(name) into->name += from->name;
+    NODE_COUNTER_LIST(X)
+#undef X
+}
+
+static void sum_counters(const struct server_view *view, struct node_counters *ret_now,
+                         struct node_counters *ret_minute_ago)
+{
+    *ret_now = *ret_minute_ago = (struct node_counters){ 0 };
+    for (uint16_t i = 0; i < view->reactor_count; i++) {
+        struct node_counters counters;
+        snapshot_counters(&view->reactors[i]->snapshot, &counters);
+        add_counters(ret_now, &counters);
+        snapshot_minute_ago(&view->reactors[i]->snapshot, &counters);
+        add_counters(ret_minute_ago, &counters);
+    }
+}
+
+static struct snapshot_stores sum_stores(const struct server_view *view)
+{
+    struct snapshot_stores sums = { 0 };
+    for (uint16_t i = 0; i < view->reactor_count; i++) {
+        struct snapshot *snapshot = &view->reactors[i]->snapshot;
+        pthread_mutex_lock(&snapshot->mutex);
+        sums.keys += snapshot->stores.keys;
+        sums.memory_size += snapshot->stores.memory_size;
+        sums.disk_size += snapshot->stores.disk_size;
+        sums.syncs += snapshot->stores.syncs;
+        sums.synced_batches += snapshot->stores.synced_batches;
+        pthread_mutex_unlock(&snapshot->mutex);
+    }
+    return sums;
+}
+
+static void sum_latencies(const struct server_view *view, struct histogram *ret_get,
+                          struct histogram *ret_put)
+{
+    histogram_init(ret_get);
+    histogram_init(ret_put);
+    for (uint16_t i = 0; i < view->reactor_count; i++) {
+        struct snapshot *snapshot = &view->reactors[i]->snapshot;
+        pthread_mutex_lock(&snapshot->mutex);
+        histogram_merge(ret_get, &snapshot->get);
+        histogram_merge(ret_put, &snapshot->put);
+        pthread_mutex_unlock(&snapshot->mutex);
+    }
+}
+
+static uint64_t uptime_s(const struct server_view *view)
+{
+    return (clock_monotonic_us(view->clock) - view->started_monotonic_us) / 1000000;
+}
+
+/* --- statistics --------------------------------------------------------------------------------------- */
+
+struct visitor {
+    void (*visit)(void *context, const char *name, uint64_t value);
+    void *context;
+};
+
+static void tell(const struct visitor *visitor, const char *name, uint64_t value)
+{
+    visitor->visit(visitor->context, name, value);
+}
+
+static void tell_latency(const struct visitor *visitor, const char *const names[5],
+                         const struct histogram *histogram)
+{
+    tell(visitor, names[0], (uint64_t)histogram_mean(histogram));
+    tell(visitor, names[1], histogram_quantile(histogram, 0.5));
+    tell(visitor, names[2], histogram_quantile(histogram, 0.95));
+    tell(visitor, names[3], histogram_quantile(histogram, 0.99));
+    tell(visitor, names[4], histogram->count == 0 ? 0 : histogram->max);
+}
+
+static void tell_latencies(const struct visitor *visitor, const struct server_view *view)
+{
+    static const char *const get_names[5] = { "node_get_fsm_time_mean", "node_get_fsm_time_median",
+                                              "node_get_fsm_time_95", "node_get_fsm_time_99",
+                                              "node_get_fsm_time_100" };
+    static const char *const put_names[5] = { "node_put_fsm_time_mean", "node_put_fsm_time_median",
+                                              "node_put_fsm_time_95", "node_put_fsm_time_99",
+                                              "node_put_fsm_time_100" };
+    struct histogram get, put;
+    sum_latencies(view, &get, &put);
+    tell_latency(visitor, get_names, &get);
+    tell_latency(visitor, put_names, &put);
+}
+
+/* Riak counts a delete as the put of a tombstone. */
+static void tell_operations(const struct visitor *visitor, const struct node_counters *now,
+                            const struct node_counters *ago)
+{
+    uint64_t puts = now->puts + now->deletes, puts_ago = ago->puts + ago->deletes;
+    tell(visitor, "node_gets_total", now->gets);
+    tell(visitor, "node_gets", now->gets - ago->gets);
+    tell(visitor, "node_puts_total", puts);
+    tell(visitor, "node_puts", puts - puts_ago);
+    tell(visitor, "vnode_gets_total", now->replica_gets);
+    tell(visitor, "vnode_gets", now->replica_gets - ago->replica_gets);
+    tell(visitor, "vnode_puts_total", now->replica_merges);
+    tell(visitor, "vnode_puts", now->replica_merges - ago->replica_merges);
+    tell(visitor, "read_repairs_total", now->read_repairs);
+    tell(visitor, "read_repairs", now->read_repairs - ago->read_repairs);
+    tell(visitor, "coord_redirs_total", now->forwards);
+    tell(visitor, "node_get_fsm_errors_total", now->get_errors);
+    tell(visitor, "node_get_fsm_errors", now->get_errors - ago->get_errors);
+    tell(visitor, "node_get_fsm_rejected_total", now->overloaded);
+    tell(visitor, "list_fsm_create_total", now->lists);
+}
+
+static void tell_own(const struct visitor *visitor, const struct node_counters *now)
+{
+#define X(name) tell(visitor, "kvorum_" #name, now->name);
+    NODE_COUNTER_LIST(X)
+#undef X
+}
+
+static void tell_system(const struct visitor *visitor)
+{
+    struct rusage usage;
+    struct sysinfo system;
+    if (sysinfo(&system) == 0) {
+        uint64_t unit = system.mem_unit;
+        tell(visitor, "mem_total", system.totalram * unit);
+        tell(visitor, "mem_allocated", (system.totalram - system.freeram) * unit);
+        tell(visitor, "cpu_nprocs", system.procs);
+        tell(visitor, "cpu_avg1", system.loads[0] >> (SI_LOAD_SHIFT - 8)); /* as os_mon: x 256 */
+        tell(visitor, "cpu_avg5", system.loads[1] >> (SI_LOAD_SHIFT - 8));
+        tell(visitor, "cpu_avg15", system.loads[2] >> (SI_LOAD_SHIFT - 8));
+    }
+    tell(visitor, "sys_logical_processors", uv_available_parallelism());
+    tell(visitor, "sys_wordsize", sizeof(void *));
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return;
+    tell(visitor, "kvorum_cpu_user_us",
+         (uint64_t)usage.ru_utime.tv_sec * 1000000 + (uint64_t)usage.ru_utime.tv_usec);
+    tell(visitor, "kvorum_cpu_system_us",
+         (uint64_t)usage.ru_stime.tv_sec * 1000000 + (uint64_t)usage.ru_stime.tv_usec);
+    tell(visitor, "kvorum_memory_peak", (uint64_t)usage.ru_maxrss * 1024);
+}
+
+static void tell_process(const struct visitor *visitor, const struct server_view *view)
+{
+    const struct server *server = view->server;
+    struct snapshot_stores stores = sum_stores(view);
+    tell(visitor, "ring_num_partitions", server->epoch.partition_count);
+    tell(visitor, "ring_creation_size", server->epoch.partition_count);
+    tell(visitor, "kvorum_members", server->epoch.member_count);
+    tell(visitor, "kvorum_epoch", server->epoch.number);
+    tell(visitor, "kvorum_uptime_s", uptime_s(view));
+    tell(visitor, "kvorum_clients", atomic_load(&server->client_count));
+    tell(visitor, "kvorum_clients_refused", atomic_load(&server->clients_refused));
+    tell(visitor, "kvorum_clients_slow", atomic_load(&server->clients_slow));
+    tell(visitor, "kvorum_keys", stores.keys);
+    tell(visitor, "kvorum_store_memory", stores.memory_size);
+    tell(visitor, "kvorum_store_disk", stores.disk_size);
+    tell(visitor, "kvorum_syncs", stores.syncs);
+    tell(visitor, "kvorum_synced_batches", stores.synced_batches);
+    tell(visitor, "kvorum_disk_full", atomic_load(&server->disk_full));
+}
+
+void server_stats(const struct server_view *view,
+                  void (*visit)(void *context, const char *name, uint64_t value), void *context)
+{
+    const struct visitor visitor = { visit, context };
+    struct node_counters now, ago;
+    sum_counters(view, &now, &ago);
+    tell_operations(&visitor, &now, &ago);
+    tell_latencies(&visitor, view);
+    tell_process(&visitor, view);
+    tell_system(&visitor);
+    tell_own(&visitor, &now);
+}
+
+/* --- status --------------------------------------------------------------------------------------------- */
+
+static const char *const state_names[] = { "unknown", "alive", "suspect", "dead" };
+
+static json_t *json_id(const struct node_id *id)
+{
+    char text[2 * NODE_ID_SIZE + 1];
+    for (unsigned i = 0; i < NODE_ID_SIZE; i++)
+        snprintf(text + 2 * i, 3, "%02x", id->bytes[i]);
+    return json_string(text);
+}
+
+static uint32_t held_by(const struct epoch *epoch, uint16_t member)
+{
+    size_t places = (size_t)epoch->partition_count * epoch->replica_count;
+    uint32_t held = 0;
+    for (size_t i = 0; i < places; i++)
+        held += epoch->table[i] == member;
+    return held;
+}
+
+static json_t *json_member(const struct server *server, struct node *node, uint16_t index)
+{
+    const struct member *member = &server->epoch.members[index];
+    bool self = index == server->self;
+    uint64_t since_s =
+        self ? uptime_s(&server->view) : node_liveness_since_us(node, index) / 1000000;
+    return json_pack("{s:s, s:o, s:s, s:I, s:s, s:s, s:I, s:I, s:b}", "name", member->name, "id",
+                     json_id(&member->id), "zone", member->zone, "weight",
+                     (json_int_t)member->weight, "address", member->address, "state",
+                     state_names[self ? LIVENESS_ALIVE : node_liveness(node, index)], "since_s",
+                     (json_int_t)since_s, "partitions", (json_int_t)held_by(&server->epoch, index),
+                     "self", self);
+}
+
+static json_t *json_members(const struct server *server, struct node *node)
+{
+    json_t *members = json_array();
+    for (uint16_t i = 0; i < server->epoch.member_count; i++)
+        json_array_append_new(members, json_member(server, node, i));
+    return members;
+}
+
+/* What is left now: over all partitions, how many owners more than a majority are alive. */
+struct margin {
+    int worst;
+    uint32_t unavailable; /* partitions without a majority */
+    unsigned down;        /* members that are not alive */
+};
+
+static struct margin find_margin(const struct server *server, struct node *node, uint8_t n)
+{
+    const struct epoch *epoch = &server->epoch;
+    struct margin margin = { .worst = RING_REPLICAS_MAX };
+    bool alive[RING_MEMBERS_MAX];
+    for (uint16_t i = 0; i < epoch->member_count; i++) {
+        alive[i] = i == server->self || node_liveness(node, i) == LIVENESS_ALIVE;
+        margin.down += !alive[i];
+    }
+    for (uint32_t partition = 0; partition < epoch->partition_count; partition++) {
+        uint16_t owners[RING_REPLICAS_MAX];
+        uint16_t count = ring_preference(epoch, partition, owners,
+                                         n < RING_REPLICAS_MAX ? n : RING_REPLICAS_MAX);
+        int left = -(count / 2 + 1);
+        for (uint16_t i = 0; i < count; i++)
+            left += alive[owners[i]];
+        margin.unavailable += left < 0;
+        margin.worst = left < margin.worst ? left : margin.worst;
+    }
+    return margin;
+}
+
+static const char *plural(unsigned count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* The sentence of `kvorum status`, computed, never a fixed text. */
+static json_t *json_sentence(const struct server *server, const struct margin *margin,
+                             uint16_t nodes)
+{
+    char text[320], down[64] = "every node is up";
+    if (margin->down > 0)
+        snprintf(down, sizeof(down), "%u of %u nodes %s down", margin->down,
+                 server->epoch.member_count, margin->down == 1 ? "is" : "are");
+    if (margin->unavailable > 0)
+        snprintf(text, sizeof(text),
+                 "%s: %u of %u partitions have no majority of their owners, so quorum requests for "
+                 "their keys fail",
+                 down, margin->unavailable, server->epoch.partition_count);
+    else if (margin->worst > 0)
+        snprintf(text, sizeof(text),
+                 "%s: any %d more node%s may fail and every key keeps a "
+                 "majority of its replicas",
+                 down, margin->worst, plural((unsigned)margin->worst));
+    else if (nodes == 0)
+        snprintf(text, sizeof(text), "%s, and with %u node%s no failure is survived", down,
+                 server->epoch.member_count, plural(server->epoch.member_count));
+    else
+        snprintf(text, sizeof(text),
+                 "%s: everything is available, but one more failure would leave "
+                 "some keys without a majority",
+                 down);
+    return json_string(text);
+}
+
+static json_t *json_listeners(const struct server_view *view)
+{
+    return json_pack("{s:s, s:s, s:s, s:s}", "http", view->http, "resp", view->resp, "peer",
+                     view->peer, "pb", view->pb);
+}
+
+static void add_ring(json_t *status, const struct server *server, struct node *node)
+{
+    const struct epoch *epoch = &server->epoch;
+    uint8_t n = server->view.n;
+    uint16_t nodes, zones;
+    ring_survives(epoch, n, &nodes, &zones);
+    struct margin margin = find_margin(server, node, n);
+    json_object_set_new(status, "cluster", json_id(&epoch->cluster));
+    json_object_set_new(status, "epoch", json_integer((json_int_t)epoch->number));
+    json_object_set_new(status, "partitions", json_integer(epoch->partition_count));
+    json_object_set_new(status, "replicas",
+                        json_integer(n < epoch->member_count ? n : epoch->member_count));
+    json_object_set_new(status, "imbalance", json_real(ring_imbalance(epoch)));
+    json_object_set_new(status, "survives",
+                        json_pack("{s:i, s:i}", "nodes", (int)nodes, "zones", (int)zones));
+    json_object_set_new(status, "survives_more", json_integer(margin.worst));
+    json_object_set_new(status, "survives_text", json_sentence(server, &margin, nodes));
+    json_object_set_new(status, "unavailable_partitions", json_integer(margin.unavailable));
+}
+
+static void add_process(json_t *status, const struct server_view *view)
+{
+    json_object_set_new(status, "node", json_string(view->name));
+    json_object_set_new(status, "version", json_string(view->version));
+    json_object_set_new(status, "uptime_s", json_integer((json_int_t)uptime_s(view)));
+    json_object_set_new(status, "reactors", json_integer(view->reactor_count));
+    json_object_set_new(status, "stores", json_integer(view->store_count));
+    json_object_set_new(status, "engine", json_string(view->engine));
+    json_object_set_new(status, "sync", json_string(view->sync));
+    json_object_set_new(status, "listeners", json_listeners(view));
+}
+
+static void add_stores(json_t *status, const struct server_view *view)
+{
+    struct snapshot_stores stores = sum_stores(view);
+    json_object_set_new(status, "memory", json_integer((json_int_t)stores.memory_size));
+    json_object_set_new(status, "disk_size", json_integer((json_int_t)stores.disk_size));
+    json_object_set_new(status, "keys", json_integer((json_int_t)stores.keys));
+    json_object_set_new(status, "disk_full", json_boolean(atomic_load(&view->server->disk_full)));
+}
+
+void server_status_json(const struct server_view *view, struct node *node, struct buffer *ret_json)
+{
+    json_t *status = json_object();
+    add_ring(status, view->server, node);
+    add_process(status, view);
+    json_object_set_new(status, "nodes", json_members(view->server, node));
+    add_stores(status, view);
+    char *text = json_dumps(status, JSON_INDENT(2));
+    if (text != NULL)
+        buffer_append_text(ret_json, text);
+    else
+        ret_json->failed = true;
+    free(text);
+    json_decref(status);
+}
