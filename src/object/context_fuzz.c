@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A context is refused, or it encodes to the same bytes.  So that fuzzing gets past the checksum, the
- * input is also tried with the checksum that fits behind it. */
+/* A context is refused, or it encodes to the same bytes.  So that fuzzing gets past the checksum,
+ * the input is also tried with the checksum that fits behind it. */
 #include <stdlib.h>
 
 #include "base/hash.h"

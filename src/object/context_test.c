@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "tests/support/object_text.h"
 
-/* --- golden bytes: clients keep contexts across upgrades --------------------------------------- */
+/* --- golden bytes: clients keep contexts across upgrades -------------------------------------- */
 
 struct golden {
     const char *name;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Reads what encode.c describes, and refuses everything encode.c would not write: what is accepted
- *  encodes to the very same bytes.  Counts are held against the bytes that are there before memory is
- *  taken, so damage cannot ask for more than some 15 times its own size. */
+ *  encodes to the very same bytes.  Counts are held against the bytes that are there before memory
+ *  is taken, so damage cannot ask for more than some 15 times its own size. */
 #include "base/hash.h"
 #include "object/clock_vector.h"
 #include "object/encoding.h"
@@ -60,7 +60,7 @@ static kvorum_status read_metadata(struct reader *reader, struct arena *arena,
 static bool read_dot(struct reader *reader, const struct clock_vector *clock, struct dot *ret_dot)
 {
     uint64_t entry = read_varint(reader), age = read_varint(reader);
-    if (reader->failed || entry >= clock->count || age >= clock->entries[entry].counter)
+    if (entry >= clock->count || age >= clock->entries[entry].counter)
         return false;
     *ret_dot = (struct dot){ clock->entries[entry].actor, clock->entries[entry].counter - age };
     return true;

@@ -8,7 +8,7 @@
  *                        counter   varint, at least 1
  *              varint    S, siblings (at most 1,024)
  *              S x       entry     varint, place of the dot's actor in the clock
- *                        age       varint, the entry's counter - the dot's counter, below the former
+ *                        age       varint, the entry's counter less the dot's counter
  *                        stamp     8, little-endian
  *                        flags     1: bit 0 tombstone, the others 0
  *                        count     varint, of metadata (at most 1,024)
@@ -18,10 +18,11 @@
  *                        size      varint, of the value
  *              S x       value     bytes, in the order of the siblings, to the end
  *
- *  Siblings ascend by (actor, counter), varints are in their shortest form and nothing follows, so an
- *  object has one encoding.  A dot is told by the clock it lies under, so a dot that the clock does
- *  not cover cannot be written down; it costs 2 bytes.  Values stand last: a big one is contiguous,
- *  and the rest can be read without touching it.  One sibling and no metadata cost 25 bytes.
+ *  Siblings ascend by (actor, counter), varints are in their shortest form and nothing follows, so
+ *  an object has one encoding.  A dot is told by the clock it lies under, so a dot that the clock
+ *  does not cover cannot be written down; it costs 2 bytes.  Values stand last: a big one is
+ *  contiguous, and the rest can be read without touching it.  One sibling and no metadata cost 25
+ *  bytes.
  *
  *  docs/formats/object.md holds this table for readers of other languages; decode.c reads it.
  */

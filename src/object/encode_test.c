@@ -5,7 +5,7 @@
 
 #include "object/object.h"
 
-/* --- golden bytes: a change of these files is a change of the disk and of the wire ------------- */
+/* --- golden bytes: a change of these files is a change of the disk and of the wire ------------ */
 
 static struct metadata of_a_page[] = {
     { METADATA_CONTENT_TYPE, { 0 }, BYTES_LITERAL("text/html") },
@@ -268,6 +268,59 @@ static void decoding_fails_cleanly_without_memory(void **state)
     assert_true(refused > 0);
 }
 
+/* "4,096 entries" in three bytes must not make the decoder ask for 64 KiB. */
+static void counts_without_bytes_take_no_memory(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    static const uint8_t clock[] = { 1, 0x80, 0x20, 0 }, siblings[] = { 1, 0, 0x80, 0x08 };
+    assert_int_equal(decode_and_back(bytes_make(clock, sizeof(clock)), &arena), KVORUM_CORRUPT);
+    assert_int_equal(decode_and_back(bytes_make(siblings, sizeof(siblings)), &arena),
+                     KVORUM_CORRUPT);
+    arena_done(&arena);
+}
+
+static kvorum_status decode_of(const struct object *object)
+{
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct buffer buffer;
+    buffer_init(&buffer, 1 << 20);
+    object_encode(object, &buffer);
+    assert_false(buffer.failed);
+    kvorum_status status = decode_and_back(buffer_bytes(&buffer), &arena);
+    buffer_done(&buffer);
+    arena_done(&arena);
+    return status;
+}
+
+static void decoders_keep_the_limits(void **state)
+{
+    (void)state;
+    static struct dot dots[OBJECT_CLOCK_MAX + 1];
+    static struct sibling siblings[OBJECT_SIBLING_MAX + 1];
+    static struct metadata metadata[OBJECT_METADATA_MAX + 1];
+    for (uint32_t i = 0; i <= OBJECT_CLOCK_MAX; i++)
+        dots[i] = (struct dot){ i, 1 };
+    for (uint32_t i = 0; i <= OBJECT_SIBLING_MAX; i++)
+        siblings[i].dot = dots[i];
+    for (uint32_t i = 0; i <= OBJECT_METADATA_MAX; i++)
+        metadata[i].kind = METADATA_LINK;
+    struct object object = { { dots, OBJECT_CLOCK_MAX }, siblings, OBJECT_SIBLING_MAX };
+    siblings[3].metadata = metadata;
+    siblings[3].metadata_count = OBJECT_METADATA_MAX;
+    assert_int_equal(decode_of(&object), KVORUM_OK);
+    siblings[3].metadata_count++;
+    assert_int_equal(decode_of(&object), KVORUM_CORRUPT);
+    siblings[3].metadata_count--;
+    object.sibling_count++;
+    assert_int_equal(decode_of(&object), KVORUM_CORRUPT);
+    object.sibling_count--;
+    object.clock.count++;
+    assert_int_equal(decode_of(&object), KVORUM_CORRUPT);
+}
+
 static void encoding_fails_at_the_limit_of_the_buffer(void **state)
 {
     (void)state;
@@ -298,6 +351,8 @@ int main(void)
         cmocka_unit_test(every_beginning_is_refused),
         cmocka_unit_test(a_changed_byte_is_refused_or_canonical),
         cmocka_unit_test(decoding_fails_cleanly_without_memory),
+        cmocka_unit_test(counts_without_bytes_take_no_memory),
+        cmocka_unit_test(decoders_keep_the_limits),
         cmocka_unit_test(encoding_fails_at_the_limit_of_the_buffer),
         cmocka_unit_test(digests_tell_objects_apart),
     };

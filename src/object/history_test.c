@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random histories of replicas and clients against a model too slow to be wrong.
  *
- *  The model never merges: a state is the set of all writes known there, and each write carries the set
- *  of those its client had seen.  Siblings are the known writes that no known write had seen.  After
- *  each step the object at the replica must encode to the very bytes of the model's.
+ *  The model never merges: a state is the set of all writes known there, and each write carries the
+ *  set of those its client had seen.  Siblings are the known writes that no known write had seen.
+ *  After each step the object at the replica must encode to the very bytes of the model's.
  *
  *  Messages are lost, doubled and reordered, contexts are of any age, wall clocks disagree.
  *  A failing history is cut to its shortest failing beginning; KVORUM_SEED=n runs one alone. */
@@ -15,7 +15,7 @@
 #include "object/hlc.h"
 #include "tests/support/object_text.h"
 
-enum { REPLICAS = 4, WRITES = 64, MESSAGES = 12, CONTEXTS = 6, STEPS = 120, HISTORIES = 5000 };
+enum { REPLICAS = 4, WRITES = 64, MESSAGES = 12, CONTEXTS = 6, STEPS = 120, HISTORIES = 2000 };
 
 /* ANY: each step draws its mode, as while a bucket's property changes. */
 enum story { STORY_SIBLINGS, STORY_LAST_WRITE_WINS, STORY_ANY };

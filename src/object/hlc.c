@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-/* Half of what 48 bits hold (the year 6429): whatever a broken wall clock says, stamps cannot run out. */
+/* Half of what 48 bits hold (the year 6429), so stamps never run out whatever a wall clock says. */
 enum { WALL_BITS = 47 };
 
 static uint64_t sane_wall_ms(uint64_t wall_ms)
@@ -12,8 +12,8 @@ static uint64_t sane_wall_ms(uint64_t wall_ms)
     return wall_ms < limit ? wall_ms : limit;
 }
 
-/* "l' = max(l, pt); if l' = l then c' = c + 1, else c' = 0."  In one number the counter carries into
- * the milliseconds when it is full, which only moves the stamp a little ahead of the wall. */
+/* "l' = max(l, pt); if l' = l then c' = c + 1, else c' = 0."  In one number the counter carries
+ * into the milliseconds when it is full, which only moves the stamp a little ahead of the wall. */
 uint64_t hlc_now(struct hlc *hlc, uint64_t wall_ms)
 {
     uint64_t wall = sane_wall_ms(wall_ms) << HLC_COUNTER_BITS;

@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "tests/support/object_text.h"
 
-enum { CASES = 200000, CASES_A_SIZE = 40000 };
+enum { CASES = 100000, CASES_A_SIZE = 20000 };
 
 struct law {
     struct random random;
@@ -33,7 +33,7 @@ static struct bytes random_value(struct law *law)
 static void random_metadata(struct law *law, struct sibling *sibling)
 {
     sibling->metadata_count = random_chance(&law->random, 1, 3) ? (uint32_t)draw(law, 3) : 0;
-    sibling->metadata = arena_allocate(&law->arena, 2 * sizeof(struct metadata));
+    sibling->metadata = arena_allocate_zero(&law->arena, 2 * sizeof(struct metadata));
     for (uint32_t i = 0; i < sibling->metadata_count; i++)
         sibling->metadata[i] =
             (struct metadata){ (uint8_t)(1 + draw(law, 2)), random_value(law), random_value(law) };

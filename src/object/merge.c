@@ -6,13 +6,14 @@
  *      never seen      <   present, by sibling_compare     <   superseded
  *      (above clock)       (at most one content in truth)      (at or below clock, no sibling)
  *
- *  A maximum over a chain is associative, commutative and idempotent, and so is any number of them side
- *  by side; that the superseded dots of an actor fit in one counter needs dots without gaps.
+ *  A maximum over a chain is associative, commutative and idempotent, and so is any number of them
+ *  side by side; that the superseded dots of an actor fit in one counter needs dots without gaps.
  *
  *  Last-write-wins mode is the product of the clock's lattice and the chain of sibling_compare.
- *  Whether the other clock covers the winner is not asked: "covered" and "smaller stamp" agree in every
- *  object made by object_put, and asking would cost associativity in every other.
+ *  Whether the other clock covers the winner is not asked: "covered" and "smaller stamp" agree in
+ *  every object made by object_put, and asking would cost associativity in every other.
  */
+#include "base/planted.h"
 #include "object/clock_vector.h"
 #include "object/sibling.h"
 
@@ -59,7 +60,8 @@ static uint32_t merge_winner(const struct object *a, const struct object *b,
 kvorum_status object_merge(const struct object *a, const struct object *b, enum object_mode mode,
                            struct arena *arena, struct object *ret_object)
 {
-    if (object_contains(a, b, mode)) {
+    bool leave_out = PLANTED(TOMBSTONE_IGNORED) && b->sibling_count > 0 && object_is_deleted(b);
+    if (leave_out || object_contains(a, b, mode)) {
         *ret_object = *a;
         return KVORUM_OK;
     }
@@ -77,6 +79,8 @@ kvorum_status object_merge(const struct object *a, const struct object *b, enum 
         return KVORUM_NO_MEMORY;
     merged.sibling_count = mode == OBJECT_LAST_WRITE_WINS ? merge_winner(a, b, merged.siblings)
                                                           : merge_siblings(a, b, merged.siblings);
+    if (PLANTED(MERGE_DROPS_SIBLING) && merged.sibling_count > 1)
+        merged.sibling_count = 1;
     if (merged.clock.count > OBJECT_CLOCK_MAX)
         return KVORUM_TOO_LARGE;
     if (merged.sibling_count > OBJECT_SIBLING_MAX)

@@ -82,7 +82,7 @@ static void check(const void *context)
 
 /* --- limits ----------------------------------------------------------------------------------- */
 
-/* `count` concurrent writes of as many actors from `first_actor` on; without siblings, their clock. */
+/* `count` concurrent writes of as many actors, or only their clock. */
 static struct object many(uint64_t first_actor, uint32_t count, bool siblings, struct arena *arena)
 {
     struct object object = { .clock.count = count, .sibling_count = siblings ? count : 0 };
@@ -100,11 +100,11 @@ static void merge_beyond_limit(bool siblings, uint32_t limit, kvorum_status expe
 {
     struct arena arena;
     arena_init(&arena, 1 << 22);
-    struct object a = many(1, limit, siblings, &arena), b = many(limit, 1, siblings, &arena);
+    struct object a = many(1, limit - 1, siblings, &arena), b = many(limit, 1, siblings, &arena);
     struct object merged = { 0 };
     assert_int_equal(object_merge(&a, &b, OBJECT_SIBLINGS, &arena, &merged), KVORUM_OK);
     assert_int_equal(merged.clock.count, limit);
-    b = many(limit + 1, 1, siblings, &arena);
+    b = many(limit, 2, siblings, &arena);
     merged.sibling_count = 77;
     assert_int_equal(object_merge(&a, &b, OBJECT_SIBLINGS, &arena, &merged), expected);
     assert_int_equal(merged.sibling_count, 77);

@@ -12,9 +12,9 @@
  *  largest (stamp, actor, counter) stays: the product of two lattices, so the same laws hold among
  *  objects of at most one sibling (one with more is left over from the other mode, and is reduced).
  *
- *  Everything here is pure: no clock, no randomness, no I/O.  Views point into the decoded bytes, new
- *  arrays live in the arena.  Order of clock entries (by actor) and siblings (by dot) is canonical,
- *  so equal objects encode to equal bytes.
+ *  Everything here is pure: no clock, no randomness, no I/O.  Views point into the decoded bytes,
+ *  new arrays live in the arena.  Order of clock entries (by actor) and siblings (by dot) is
+ *  canonical, so equal objects encode to equal bytes.
  */
 #ifndef OBJECT_OBJECT_H
 #define OBJECT_OBJECT_H
@@ -98,19 +98,19 @@ KVORUM_CHECKED kvorum_status object_merge(const struct object *a, const struct o
 /** True when merging `b` into `a` would change nothing. */
 bool object_contains(const struct object *a, const struct object *b, enum object_mode mode);
 
-/** One write by `actor` on top of `local` (NULL: key unknown here): siblings that `context` (NULL: a
- *  blind write) covers go, the others stay (siblings mode); `fresh` gets a new dot above all of this
- *  actor in local and context, and a stamp of at least fresh->stamp, above local's and the context's.
- *  In last-write-wins mode the write supersedes everything local.
+/** One write by `actor` on top of `local` (NULL: key unknown here): siblings that `context` (NULL:
+ *  a blind write) covers go, the others stay (siblings mode); `fresh` gets a new dot above all of
+ *  this actor in local and context, and a stamp of at least fresh->stamp, above local's and the
+ *  context's.  In last-write-wins mode the write supersedes everything local.
  *
- *  An actor must never use a dot twice for one key, and its clock says "I saw all of mine below".  So
- *  `local` is all that this actor ever wrote there: an earlier put has to be in it before the next, a
- *  key whose tombstone was reaped is passed as a clock without siblings, and who lost or gave away
- *  data he wrote (a disk, a partition) comes back as a new actor.
+ *  An actor must never use a dot twice for one key, and its clock says "I saw all of mine below".
+ *  So `local` is all that this actor ever wrote there: an earlier put has to be in it before the
+ *  next, a key whose tombstone was reaped is passed as a clock without siblings, and who lost or
+ *  gave away data he wrote (a disk, a partition) comes back as a new actor.
  *
- *  NO_MEMORY; TOO_MANY_SIBLINGS and TOO_LARGE (clock, metadata) beyond what decoders accept; INVALID
- *  when counter or stamp would overflow, which only a forged context can bring about: hold a context's
- *  stamp against hlc_see before. */
+ *  NO_MEMORY; TOO_MANY_SIBLINGS and TOO_LARGE (clock, metadata) beyond what decoders accept;
+ *  INVALID when counter or stamp would overflow, which only a forged context can bring about: hold
+ *  a context's stamp against hlc_see before. */
 KVORUM_CHECKED kvorum_status object_put(const struct object *local,
                                         const struct object_context *context,
                                         const struct sibling *fresh, uint64_t actor,

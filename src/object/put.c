@@ -2,16 +2,17 @@
 /** One write on top of what its coordinator holds.
  *
  *      clock     local's, and the context's, and the new dot
- *      siblings  local's that the context does not cover (none in last-write-wins mode), and the new
+ *      siblings  local's that the context does not cover (in last-write-wins mode none), the new
  *
- *  A context may know more than local (the client read from a fresher replica): those writes then count
- *  as seen and replaced although they never were here, which is what the client said.
+ *  A context may know more than local (the client read from a fresher replica): those writes then
+ *  count as seen and replaced although they never were here, which is what the client said.
  *
- *  The result is above local in merge's order in both modes: dots that left are below its clock, the
- *  new dot is above local's clock, and the new stamp is above local's stamps.  By induction every write
- *  under a clock has a stamp at most the largest in its object, so a later write always wins by stamp
- *  too: the two modes agree, and a bucket may change its mode.
+ *  The result is above local in merge's order in both modes: dots that left are below its clock,
+ *  the new dot is above local's clock, and the new stamp is above local's stamps.  By induction
+ *  every write under a clock has a stamp at most the largest in its object, so a later write always
+ *  wins by stamp too: the two modes agree, and a bucket may change its mode.
  */
+#include "base/planted.h"
 #include "object/clock_vector.h"
 #include "object/sibling.h"
 
@@ -35,7 +36,8 @@ static bool choose_stamp(const struct object *local, const struct object_context
                          uint64_t *stamp)
 {
     uint64_t seen = larger(object_max_stamp(local), context->stamp);
-    *stamp = larger(*stamp, seen + 1);
+    if (!PLANTED(STALE_LWW_CLOCK))
+        *stamp = larger(*stamp, seen + 1);
     return seen < UINT64_MAX;
 }
 
@@ -54,8 +56,8 @@ static kvorum_status put_clock(const struct object *local, const struct object_c
     return KVORUM_OK;
 }
 
-/* "Values in the write's causal past are replaced by it; all others are concurrent with it and stay."
- * The new one goes to its place in the order. */
+/* "Values in the write's causal past are replaced by it; all others are concurrent with it and
+ * stay." The new one goes to its place in the order. */
 static uint32_t put_siblings(const struct object *local, const struct object_context *context,
                              const struct sibling *made, struct sibling *ret_siblings)
 {

@@ -185,8 +185,8 @@ static void put_fails_cleanly_without_memory(void **state)
 }
 
 /* "100 interleaved puts": each of two clients writes on top of the answer to its own last write and
- * never reads.  Where versions are told by one counter a server they end as 100 siblings; here only the
- * other client's last write is ever concurrent. */
+ * never reads.  Where versions are told by one counter a server they end as 100 siblings; here only
+ * the other client's last write is ever concurrent. */
 static void interleaved_clients_do_not_explode(void **state)
 {
     (void)state;

@@ -5,8 +5,8 @@
 
 #include "object/object.h"
 
-/** By (stamp, actor, counter), and for one dot that carries two contents (a broken actor) by content:
- *  <0, 0 or >0.  0 only when the two encode to the same bytes. */
+/** By (stamp, actor, counter), and for one dot that carries two contents (a broken actor) by
+ *  content: <0, 0 or >0.  0 only when the two encode to the same bytes. */
 int sibling_compare(const struct sibling *a, const struct sibling *b);
 
 /** The greater of two; `a` when they are the same. */
