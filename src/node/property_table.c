@@ -271,6 +271,7 @@ static bool send_records(struct node *node, struct net_address to, uint64_t requ
                          struct record *const *records, size_t count)
 {
     Peer__Properties body = PEER__PROPERTIES__INIT;
+    body.all = all;
     buffer_reset(&node->encoding);
     for (size_t i = 0; i < count; i++)
         append_record(records[i], &node->encoding);
@@ -462,7 +463,7 @@ void property_on_message(struct node *node, struct net_address from, const struc
     }
     kvorum_status status = merge_records(node, message->tail, &changed, &count);
     if (node->config.shard != 0) {
-        node->ready |= status == KVORUM_OK && from.member == node->config.self;
+        node->ready |= status == KVORUM_OK && body->all && from.member == node->config.self;
         return;
     }
     bool own = from.member == node->config.self; /* another shard of ours: spread it for it */
