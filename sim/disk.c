@@ -317,7 +317,7 @@ static kvorum_status sim_sync(struct disk_file *base)
         return KVORUM_IO;
     if (fails(file->disk)) {
         PROBE("disk: sync failed");
-        file->inode->sync_failed = true;
+        inode_sync_failed(file->inode, file->disk->world);
         return KVORUM_IO;
     }
     file->disk->syncs++;

@@ -199,7 +199,7 @@ static void names_below_a_lost_folder_are_lost(void **state)
     assert_in_range(lost, SEEDS / 10, SEEDS - SEEDS / 10);
 }
 
-static void a_failed_sync_makes_later_ones_lie(void **state)
+static void a_failed_sync_is_not_made_good_by_a_later_one(void **state)
 {
     (void)state;
     unsigned lost = 0;
@@ -301,7 +301,7 @@ int main(void)
         cmocka_unit_test(an_unsynced_name_may_vanish_although_its_bytes_are_synced),
         cmocka_unit_test(a_rename_is_whole_or_not_at_all),
         cmocka_unit_test(names_below_a_lost_folder_are_lost),
-        cmocka_unit_test(a_failed_sync_makes_later_ones_lie),
+        cmocka_unit_test(a_failed_sync_is_not_made_good_by_a_later_one),
         cmocka_unit_test(the_fuse_stops_the_disk_in_the_middle),
         cmocka_unit_test(a_full_disk_refuses_growth_only),
         cmocka_unit_test(a_lock_is_exclusive_until_close_or_crash),

@@ -110,8 +110,6 @@ static void apply(struct content *content, const struct content_change *change)
 
 void inode_sync(struct inode *inode)
 {
-    if (inode->sync_failed)
-        return;
     for (size_t i = 0; i < inode->change_count; i++)
         apply(&inode->synced, &inode->changes[i]);
     forget_changes(inode);
@@ -133,22 +131,31 @@ static void apply_torn(struct content *content, const struct content_change *cha
     }
 }
 
-void inode_crash(struct inode *inode, struct world *world)
+static void decide_fates(struct inode *inode, struct world *world)
 {
     for (size_t i = 0; i < inode->change_count; i++) {
         const struct content_change *change = &inode->changes[i];
         uint64_t fate = choose(world, 3);
         if (fate == 0)
-            PROBE("disk: un-synced write lost in a crash");
+            PROBE("disk: un-synced write lost");
         else if (fate == 1)
             apply(&inode->synced, change);
         else if (!change->resize) {
-            PROBE("disk: write torn in a crash");
+            PROBE("disk: write torn");
             apply_torn(&inode->synced, change, world);
         }
     }
     forget_changes(inode);
-    inode->sync_failed = false;
+}
+
+void inode_sync_failed(struct inode *inode, struct world *world)
+{
+    decide_fates(inode, world);
+}
+
+void inode_crash(struct inode *inode, struct world *world)
+{
+    decide_fates(inode, world);
     inode->locked = false;
     content_copy(&inode->current, &inode->synced);
 }

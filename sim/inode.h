@@ -29,7 +29,6 @@ struct content_change {
 struct inode {
     bool directory;
     bool locked;
-    bool sync_failed; /* the kernel marked dirty pages clean: later syncs do nothing */
     struct content synced, current;
     struct content_change *changes;
     size_t change_count, change_capacity;
@@ -43,6 +42,9 @@ struct inode *inode_copy_synced(const struct inode *from);
 void inode_write(struct inode *inode, struct bytes data, uint64_t offset);
 void inode_resize(struct inode *inode, uint64_t size);
 void inode_sync(struct inode *inode);
+/** A sync failed: each change reached the disk or not, and no later sync will try again, although
+ *  `current` goes on showing all of them. */
+void inode_sync_failed(struct inode *inode, struct world *world);
 /** Power failed: decide the fate of each change. */
 void inode_crash(struct inode *inode, struct world *world);
 

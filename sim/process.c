@@ -193,6 +193,7 @@ static kvorum_status open_store(struct process *process, uint16_t store, bool cr
         .disk = &process->disk.base,
         .path = path,
         .jobs = &process->jobs.base,
+        .log = &process->log,
         .identity_seed = choose(process->world, UINT64_MAX),
         .create = create,
         .segment_size = process->plan->segment_size,
@@ -282,11 +283,14 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
         .sync = plan->sync,
         .clock = &process->clock.base,
         .net = &shard->net,
+        .log = &process->log,
         .random_seed = choose(process->world, UINT64_MAX),
         .liveness_changed = number == 0 ? liveness_changed : NULL,
         .liveness_context = process,
     };
     quorum_levels_init(&config.default_levels);
+    if (plan->memory) /* its crashes forget the bucket's properties too */
+        config.default_levels.n = plan->levels.n;
     return node_create(&config, &shard->node);
 }
 
@@ -456,6 +460,14 @@ void process_format(struct process *process, const struct node_id *id, const str
     close_stores(process);
 }
 
+static void narrate(void *context, enum log_level level, struct bytes line)
+{
+    const struct process *process = context;
+    (void)level;
+    world_trace(process->world, "n%u: %.*s", process->member, (int)line.size - 1,
+                (const char *)line.data);
+}
+
 static void init_clock(struct process *process)
 {
     struct world *world = process->world;
@@ -474,6 +486,9 @@ void process_init(struct process *process, struct world *world, struct network *
     process->store_count = plan->store_count[member];
     process->shard_count = 1;
     init_clock(process);
+    process->log.level = world->tracing ? LOG_LEVEL_INFO : LOG_LEVEL_NONE;
+    process->log.write = narrate;
+    process->log.context = process;
     gate_init(&process->gate);
     sim_disk_init(&process->disk, world);
     sim_jobs_init(&process->jobs, world, &process->gate, plan->jobs_latency_us);

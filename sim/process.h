@@ -12,6 +12,7 @@
 #ifndef SIM_PROCESS_H
 #define SIM_PROCESS_H
 
+#include "base/log.h"
 #include "node/identity.h"
 #include "sim/clock.h"
 #include "sim/disk.h"
@@ -45,6 +46,7 @@ struct process {
     bool calm;      /* no more faults at its start */
     uint32_t lives;
 
+    struct log log; /* into the narrative */
     struct disk_file *lock;
     struct identity identity;
     struct arena arena; /* of the epoch */
