@@ -78,6 +78,18 @@ static kvorum_status check(struct node *node, const struct operation *operation,
     return same ? KVORUM_OK : KVORUM_CONFLICT;
 }
 
+/* One deadline for both parts; 0 would mean the default. */
+static uint32_t time_left_ms(const struct composite *composite)
+{
+    const struct node *node = composite->node;
+    uint64_t limit_us = composite->operation.timeout_ms > 0
+                            ? composite->operation.timeout_ms * 1000ull
+                            : node->config.request_timeout_us;
+    uint64_t passed_us = node->now_us - composite->request->start_us;
+    uint64_t left_ms = passed_us < limit_us ? (limit_us - passed_us) / 1000 : 0;
+    return left_ms == 0 ? 1 : (uint32_t)left_ms;
+}
+
 static void start_write(struct composite *composite, const struct answer *found)
 {
     struct node *node = composite->node;
@@ -89,6 +101,7 @@ static void start_write(struct composite *composite, const struct answer *found)
         operation->context = buffer_bytes(&seen);
     }
     operation->flags &= ~(uint32_t)(OPERATION_IF_NONE_MATCH | OPERATION_IF_MATCH);
+    operation->timeout_ms = time_left_ms(composite);
     if (seen.failed) {
         struct answer answer = { .status = KVORUM_NO_MEMORY, .reason = "out of memory" };
         finish(composite, &answer);
