@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole surface of the command line, as data. */
+#include "cli/command_table.h"
+
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/server_command.h"
+
+enum { MS_MAX = 3600 * 1000, COUNT_MAX = 1000000000 };
+
+#define FLAG(n, text) { .name = (n), .kind = OPTION_FLAG, .help = (text) }
+#define TEXT(n, arg, text) { .name = (n), .kind = OPTION_TEXT, .argument = (arg), .help = (text) }
+#define LEVEL(n, text)                                                                             \
+    { .name = (n), .kind = OPTION_LEVEL, .argument = "N|quorum|all", .help = (text) }
+#define NUMBER(n, arg, low, high, standard, text)                                                  \
+    {                                                                                              \
+        .name = (n), .kind = OPTION_NUMBER, .argument = (arg), .minimum = (low),                   \
+        .maximum = (high), .fallback = (standard), .help = (text)                                  \
+    }
+#define CHOICE(n, words, standard, text)                                                           \
+    { .name = (n), .kind = OPTION_CHOICE, .argument = (words), .fallback = (standard), .help = (text) }
+
+#define NODE                                                                                       \
+    {                                                                                              \
+        .name = "node", .kind = OPTION_NODES, .argument = "ADDR:PORT",                             \
+        .fallback = "127.0.0.1:8098", .environment = "KVORUM_NODE",                                \
+        .help = "HTTP address of any node of the cluster"                                          \
+    }
+#define NODES                                                                                      \
+    {                                                                                              \
+        .name = "node", .kind = OPTION_NODES, .argument = "ADDR:PORT,...",                         \
+        .fallback = "127.0.0.1:8098", .environment = "KVORUM_NODE",                                \
+        .help = "HTTP addresses of nodes; work is spread over them"                                \
+    }
+#define OUTPUT(standard)                                                                           \
+    {                                                                                              \
+        .name = "output", .letter = 'o', .kind = OPTION_CHOICE,                                    \
+        .argument = "table|json|csv|plain", .fallback = (standard), .help = "How to print"         \
+    }
+#define TYPE TEXT("type", "TYPE", "Bucket type; without it the default type")
+#define TIMEOUT                                                                                    \
+    NUMBER("timeout", "MS", 1, MS_MAX, "10000", "How long a request may take, milliseconds")
+#define READ_LEVELS                                                                                \
+    LEVEL("r", "Replicas that must answer"),                                                       \
+        LEVEL("pr", "Of them, how many must be owners of the key, no stand-ins")
+#define WRITE_LEVELS                                                                               \
+    LEVEL("w", "Replicas that must have the write"),                                               \
+        LEVEL("dw", "Replicas that must have it on disk"),                                         \
+        LEVEL("pw", "Of them, how many must be owners of the key, no stand-ins")
+#define CONTEXT TEXT("context", "CONTEXT", "What was seen: the write replaces that and nothing else")
+#define END { .name = NULL }
+
+static const struct option get_options[] = {
+    NODE,
+    OUTPUT("plain"),
+    FLAG("show-context", "Print the context of the value on standard error"),
+    READ_LEVELS,
+    TYPE,
+    TIMEOUT,
+    END,
+};
+
+static const struct option put_options[] = {
+    NODE,
+    { .name = "content-type", .kind = OPTION_TEXT, .argument = "TYPE", .fallback = "text/plain",
+      .help = "Media type of the value" },
+    CONTEXT,
+    TEXT("file", "FILE", "Read the value from a file"),
+    FLAG("if-absent", "Write only if there is no value; otherwise exit with 7"),
+    WRITE_LEVELS,
+    TYPE,
+    TIMEOUT,
+    END,
+};
+
+static const struct option del_options[] = { NODE, CONTEXT, READ_LEVELS, WRITE_LEVELS,
+                                             TYPE, TIMEOUT, END };
+
+static const struct option list_options[] = {
+    NODE,
+    OUTPUT("plain"),
+    NUMBER("limit", "COUNT", 1, INT64_MAX, NULL, "Stop after so many"),
+    TYPE,
+    TIMEOUT,
+    END,
+};
+
+static const struct option status_options[] = { NODE, OUTPUT("table"), TIMEOUT, END };
+
+static const struct option import_options[] = {
+    NODES,
+    { .name = "bucket", .letter = 'b', .kind = OPTION_TEXT, .argument = "BUCKET",
+      .help = "Where the records go (needed)" },
+    CHOICE("format", "jsonl|deb822", "jsonl",
+           "One JSON object a line, or Debian control records with empty lines between"),
+    TEXT("key-field", "FIELD", "Field that holds the key; deb822: Package"),
+    TEXT("content-type", "TYPE", "Media type of the values; by the format"),
+    FLAG("verify", "Read each record back and compare"),
+    NUMBER("connections", "COUNT", 1, 256, "8", "Connections, spread over the nodes"),
+    NUMBER("pipeline", "COUNT", 1, 256, "16", "Requests under way on each connection"),
+    NUMBER("retry", "SECONDS", 0, 86400, "60", "How long a record is tried again"),
+    WRITE_LEVELS,
+    TYPE,
+    TIMEOUT,
+    END,
+};
+
+static const struct option export_options[] = {
+    NODES,
+    TEXT("file", "FILE", "Write to a file instead of standard output"),
+    CHOICE("values", "auto|text|base64", "auto",
+           "auto: text where it is UTF-8, base64 elsewhere; text: refuse what is not"),
+    NUMBER("connections", "COUNT", 1, 256, "8", "Connections, spread over the nodes"),
+    NUMBER("pipeline", "COUNT", 1, 256, "16", "Requests under way on each connection"),
+    NUMBER("retry", "SECONDS", 0, 86400, "60", "How long a key is tried again"),
+    READ_LEVELS,
+    TYPE,
+    TIMEOUT,
+    END,
+};
+
+static const struct option bench_options[] = {
+    { .name = "node", .kind = OPTION_NODES, .argument = "ADDR:PORT,...",
+      .help = "Nodes to load; default 127.0.0.1:6379 for resp, 127.0.0.1:8098 for http" },
+    OUTPUT("table"),
+    CHOICE("protocol", "resp|http", "resp", "What to speak"),
+    { .name = "mix", .kind = OPTION_TEXT, .argument = "GET:SET", .fallback = "90:10",
+      .help = "How many reads to how many writes" },
+    NUMBER("keys", "COUNT", 1, COUNT_MAX, "100000", "Different keys"),
+    CHOICE("distribution", "uniform|zipf|sequential", "uniform", "How keys are drawn"),
+    NUMBER("value-size", "BYTES", 0, 64 << 20, "100", "Size of the values written"),
+    NUMBER("clients", "COUNT", 1, 10000, "50", "Connections"),
+    NUMBER("pipeline", "COUNT", 1, 1024, "1", "Requests under way on each connection"),
+    NUMBER("threads", "COUNT", 1, 64, "1", "Threads that generate the load"),
+    NUMBER("seconds", "COUNT", 1, 86400, NULL, "How long; 10 unless --requests is given"),
+    NUMBER("requests", "COUNT", 1, INT64_MAX, NULL, "Stop after so many"),
+    NUMBER("seed", "NUMBER", 0, INT64_MAX, "1", "Of the random keys"),
+    TEXT("bucket", "BUCKET", "http: the bucket; default bench"),
+    LEVEL("r", "http: replicas that must answer a read"),
+    LEVEL("w", "http: replicas that must have a write"),
+    END,
+};
+
+#define DEMO_DIR                                                                                   \
+    {                                                                                              \
+        .name = "dir", .kind = OPTION_TEXT, .argument = "DIR", .fallback = "data/demo",            \
+        .help = "Where the cluster keeps its data and logs"                                        \
+    }
+#define DEMO_SIZE                                                                                  \
+    NUMBER("nodes", "COUNT", 1, 9, NULL, "How many nodes a new cluster has; 5"),                   \
+        NUMBER("port-offset", "PORTS", 0, 50000, NULL, "Move all ports of all nodes up")
+
+static const struct option demo_start_options[] = { DEMO_DIR, DEMO_SIZE, END };
+static const struct option demo_options[] = { DEMO_DIR, END };
+static const struct option demo_status_options[] = { DEMO_DIR, OUTPUT("table"), END };
+static const struct option demo_run_options[] = {
+    DEMO_DIR,
+    DEMO_SIZE,
+    TEXT("source", "FILE", "Debian control records to load; default: this machine's package index"),
+    FLAG("again", "Load the records and show the failure again, though both were done before"),
+    { .name = "exit-after-report", .kind = OPTION_FLAG, .hidden = true,
+      .help = "Stop the nodes and end instead of staying" },
+    END,
+};
+
+static const struct option config_options_here[] = {
+    TEXT("config", "FILE", "The file; default kvorum.conf, if it is there"),
+    END,
+};
+static const struct option none[] = { END };
+
+static const struct command demo_commands[] = {
+    { "run", "", "Start five nodes, load real data, survive a failure; stay until Ctrl-C", NULL,
+      demo_run_options, 0, 0, command_demo_run, NULL, NULL },
+    { "start", "[NODE]", "Start the cluster, or one node of it", NULL, demo_start_options, 0, 1,
+      command_demo_start, NULL, NULL },
+    { "kill", "NODE", "End a node at once, as a power failure does (SIGKILL)", NULL, demo_options, 1,
+      1, command_demo_kill, NULL, NULL },
+    { "pause", "NODE", "Stop a node in its tracks (SIGSTOP)", NULL, demo_options, 1, 1,
+      command_demo_pause, NULL, NULL },
+    { "resume", "NODE", "Let a paused node go on", NULL, demo_options, 1, 1, command_demo_resume,
+      NULL, NULL },
+    { "stop", "[NODE]", "Stop the cluster, or one node of it, cleanly", NULL, demo_options, 0, 1,
+      command_demo_stop, NULL, NULL },
+    { "status", "", "Show the processes and the health of the cluster", NULL, demo_status_options, 0,
+      0, command_demo_status, NULL, NULL },
+    { .name = NULL },
+};
+
+static const struct command config_commands[] = {
+    { "check", "", "Read the configuration and tell all problems at once", NULL,
+      config_options_here, 0, 0, command_config_check, NULL, NULL },
+    { "show", "", "Print the configuration in force and where each value came from", NULL,
+      config_options_here, 0, 0, command_config_show, NULL, NULL },
+    { .name = NULL },
+};
+
+static const char get_details[] =
+    "The value goes to standard output as it is.  A key with concurrent values shows them all.";
+static const char put_details[] =
+    "VALUE - is standard input.  Write BUCKET/KEY, or BUCKET KEY where a bucket holds a slash.";
+static const char import_details[] =
+    "FILE - or none is standard input.  Values are the records as they stand in the source.\n"
+    "Records that cannot be written are tried again, then named; none is skipped silently.";
+static const char export_details[] =
+    "One JSON object a line: key, value (or value_base64), content_type, and siblings where there\n"
+    "are any.";
+static const char demo_details[] =
+    "NODE is 1, 2, ... or n1, n2, ...  Node k listens on HTTP 8098, RESP 6379, protocol buffers\n"
+    "8087 and for its peers on 9098, each plus 100 * (k - 1).";
+
+const struct command command_table[] = {
+    { "server", "", "Run a node", NULL, NULL, 0, 0, NULL, NULL, command_server },
+    { "get", "BUCKET/KEY", "Print a value", get_details, get_options, 1, 2, command_get, NULL, NULL },
+    { "put", "BUCKET/KEY VALUE", "Write a value", put_details, put_options, 1, 3, command_put, NULL,
+      NULL },
+    { "del", "BUCKET/KEY", "Delete a key", NULL, del_options, 1, 2, command_del, NULL, NULL },
+    { "list", "[BUCKET]", "List buckets, or the keys of one", NULL, list_options, 0, 1, command_list,
+      NULL, NULL },
+    { "status", "", "Show the health of the cluster; exit 1 when it is not healthy", NULL,
+      status_options, 0, 0, command_status, NULL, NULL },
+    { "import", "[FILE]", "Write many records", import_details, import_options, 0, 1, command_import,
+      NULL, NULL },
+    { "export", "BUCKET", "Print all records of a bucket as JSON lines", export_details,
+      export_options, 1, 1, command_export, NULL, NULL },
+    { "demo", "COMMAND", "A local cluster of real processes", demo_details, NULL, 0, 0, NULL,
+      demo_commands, NULL },
+    { "bench", "", "Load a node or a cluster and measure it", NULL, bench_options, 0, 0,
+      command_bench, NULL, NULL },
+    { "config", "COMMAND", "Check or show a node's configuration", NULL, NULL, 0, 0, NULL,
+      config_commands, NULL },
+    { "completion", "bash|zsh", "Print the completion script of a shell", NULL, none, 1, 1,
+      command_completion, NULL, NULL },
+    { "version", "", "Print the version", NULL, none, 0, 0, command_version, NULL, NULL },
+    { "help", "[COMMAND]", "Explain a command", NULL, none, 0, 2, command_help, NULL, NULL },
+    { .name = NULL },
+};
+
+const struct command *command_find(const struct command *commands, const char *name)
+{
+    for (const struct command *c = commands; c != NULL && c->name != NULL; c++) {
+        if (strcmp(c->name, name) == 0)
+            return c;
+    }
+    return NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What each command does.  All return an exit code and have said what went wrong. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/option.h"
+
+int command_get(const struct invocation *invocation);
+int command_put(const struct invocation *invocation);
+int command_del(const struct invocation *invocation);
+int command_list(const struct invocation *invocation);
+int command_status(const struct invocation *invocation);
+int command_import(const struct invocation *invocation);
+int command_export(const struct invocation *invocation);
+int command_bench(const struct invocation *invocation);
+int command_demo_start(const struct invocation *invocation);
+int command_demo_kill(const struct invocation *invocation);
+int command_demo_pause(const struct invocation *invocation);
+int command_demo_resume(const struct invocation *invocation);
+int command_demo_stop(const struct invocation *invocation);
+int command_demo_status(const struct invocation *invocation);
+int command_demo_run(const struct invocation *invocation);
+int command_config_check(const struct invocation *invocation);
+int command_config_show(const struct invocation *invocation);
+int command_version(const struct invocation *invocation);
+int command_help(const struct invocation *invocation);
+int command_completion(const struct invocation *invocation);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/session.h"
+
+#include <inttypes.h>
+
+#include "cli/message.h"
+
+bool session_begin(struct session *session, const struct invocation *invocation)
+{
+    const char *text = option_text(invocation, "node");
+    struct endpoint endpoint;
+    session->invocation = invocation;
+    if (!endpoint_parse(text, HTTP_PORT, &endpoint)) {
+        say_error("'%s' is no address of a node; --node looks like 127.0.0.1:%d", text, HTTP_PORT);
+        return false;
+    }
+    http_client_init(&session->client, &endpoint, SESSION_BODY_MAX);
+    /* The node gives up first, so that its reason is heard. */
+    session->client.timeout_ms = (uint32_t)option_number(invocation, "timeout", 10000) + 3000;
+    return true;
+}
+
+void session_end(struct session *session)
+{
+    http_client_done(&session->client);
+}
+
+int session_fail(const struct http_client *client, const char *what, kvorum_status status)
+{
+    const char *node = client->endpoint.text;
+    switch (status) {
+    case KVORUM_UNAVAILABLE:
+        return fail(EXIT_CONNECT,
+                    "%s: no connection to %s: %s\n  Next: is the node running? "
+                    "kvorum demo status, or name another one with --node ADDR:PORT",
+                    what, node, client->reason);
+    case KVORUM_TIMEOUT:
+        return fail(EXIT_TIMEOUT,
+                    "%s: %s: %s; whether a write took effect is not known\n"
+                    "  Next: kvorum status, or retry with a longer --timeout",
+                    what, node, client->reason);
+    case KVORUM_INVALID:
+        return fail(EXIT_CONNECT,
+                    "%s: %s does not speak HTTP as expected: %s\n"
+                    "  Next: --node is the HTTP address of a node, usually port %d",
+                    what, node, client->reason, HTTP_PORT);
+    default:
+        return fail(EXIT_CONNECT, "%s: %s: %s\n  Next: kvorum status", what, node, client->reason);
+    }
+}
+
+static bool body_has(const struct http_response *response, const char *word)
+{
+    return response->body.size > 0 &&
+           memmem(response->body.data, response->body.size, word, strlen(word)) != NULL;
+}
+
+/* 503 stands for several things; the word that Riak's clients look for tells them apart. */
+static int code_of_unavailable(const struct http_response *response)
+{
+    if (body_has(response, "timed out") || body_has(response, "timeout") ||
+        body_has(response, "outcome unknown"))
+        return EXIT_TIMEOUT;
+    return EXIT_QUORUM;
+}
+
+int session_exit_code(const struct http_response *response)
+{
+    switch (response->code) {
+    case 400:
+    case 405:
+    case 406:
+    case 411:
+    case 413:
+    case 414:
+    case 415:
+    case 431:
+        return EXIT_USAGE;
+    case 401:
+    case 403:
+    case 426:
+        return EXIT_NOT_ALLOWED;
+    case 404:
+        return EXIT_NO;
+    case 409:
+    case 412:
+        return EXIT_CONFLICT;
+    case 503:
+        return code_of_unavailable(response);
+    default:
+        return response->code < 400 ? EXIT_DONE : EXIT_INTERNAL;
+    }
+}
+
+/* The reason may have several lines; ours already says "kvorum: what". */
+static void print_reason(struct bytes body)
+{
+    while (body.size > 0 && (body.data[body.size - 1] == '\n' || body.data[body.size - 1] == '\r'))
+        body.size--;
+    if (body.size > 4096)
+        body.size = 4096;
+    while (body.size > 0) {
+        const uint8_t *end = memchr(body.data, '\n', body.size);
+        size_t size = end == NULL ? body.size : (size_t)(end - body.data);
+        print_safely(stderr, bytes_make(body.data, size));
+        body = bytes_from(body, size + (end != NULL));
+        if (body.size > 0)
+            fputc('\n', stderr);
+    }
+}
+
+int session_refused(const struct http_client *client, const char *what)
+{
+    const struct http_response *response = &client->response;
+    fflush(stdout);
+    fprintf(stderr, "kvorum: %s: ", what);
+    if (response->body.size > 0)
+        print_reason(buffer_bytes(&response->body));
+    else
+        fprintf(stderr, "the node gave no reason");
+    fprintf(stderr, "\n  (HTTP %d from %s)\n", response->code, client->endpoint.text);
+    return session_exit_code(response);
+}
+
+void session_append_path(struct buffer *path, const char *type, struct bytes bucket,
+                         struct bytes key)
+{
+    if (type != NULL && strcmp(type, "default") != 0) {
+        buffer_append_text(path, "/types/");
+        http_append_encoded(path, bytes_of_string(type));
+    }
+    buffer_append_text(path, "/buckets");
+    if (bucket.data == NULL)
+        return;
+    buffer_append_u8(path, '/');
+    http_append_encoded(path, bucket);
+    buffer_append_text(path, "/keys");
+    if (key.data == NULL)
+        return;
+    buffer_append_u8(path, '/');
+    http_append_encoded(path, key);
+}
+
+void session_append_levels(struct buffer *path, const struct invocation *invocation)
+{
+    static const char *const names[] = { "r", "pr", "w", "dw", "pw", NULL };
+    const char *separator = "?";
+    for (const struct option *o = invocation->command->options; o->name != NULL; o++) {
+        bool level = false;
+        for (const char *const *name = names; *name != NULL; name++)
+            level = level || strcmp(*name, o->name) == 0;
+        const char *value = level ? option_text(invocation, o->name) : NULL;
+        if (value == NULL)
+            continue;
+        buffer_printf(path, "%s%s=%s", separator, o->name, value);
+        separator = "&";
+    }
+    buffer_printf(path, "%stimeout=%" PRId64, separator,
+                  option_number(invocation, "timeout", 10000));
+}

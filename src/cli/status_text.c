@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/status_text.h"
+
+#include <stdio.h>
+
+#include "cli/output.h"
+
+struct census {
+    uint64_t nodes, alive;
+};
+
+uint64_t status_number(const json_t *status, const char *name)
+{
+    double number = json_number_value(json_object_get(status, name));
+    return number <= 0 ? 0 : (uint64_t)number;
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text == NULL ? "" : text;
+}
+
+const char *status_problem(const json_t *status)
+{
+    const json_t *nodes = json_object_get(status, "nodes"), *node;
+    if (!json_is_object(status))
+        return "it is no JSON object";
+    if (!json_is_array(nodes) || json_array_size(nodes) == 0)
+        return "it lists no nodes";
+    size_t i;
+    json_array_foreach (nodes, i, node) {
+        if (!json_is_string(json_object_get(node, "name")) ||
+            !json_is_string(json_object_get(node, "state")))
+            return "a node has no name or no state";
+    }
+    if (!json_is_number(json_object_get(status, "partitions")))
+        return "it has no number of partitions";
+    return NULL;
+}
+
+static bool is_alive(const json_t *node)
+{
+    return strcmp(text_of(node, "state"), "alive") == 0;
+}
+
+static struct census count_nodes(const json_t *status)
+{
+    const json_t *nodes = json_object_get(status, "nodes"), *node;
+    struct census census = { .nodes = json_array_size(nodes) };
+    size_t i;
+    json_array_foreach (nodes, i, node)
+        census.alive += is_alive(node);
+    return census;
+}
+
+bool status_healthy(const json_t *status)
+{
+    struct census census = count_nodes(status);
+    return census.alive == census.nodes && status_number(status, "unavailable_partitions") == 0;
+}
+
+/* --- the sentence --------------------------------------------------------------------------- */
+
+/* "n3 is dead for 12 s, n5 is suspect", at most four of them. */
+static void append_missing(const json_t *status, struct buffer *text)
+{
+    const json_t *nodes = json_object_get(status, "nodes"), *node;
+    unsigned named = 0, more = 0;
+    size_t i;
+    json_array_foreach (nodes, i, node) {
+        if (is_alive(node))
+            continue;
+        if (named == 4) {
+            more++;
+            continue;
+        }
+        const char *state = text_of(node, "state");
+        double since = json_number_value(json_object_get(node, "since_s"));
+        buffer_printf(text, "%s%s ", named++ == 0 ? "" : ", ", text_of(node, "name"));
+        if (strcmp(state, "unknown") == 0)
+            buffer_append_text(text, "was not heard of yet");
+        else
+            buffer_printf(text, "is %s for %s", state, text_of_time(since));
+    }
+    if (more > 0)
+        buffer_printf(text, " and %u more", more);
+}
+
+static void append_nodes(const json_t *status, struct census census, struct buffer *text)
+{
+    if (census.nodes == 1 && census.alive == 1) {
+        buffer_append_text(text, "the only node is alive");
+    } else if (census.alive == census.nodes) {
+        buffer_printf(text, "all %s nodes are alive", text_of_count(census.nodes));
+    } else {
+        buffer_printf(text, "%s of %s nodes %s alive (", text_of_count(census.alive),
+                      text_of_count(census.nodes), census.alive == 1 ? "is" : "are");
+        append_missing(status, text);
+        buffer_append_text(text, ")");
+    }
+}
+
+static void append_outlook(const json_t *status, struct census census, struct buffer *text)
+{
+    uint64_t unavailable = status_number(status, "unavailable_partitions");
+    uint64_t partitions = status_number(status, "partitions");
+    uint64_t more = status_number(status, "survives_more");
+    uint64_t zones = status_number(json_object_get(status, "survives"), "zones");
+    if (unavailable > 0) {
+        buffer_printf(text,
+                      "%s of %s partitions have no quorum: their keys (%.0f %% of all) cannot be "
+                      "read and written at quorum until a node is back",
+                      text_of_count(unavailable), text_of_count(partitions),
+                      partitions == 0 ? 0 : 100.0 * (double)unavailable / (double)partitions);
+    } else if (more > 0) {
+        buffer_printf(text, "any %s %smay fail and every key stays readable and writable at quorum",
+                      text_of_count(more), census.alive < census.nodes ? "more " : "of them ");
+        if (zones > 0 && census.alive == census.nodes)
+            buffer_printf(text, ", and so it does without any %s zone%s", text_of_count(zones),
+                          zones == 1 ? "" : "s");
+    } else if (census.nodes == 1) {
+        buffer_append_text(text, "without it nothing can be read or written");
+    } else {
+        buffer_append_text(text, "every key is readable and writable at quorum, but one more "
+                                 "failure may change that");
+    }
+}
+
+void status_sentence(const json_t *status, struct buffer *ret_text)
+{
+    struct census census = count_nodes(status);
+    append_nodes(status, census, ret_text);
+    buffer_append_text(ret_text, "; ");
+    append_outlook(status, census, ret_text);
+}
+
+/* --- the screen ----------------------------------------------------------------------------- */
+
+enum { RED = 31, GREEN = 32, YELLOW = 33 };
+
+static void append_coloured(struct buffer *text, bool colour, int number, const char *words)
+{
+    if (colour)
+        buffer_printf(text, "\x1b[%dm%s\x1b[0m", number, words);
+    else
+        buffer_append_text(text, words);
+}
+
+static int colour_of(const json_t *status)
+{
+    return status_number(status, "unavailable_partitions") > 0 ? RED
+           : status_healthy(status)                            ? GREEN
+                                                               : YELLOW;
+}
+
+static void append_state(const json_t *node, bool colour, struct buffer *text)
+{
+    char words[64];
+    const char *state = text_of(node, "state");
+    snprintf(words, sizeof(words), "%-8.8s %8s", state,
+             text_of_time(json_number_value(json_object_get(node, "since_s"))));
+    int number = is_alive(node) ? GREEN : strcmp(state, "dead") == 0 ? RED : YELLOW;
+    append_coloured(text, colour, number, words);
+}
+
+static int widest(const json_t *nodes, const char *member, int least)
+{
+    const json_t *node;
+    size_t i;
+    json_array_foreach (nodes, i, node) {
+        int size = (int)strlen(text_of(node, member));
+        least = size > least && size <= 40 ? size : least;
+    }
+    return least;
+}
+
+/* Shares are of all replicas, so they add up to 100 %; the bar is full at twice the mean. */
+static void append_nodes_table(const json_t *status, bool colour, struct buffer *text)
+{
+    const json_t *nodes = json_object_get(status, "nodes"), *node;
+    double held = 0;
+    size_t i;
+    json_array_foreach (nodes, i, node)
+        held += json_number_value(json_object_get(node, "partitions"));
+    int name = widest(nodes, "name", 4), zone = widest(nodes, "zone", 4);
+    int address = widest(nodes, "address", 7);
+    buffer_printf(text, "  %-*s    %-*s  %-*s  %-17s  %10s  share\n", name, "node", address, "peers",
+                  zone, "zone", "state, for", "partitions");
+    json_array_foreach (nodes, i, node) {
+        double partitions = json_number_value(json_object_get(node, "partitions"));
+        double share = held <= 0 ? 0 : partitions / held;
+        bool self = json_is_true(json_object_get(node, "self"));
+        buffer_printf(text, "  %-*s %s  %-*s  %-*s  ", name, text_of(node, "name"), self ? "*" : " ",
+                      address, text_of(node, "address"), zone, text_of(node, "zone"));
+        append_state(node, colour, text);
+        buffer_printf(text, "  %10s  %s %5.1f %%\n", text_of_count((uint64_t)partitions),
+                      text_of_bar(share * (double)json_array_size(nodes) / 2, 12), share * 100);
+    }
+}
+
+static void append_ring(const json_t *status, struct buffer *text)
+{
+    buffer_printf(text, "  ring: %s partitions x %s replicas, epoch %s, ",
+                  text_of_count(status_number(status, "partitions")),
+                  text_of_count(status_number(status, "replicas")),
+                  text_of_count(status_number(status, "epoch")));
+    double imbalance = json_number_value(json_object_get(status, "imbalance"));
+    if (imbalance > 0)
+        buffer_printf(text, "most loaded node %.2f x its share, ", imbalance);
+    buffer_printf(text, "cluster %.36s\n", text_of(status, "cluster"));
+}
+
+static void append_self(const json_t *status, struct buffer *text)
+{
+    const json_t *listeners = json_object_get(status, "listeners"), *address;
+    buffer_printf(text, "* %s: kvorum %s, up %s, %s reactors, engine %s, sync %s\n",
+                  text_of(status, "node"), text_of(status, "version"),
+                  text_of_time(json_number_value(json_object_get(status, "uptime_s"))),
+                  text_of_count(status_number(status, "reactors")), text_of(status, "engine"),
+                  text_of(status, "sync"));
+    buffer_printf(text, "  %s keys here, %s memory, %s disk;",
+                  text_of_count(status_number(status, "keys")),
+                  text_of_size(status_number(status, "memory")),
+                  text_of_size(status_number(status, "disk_size")));
+    const char *name;
+    json_object_foreach ((json_t *)listeners, name, address) {
+        if (json_string_length(address) > 0)
+            buffer_printf(text, " %s %s", name, json_string_value(address));
+    }
+    buffer_append_text(text, "\n");
+}
+
+void status_screen(const json_t *status, bool colour, struct buffer *ret_text)
+{
+    struct buffer sentence;
+    buffer_init(&sentence, 4096);
+    status_sentence(status, &sentence);
+    buffer_append_u8(&sentence, 0);
+    append_coloured(ret_text, colour, colour_of(status),
+                    sentence.failed ? "" : (const char *)sentence.data);
+    buffer_append_text(ret_text, "\n\n");
+    buffer_done(&sentence);
+    append_nodes_table(status, colour, ret_text);
+    buffer_append_text(ret_text, "\n");
+    append_ring(status, ret_text);
+    append_self(status, ret_text);
+}
