@@ -5,6 +5,7 @@
 
 #include <assert.h>
 
+#include "base/planted.h"
 #include "cluster/replication/targets.h"
 
 #define MOVE(state) (1u << (state))
@@ -25,8 +26,8 @@ static void move(struct put *put, enum put_state to)
 static bool levels_met_by(const struct put *put, uint32_t acked, uint32_t durable)
 {
     const struct quorum *quorum = &put->quorum;
-    return target_count_of(acked) >= quorum->w &&
-           target_count_of(acked) >= quorum->node_confirms &&
+    uint32_t count = target_count_of(acked) + PLANTED(WRONG_QUORUM_COUNT);
+    return count >= quorum->w && target_count_of(acked) >= quorum->node_confirms &&
            target_count_of(durable) >= quorum->dw &&
            target_count_of(acked & put->owners) >= quorum->pw;
 }
@@ -55,13 +56,13 @@ static bool all_answered(const struct put *put)
     return (put->sent & ~put->acked & ~put->failed) == 0;
 }
 
-static void start(struct put *put, struct put_effects *ret)
+static void start(struct put *put, uint64_t now_us, struct put_effects *ret)
 {
     assert(put->quorum.n >= 1 && put->target_count <= REPLICAS_MAX);
     move(put, PUT_WAITING);
     put->sent = targets_choose(&put->quorum, put->target_count, put->unreachable, &put->next_spare);
     /* Half a write that is known to fail is worse than none: nobody could say it did not happen. */
-    if (!is_possible(put))
+    if (!is_possible(put) || now_us >= put->deadline_us)
         put->sent = 0;
     ret->send = put->sent;
 }
@@ -69,9 +70,12 @@ static void start(struct put *put, struct put_effects *ret)
 static void acknowledge(struct put *put, const struct put_event *event)
 {
     uint32_t target = target_bit(event->target) & put->sent;
+    bool is_first = (target & ~put->acked) != 0;
+    if (PLANTED(REPLICA_COUNTED_TWICE) && !is_first)
+        target = put->sent & ~put->acked;
     put->acked |= target;
     put->refused &= ~target;
-    if ((put->failed & target & ~put->durable) != 0 || event->durable)
+    if (is_first || event->durable)
         put->failed &= ~target;
     if (event->durable)
         put->durable |= target;
@@ -137,7 +141,7 @@ void put_step(struct put *put, const struct put_event *event, struct put_effects
         return;
     switch (event->kind) {
     case PUT_START:
-        start(put, ret);
+        start(put, event->now_us, ret);
         break;
     case PUT_ACK:
         acknowledge(put, event);

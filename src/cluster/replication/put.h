@@ -54,7 +54,8 @@ struct put {
     uint64_t deadline_us;
     /* the machine's */
     enum put_state state;
-    uint32_t sent, acked, durable, failed, refused; /* owners not in `acked` at the end are due a hint */
+    uint32_t sent, acked, durable; /* owners not in `acked` at the end are due a hint */
+    uint32_t failed, refused;
     uint8_t next_spare;
 };
 

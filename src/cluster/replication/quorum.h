@@ -15,8 +15,9 @@
 enum { REPLICAS_MAX = 16, REPLICAS_DEFAULT = 3 };
 
 struct quorum_levels {
-    uint32_t n, r, w, dw, pr, pw, node_confirms; /* LEVEL_* or a number; n is a number, 0: default */
-    int8_t basic_quorum, notfound_ok, sloppy;    /* 0, 1, or -1: default */
+    uint32_t n;                               /* 0: default */
+    uint32_t r, w, dw, pr, pw, node_confirms; /* LEVEL_* or a number */
+    int8_t basic_quorum, notfound_ok, sloppy; /* 0, 1, or -1: default */
 };
 
 /** The levels that apply to one request: plain numbers, 0 <= level <= n, 1 <= r, 1 <= dw. */
