@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define PLANTED_BUG_LIST(X)                                                                        \
-    X(ACK_BEFORE_SYNC, "a write is acknowledged as durable before its log is synced")             \
+    X(ACK_BEFORE_SYNC, "a write is acknowledged as durable before its log is synced")              \
     X(DOT_REUSED_AFTER_RESTART, "a restarted node goes on under its old actor")                    \
     X(MERGE_DROPS_SIBLING, "merging concurrent values keeps one side only")                        \
     X(REPAIR_WITHOUT_VERSION_CHECK, "a repair replaces what the replica holds")                    \
@@ -32,7 +32,7 @@ enum planted_bug {
 #define X(name, text) PLANTED_##name,
     PLANTED_BUG_LIST(X)
 #undef X
-    PLANTED_COUNT
+        PLANTED_COUNT
 };
 
 #ifdef KVORUM_PLANTED_BUGS
@@ -47,9 +47,8 @@ struct probe {
 };
 #define PROBE(text)                                                                                \
     do {                                                                                           \
-        static struct probe probe_here_ __attribute__((section("kvorum_probes"), used)) = {        \
-            text, 0                                                                                \
-        };                                                                                         \
+        static struct probe probe_here_                                                            \
+            __attribute__((section("kvorum_probes"), used)) = { text, 0 };                         \
         probe_here_.count++;                                                                       \
     } while (0)
 

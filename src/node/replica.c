@@ -2,6 +2,7 @@
 /* This shard as a replica.  An acknowledgement is tied to the commit of the batch that made it true:
  * it leaves from commit_done, never earlier.  A merge that changes nothing is acknowledged behind a
  * barrier, because what is already here may not be durable yet. */
+#include "base/planted.h"
 #include "node/internal.h"
 
 struct commit {
@@ -229,6 +230,10 @@ static kvorum_status barrier(struct node *node, const struct key_address *addres
                              const struct commit_plan *plan)
 {
     node->counters.replica_merges_needless++;
+    if (PLANTED(BARRIER_MISSING)) {
+        carry_out(node, plan, KVORUM_OK, true);
+        return KVORUM_OK;
+    }
     engine_batch_reset(node->batch);
     return replica_submit(node, placement_store(node, address->partition), node->batch,
                           replica_durability(node, must_sync), plan);
@@ -251,10 +256,15 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
     if (status != KVORUM_OK)
         return status;
     see_stamp(node, &incoming);
+    if (PLANTED(ACKNOWLEDGE_AND_FORGET) ||
+        (PLANTED(HINT_DROPPED) && target != NULL && target->stand_in))
+        return barrier(node, address, must_sync, plan);
     struct replica_read read;
     status = replica_read(node, address, &read);
     if (status != KVORUM_OK)
         return status;
+    if (PLANTED(REPAIR_WITHOUT_VERSION_CHECK) && plan->request_id == 0)
+        replica_release(&read);
     if (!read.held)
         return replica_store(node, address, encoding, target, must_sync, plan);
 
