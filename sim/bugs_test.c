@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** A test that cannot fail is a defect: every planted bug must be caught, each in a process of its own,
+ *  because the code under test may stop at one of its own assertions. */
+#include "sim/bugs.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+/* cmocka wants some of the ones above first */
+#include <cmocka.h>
+
+#include "sim/run.h"
+
+enum { RUNS_MAX = 1000, EXIT_CAUGHT = 3, EXIT_NOT_CAUGHT = 4 };
+
+static void hunt(enum planted_bug bug)
+{
+    bug_plant(bug);
+    for (uint64_t seed = 1; seed <= RUNS_MAX; seed++) {
+        struct run_options options = { .seed = seed };
+        struct run_result result;
+        run(&options, &result);
+        if (result.violation.checker != NULL) {
+            fprintf(stderr, "# %s: caught by \"%s\" with seed %llu\n", bug_name(bug),
+                    result.violation.checker, (unsigned long long)seed);
+            _exit(EXIT_CAUGHT);
+        }
+    }
+    _exit(EXIT_NOT_CAUGHT);
+}
+
+static void is_caught(void **state)
+{
+    enum planted_bug bug = (enum planted_bug) * (int *)*state;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        hunt(bug);
+    }
+    int status;
+    assert_int_equal(child, waitpid(child, &status, 0));
+    bool asserted = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+    if (!asserted && !(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CAUGHT))
+        fail_msg("%s was not caught in %d runs (wait status %x)", bug_name(bug), RUNS_MAX, status);
+}
+
+int main(void)
+{
+    static int bugs[PLANTED_COUNT];
+    static struct CMUnitTest tests[PLANTED_COUNT - 1];
+    for (int i = 1; i < PLANTED_COUNT; i++) {
+        bugs[i] = i;
+        tests[i - 1] = (struct CMUnitTest){ .name = bug_name((enum planted_bug)i),
+                                            .test_func = is_caught,
+                                            .initial_state = &bugs[i] };
+    }
+    return cmocka_run_group_tests_name("planted bugs", tests, NULL, NULL);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Whole clusters: a batch of seeds finds nothing wrong, and a seed is always the same run. */
+#include "sim/run.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+/* cmocka wants the ones above first */
+#include <cmocka.h>
+
+enum { SEEDS = 1500, SEEDS_TWICE = 60 };
+
+static void nothing_is_wrong(void **state)
+{
+    (void)state;
+    uint64_t acknowledged = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct run_options options = { .seed = seed };
+        struct run_result result;
+        run(&options, &result);
+        if (result.violation.checker != NULL)
+            fail_msg("%s: %s\n%s\nreplay: kvorum-sim --seed %llu --runs 1 --trace",
+                     result.violation.checker, result.violation.text, result.plan,
+                     (unsigned long long)seed);
+        acknowledged += result.acknowledged;
+    }
+    assert_true(acknowledged > 20 * SEEDS); /* clusters that refuse everything prove nothing */
+}
+
+static void the_same_seed_is_the_same_run(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS_TWICE; seed++) {
+        struct run_options options = { .seed = seed };
+        struct run_result first, second;
+        run(&options, &first);
+        run(&options, &second);
+        assert_true(first.trace_hash == second.trace_hash);
+        assert_true(first.event_count == second.event_count);
+    }
+}
+
+static void another_seed_is_another_run(void **state)
+{
+    (void)state;
+    struct run_options options = { .seed = 1 };
+    struct run_result first, second;
+    run(&options, &first);
+    options.seed = 2;
+    run(&options, &second);
+    assert_false(first.trace_hash == second.trace_hash);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_wrong),
+        cmocka_unit_test(the_same_seed_is_the_same_run),
+        cmocka_unit_test(another_seed_is_another_run),
+    };
+    return cmocka_run_group_tests_name("sim run", tests, NULL, NULL);
+}
