@@ -6,7 +6,10 @@
  * The local store comes first: a dot that could not be stored here must not leave the node, or the
  * next write would reuse it.  Its durability may lag behind the sends, because after anything but a
  * clean shutdown the node writes under a new actor (node/identity.h). */
+#include "base/hash.h"
 #include "node/internal.h"
+
+enum { CONTEXT_AHEAD_MAX_MS = 24 * 60 * 60 * 1000 };
 
 static void apply(struct node *node, struct request *request, const struct put_effects *effects);
 
@@ -130,17 +133,38 @@ static void warn_size(struct node *node, const struct request *request, uint32_t
                  LOG_U64("siblings", siblings));
 }
 
-static kvorum_status make_object(struct node *node, struct request *request,
+/* A stand-in gives its object away and forgets it, so it cannot find its counter again: each of its
+ * writes has an actor of its own. */
+static uint64_t choose_actor(const struct node *node, const struct target *own, uint64_t stamp)
+{
+    return own->stand_in ? hash_mix64(node->config.actor ^ hash_mix64(stamp)) : node->config.actor;
+}
+
+/* Where the client saw nothing: RESP's SET replaces what is here, and so does every write to a key
+ * that holds nothing but tombstones. */
+static void adopt_context(const struct operation *operation, const struct object *local,
+                          struct object_context *context)
+{
+    bool replaces = (operation->flags & OPERATION_OVERWRITE) != 0;
+    if (local == NULL || operation->context.size > 0 || !(replaces || object_is_deleted(local)))
+        return;
+    context->clock = local->clock;
+    context->stamp = object_max_stamp(local);
+}
+
+static kvorum_status make_object(struct node *node, struct request *request, int own,
                                  const struct operation *operation, const struct object *local,
                                  struct object *ret_object)
 {
     struct object_context context = { 0 };
     kvorum_status status = KVORUM_OK;
+    uint64_t wall_ms = clock_wall_ms(node->config.clock);
     if (operation->context.size > 0)
         status = context_decode(operation->context, &node->scratch, &context);
+    if (status == KVORUM_OK && hlc_wall_ms(context.stamp) > wall_ms + CONTEXT_AHEAD_MAX_MS)
+        status = KVORUM_INVALID; /* forged: it would leave no stamp for anybody else */
     if (status != KVORUM_OK)
         return status;
-    uint64_t wall_ms = clock_wall_ms(node->config.clock);
     (void)hlc_see(&node->hlc, context.stamp, wall_ms);
     struct sibling fresh = {
         .stamp = hlc_now(&node->hlc, wall_ms),
@@ -149,15 +173,12 @@ static kvorum_status make_object(struct node *node, struct request *request,
         .metadata_count = operation->metadata_count,
         .value = operation->value,
     };
-    if ((operation->flags & OPERATION_OVERWRITE) != 0 && local != NULL) {
-        context.clock = local->clock;
-        context.stamp = object_max_stamp(local);
-    }
-    return object_put(local, &context, &fresh, node->config.actor, request->mode, &node->scratch,
-                      ret_object);
+    adopt_context(operation, local, &context);
+    uint64_t actor = choose_actor(node, &request->targets[own], fresh.stamp);
+    return object_put(local, &context, &fresh, actor, request->mode, &node->scratch, ret_object);
 }
 
-static kvorum_status make_encoding(struct node *node, struct request *request,
+static kvorum_status make_encoding(struct node *node, struct request *request, int own,
                                    const struct operation *operation)
 {
     struct replica_read read;
@@ -168,7 +189,7 @@ static kvorum_status make_encoding(struct node *node, struct request *request,
     if (read.held)
         status = object_decode(read.encoding, &node->scratch, &local);
     if (status == KVORUM_OK)
-        status = make_object(node, request, operation, read.held ? &local : NULL, &object);
+        status = make_object(node, request, own, operation, read.held ? &local : NULL, &object);
     if (status == KVORUM_OK && object.sibling_count > node->config.limits.siblings) {
         node->counters.siblings_refused++;
         status = KVORUM_TOO_MANY_SIBLINGS;
@@ -311,7 +332,7 @@ static uint64_t coordinate(struct node *node, struct request *request,
     if (promoted >= request->quorum.n)
         return refuse(node, request, KVORUM_UNAVAILABLE, NULL,
                       "this node is no owner of the key and none of its owners is away");
-    kvorum_status status = make_encoding(node, request, operation);
+    kvorum_status status = make_encoding(node, request, promoted, operation);
     if (status == KVORUM_OK &&
         (!keep_address(request) || !request_register(node, request, request->put.deadline_us)))
         status = KVORUM_NO_MEMORY;

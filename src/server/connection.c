@@ -86,6 +86,13 @@ void connection_wake(struct connection *connection)
     mark_dirty(connection);
 }
 
+void connection_pause(struct connection *connection)
+{
+    connection->paused = true;
+    uv_read_stop((uv_stream_t *)&connection->tcp);
+    mark_dirty(connection);
+}
+
 void connection_finish(struct connection *connection)
 {
     if (connection->ending == ENDING_NOT)

@@ -51,6 +51,9 @@ bool connection_blocked(const struct connection *connection);
 void connection_in_flight(struct connection *connection, int change);
 /** Replies were appended outside `input` (from an answer): schedule the write. */
 void connection_wake(struct connection *connection);
+/** Read nothing until the output has gone below the low-water mark; then `writable` is called, and
+ *  `input` with whatever was not taken before.  From outside `input` it is the way to ask for that. */
+void connection_pause(struct connection *connection);
 /** Send what is in the output, then close; no more input is delivered. */
 void connection_finish(struct connection *connection);
 
