@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The wrappers of engine.h: they check arguments once for every engine, and answer UNSUPPORTED for a
- * call an engine does not have. */
+/* The wrappers of engine.h: they check arguments once for every engine, and answer UNSUPPORTED for
+ * a call an engine does not have. */
 #include "engine/engine.h"
 
 #include <assert.h>

@@ -15,9 +15,9 @@
  *             later batch of a store and loses an earlier one.
  *  Limits     keys 1 B to ENGINE_KEY_SIZE_MAX, values 0 B to ENGINE_VALUE_SIZE_MAX; INVALID and
  *             TOO_LARGE otherwise.
- *  Disks      a failed write or sync of the log poisons the engine: that batch and later ones answer
- *             POISONED (the first one IO or NO_SPACE), reads go on. NO_SPACE met before anything was
- *             written does not poison.
+ *  Disks      a failed write or sync of the log poisons the engine: that batch and later ones
+ *             answer POISONED (the first group IO or NO_SPACE), reads go on.  NO_SPACE met before
+ *             anything was written does not poison.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -57,8 +57,8 @@ struct engine {
 struct engine_batch;
 enum engine_change { ENGINE_PUT = 1, ENGINE_DELETE = 2 };
 
-/** A view lent by the engine: `value` stays valid and unchanged, whatever is written meanwhile, until
- *  engine_release. */
+/** A view lent by the engine: `value` stays valid and unchanged, whatever is written meanwhile,
+ *  until engine_release. */
 struct engine_view {
     struct bytes value;
     struct engine *engine;
@@ -154,8 +154,9 @@ KVORUM_CHECKED kvorum_status engine_write(struct engine *engine, const struct en
 /** Apply `batch` now and call commit->done when it is as durable as asked: from inside this call
  *  when that is at once (NONE), otherwise from a later engine_kick or completed job, in order of
  *  submission.  An empty batch with SYNC or LOG is a barrier: done when all before it is.
- *  On an error *returned*, nothing happened and `done` is not called.  The batch's bytes are copied.
- *  Blocks: never. */
+ *  On an error *returned*, nothing happened and `done` is not called.  The batch's bytes are
+ *  copied.  Blocks: not in the steady state (lsm: when a log segment is full before the next one
+ *  was prepared, as for a batch larger than a segment). */
 KVORUM_CHECKED kvorum_status engine_submit(struct engine *engine, const struct engine_batch *batch,
                                            enum engine_durability durability,
                                            struct engine_commit *commit);

@@ -3,7 +3,7 @@
  *  Another engine is one more line in `engines_under_test`.
  *
  *      static void reads_what_was_put(struct fixture *f) { put(f, "a", "1"); ... }
- *      static const struct conformance_case cases[] = { { "a sentence", reads_what_was_put }, ... };
+ *      static const struct conformance_case cases[] = { { "a sentence", reads_what_was_put } };
  *      int main(void) { return RUN_CONFORMANCE("engine", cases); }
  */
 #ifndef TESTS_CONFORMANCE_FIXTURE_H

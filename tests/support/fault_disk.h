@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A disk in memory that keeps a journal of all that was done to it, so that a test can ask: what if
- *  the power had failed right here?
+/** A disk in memory that keeps a journal of all that was done to it, so that a test can ask: what
+ *  if the power had failed right here?
  *
  *      journal  create A | write A 0..95 | sync A | rename A B | write B 96..200 | sync_dir | ...
- *                                         ^ fault_disk_crash(from, n, how, seed, into): the disk after
- *                                           n operations, with what was not synced kept, dropped, or
- *                                           torn
+ *                                         ^ fault_disk_crash: the disk after n operations, with
+ *                                           what was not synced kept, dropped, or torn
  *
  *  Faults: the n-th fallible operation answers an error, once or from then on; a limit of bytes.
  *  One directory deep.  Thread: one at a time. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** A workload whose state is known after every batch, for tests that break disks under an engine.
  *
- *  Batch i sets "count" to i, one of seven keys to a value made from i, and deletes another.  So the
- *  state after i batches is known, and what a store holds must be such a state: whole, and in order.
+ *  Batch i sets "count" to i, one of seven keys to a value made from i, and deletes another.  So
+ *  the state after i batches is known, and what a store holds must be such a state: whole, and in
+ *  order.
  *
  *      batches that were acknowledged with sync  <=  i  <=  batches that were taken */
 #ifndef TESTS_SUPPORT_LSM_WORKLOAD_H

@@ -6,8 +6,8 @@
  *      | block | block | ... | block | next ........ end|      free[class] -> block -> block
  *      +-------+-------+-----+-------+------------------+
  *
- *  Fresh memory costs a page fault, so nothing returns to the system before pool_done, except blocks
- *  above POOL_BLOCK_MAX, which are chunks of their own.  A class never lends to another.
+ *  Fresh memory costs a page fault, so nothing returns to the system before pool_done, except
+ *  blocks above POOL_BLOCK_MAX, which are chunks of their own.  A class never lends to another.
  *  Thread: one at a time. */
 #ifndef ENGINE_COMMON_POOL_H
 #define ENGINE_COMMON_POOL_H
@@ -36,8 +36,8 @@ void *pool_allocate(struct pool *pool, size_t size);
 void *pool_cut(struct pool *pool, size_t size);
 /** `size` as it was asked for. */
 void pool_free(struct pool *pool, void *block, size_t size);
-/** From now on blocks of together `size` bytes (by pool_block_size; above POOL_BLOCK_MAX: only cuts)
- *  cannot fail.  False: no memory. */
+/** From now on blocks of together `size` bytes (by pool_block_size; above POOL_BLOCK_MAX: only
+ *  cuts) cannot fail.  False: no memory. */
 bool pool_reserve(struct pool *pool, size_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tree described in tree.h.  Insertion splits full nodes on its way down, so a parent always has
- * room for one more child and no path has to be kept. */
+/* The tree described in tree.h.  Insertion splits full nodes on its way down, so a parent always
+ * has room for one more child and no path has to be kept. */
 #include "engine/common/tree.h"
 
 #include "engine/common/tree_node.h"
@@ -197,8 +197,8 @@ static const struct separator *separator_create(struct tree *tree, struct bytes 
     return separator;
 }
 
-/* Where to cut: in half, but at the right edge of the tree, where keys that only grow arrive, near the
- * end, so that they leave full nodes behind. */
+/* Where to cut: in half, but at the right edge of the tree, where keys that only grow arrive, near
+ * the end, so that they leave full nodes behind. */
 static unsigned cut_of(struct fences fences, bool appending)
 {
     return appending && fences.upper.data == NULL ? TREE_WIDTH - 1 : TREE_WIDTH / 2;
@@ -334,7 +334,7 @@ static void free_nodes(struct tree *tree, struct tree_node *node)
 }
 
 /* Leaves that ran empty stay, for removing one would widen the fences of its neighbours; when there
- * is less than an entry a leaf, the entries move to a new tree.  Without memory: some other time. */
+ * is less than an entry a leaf, the entries move to a new tree.  Without memory: another time. */
 static void sweep(struct tree *tree)
 {
     size_t size =

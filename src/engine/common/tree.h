@@ -7,15 +7,16 @@
  *                                   |
  *      entry  key, newest -> version -> older version -> ...       sequence numbers fall
  *
- *  Prefix truncation: all keys of a node share their first `skip` bytes (those its two fences share),
- *  so the eight bytes kept beside the pointer start there, and keys that begin alike (a bucket's
- *  address) still compare inside the node.
+ *  Prefix truncation: all keys of a node share their first `skip` bytes (those its two fences
+ *  share), so the eight bytes kept beside the pointer start there, and keys that begin alike (a
+ *  bucket's address) still compare inside the node.
  *
- *  Readers beside the writer: a slot is filled first and then published by one store of `order`, which
- *  holds the number of slots and their numbers in key order, 4 bits each.  A published slot never
- *  changes (but for a child replaced by its left half).  A full node is not edited: its two halves
- *  replace it, and it stays as it was for those who are still reading it.  So whoever entered a node
- *  after taking a snapshot finds there, and behind its links, all that the snapshot may see.
+ *  Readers beside the writer: a slot is filled first and then published by one store of `order`,
+ *  which holds the number of slots and their numbers in key order, 4 bits each. A published slot
+ *  never changes (but for a child replaced by its left half). A full node is not edited: its two
+ *  halves replace it, and it stays as it was for those who are still reading it. So whoever
+ *  entered a node after taking a snapshot finds there, and behind its links, all that the
+ *  snapshot may see.
  *  With `recycle` replaced nodes are reused at once, slots are freed by removal, and the owner must
  *  keep readers and the writer apart with a lock.
  *

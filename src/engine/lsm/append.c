@@ -3,7 +3,7 @@
  * failure can still be answered with "nothing happened": its bytes then stand in the group's buffer
  * and its blocks are allocated in the file.
  *
- *      active  |header|r|r|r|.....|      r fits?  else the spare (prepared when half of active is used)
+ *      active  |header|r|r|r|.....|      r fits?  else the spare (prepared in time)
  *      spare   |header|...........|               else a segment made here and now, which blocks */
 #include "engine/lsm/internal.h"
 

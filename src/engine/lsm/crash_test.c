@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Power failures everywhere: after each operation of the workload, and again inside the recovery. */
+/* Power failures everywhere: after each operation of the workload, and again during recovery. */
 #include "tests/support/lsm_workload.h"
 
 #include "base/hash.h"

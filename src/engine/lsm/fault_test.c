@@ -62,7 +62,8 @@ static void every_failure(const void *context)
 
 /* --- no room ------------------------------------------------------------------------------- */
 
-/* The batch for which no segment could be allocated was never taken, and goes in once there is room. */
+/* The batch for which no segment could be allocated was never taken, and goes in once there is
+ * room. */
 static void full_disk(const void *context)
 {
     (void)context;

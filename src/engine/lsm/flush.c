@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Group commit.  Whoever needs a batch on disk and finds no flush running becomes the leader: it swaps
- * the groups, writes all that was taken so far with one write and one sync, and wakes the rest, of
- * whom most find their batch done; the next leader is one of the others.
+/* Group commit. Whoever needs a batch on disk and finds no flush running becomes the leader: it
+ * swaps the groups, writes all that was taken so far with one write and one sync, and wakes the
+ * rest, of whom most find their batch done; the next leader is one of the others.
  *
  *      taken    1 2 3 4 5 6 7 8 9
  *               |-synced-|-flushing-|-filling
  *
- * A write or sync that fails is never tried again: the kernel may have marked the pages clean.  What
- * was not synced by then has an unknown fate, and the store takes no more. */
+ * A write or sync that fails is never tried again: the kernel may have marked the pages clean.
+ * What was not synced by then has an unknown fate, and the store takes no more. */
 #include "base/planted.h"
 #include "engine/lsm/internal.h"
 

@@ -3,11 +3,11 @@
  *
  *      submit, write --> append --> [filling group] --swap--> [flushing group] --> segment, sync
  *                          |                                                          |
- *                          +--> memtable (readers see it at once)      written, synced rise, waiters go
+ *                          +--> memtable (seen at once)            written, synced rise, waiters go
  *
- *  One mutex guards everything below but the memtable's readers and what is marked "owner".  Whoever
- *  has set `flush_running` (a leader among writers, or the job of engine_kick) may use `flushing`,
- *  `named` and the segments' files without it.
+ *  One mutex guards everything below but the memtable's readers and what is marked "owner".
+ *  Whoever has set `flush_running` (a leader among writers, or the job of engine_kick) may use
+ *  `flushing`, `named` and the segments' files without it.
  *
  *  Sequence numbers: every record takes one.  taken >= written >= synced. */
 #ifndef ENGINE_LSM_INTERNAL_H
@@ -105,7 +105,8 @@ KVORUM_CHECKED kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number
                                                 struct lsm_segment **ret_segment);
 /** Write the header, sync, give the file its name, sync the directory. */
 KVORUM_CHECKED kvorum_status lsm_segment_publish(struct lsm *lsm, struct lsm_segment *segment);
-/** Closes the file and frees; removes the file if it is still temporary and `remove`.  NULL is fine. */
+/** Closes the file and frees; removes the file if it is still temporary and `remove`.  NULL is
+ *  fine. */
 void lsm_segment_close(struct lsm *lsm, struct lsm_segment *segment, bool remove);
 
 /* append.c: all with the mutex */

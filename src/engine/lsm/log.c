@@ -39,7 +39,7 @@ void lsm_log_header_encode(const struct lsm_log_header *header, uint8_t *ret_byt
     little_put64(ret_bytes + HEADER_CHECKSUM, header_checksum(ret_bytes));
 }
 
-/* The checksum leaves the magic out, so that damage to the magic alone is told from another's file. */
+/* The checksum leaves the magic out: damage to the magic alone is told from another file. */
 static kvorum_status judge_header(struct bytes bytes)
 {
     if (bytes.size < sizeof(magic))

@@ -13,10 +13,10 @@
  *       32    16   id of this file, random
  *       48     8   number of the segment: 1, 2, ...
  *       56     8   sequence number of its first record
- *       64     8   where the records of the segment before end: that far they were durable when this
- *                  segment was named.  0 in segment 1
+ *       64     8   where the records of the segment before end: that far they were durable when
+ *                  this segment was named.  0 in segment 1
  *       72    16   zero
- *       88     8   XXH3-64 of bytes 8..87          bytes 0..15 and 88..95 mean this in every version
+ *       88     8   XXH3-64 of bytes 8..87       (bytes 0..15 and 88..95: the same in every version)
  *
  *      record, 32 bytes and the payload, padded with zeros to a multiple of 8
  *        0     8   XXH3-64 of bytes 8.. to the end of the payload
@@ -28,8 +28,8 @@
  *       28     1   type: 1 batch (payload: engine.h, struct engine_batch), 2 mark (no payload)
  *       29     3   zero
  *
- *  Both hashes are seeded with XXH3-64 of (file id, offset of the record in the file, u64), so a record
- *  is valid in its own place only. */
+ *  Both hashes are seeded with XXH3-64 of (file id, offset of the record in the file, u64), so a
+ *  record is valid in its own place only. */
 #ifndef ENGINE_LSM_LOG_H
 #define ENGINE_LSM_LOG_H
 
@@ -89,8 +89,8 @@ enum lsm_log_found {
     LSM_LOG_FOUND,
 };
 
-/** Judge the record at the start of `bytes`.  *ret_size: of the whole record, unless NONE.  On FOUND
- *  the payload is a view into `bytes`. */
+/** Judge the record at the start of `bytes`.  *ret_size: of the whole record, unless NONE.  On
+ *  FOUND the payload is a view into `bytes`. */
 enum lsm_log_found lsm_log_record_decode(const struct lsm_id *file, uint64_t offset,
                                          struct bytes bytes, struct lsm_log_record *ret_record,
                                          uint64_t *ret_size);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a segment of the log: read, search, and walk the batches found.  Bytes that begin with
- * 'R' are repaired first (checksums made to fit), so that what lies behind the checksums is reached. */
+/* Any bytes as a segment of the log: read, search, and walk the batches found.  Bytes that begin
+ * with 'R' are repaired first (checksums made to fit), so that what lies behind the checksums is
+ * reached. */
 #include "engine/common/batch.h"
 #include "engine/lsm/little.h"
 #include "engine/lsm/log_reader.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A window slides over the file.  The header of a record is checked before its size is believed, so a
- * damaged size makes neither a large allocation nor a large jump. */
+/* A window slides over the file.  The header of a record is checked before its size is believed, so
+ * a damaged size makes neither a large allocation nor a large jump. */
 #include "engine/lsm/log_reader.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Walks the records of one segment, and finds out whether anything valid lies behind the first that
- *  is not.
+/** Walks the records of one segment, and finds out whether anything valid lies behind the first
+ *  that is not.
  *
  *      header | record | record | record | ?           next: OK, OK, OK, NOT_FOUND
  *                                         ^ offset     search: valid records from here on
@@ -23,8 +23,8 @@ struct lsm_log_reader {
     uint64_t window_offset;
 };
 
-/** Reads the header.  FOREIGN, NEWER_FORMAT, CORRUPT, IO, NO_MEMORY.  lsm_log_reader_done is owed in
- *  any case. */
+/** Reads the header.  FOREIGN, NEWER_FORMAT, CORRUPT, IO, NO_MEMORY.  lsm_log_reader_done is owed
+ *  in any case. */
 KVORUM_CHECKED kvorum_status lsm_log_reader_init(struct lsm_log_reader *reader,
                                                  struct disk_file *file);
 void lsm_log_reader_done(struct lsm_log_reader *reader);
@@ -32,9 +32,9 @@ void lsm_log_reader_done(struct lsm_log_reader *reader);
  *  NOT_FOUND: no valid record with the sequence due starts there.  IO, NO_MEMORY. */
 KVORUM_CHECKED kvorum_status lsm_log_reader_next(struct lsm_log_reader *reader,
                                                  struct lsm_log_record *ret_record);
-/** Look at every aligned place behind reader->offset for a valid record made when the log was already
- *  durable up to `reader->sequence` or beyond: proof that what stood at the offset was durable and
- *  is damaged.  OK: found, at *ret_offset.  NOT_FOUND.  IO, NO_MEMORY. */
+/** Look at every aligned place behind reader->offset for a valid record made when the log was
+ *  already durable up to `reader->sequence` or beyond: proof that what stood at the offset was
+ *  durable and is damaged. OK: found, at *ret_offset. NOT_FOUND. IO, NO_MEMORY. */
 KVORUM_CHECKED kvorum_status lsm_log_reader_search(struct lsm_log_reader *reader,
                                                    uint64_t *ret_offset);
 

@@ -26,7 +26,8 @@ static uint64_t append(uint8_t *image, uint64_t offset, uint64_t sequence, uint3
     return offset + lsm_log_record_size(payload.size);
 }
 
-/* Record 41 puts a = 1; 42, made before 41 was synced, puts key = value and deletes a; 43 is a mark. */
+/* Record 41 puts a = 1; 42, made before 41 was synced, puts key = value and deletes a; 43 is a
+ * mark. */
 static void make_good(uint8_t *image, uint32_t undurable)
 {
     struct engine_batch *batch = engine_batch_create();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The `lsm` engine, first floor: commit log with group commit -> ordered memtable, replayed at open.
+/** The `lsm` engine, first floor: commit log with group commit -> ordered memtable, replay at open.
  *  Tables on disk do not exist yet: a store that reached `memtable_limit` answers STORE_FULL. */
 #ifndef ENGINE_LSM_H
 #define ENGINE_LSM_H
@@ -25,8 +25,9 @@ struct lsm_options {
  *  Blocks: on disk, as long as the log is long.
  *  NOT_FOUND  no store there and not `create`        FOREIGN       files not ours
  *  LOCKED     another process has it                 NEWER_FORMAT  made by a later release
- *  CORRUPT    damage before valid records: nothing is dropped silently (the log line says which file
- *             and offset); a torn tail, which is what a crash leaves, is dropped and counted. */
+ *  CORRUPT    damage before valid records: nothing is dropped silently (the log line says which
+ *             file and offset); a torn tail, which is what a crash leaves, is dropped and
+ *             counted. */
 KVORUM_CHECKED kvorum_status lsm_open(const struct lsm_options *options,
                                       struct engine **ret_engine);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The newest state of the store in memory: the tree of common/tree.h, cut from memory that only grows.
+/** The newest state of the store in memory: the tree of common/tree.h, in memory that only grows.
  *
  *  One writer at a time (the engine's mutex); readers take no lock.  A batch's versions carry its
  *  sequence number and are seen once `visible` has reached it, so a batch appears as a whole and a

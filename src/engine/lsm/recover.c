@@ -10,9 +10,10 @@
  *      |<-- replayed ----------|-----------------------------|   then
  *      |<-- stays -------------|-- copied to segment n+1 ----> synced before anything is served
  *
- * What the page cache shows after a failed sync may not be on disk, so the tail is written again, to a
- * new file, and the old one ends where that one's header says.  Nothing is ever appended to an old
- * segment.  When nothing in segment n was durable for sure, its successor takes its number and place. */
+ * What the page cache shows after a failed sync may not be on disk, so the tail is written again,
+ * to a new file, and the old one ends where that one's header says. Nothing is ever appended to
+ * an old segment. When nothing in segment n was durable for sure, its successor takes its number
+ * and place. */
 #include "engine/lsm/internal.h"
 #include "engine/lsm/log_reader.h"
 

@@ -2,7 +2,7 @@
 /* Files of the log.
  *
  *      log-0000000000000007.new   allocated and synced; name and content mean nothing yet
- *      log-0000000000000007.log   its header is whole, and all segments before it are durable as far
+ *      log-0000000000000007.log   its header is whole, and the segment before it durable as far
  *                                 as it says
  *
  * Publishing is header, sync, rename, sync of the directory: a file with a final name has a valid
@@ -32,8 +32,8 @@ static kvorum_status segment_path(const struct lsm *lsm, uint64_t number, bool t
     return lsm_path(lsm, name, ret_path);
 }
 
-/* A file that could not be synced is not tried again: the next attempt is another one.  But the name
- * of the first segment stays, for store.c takes it as a sign. */
+/* A file that could not be synced is not tried again: the next attempt is another one.  But the
+ * name of the first segment stays, for store.c takes it as a sign. */
 static void abandon(struct lsm *lsm, const char *path, uint64_t number)
 {
     if (number != 1)

@@ -11,8 +11,8 @@
  *                                              40     8   XXH3-64 of bytes 8..39
  *      log-NUMBER.log, .new       segments, segment.c
  *
- * A new store gets an (empty) first segment under its temporary name, then FORMAT, then that segment
- * its final name: with FORMAT there, the lack of any segment is damage, not a new store. */
+ * A new store gets an (empty) first segment under its temporary name, then FORMAT, then that
+ * segment its final name: with FORMAT there, the lack of any segment is damage, not a new store. */
 #include "base/hash.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/little.h"

@@ -7,9 +7,9 @@
  *      done   <----------------------------
  *        completes the queue's head while it is ready, then kicks again
  *
- * A job and writers in engine_write share the one leader-and-followers code in flush.c.  A commit that
- * asked for LOG needs no job unless one that asked for SYNC waits too, or the log is at the end of a
- * segment. */
+ * A job and writers in engine_write share the one leader-and-followers code in flush.c. A commit
+ * that asked for LOG needs no job unless one that asked for SYNC waits too, or the log is at the
+ * end of a segment. */
 #include "engine/common/batch.h"
 #include "engine/lsm/internal.h"
 
@@ -126,7 +126,7 @@ static bool first_is_ready(struct lsm *lsm, kvorum_status *ret_status)
     return ready;
 }
 
-/* `done` may submit and kick: what it adds is completed in its turn, not inside this turn's call. */
+/* `done` may submit and kick: what it adds is completed in its turn, not inside that call. */
 static void complete(struct lsm *lsm)
 {
     kvorum_status status;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** What memory.c, history.c and iterator.c of the memory engine share.
  *
- *  One read-write lock: reads and iterator moves share it, a batch and the opening or closing of an
- *  iterator hold it alone.  A view holds a reference on its version; whoever drops the last reference
- *  of a version no longer linked pushes it on `released`, and the next writer takes it back. */
+ *  One read-write lock: reads and iterator moves share it, a batch and the opening or closing of
+ *  an iterator hold it alone. A view holds a reference on its version; whoever drops the last
+ *  reference of a version no longer linked pushes it on `released`, and the next writer takes it
+ *  back. */
 #ifndef ENGINE_MEMORY_INTERNAL_H
 #define ENGINE_MEMORY_INTERNAL_H
 

@@ -4,9 +4,9 @@
  *
  *      batch -> what it needs, against the limits -> memory reserved -> changes, none can fail now
  *
- * A value that no snapshot and no view can see is overwritten in place when the new one fits its block,
- * and replaced otherwise, so overwriting the same keys for ever holds the same memory.  Durability is
- * answered at once: there is none to give. */
+ * A value that no snapshot and no view can see is overwritten in place when the new one fits its
+ * block, and replaced otherwise, so overwriting the same keys for ever holds the same memory.
+ * Durability is answered at once: there is none to give. */
 #include "engine/memory/memory.h"
 
 #include "engine/common/batch.h"
