@@ -23,18 +23,28 @@ static void step(struct node *node, struct request *request, struct put_event ev
 
 /* --- sending -------------------------------------------------------------------------------- */
 
-/* A spare stands in for the first owner that failed and has nobody in its place yet. */
+static uint16_t owner_of(const struct target *target)
+{
+    return target->stand_in ? target->owner : target->address.member;
+}
+
+static bool is_taken(const struct request *request, const struct target *spare, uint16_t owner)
+{
+    const struct put *put = &request->put;
+    for (uint8_t j = request->quorum.n; j < request->target_count; j++)
+        if (&request->targets[j] != spare && (put->sent & ~put->failed & (1u << j)) &&
+            request->targets[j].owner == owner)
+            return true;
+    return false;
+}
+
+/* A spare stands in for the first owner that failed and has nobody in its place who did not. */
 static void choose_owner(struct request *request, struct target *spare)
 {
     for (uint8_t i = 0; i < request->quorum.n; i++) {
-        struct target *target = &request->targets[i];
-        bool failed = request->put.failed & (1u << i);
-        bool taken = false;
-        for (uint8_t j = request->quorum.n; j < request->target_count; j++)
-            taken |= &request->targets[j] != spare && (request->put.sent & (1u << j)) &&
-                     request->targets[j].owner == target->address.member;
-        if (failed && !taken) {
-            spare->owner = target->stand_in ? target->owner : target->address.member;
+        uint16_t owner = owner_of(&request->targets[i]);
+        if ((request->put.failed & (1u << i)) && !is_taken(request, spare, owner)) {
+            spare->owner = owner;
             return;
         }
     }
