@@ -166,7 +166,8 @@ static void add_maybe(const struct history *history, struct record *record,
         add(record->maybe, ids[i]);
 }
 
-/* A tombstone does not tell whose it is: any delete of the key may have made it. */
+/* A tombstone does not tell whose it is, nor what it took with it when a write replaced it: any delete
+ * of the key may have been below what was seen. */
 static void add_deleted(const struct history *history, struct record *record)
 {
     const int32_t *ids = history->by_key[record->key];
@@ -180,12 +181,11 @@ static void add_deleted(const struct history *history, struct record *record)
 static void take_context(const struct history *history, struct record *record,
                          const struct record *source)
 {
+    add_deleted(history, record);
     for (uint32_t i = 0; i < source->reading.count; i++) {
         const struct version *version = &source->reading.versions[i];
-        if (version->writer == NO_OPERATION) {
-            add_deleted(history, record);
+        if (version->writer == NO_OPERATION)
             continue;
-        }
         const struct record *seen = &history->records[version->writer];
         add(record->sure, seen->id);
         add(record->maybe, seen->id);

@@ -110,7 +110,7 @@ static bool forgets(const struct plan *plan)
         if (plan->faults[forgetting[i]] > 0)
             return true;
     }
-    return plan->memory && plan->faults[FAULT_STOP] > 0;
+    return plan->memory && (plan->faults[FAULT_STOP] > 0 || plan->faults[FAULT_DISK_FULL] > 0);
 }
 
 static void draw_faults(struct world *world, struct plan *plan)

@@ -19,6 +19,24 @@ static bool key_number(const Peer__Address *address, uint32_t *ret_key)
     return sscanf(name, "key-%5u.", ret_key) == 1;
 }
 
+static void narrate(const struct history *history, const Peer__Merge *merge, uint32_t key,
+                    const struct object *object)
+{
+    if (!history->world->tracing)
+        return;
+    world_trace(history->world, "  merge of key %u, %u versions%s%.0u", key, object->sibling_count,
+                merge->stand_in ? ", in the place of n" : "", merge->stand_in ? merge->owner : 0);
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
+        const struct sibling *sibling = &object->siblings[i];
+        world_trace(history->world, "    (%llx, %llu) %.*s", (unsigned long long)sibling->dot.actor,
+                    (unsigned long long)sibling->dot.counter,
+                    (int)(sibling->tombstone        ? 9
+                          : sibling->value.size < 9 ? sibling->value.size
+                                                    : 9),
+                    sibling->tombstone ? "tombstone" : (const char *)sibling->value.data);
+    }
+}
+
 void history_see_merge(struct history *history, const struct message *message)
 {
     struct arena arena;
@@ -31,7 +49,9 @@ void history_see_merge(struct history *history, const struct message *message)
         peer__merge__unpack(&allocator, message->body.size, message->body.data);
     if (merge == NULL || object_decode(message->tail, &arena, &object) != KVORUM_OK)
         world_fail(history->world, "wire", "a MERGE frame that cannot be decoded was sent");
-    else if (key_number(merge->address, &key) && key < history->key_count)
+    else if (key_number(merge->address, &key) && key < history->key_count) {
+        narrate(history, merge, key, &object);
         history_see(history, key, &object);
+    }
     arena_done(&arena);
 }

@@ -13,7 +13,10 @@ static bool accounts(const struct history *history, const struct version *versio
     const struct record *writer = writer_of(history, version);
     if (writer == NULL)
         return maybe_deleted(history, write);
-    return writer == write || maybe_replaces(writer, write);
+    if (writer == write || maybe_replaces(writer, write))
+        return true;
+    /* "a write to a key that holds nothing but tombstones replaces them", whatever its client saw */
+    return writer->action == ACTION_PUT_BLIND && maybe_deleted(history, write);
 }
 
 /* Last write wins: itself or something newer, and never what it replaced. */
