@@ -29,10 +29,7 @@ bool base64_append_decoded(struct buffer *buffer, struct bytes text)
         return false;
     for (size_t i = 0; i < text.size; i += 4) {
         bool last = i + 4 == text.size;
-        size_t padding = !last                          ? 0
-                         : text.data[i + 3] != '='      ? 0
-                         : text.data[i + 2] == '=' ? 2
-                                                        : 1;
+        size_t padding = !last ? 0 : text.data[i + 3] != '=' ? 0 : text.data[i + 2] == '=' ? 2 : 1;
         uint32_t group = 0;
         for (size_t j = 0; j < 4; j++) {
             int value = j < 4 - padding ? value_of(text.data[i + j]) : 0;

@@ -9,17 +9,28 @@
 
 enum { MS_MAX = 3600 * 1000, COUNT_MAX = 1000000000 };
 
-#define FLAG(n, text) { .name = (n), .kind = OPTION_FLAG, .help = (text) }
-#define TEXT(n, arg, text) { .name = (n), .kind = OPTION_TEXT, .argument = (arg), .help = (text) }
+#define FLAG(n, text)                                                                              \
+    {                                                                                              \
+        .name = (n), .kind = OPTION_FLAG, .help = (text)                                           \
+    }
+#define TEXT(n, arg, text)                                                                         \
+    {                                                                                              \
+        .name = (n), .kind = OPTION_TEXT, .argument = (arg), .help = (text)                        \
+    }
 #define LEVEL(n, text)                                                                             \
-    { .name = (n), .kind = OPTION_LEVEL, .argument = "N|quorum|all", .help = (text) }
+    {                                                                                              \
+        .name = (n), .kind = OPTION_LEVEL, .argument = "N|quorum|all", .help = (text)              \
+    }
 #define NUMBER(n, arg, low, high, standard, text)                                                  \
     {                                                                                              \
         .name = (n), .kind = OPTION_NUMBER, .argument = (arg), .minimum = (low),                   \
         .maximum = (high), .fallback = (standard), .help = (text)                                  \
     }
 #define CHOICE(n, words, standard, text)                                                           \
-    { .name = (n), .kind = OPTION_CHOICE, .argument = (words), .fallback = (standard), .help = (text) }
+    {                                                                                              \
+        .name = (n), .kind = OPTION_CHOICE, .argument = (words), .fallback = (standard),           \
+        .help = (text)                                                                             \
+    }
 
 #define NODE                                                                                       \
     {                                                                                              \
@@ -48,8 +59,12 @@ enum { MS_MAX = 3600 * 1000, COUNT_MAX = 1000000000 };
     LEVEL("w", "Replicas that must have the write"),                                               \
         LEVEL("dw", "Replicas that must have it on disk"),                                         \
         LEVEL("pw", "Of them, how many must be owners of the key, no stand-ins")
-#define CONTEXT TEXT("context", "CONTEXT", "What was seen: the write replaces that and nothing else")
-#define END { .name = NULL }
+#define CONTEXT                                                                                    \
+    TEXT("context", "CONTEXT", "What was seen: the write replaces that and nothing else")
+#define END                                                                                        \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
 
 static const struct option get_options[] = {
     NODE,
@@ -63,7 +78,10 @@ static const struct option get_options[] = {
 
 static const struct option put_options[] = {
     NODE,
-    { .name = "content-type", .kind = OPTION_TEXT, .argument = "TYPE", .fallback = "text/plain",
+    { .name = "content-type",
+      .kind = OPTION_TEXT,
+      .argument = "TYPE",
+      .fallback = "text/plain",
       .help = "Media type of the value" },
     CONTEXT,
     TEXT("file", "FILE", "Read the value from a file"),
@@ -78,27 +96,26 @@ static const struct option del_options[] = { NODE, CONTEXT, READ_LEVELS, WRITE_L
                                              TYPE, TIMEOUT, END };
 
 static const struct option list_options[] = {
-    NODE,
-    OUTPUT("plain"),
-    NUMBER("limit", "COUNT", 1, INT64_MAX, NULL, "Stop after so many"),
-    TYPE,
-    TIMEOUT,
-    END,
+    NODE, OUTPUT("plain"), NUMBER("limit", "COUNT", 1, INT64_MAX, NULL, "Stop after so many"),
+    TYPE, TIMEOUT,         END,
 };
 
 static const struct option status_options[] = { NODE, OUTPUT("table"), TIMEOUT, END };
 
 static const struct option import_options[] = {
     NODES,
-    { .name = "bucket", .letter = 'b', .kind = OPTION_TEXT, .argument = "BUCKET",
+    { .name = "bucket",
+      .letter = 'b',
+      .kind = OPTION_TEXT,
+      .argument = "BUCKET",
       .help = "Where the records go (needed)" },
     CHOICE("format", "jsonl|deb822", "jsonl",
            "One JSON object a line, or Debian control records with empty lines between"),
     TEXT("key-field", "FIELD", "Field that holds the key; deb822: Package"),
     TEXT("content-type", "TYPE", "Media type of the values; by the format"),
     FLAG("verify", "Read each record back and compare"),
-    NUMBER("connections", "COUNT", 1, 256, "8", "Connections, spread over the nodes"),
-    NUMBER("pipeline", "COUNT", 1, 256, "16", "Requests under way on each connection"),
+    NUMBER("connections", "COUNT", 1, 256, "32", "Connections, spread over the nodes"),
+    NUMBER("pipeline", "COUNT", 1, 256, "4", "Requests under way on each connection"),
     NUMBER("retry", "SECONDS", 0, 86400, "60", "How long a record is tried again"),
     WRITE_LEVELS,
     TYPE,
@@ -111,8 +128,8 @@ static const struct option export_options[] = {
     TEXT("file", "FILE", "Write to a file instead of standard output"),
     CHOICE("values", "auto|text|base64", "auto",
            "auto: text where it is UTF-8, base64 elsewhere; text: refuse what is not"),
-    NUMBER("connections", "COUNT", 1, 256, "8", "Connections, spread over the nodes"),
-    NUMBER("pipeline", "COUNT", 1, 256, "16", "Requests under way on each connection"),
+    NUMBER("connections", "COUNT", 1, 256, "32", "Connections, spread over the nodes"),
+    NUMBER("pipeline", "COUNT", 1, 256, "4", "Requests under way on each connection"),
     NUMBER("retry", "SECONDS", 0, 86400, "60", "How long a key is tried again"),
     READ_LEVELS,
     TYPE,
@@ -121,11 +138,16 @@ static const struct option export_options[] = {
 };
 
 static const struct option bench_options[] = {
-    { .name = "node", .kind = OPTION_NODES, .argument = "ADDR:PORT,...",
+    { .name = "node",
+      .kind = OPTION_NODES,
+      .argument = "ADDR:PORT,...",
       .help = "Nodes to load; default 127.0.0.1:6379 for resp, 127.0.0.1:8098 for http" },
     OUTPUT("table"),
     CHOICE("protocol", "resp|http", "resp", "What to speak"),
-    { .name = "mix", .kind = OPTION_TEXT, .argument = "GET:SET", .fallback = "90:10",
+    { .name = "mix",
+      .kind = OPTION_TEXT,
+      .argument = "GET:SET",
+      .fallback = "90:10",
       .help = "How many reads to how many writes" },
     NUMBER("keys", "COUNT", 1, COUNT_MAX, "100000", "Different keys"),
     CHOICE("distribution", "uniform|zipf|sequential", "uniform", "How keys are drawn"),
@@ -159,7 +181,9 @@ static const struct option demo_run_options[] = {
     DEMO_SIZE,
     TEXT("source", "FILE", "Debian control records to load; default: this machine's package index"),
     FLAG("again", "Load the records and show the failure again, though both were done before"),
-    { .name = "exit-after-report", .kind = OPTION_FLAG, .hidden = true,
+    { .name = "exit-after-report",
+      .kind = OPTION_FLAG,
+      .hidden = true,
       .help = "Stop the nodes and end instead of staying" },
     END,
 };
@@ -175,16 +199,16 @@ static const struct command demo_commands[] = {
       demo_run_options, 0, 0, command_demo_run, NULL, NULL },
     { "start", "[NODE]", "Start the cluster, or one node of it", NULL, demo_start_options, 0, 1,
       command_demo_start, NULL, NULL },
-    { "kill", "NODE", "End a node at once, as a power failure does (SIGKILL)", NULL, demo_options, 1,
-      1, command_demo_kill, NULL, NULL },
+    { "kill", "NODE", "End a node at once, as a power failure does (SIGKILL)", NULL, demo_options,
+      1, 1, command_demo_kill, NULL, NULL },
     { "pause", "NODE", "Stop a node in its tracks (SIGSTOP)", NULL, demo_options, 1, 1,
       command_demo_pause, NULL, NULL },
     { "resume", "NODE", "Let a paused node go on", NULL, demo_options, 1, 1, command_demo_resume,
       NULL, NULL },
     { "stop", "[NODE]", "Stop the cluster, or one node of it, cleanly", NULL, demo_options, 0, 1,
       command_demo_stop, NULL, NULL },
-    { "status", "", "Show the processes and the health of the cluster", NULL, demo_status_options, 0,
-      0, command_demo_status, NULL, NULL },
+    { "status", "", "Show the processes and the health of the cluster", NULL, demo_status_options,
+      0, 0, command_demo_status, NULL, NULL },
     { .name = NULL },
 };
 
@@ -212,16 +236,17 @@ static const char demo_details[] =
 
 const struct command command_table[] = {
     { "server", "", "Run a node", NULL, NULL, 0, 0, NULL, NULL, command_server },
-    { "get", "BUCKET/KEY", "Print a value", get_details, get_options, 1, 2, command_get, NULL, NULL },
+    { "get", "BUCKET/KEY", "Print a value", get_details, get_options, 1, 2, command_get, NULL,
+      NULL },
     { "put", "BUCKET/KEY VALUE", "Write a value", put_details, put_options, 1, 3, command_put, NULL,
       NULL },
     { "del", "BUCKET/KEY", "Delete a key", NULL, del_options, 1, 2, command_del, NULL, NULL },
-    { "list", "[BUCKET]", "List buckets, or the keys of one", NULL, list_options, 0, 1, command_list,
-      NULL, NULL },
+    { "list", "[BUCKET]", "List buckets, or the keys of one", NULL, list_options, 0, 1,
+      command_list, NULL, NULL },
     { "status", "", "Show the health of the cluster; exit 1 when it is not healthy", NULL,
       status_options, 0, 0, command_status, NULL, NULL },
-    { "import", "[FILE]", "Write many records", import_details, import_options, 0, 1, command_import,
-      NULL, NULL },
+    { "import", "[FILE]", "Write many records", import_details, import_options, 0, 1,
+      command_import, NULL, NULL },
     { "export", "BUCKET", "Print all records of a bucket as JSON lines", export_details,
       export_options, 1, 1, command_export, NULL, NULL },
     { "demo", "COMMAND", "A local cluster of real processes", demo_details, NULL, 0, 0, NULL,

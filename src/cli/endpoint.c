@@ -38,7 +38,8 @@ bool endpoint_parse(const char *text, uint16_t default_port, struct endpoint *re
     if (!split(text, &host, &size, &port) || size >= sizeof(endpoint.host))
         return false;
     int64_t number = default_port;
-    if (port != NULL && (*port < '0' || *port > '9' || !option_read_number(port, 1, 65535, &number)))
+    if (port != NULL &&
+        (*port < '0' || *port > '9' || !option_read_number(port, 1, 65535, &number)))
         return false;
     memcpy(endpoint.host, host, size);
     endpoint.port = (uint16_t)number;
@@ -58,7 +59,8 @@ uint32_t endpoint_parse_list(const char *text, uint16_t default_port,
         size_t size = strcspn(text, ",");
         snprintf(one, sizeof(one), "%.*s", (int)(size < sizeof(one) ? size : 0), text);
         if (count == ENDPOINTS_MAX || !endpoint_parse(one, default_port, &ret[count])) {
-            say_error("'%s' is no address of a node; it looks like 127.0.0.1:%u", one, default_port);
+            say_error("'%s' is no address of a node; it looks like 127.0.0.1:%u", one,
+                      default_port);
             return 0;
         }
         count++;
@@ -100,8 +102,8 @@ int endpoint_connect_start(const struct endpoint *endpoint)
         return -1;
     int yes = 1;
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-    int outcome = connect(descriptor, (const struct sockaddr *)&endpoint->address,
-                          endpoint->address_size);
+    int outcome =
+        connect(descriptor, (const struct sockaddr *)&endpoint->address, endpoint->address_size);
     if (outcome == 0 || errno == EINPROGRESS)
         return descriptor;
     int problem = errno;

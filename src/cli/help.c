@@ -23,11 +23,12 @@ void help_overview(FILE *file)
     fputs("kvorum: a masterless key-value store\n\nUsage: kvorum COMMAND [OPTIONS] [ARGUMENTS]\n\n",
           file);
     print_commands(command_table, "", file);
-    fputs("\nkvorum COMMAND --help explains a command.  The address of a node is taken from\n"
-          "KVORUM_NODE, or 127.0.0.1:8098.\n"
-          "Exit codes: 0 done, 1 not found or not healthy, 2 usage, 3 cannot connect, 4 quorum not\n"
-          "met, 5 timed out, 6 not allowed, 7 conflict, 8 refused as unsafe, 70 internal error.\n",
-          file);
+    fputs(
+        "\nkvorum COMMAND --help explains a command.  The address of a node is taken from\n"
+        "KVORUM_NODE, or 127.0.0.1:8098.\n"
+        "Exit codes: 0 done, 1 not found or not healthy, 2 usage, 3 cannot connect, 4 quorum not\n"
+        "met, 5 timed out, 6 not allowed, 7 conflict, 8 refused as unsafe, 70 internal error.\n",
+        file);
 }
 
 static void print_defaults(const struct option *option, FILE *file)
@@ -47,8 +48,8 @@ static void print_options(const struct option *options, FILE *file)
         char usage[80], letter[8] = "    ";
         if (o->letter != 0)
             snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-        snprintf(usage, sizeof(usage), "%s--%s%s%s", letter, o->name, o->argument == NULL ? "" : " ",
-                 o->argument == NULL ? "" : o->argument);
+        snprintf(usage, sizeof(usage), "%s--%s%s%s", letter, o->name,
+                 o->argument == NULL ? "" : " ", o->argument == NULL ? "" : o->argument);
         fprintf(file, "  %-32s", usage);
         if (strlen(usage) > 31)
             fprintf(file, "\n  %-32s", "");
@@ -61,8 +62,9 @@ static void print_options(const struct option *options, FILE *file)
 void help_command(const struct command *command, const char *path, FILE *file)
 {
     bool options = command->options != NULL && command->options->name != NULL;
-    fprintf(file, "%s\n\nUsage: kvorum %s%s%s%s\n", command->summary, path, options ? " [OPTIONS]" : "",
-            *command->arguments == '\0' ? "" : " ", command->arguments);
+    fprintf(file, "%s\n\nUsage: kvorum %s%s%s%s\n", command->summary, path,
+            options ? " [OPTIONS]" : "", *command->arguments == '\0' ? "" : " ",
+            command->arguments);
     if (command->children != NULL) {
         fputs("\nCommands:\n", file);
         print_commands(command->children, "", file);

@@ -83,8 +83,7 @@ static kvorum_status connect_client(struct http_client *client)
     if (client->descriptor < 0)
         return give_up(client, KVORUM_UNAVAILABLE, errno_text(errno));
     int problem = endpoint_connect_wait(client->descriptor, client->connect_timeout_ms);
-    return problem == 0 ? KVORUM_OK
-                        : give_up(client, KVORUM_UNAVAILABLE, errno_text(problem));
+    return problem == 0 ? KVORUM_OK : give_up(client, KVORUM_UNAVAILABLE, errno_text(problem));
 }
 
 /* Wait for `events`; false at the timeout. */
@@ -127,8 +126,7 @@ static kvorum_status receive(struct http_client *client)
     if (room == NULL)
         return give_up(client, KVORUM_NO_MEMORY, "out of memory");
     for (;;) {
-        ssize_t size =
-            recv(client->descriptor, room, RECEIVE_SIZE - client->unread.size, 0);
+        ssize_t size = recv(client->descriptor, room, RECEIVE_SIZE - client->unread.size, 0);
         if (size > 0) {
             client->unread.size += (size_t)size;
             parse_unread(client);
@@ -172,9 +170,8 @@ static kvorum_status exchange(struct http_client *client, const struct http_requ
     struct buffer out;
     buffer_init(&out, request->body.size + request->path.size * 2 + request->fields.size + 4096);
     http_request_encode(request, client->endpoint.text, &out);
-    kvorum_status status =
-        out.failed ? give_up(client, KVORUM_NO_MEMORY, "out of memory")
-                   : send_all(client, buffer_bytes(&out));
+    kvorum_status status = out.failed ? give_up(client, KVORUM_NO_MEMORY, "out of memory")
+                                      : send_all(client, buffer_bytes(&out));
     buffer_done(&out);
     if (status != KVORUM_OK && status != KVORUM_CLOSED)
         return status;
@@ -189,7 +186,8 @@ static kvorum_status exchange(struct http_client *client, const struct http_requ
 
 kvorum_status http_client_send(struct http_client *client, const struct http_request *request)
 {
-    bool repeatable = client->descriptor >= 0 && client->reused && strcmp(request->method, "GET") == 0;
+    bool repeatable =
+        client->descriptor >= 0 && client->reused && strcmp(request->method, "GET") == 0;
     kvorum_status status = exchange(client, request);
     /* An idle connection may be closed just as it is used again. */
     if (status == KVORUM_CLOSED && repeatable && client->response.head.size == 0)

@@ -50,8 +50,7 @@ static struct bytes trim(struct bytes text)
 {
     while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
         text = bytes_from(text, 1);
-    while (text.size > 0 &&
-           (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
+    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
         text.size--;
     return text;
 }
@@ -197,7 +196,8 @@ static size_t input_head(struct http_response *response, struct bytes input)
     } else {
         buffer_append_bytes(head, input);
         if (!head->failed)
-            end = memmem(head->data + before - overlap, head->size - before + overlap, "\r\n\r\n", 4);
+            end =
+                memmem(head->data + before - overlap, head->size - before + overlap, "\r\n\r\n", 4);
         if (end != NULL)
             head->size = (size_t)(end - head->data) + 4;
     }
@@ -227,8 +227,7 @@ static size_t input_body(struct http_response *response, struct bytes input)
         return size;
     response->left -= size;
     if (response->left == 0)
-        response->state =
-            response->state == HTTP_CHUNK_DATA ? HTTP_CHUNK_DATA_CR : HTTP_COMPLETE;
+        response->state = response->state == HTTP_CHUNK_DATA ? HTTP_CHUNK_DATA_CR : HTTP_COMPLETE;
     return size;
 }
 

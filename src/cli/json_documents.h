@@ -7,7 +7,7 @@
 #include "base/buffer.h"
 
 struct json_documents {
-    struct buffer text; /* limit: of one document */
+    struct buffer text;  /* limit: of one document */
     size_t scanned, end; /* end: size of the whole document at the front, 0 for none */
     unsigned depth;
     bool in_string, escaped;

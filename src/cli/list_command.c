@@ -43,7 +43,8 @@ int command_list(const struct invocation *invocation)
     if (invocation->argument_count > 0)
         bucket = bytes_of_string(invocation->arguments[0]);
     struct printing printing = {
-        output_format_parse(option_text(invocation, "output")), 0,
+        output_format_parse(option_text(invocation, "output")),
+        0,
         (uint64_t)option_number(invocation, "limit", INT64_MAX),
     };
     if (printing.format == OUTPUT_CSV)

@@ -16,8 +16,8 @@ static int say_unknown(const struct command *commands, const char *path, const c
     if (near.name != NULL)
         return fail(EXIT_USAGE, "there is no command '%s%s%s'; did you mean '%s%s%s'?", path, blank,
                     name, path, blank, near.name);
-    return fail(EXIT_USAGE, "there is no command '%s%s%s'\n  Next: kvorum help%s%s", path, blank, name,
-                blank, path);
+    return fail(EXIT_USAGE, "there is no command '%s%s%s'\n  Next: kvorum help%s%s", path, blank,
+                name, blank, path);
 }
 
 static bool asks_for_help(const char *word)
@@ -53,8 +53,8 @@ int main(int argc, char **argv)
         if (command == NULL)
             return say_unknown(commands, invocation.path, argv[at]);
         size_t size = strlen(invocation.path);
-        snprintf(invocation.path + size, sizeof(invocation.path) - size, "%s%s", size == 0 ? "" : " ",
-                 command->name);
+        snprintf(invocation.path + size, sizeof(invocation.path) - size, "%s%s",
+                 size == 0 ? "" : " ", command->name);
         commands = command->children;
     }
     invocation.command = command;

@@ -18,7 +18,8 @@ static bool find(struct bytes text, const char *what, size_t *ret_at)
 static bool read_boundary(struct bytes content_type, struct bytes *ret_boundary)
 {
     size_t at;
-    if (content_type.size < 10 || strncasecmp((const char *)content_type.data, "multipart/", 10) != 0 ||
+    if (content_type.size < 10 ||
+        strncasecmp((const char *)content_type.data, "multipart/", 10) != 0 ||
         !find(content_type, "boundary=", &at))
         return false;
     struct bytes text = bytes_from(content_type, at + 9);

@@ -28,9 +28,11 @@ static int visit_page(struct listing *listing, struct bytes document)
         code = fail(strstr(reason, "timeout") != NULL ? EXIT_TIMEOUT : EXIT_QUORUM,
                     "the list is not complete: %s\n  Next: kvorum status, or retry", reason);
     else if (!json_is_array(names))
-        code = fail(EXIT_INTERNAL, "the node's list is malformed: no array \"%s\"", listing->member);
+        code =
+            fail(EXIT_INTERNAL, "the node's list is malformed: no array \"%s\"", listing->member);
     size_t i;
-    json_array_foreach (names, i, name) {
+    json_array_foreach(names, i, name)
+    {
         struct bytes text = bytes_make(json_string_value(name), json_string_length(name));
         if (!listing->stopped && json_is_string(name))
             listing->stopped = !listing->visit(listing->context, text);

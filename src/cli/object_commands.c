@@ -35,6 +35,9 @@ static int call_object(struct session *session, struct http_request *request,
         return session_fail(&session->client, what, status);
     if (session->client.response.code == 404)
         return fail(EXIT_NO, "there is no %s", address->text);
+    if (session->client.response.code == 412 && strcmp(request->method, "PUT") == 0)
+        return fail(EXIT_CONFLICT, "cannot write %s: it has a value, and --if-absent was asked for",
+                    address->text);
     if (session->client.response.code >= 400)
         return session_refused(&session->client, what);
     return EXIT_DONE;

@@ -12,7 +12,7 @@
 
 static int64_t unit_of(char letter)
 {
-    return letter == 'k' || letter == 'K' ? 1000
+    return letter == 'k' || letter == 'K'   ? 1000
            : letter == 'm' || letter == 'M' ? 1000000
            : letter == 'g' || letter == 'G' ? 1000000000
                                             : 0;
@@ -117,8 +117,8 @@ static bool say_unknown(const struct invocation *invocation, const char *word)
     char hint[96] = "";
     if (near.name != NULL)
         snprintf(hint, sizeof(hint), "; did you mean --%s?", near.name);
-    say_error("unknown option %s%s%s\n  Next: kvorum %s --help", dashes == 2 ? "--" : "-", typed, hint,
-              invocation->path);
+    say_error("unknown option %s%s%s\n  Next: kvorum %s --help", dashes == 2 ? "--" : "-", typed,
+              hint, invocation->path);
     return false;
 }
 

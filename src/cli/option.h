@@ -26,8 +26,8 @@ struct option {
     const char *name; /* without dashes; NULL ends a table */
     char letter;      /* 0: none */
     enum option_kind kind;
-    const char *argument; /* as help shows it; NULL for flags */
-    const char *fallback; /* the default; NULL: none */
+    const char *argument;    /* as help shows it; NULL for flags */
+    const char *fallback;    /* the default; NULL: none */
     const char *environment; /* variable that goes before the default; NULL: none */
     const char *help;
     int64_t minimum, maximum;
@@ -39,8 +39,8 @@ struct invocation;
 struct command {
     const char *name; /* NULL ends a table */
     const char *arguments;
-    const char *summary;      /* one line */
-    const char *details;      /* more lines for --help; NULL: none */
+    const char *summary;          /* one line */
+    const char *details;          /* more lines for --help; NULL: none */
     const struct option *options; /* NULL: none */
     int argument_min, argument_max;
     int (*run)(const struct invocation *invocation); /* returns an exit code */
@@ -51,8 +51,8 @@ struct command {
 
 struct invocation {
     const struct command *command;
-    char path[64];                    /* "demo start" */
-    const char *values[OPTIONS_MAX];  /* by place in command->options; NULL: not given */
+    char path[64];                   /* "demo start" */
+    const char *values[OPTIONS_MAX]; /* by place in command->options; NULL: not given */
     const char *arguments[ARGUMENTS_MAX];
     int argument_count;
     bool help; /* --help was among the words; nothing else was checked then */

@@ -61,10 +61,12 @@ const char *text_of_size(uint64_t bytes)
 const char *text_of_time(double seconds)
 {
     char *text = next_text();
-    if (seconds < 0.9995)
+    if (seconds <= 0)
+        snprintf(text, 128, "0 s");
+    else if (seconds < 0.9995)
         snprintf(text, 128, "%.0f ms", seconds * 1000);
-    else if (seconds < 99.95)
-        snprintf(text, 128, "%.1f s", seconds);
+    else if (seconds < 99.5)
+        snprintf(text, 128, seconds < 9.95 ? "%.1f s" : "%.0f s", seconds);
     else if (seconds < 5940)
         snprintf(text, 128, "%.0f min", seconds / 60);
     else if (seconds < 172800)
@@ -114,7 +116,8 @@ static json_t *repaired_text(struct bytes text)
         i += one != NULL ? size : 1;
         json_decref(one);
     }
-    json_t *json = out.failed ? NULL : json_stringn(out.size == 0 ? "" : (char *)out.data, out.size);
+    json_t *json =
+        out.failed ? NULL : json_stringn(out.size == 0 ? "" : (char *)out.data, out.size);
     buffer_done(&out);
     return json;
 }
@@ -228,8 +231,8 @@ static void print_line(const struct table *table, const char *const *cells, cons
         const char *cell = cells[i] == NULL ? "" : cells[i];
         unsigned blanks = widths[i] - columns_of(cell);
         bool right = table->columns[i][0] == '>', last = i + 1 == table->column_count;
-        fprintf(file, "%*s%s%*s", right ? (int)blanks : 0, "", cell, right || last ? 0 : (int)blanks,
-                "");
+        fprintf(file, "%*s%s%*s", right ? (int)blanks : 0, "", cell,
+                right || last ? 0 : (int)blanks, "");
         fputs(last ? "\n" : "  ", file);
     }
 }

@@ -35,8 +35,7 @@ struct table {
 void table_init(struct table *table, const char *const *columns);
 void table_done(struct table *table);
 /** The next cell; begins a row when the last one is full. */
-void table_cell(struct table *table, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** Plain is like table without a heading. */
 void table_print(const struct table *table, enum output_format format, FILE *file);
 

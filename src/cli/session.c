@@ -92,32 +92,41 @@ int session_exit_code(const struct http_response *response)
     }
 }
 
-/* The reason may have several lines; ours already says "kvorum: what". */
-static void print_reason(struct bytes body)
+static struct bytes cut_line(struct bytes *text)
 {
-    while (body.size > 0 && (body.data[body.size - 1] == '\n' || body.data[body.size - 1] == '\r'))
+    const uint8_t *end = text->size == 0 ? NULL : memchr(text->data, '\n', text->size);
+    struct bytes line = { text->data, end == NULL ? text->size : (size_t)(end - text->data) };
+    *text = bytes_from(*text, line.size + (end != NULL));
+    return line;
+}
+
+/* The words Riak's clients look for stand on lines of their own before our reason. */
+static struct bytes reason_of(struct bytes body)
+{
+    while (body.size > 0 && strchr("\r\n", body.data[body.size - 1]) != NULL)
         body.size--;
-    if (body.size > 4096)
-        body.size = 4096;
-    while (body.size > 0) {
-        const uint8_t *end = memchr(body.data, '\n', body.size);
-        size_t size = end == NULL ? body.size : (size_t)(end - body.data);
-        print_safely(stderr, bytes_make(body.data, size));
-        body = bytes_from(body, size + (end != NULL));
-        if (body.size > 0)
-            fputc('\n', stderr);
-    }
+    body.size = body.size < 4096 ? body.size : 4096;
+    struct bytes rest = body, line = cut_line(&rest);
+    bool for_riak = bytes_equal(line, BYTES_LITERAL("Error:")) ||
+                    bytes_equal(line, BYTES_LITERAL("request timed out")) ||
+                    memmem(line.data, line.size, "-value unsatisfied", 18) != NULL ||
+                    bytes_starts_with(line, BYTES_LITERAL("Specified "));
+    return for_riak && rest.size > 0 ? rest : body;
 }
 
 int session_refused(const struct http_client *client, const char *what)
 {
     const struct http_response *response = &client->response;
+    struct bytes reason = reason_of(buffer_bytes(&response->body));
+    bool whole = bytes_starts_with(reason, bytes_of_string(what)) ||
+                 bytes_starts_with(reason, BYTES_LITERAL("outcome unknown"));
     fflush(stdout);
-    fprintf(stderr, "kvorum: %s: ", what);
-    if (response->body.size > 0)
-        print_reason(buffer_bytes(&response->body));
-    else
-        fprintf(stderr, "the node gave no reason");
+    fprintf(stderr, "kvorum: %s%s%s", whole ? "" : what, whole ? "" : ": ",
+            reason.size == 0 ? "the node gave no reason" : "");
+    while (reason.size > 0) {
+        print_safely(stderr, cut_line(&reason));
+        fputs(reason.size > 0 ? "\n  " : "", stderr);
+    }
     fprintf(stderr, "\n  (HTTP %d from %s)\n", response->code, client->endpoint.text);
     return session_exit_code(response);
 }

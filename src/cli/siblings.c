@@ -70,8 +70,8 @@ static json_t *sibling_json(const struct sibling_view *view)
     json_object_set_new(object, "last_modified", json_text(view->last_modified));
     if (view->deleted)
         json_object_set_new(object, "deleted", json_true());
-    json_t *text = json_stringn(view->value.size == 0 ? "" : (const char *)view->value.data,
-                                view->value.size);
+    json_t *text =
+        json_stringn(view->value.size == 0 ? "" : (const char *)view->value.data, view->value.size);
     if (text != NULL) {
         json_object_set_new(object, "value", text);
         return object;
@@ -98,8 +98,8 @@ static int print_as_json(const struct siblings *siblings, const struct object_ad
 
 static void print_rows(const struct siblings *siblings, enum output_format format)
 {
-    static const char *const columns[] = { "vtag", "last_modified", "content_type", ">size", "value",
-                                           NULL };
+    static const char *const columns[] = { "vtag",  "last_modified", "content_type",
+                                           ">size", "value",         NULL };
     struct table table;
     table_init(&table, columns);
     for (uint32_t i = 0; i < siblings->count; i++) {

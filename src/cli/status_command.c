@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status: what one node knows about the cluster. */
+#include "cli/status_command.h"
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/session.h"
-#include "cli/status_command.h"
 #include "cli/status_text.h"
 
 kvorum_status status_fetch(struct http_client *client, json_t **ret_status)
@@ -32,13 +32,14 @@ kvorum_status status_fetch(struct http_client *client, json_t **ret_status)
 
 static void print_rows(const json_t *status, enum output_format format)
 {
-    static const char *const columns[] = { "name", "id", "address", "zone", ">weight", "state",
-                                           ">since_s", ">partitions", NULL };
+    static const char *const columns[] = { "name",  "id",       "address",     "zone", ">weight",
+                                           "state", ">since_s", ">partitions", NULL };
     const json_t *nodes = json_object_get(status, "nodes"), *node;
     struct table table;
     table_init(&table, columns);
     size_t i;
-    json_array_foreach (nodes, i, node) {
+    json_array_foreach(nodes, i, node)
+    {
         for (const char *const *column = columns; *column != NULL; column++) {
             const json_t *cell = json_object_get(node, *column + (**column == '>'));
             if (json_is_string(cell))

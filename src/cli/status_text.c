@@ -2,6 +2,7 @@
 #include "cli/status_text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/output.h"
 
@@ -29,7 +30,8 @@ const char *status_problem(const json_t *status)
     if (!json_is_array(nodes) || json_array_size(nodes) == 0)
         return "it lists no nodes";
     size_t i;
-    json_array_foreach (nodes, i, node) {
+    json_array_foreach(nodes, i, node)
+    {
         if (!json_is_string(json_object_get(node, "name")) ||
             !json_is_string(json_object_get(node, "state")))
             return "a node has no name or no state";
@@ -49,8 +51,7 @@ static struct census count_nodes(const json_t *status)
     const json_t *nodes = json_object_get(status, "nodes"), *node;
     struct census census = { .nodes = json_array_size(nodes) };
     size_t i;
-    json_array_foreach (nodes, i, node)
-        census.alive += is_alive(node);
+    json_array_foreach(nodes, i, node) census.alive += is_alive(node);
     return census;
 }
 
@@ -62,13 +63,21 @@ bool status_healthy(const json_t *status)
 
 /* --- the sentence --------------------------------------------------------------------------- */
 
+/* The node counts whole seconds. */
+static const char *since_text(const json_t *node)
+{
+    double since = json_number_value(json_object_get(node, "since_s"));
+    return since < 1 ? "<1 s" : text_of_time(since);
+}
+
 /* "n3 is dead for 12 s, n5 is suspect", at most four of them. */
 static void append_missing(const json_t *status, struct buffer *text)
 {
     const json_t *nodes = json_object_get(status, "nodes"), *node;
     unsigned named = 0, more = 0;
     size_t i;
-    json_array_foreach (nodes, i, node) {
+    json_array_foreach(nodes, i, node)
+    {
         if (is_alive(node))
             continue;
         if (named == 4) {
@@ -76,12 +85,11 @@ static void append_missing(const json_t *status, struct buffer *text)
             continue;
         }
         const char *state = text_of(node, "state");
-        double since = json_number_value(json_object_get(node, "since_s"));
         buffer_printf(text, "%s%s ", named++ == 0 ? "" : ", ", text_of(node, "name"));
         if (strcmp(state, "unknown") == 0)
             buffer_append_text(text, "was not heard of yet");
         else
-            buffer_printf(text, "is %s for %s", state, text_of_time(since));
+            buffer_printf(text, "is %s for %s", state, since_text(node));
     }
     if (more > 0)
         buffer_printf(text, " and %u more", more);
@@ -158,8 +166,7 @@ static void append_state(const json_t *node, bool colour, struct buffer *text)
 {
     char words[64];
     const char *state = text_of(node, "state");
-    snprintf(words, sizeof(words), "%-8.8s %8s", state,
-             text_of_time(json_number_value(json_object_get(node, "since_s"))));
+    snprintf(words, sizeof(words), "%-8.8s %8s", state, since_text(node));
     int number = is_alive(node) ? GREEN : strcmp(state, "dead") == 0 ? RED : YELLOW;
     append_coloured(text, colour, number, words);
 }
@@ -168,35 +175,61 @@ static int widest(const json_t *nodes, const char *member, int least)
 {
     const json_t *node;
     size_t i;
-    json_array_foreach (nodes, i, node) {
+    json_array_foreach(nodes, i, node)
+    {
         int size = (int)strlen(text_of(node, member));
         least = size > least && size <= 40 ? size : least;
     }
     return least;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const json_t *const *one = a, *const *other = b;
+    return strverscmp(text_of(*one, "name"), text_of(*other, "name"));
+}
+
+/* The nodes in the order of their names; NULL out of memory. */
+static json_t *sorted_nodes(const json_t *status)
+{
+    const json_t *nodes = json_object_get(status, "nodes");
+    size_t count = json_array_size(nodes);
+    json_t **list = calloc(count, sizeof(json_t *)), *sorted = json_array();
+    for (size_t i = 0; list != NULL && i < count; i++)
+        list[i] = json_array_get(nodes, i);
+    if (list != NULL)
+        qsort(list, count, sizeof(json_t *), by_name);
+    for (size_t i = 0; list != NULL && i < count; i++)
+        json_array_append(sorted, list[i]);
+    free(list);
+    return sorted;
+}
+
 /* Shares are of all replicas, so they add up to 100 %; the bar is full at twice the mean. */
 static void append_nodes_table(const json_t *status, bool colour, struct buffer *text)
 {
-    const json_t *nodes = json_object_get(status, "nodes"), *node;
+    json_t *nodes = sorted_nodes(status), *node;
     double held = 0;
     size_t i;
-    json_array_foreach (nodes, i, node)
-        held += json_number_value(json_object_get(node, "partitions"));
+    json_array_foreach(nodes, i, node) held +=
+        json_number_value(json_object_get(node, "partitions"));
     int name = widest(nodes, "name", 4), zone = widest(nodes, "zone", 4);
     int address = widest(nodes, "address", 7);
-    buffer_printf(text, "  %-*s    %-*s  %-*s  %-17s  %10s  share\n", name, "node", address, "peers",
-                  zone, "zone", "state, for", "partitions");
-    json_array_foreach (nodes, i, node) {
+    buffer_printf(text, "  %-*s    %-*s  %-*s  %-17s  %10s  share\n", name, "node", address,
+                  "peers", zone, "zone", "state, for", "partitions");
+    json_array_foreach(nodes, i, node)
+    {
         double partitions = json_number_value(json_object_get(node, "partitions"));
         double share = held <= 0 ? 0 : partitions / held;
         bool self = json_is_true(json_object_get(node, "self"));
-        buffer_printf(text, "  %-*s %s  %-*s  %-*s  ", name, text_of(node, "name"), self ? "*" : " ",
-                      address, text_of(node, "address"), zone, text_of(node, "zone"));
+        buffer_printf(text, "  %-*s %s  %-*s  %-*s  ", name, text_of(node, "name"),
+                      self ? "*" : " ", address, text_of(node, "address"), zone,
+                      text_of(node, "zone"));
         append_state(node, colour, text);
         buffer_printf(text, "  %10s  %s %5.1f %%\n", text_of_count((uint64_t)partitions),
                       text_of_bar(share * (double)json_array_size(nodes) / 2, 12), share * 100);
     }
+    json_decref(nodes);
 }
 
 static void append_ring(const json_t *status, struct buffer *text)
@@ -224,7 +257,8 @@ static void append_self(const json_t *status, struct buffer *text)
                   text_of_size(status_number(status, "memory")),
                   text_of_size(status_number(status, "disk_size")));
     const char *name;
-    json_object_foreach ((json_t *)listeners, name, address) {
+    json_object_foreach((json_t *)listeners, name, address)
+    {
         if (json_string_length(address) > 0)
             buffer_printf(text, " %s %s", name, json_string_value(address));
     }

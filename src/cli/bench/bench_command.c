@@ -45,7 +45,8 @@ static bool read_mix(const char *text, struct bench *bench)
     return true;
 }
 
-static void make_query(const struct invocation *invocation, const char *name, char *ret, size_t size)
+static void make_query(const struct invocation *invocation, const char *name, char *ret,
+                       size_t size)
 {
     const char *level = option_text(invocation, name);
     snprintf(ret, size, "%s%s%s%s", level == NULL ? "" : "?", level == NULL ? "" : name,
@@ -95,8 +96,8 @@ static bool prepare(struct bench *bench)
     if (bench->thread_count > bench->client_count)
         bench->thread_count = bench->client_count;
     bench->requests = (uint64_t)option_number(invocation, "requests", 0);
-    bench->seconds = (uint64_t)option_number(invocation, "seconds",
-                                             bench->requests == 0 ? SECONDS_USUAL : 0);
+    bench->seconds =
+        (uint64_t)option_number(invocation, "seconds", bench->requests == 0 ? SECONDS_USUAL : 0);
     return true;
 }
 
@@ -122,15 +123,15 @@ static void prepare_generators(struct bench *bench)
         struct generator *generator = &bench->generators[i];
         uint32_t count = bench->client_count / bench->thread_count +
                          (i < bench->client_count % bench->thread_count);
-        uint64_t requests = bench->requests / bench->thread_count +
-                            (i < bench->requests % bench->thread_count);
+        uint64_t requests =
+            bench->requests / bench->thread_count + (i < bench->requests % bench->thread_count);
         generator->settings = &bench->settings;
         generator->client_count = count;
         generator->first_client = client;
         generator->requests = bench->requests == 0 ? UINT64_MAX : requests;
         generator->workload = (struct workload){
-            distribution,      keys, bench->get_weight, bench->set_weight, &bench->zipf,
-            random_fork(&seeds), i,  bench->thread_count,
+            distribution,        keys, bench->get_weight,   bench->set_weight, &bench->zipf,
+            random_fork(&seeds), i,    bench->thread_count,
         };
         client += count;
     }
@@ -227,8 +228,7 @@ static void add_row(struct table *table, const char *name, const struct histogra
     table_cell(table, "%.0f", (double)histogram->count / seconds);
     table_cell(table, "%.0f", histogram_mean(histogram));
     for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
-        table_cell(table, "%llu",
-                   (unsigned long long)histogram_quantile(histogram, quantiles[i]));
+        table_cell(table, "%llu", (unsigned long long)histogram_quantile(histogram, quantiles[i]));
     table_cell(table, "%llu", (unsigned long long)histogram->max);
 }
 
@@ -243,7 +243,7 @@ static void print_notes(const struct bench *bench, const struct totals *totals, 
 
 static int report(const struct bench *bench)
 {
-    static const char *const columns[] = { "operation", ">count",  ">ops/s",    ">mean us",
+    static const char *const columns[] = { "operation", ">count",  ">ops/s",  ">mean us",
                                            ">p50 us",   ">p95 us", ">p99 us", ">p99.9 us",
                                            ">max us",   NULL };
     static struct totals totals;
@@ -251,7 +251,8 @@ static int report(const struct bench *bench)
     struct table table;
     add_up(bench, &totals);
     if (totals.problem != 0 && totals.all.count == 0)
-        return fail(EXIT_CONNECT, "cannot bench: no connection to %s: %s\n  Next: kvorum demo start",
+        return fail(EXIT_CONNECT,
+                    "cannot bench: no connection to %s: %s\n  Next: kvorum demo start",
                     bench->nodes[0].text, errno_text(totals.problem));
     enum output_format format = output_format_parse(option_text(bench->invocation, "output"));
     table_init(&table, columns);

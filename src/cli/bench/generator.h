@@ -34,7 +34,7 @@ struct generator {
     struct histogram gets, sets; /* microseconds */
     uint64_t errors, misses, reconnects;
     char first_error[256]; /* "" when there was none */
-    int problem;           /* errno when no connection could be made at all; then nothing was sent */
+    int problem; /* errno when no connection could be made at all; then nothing was sent */
     bool out_of_memory;
     _Atomic uint64_t done;
     atomic_bool stop;

@@ -159,8 +159,8 @@ static bool make_directories(const char *path)
             continue;
         snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
         if (mkdir(part, 0755) != 0 && errno != EEXIST) {
-            say_error("cannot make the directory %s: %s\n  Next: another place with --dir DIR", part,
-                      errno_text(errno));
+            say_error("cannot make the directory %s: %s\n  Next: another place with --dir DIR",
+                      part, errno_text(errno));
             return false;
         }
         if (*slash == '\0')
@@ -192,9 +192,10 @@ static bool write_configuration(const struct demo_cluster *cluster)
         say_error("cannot write %s: %s", path, errno_text(errno));
         return false;
     }
-    fputs("# Settings of all nodes of this local cluster, read at each start.  `kvorum config show`\n"
-          "# explains them; names, ports and directories are given by `kvorum demo`.\n",
-          file);
+    fputs(
+        "# Settings of all nodes of this local cluster, read at each start.  `kvorum config show`\n"
+        "# explains them; names, ports and directories are given by `kvorum demo`.\n",
+        file);
     return fclose(file) == 0;
 }
 

@@ -54,10 +54,11 @@ static bool port_is_free(uint16_t port)
         return true; /* let the node say it */
     int yes = 1;
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port),
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons(port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    bool taken = bind(descriptor, (struct sockaddr *)&address, sizeof(address)) != 0 &&
-                 errno == EADDRINUSE;
+    bool taken =
+        bind(descriptor, (struct sockaddr *)&address, sizeof(address)) != 0 && errno == EADDRINUSE;
     close(descriptor);
     return !taken;
 }
@@ -103,7 +104,8 @@ static void make_arguments(const struct demo_cluster *cluster, unsigned node, ch
     for (; i < sizeof(fixed) / sizeof(fixed[0]); i++)
         ret->list[i] = fixed[i];
     for (int listener = 0; listener < DEMO_LISTENERS; listener++) {
-        snprintf(ret->flags[listener], sizeof(ret->flags[0]), "--%s", demo_listener_names[listener]);
+        snprintf(ret->flags[listener], sizeof(ret->flags[0]), "--%s",
+                 demo_listener_names[listener]);
         snprintf(ret->addresses[listener], sizeof(ret->addresses[0]), "127.0.0.1:%u",
                  demo_port(cluster, node, (enum demo_listener)listener));
         ret->list[i++] = ret->flags[listener];
@@ -159,7 +161,8 @@ static bool sees_alive(const json_t *status, unsigned node)
     snprintf(name, sizeof(name), "n%u", node);
     const json_t *about;
     size_t i;
-    json_array_foreach (json_object_get(status, "nodes"), i, about) {
+    json_array_foreach(json_object_get(status, "nodes"), i, about)
+    {
         const char *its_name = json_string_value(json_object_get(about, "name"));
         const char *state = json_string_value(json_object_get(about, "state"));
         if (its_name != NULL && strcmp(its_name, name) == 0)

@@ -16,7 +16,8 @@
 #include "cli/progress.h"
 #include "cli/siblings.h"
 
-struct export {
+struct export
+{
     const struct invocation *invocation;
     struct endpoint nodes[ENDPOINTS_MAX];
     uint32_t node_count;
@@ -189,8 +190,8 @@ static int run(struct export *export)
         .context = export,
         .nodes = export->nodes,
         .node_count = export->node_count,
-        .connections = (uint32_t)option_number(invocation, "connections", 8),
-        .pipeline = (uint32_t)option_number(invocation, "pipeline", 16),
+        .connections = (uint32_t)option_number(invocation, "connections", 32),
+        .pipeline = (uint32_t)option_number(invocation, "pipeline", 4),
         .timeout_ms = (uint32_t)option_number(invocation, "timeout", 10000) + 5000,
         .retry_ms = (uint32_t)option_number(invocation, "retry", 60) * 1000,
         .body_size_max = SESSION_BODY_MAX,
@@ -206,9 +207,9 @@ static int run(struct export *export)
                     text_of_count(export->written), result.reason);
     double seconds = progress_seconds(&export->progress);
     say_note("%s records exported in %s", text_of_count(export->written), text_of_time(seconds));
-    return export->refused == 0 ? EXIT_DONE
-                                : fail(EXIT_NO, "%s records are not in the export",
-                                       text_of_count(export->refused));
+    return export->refused == 0
+               ? EXIT_DONE
+               : fail(EXIT_NO, "%s records are not in the export", text_of_count(export->refused));
 }
 
 static bool open_file(struct export *export)
@@ -227,7 +228,9 @@ int command_export(const struct invocation *invocation)
         return fail(EXIT_INTERNAL, "out of memory");
     export->invocation = invocation;
     const char *values = option_text(invocation, "values");
-    export->values = values[0] == 't' ? VALUES_TEXT : values[0] == 'b' ? VALUES_BASE64 : VALUES_AUTO;
+    export->values = values[0] == 't'   ? VALUES_TEXT
+                     : values[0] == 'b' ? VALUES_BASE64
+                                        : VALUES_AUTO;
     export->node_count =
         endpoint_parse_list(option_text(invocation, "node"), HTTP_PORT, export->nodes);
     int code = export->node_count == 0 ? EXIT_USAGE : list_keys(export);

@@ -53,7 +53,8 @@ static int prepare(const struct invocation *invocation, struct import *import)
         return fail(EXIT_USAGE, "import needs --bucket BUCKET");
     key_field = key_field == NULL ? format->key_field : key_field;
     if (key_field == NULL)
-        return fail(EXIT_USAGE, "import of %s needs --key-field FIELD, the field that holds the key",
+        return fail(EXIT_USAGE,
+                    "import of %s needs --key-field FIELD, the field that holds the key",
                     format->name);
     transfer->node_count =
         endpoint_parse_list(option_text(invocation, "node"), HTTP_PORT, import->nodes);
@@ -65,8 +66,8 @@ static int prepare(const struct invocation *invocation, struct import *import)
     transfer->write_query = (const char *)import->write_query.data + 1;
     transfer->read_query = (const char *)import->read_query.data;
     transfer->nodes = import->nodes;
-    transfer->connections = (uint32_t)option_number(invocation, "connections", 8);
-    transfer->pipeline = (uint32_t)option_number(invocation, "pipeline", 16);
+    transfer->connections = (uint32_t)option_number(invocation, "connections", 32);
+    transfer->pipeline = (uint32_t)option_number(invocation, "pipeline", 4);
     transfer->timeout_ms = (uint32_t)option_number(invocation, "timeout", 10000) + 5000;
     transfer->retry_ms = (uint32_t)option_number(invocation, "retry", 60) * 1000;
     transfer->reader = &import->reader;
@@ -86,10 +87,11 @@ static void print_summary(const struct transfer *transfer)
         printf("%s requests had to be repeated\n", text_of_count(transfer->retries));
     uint64_t wrong = transfer->bad + transfer->refused + transfer->different + transfer->missing;
     if (wrong > 0)
-        printf("%s records are NOT in the store: %s without a usable key, %s refused, %s different, "
-               "%s missing\n",
-               text_of_count(wrong), text_of_count(transfer->bad), text_of_count(transfer->refused),
-               text_of_count(transfer->different), text_of_count(transfer->missing));
+        printf(
+            "%s records are NOT in the store: %s without a usable key, %s refused, %s different, "
+            "%s missing\n",
+            text_of_count(wrong), text_of_count(transfer->bad), text_of_count(transfer->refused),
+            text_of_count(transfer->different), text_of_count(transfer->missing));
 }
 
 int command_import(const struct invocation *invocation)
@@ -107,7 +109,8 @@ int command_import(const struct invocation *invocation)
         import.transfer.source_size = (uint64_t)about.st_size;
     import.reader.descriptor = descriptor;
     transfer_run(&import.transfer);
-    print_summary(&import.transfer);
+    if (import.transfer.exit_code != EXIT_CONNECT || import.transfer.records > 0)
+        print_summary(&import.transfer);
     if (descriptor != STDIN_FILENO)
         close(descriptor);
     record_reader_done(&import.reader);

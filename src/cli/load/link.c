@@ -34,9 +34,9 @@ void link_close(struct link *link, uint64_t now_us, int problem)
     link->descriptor = -1;
     link->state = LINK_CLOSED;
     link->problem = problem;
-    link->backoff_ms = link->backoff_ms == 0                   ? BACKOFF_FIRST_MS
+    link->backoff_ms = link->backoff_ms == 0                    ? BACKOFF_FIRST_MS
                        : link->backoff_ms * 2 < BACKOFF_LAST_MS ? link->backoff_ms * 2
-                                                               : BACKOFF_LAST_MS;
+                                                                : BACKOFF_LAST_MS;
     link->due_us = now_us + link->backoff_ms * 1000ull;
     buffer_reset(&link->out);
     link->sent = 0;

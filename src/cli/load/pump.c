@@ -22,11 +22,11 @@ struct pump {
     uint32_t link_count, turn; /* turn: the link that is filled first */
     struct pollfd *polls;
     uint8_t *room;
-    struct map busy;               /* works taken from the source and not finished */
-    size_t in_flight_size;         /* their bytes */
+    struct map busy;       /* works taken from the source and not finished */
+    size_t in_flight_size; /* their bytes */
     struct pump_work *free;
-    struct pump_work *waiting;     /* retried later, in any order */
-    struct pump_work *held;        /* taken from the source, but its key is busy */
+    struct pump_work *waiting; /* retried later, in any order */
+    struct pump_work *held;    /* taken from the source, but its key is busy */
     bool source_ended, ever_connected, stopped;
 };
 

@@ -45,8 +45,8 @@ struct pump_config {
     struct endpoint *nodes; /* resolved by pump_run */
     uint32_t node_count;
     uint32_t connections, pipeline;
-    uint32_t timeout_ms;     /* of one request */
-    uint32_t retry_ms;       /* after it a work that is still retried ends the run */
+    uint32_t timeout_ms; /* of one request */
+    uint32_t retry_ms;   /* after it a work that is still retried ends the run */
     size_t body_size_max;
 };
 

@@ -67,8 +67,7 @@ static const char *key_deb822(struct bytes record, const char *field, struct buf
         if (size <= name_size || record.data[name_size] != ':' ||
             strncasecmp((const char *)record.data, field, name_size) != 0)
             continue;
-        struct bytes value =
-            trimmed(bytes_make(record.data + name_size + 1, size - name_size - 1));
+        struct bytes value = trimmed(bytes_make(record.data + name_size + 1, size - name_size - 1));
         if (value.size == 0)
             return "its key field is empty";
         buffer_append_bytes(ret_key, value);
@@ -115,10 +114,10 @@ static const char *key_jsonl(struct bytes record, const char *field, struct buff
 {
     json_error_t error;
     json_t *object = json_loadb((const char *)record.data, record.size, JSON_ALLOW_NUL, &error);
-    const char *problem = object == NULL          ? "it is no valid JSON"
-                          : !json_is_object(object) ? "it is no JSON object"
-                                                  : append_json_key(json_object_get(object, field),
-                                                                    ret_key);
+    const char *problem = object == NULL ? "it is no valid JSON"
+                          : !json_is_object(object)
+                              ? "it is no JSON object"
+                              : append_json_key(json_object_get(object, field), ret_key);
     json_decref(object);
     return problem;
 }
@@ -141,8 +140,9 @@ const struct record_format *record_format_find(const char *name)
 void record_reader_init(struct record_reader *reader, const struct record_format *format,
                         const char *key_field, int descriptor)
 {
-    *reader = (struct record_reader){ .format = format, .key_field = key_field,
-                                      .descriptor = descriptor, .next_line = 1 };
+    *reader = (struct record_reader){
+        .format = format, .key_field = key_field, .descriptor = descriptor, .next_line = 1
+    };
     buffer_init(&reader->text, RECORD_SIZE_MAX);
 }
 

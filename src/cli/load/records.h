@@ -29,8 +29,8 @@ struct record_reader {
     const char *key_field;
     int descriptor; /* the caller's */
     struct buffer text;
-    size_t at;       /* where the next record begins in text */
-    uint64_t line;   /* of the record returned last, from 1 */
+    size_t at;     /* where the next record begins in text */
+    uint64_t line; /* of the record returned last, from 1 */
     uint64_t next_line;
     uint64_t offset; /* bytes of the source before `at` */
     bool at_end;

@@ -54,6 +54,8 @@ static enum pump_next next(void *context, struct pump_work *work)
             transfer->source_problem = reason;
         if (outcome != RECORD_FOUND)
             return PUMP_END;
+        if (transfer->every > 1 && transfer->seen++ % transfer->every != 0)
+            continue;
         buffer_append_bytes(&work->value, value);
         work->number = transfer->reader->line;
         work->stage = transfer->mode == TRANSFER_COMPARE ? STAGE_READ : STAGE_WRITE;
@@ -162,12 +164,14 @@ static void finish(struct transfer *transfer, const struct pump_result *result)
     transfer->retries = result->retries;
     transfer->exit_code = result->exit_code;
     if (result->exit_code != EXIT_DONE)
-        say_error("%s ended after %s records: %s\n  Next: kvorum status; then repeat it, for records "
-                  "may be written twice without harm",
-                  transfer->label, text_of_count(transfer->records), result->reason);
+        say_error(
+            "%s ended after %s records: %s\n  Next: kvorum status; then repeat it, for records "
+            "may be written twice without harm",
+            transfer->label, text_of_count(transfer->records), result->reason);
     else if (transfer->source_problem != NULL)
-        transfer->exit_code = fail(EXIT_INTERNAL, "cannot read the source beyond line %" PRIu64
-                                   ": %s", transfer->reader->line, transfer->source_problem);
+        transfer->exit_code =
+            fail(EXIT_INTERNAL, "cannot read the source beyond line %" PRIu64 ": %s",
+                 transfer->reader->line, transfer->source_problem);
     else if (transfer->bad + transfer->refused + transfer->different + transfer->missing > 0)
         transfer->exit_code = EXIT_NO;
     buffer_done(&transfer->prefix);

@@ -18,6 +18,7 @@ struct transfer {
     struct endpoint *nodes;
     uint32_t node_count, connections, pipeline, timeout_ms, retry_ms;
     struct record_reader *reader;
+    uint64_t every;       /* take only each so many-th record; 0, 1: all */
     uint64_t source_size; /* bytes, for the progress bar; 0: unknown */
     const char *label;    /* of the bar */
 
@@ -28,12 +29,13 @@ struct transfer {
     uint64_t different, missing;
     uint64_t retries;
     double seconds;
-    int exit_code;           /* EXIT_DONE only when nothing is wrong; everything has been told */
+    int exit_code; /* EXIT_DONE only when nothing is wrong; everything has been told */
 
     /* private */
     struct buffer prefix, fields;
     struct progress progress;
     unsigned told;
+    uint64_t seen;
     const char *source_problem;
 };
 
