@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Completion scripts, made from the tables.  The script asks nothing at run time: all words stand in
- * one case statement, by what was typed so far. */
+/* Completion scripts, made from the tables.  The script asks nothing at run time: all words
+ * stand in one case statement, by what was typed so far. */
 #include <string.h>
 
 #include "cli/command_table.h"

@@ -41,15 +41,15 @@ void http_client_init(struct http_client *client, const struct endpoint *endpoin
 void http_client_done(struct http_client *client);
 
 /** Send and read the whole answer into client->response.  OK whatever the HTTP code is.
- *  UNAVAILABLE: no connection, nothing was sent.  CLOSED, TIMEOUT: the request may have taken effect.
- *  INVALID: what came back is no HTTP, or above the limit. */
+ *  UNAVAILABLE: no connection, nothing was sent.  CLOSED, TIMEOUT: the request may have taken
+ *  effect. INVALID: what came back is no HTTP, or above the limit. */
 KVORUM_CHECKED kvorum_status http_client_call(struct http_client *client,
                                               const struct http_request *request);
 /** Send, and read until the head is there. */
 KVORUM_CHECKED kvorum_status http_client_send(struct http_client *client,
                                               const struct http_request *request);
-/** Read more of the body into response.body, which the caller empties; OK and state HTTP_COMPLETE at
- *  the end. */
+/** Read more of the body into response.body, which the caller empties; OK and state
+ *  HTTP_COMPLETE at the end. */
 KVORUM_CHECKED kvorum_status http_client_read(struct http_client *client);
 void http_client_close(struct http_client *client);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first byte says how the rest is cut; what a whole response carries is read as siblings, too. */
+/* The first byte says how the rest is cut; what a whole response carries is read as siblings,
+ * too. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -55,7 +55,8 @@ static struct bytes trim(struct bytes text)
     return text;
 }
 
-/* Cut the line up to CR LF off the front of `text`; false when there is none, or a stray control. */
+/* Cut the line up to CR LF off the front of `text`; false when there is none, or a stray
+ * control. */
 static bool cut_line(struct bytes *text, struct bytes *ret_line)
 {
     const uint8_t *end = text->size == 0 ? NULL : memchr(text->data, '\n', text->size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** HTTP/1.1 responses, read from bytes of outside as they come.  Pure: no socket.
  *
- *      input -> [head: collected up to the empty line] -> [body: by length, chunks or end] -> complete
+ *      input -> [head, up to the empty line] -> [body: by length, chunks or end] -> complete
  *
  *  Bounded: heads of 64 KiB and 64 fields, bodies as the caller says; anything not plainly right is
  *  refused with `problem`.  Thread: one at a time. */
@@ -49,8 +49,8 @@ void http_response_init(struct http_response *response, size_t body_limit);
 void http_response_done(struct http_response *response);
 /** Make ready for the next response, keeping memory. */
 void http_response_reset(struct http_response *response, bool without_body);
-/** Take bytes from the front of `input` and return how many: fewer than all only when the response is
- *  complete or bad. */
+/** Take bytes from the front of `input` and return how many: fewer than all only when the
+ *  response is complete or bad. */
 size_t http_response_input(struct http_response *response, struct bytes input);
 /** The other side closed: ends a body without length, else makes the response bad. */
 void http_response_end(struct http_response *response);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** JSON objects that come one after another in a stream of bytes ({"keys":[...]}{"keys":[...]}): finds
- *  where each ends, so that each can be parsed by itself.  Pure. */
+/** JSON objects that come one after another in a stream of bytes ({"keys":[...]}{"keys":[...]}):
+ *  finds where each ends, so that each can be parsed by itself.  Pure. */
 #ifndef CLI_JSON_DOCUMENTS_H
 #define CLI_JSON_DOCUMENTS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Messages for people, all on standard error.  A good one says what failed, where, why, and the next
- *  step.  Thread: one at a time. */
+/** Messages for people, all on standard error.  A good one says what failed, where, why, and the
+ *  next step.  Thread: one at a time. */
 #ifndef CLI_MESSAGE_H
 #define CLI_MESSAGE_H
 

@@ -12,7 +12,8 @@ struct multipart {
     char delimiter[MULTIPART_BOUNDARY_MAX + 5]; /* CR LF -- boundary */
 };
 
-/** False when `content_type` is no multipart with a usable boundary, or `body` has no first part. */
+/** False when `content_type` is no multipart with a usable boundary, or `body` has no first
+ *  part. */
 bool multipart_begin(struct multipart *multipart, struct bytes content_type, struct bytes body);
 /** The next part; false after the last one, or at malformed bytes.  Views into the body. */
 bool multipart_next(struct multipart *multipart, struct bytes *ret_head, struct bytes *ret_body);

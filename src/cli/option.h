@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Commands and their options as const tables.  Parsing, --help, hints and shell completion all come
- *  from them (command_table.c), so none can disagree.
+/** Commands and their options as const tables.  Parsing, --help, hints and shell completion all
+ *  come from them (command_table.c), so none can disagree.
  *
  *      kvorum COMMAND [SUBCOMMAND] [--name VALUE | --name=VALUE | -x VALUE | --flag]... ARGUMENT...
  *

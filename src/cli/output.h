@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** What commands print on standard output: rows as table, JSON, CSV or plain lines (-o), figures and
- *  times the way people read them. */
+/** What commands print on standard output: rows as table, JSON, CSV or plain lines (-o), figures
+ *  and times the way people read them. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 

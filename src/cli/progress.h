@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Progress of long work on standard error: a bar with rate and ETA on a terminal, elsewhere one line
- *  every 5 s. */
+/** Progress of long work on standard error: a bar with rate and ETA on a terminal, elsewhere one
+ *  line every 5 s. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 

@@ -34,7 +34,8 @@ void server_command_flags(FILE *file)
     }
 }
 
-/* Reads the configuration as a server would.  EXIT_DONE, or EXIT_USAGE after telling all problems. */
+/* Reads the configuration as a server would.  EXIT_DONE, or EXIT_USAGE after telling all
+ * problems. */
 static int load(const struct invocation *invocation, struct config *ret_config)
 {
     char name[] = "--config";

@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-/** Edits (insert, drop, replace a letter, swap two neighbours) from `a` to `b`; texts above 63 bytes
- *  are compared by their beginnings. */
+/** Edits (insert, drop, replace a letter, swap two neighbours) from `a` to `b`; texts above 63
+ *  bytes are compared by their beginnings. */
 unsigned suggest_distance(const char *a, const char *b);
 
 /** Keeps the nearest of the names offered so far. */

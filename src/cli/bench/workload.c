@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Zipf numbers by inversion, the way YCSB draws them: Gray, Sundaresan, Englert, Baclawski and
- * Weinberger, "Quickly generating billion-record synthetic databases" (SIGMOD 1994), section 3.2.  The
- * two most frequent numbers are drawn exactly; the others by a power law fitted to the rest of the
- * mass.  Popular numbers are then scattered over the key space, as popular keys are in practice. */
+ * Weinberger, "Quickly generating billion-record synthetic databases" (SIGMOD 1994), section
+ * 3.2.  The two most frequent numbers are drawn exactly; the others by a power law fitted to the
+ * rest of the mass.  Popular numbers are then scattered over the key space, as popular keys are
+ * in practice. */
 #include "cli/bench/workload.h"
 
 #include <math.h>

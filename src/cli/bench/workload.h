@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Which key comes next, and whether it is read or written.  Pure; seeded, so a run can be repeated. */
+/** Which key comes next, and whether it is read or written.  Pure; seeded, so a run can be
+ *  repeated. */
 #ifndef CLI_BENCH_WORKLOAD_H
 #define CLI_BENCH_WORKLOAD_H
 

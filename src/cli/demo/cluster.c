@@ -105,7 +105,8 @@ static bool has_option(const struct invocation *invocation, const char *name)
     return false;
 }
 
-/* What --nodes and --port-offset say; they may repeat, not change, what a cluster was founded with. */
+/* What --nodes and --port-offset say; they may repeat, not change, what a cluster was founded
+ * with. */
 static bool apply_option(const struct invocation *invocation, const char *name, bool founded,
                          unsigned *value)
 {

@@ -27,9 +27,9 @@ struct demo_cluster {
 
 extern const char *const demo_listener_names[DEMO_LISTENERS];
 
-/** Read DIR/demo.json of --dir.  A new cluster takes --nodes and --port-offset where the command has
- *  them.  False after saying why: unreadable, or it is another cluster than asked for; then *ret_code
- *  is the exit code. */
+/** Read DIR/demo.json of --dir.  A new cluster takes --nodes and --port-offset where the command
+ *  has them.  False after saying why: unreadable, or it is another cluster than asked for; then
+ *  *ret_code is the exit code. */
 bool demo_open(const struct invocation *invocation, struct demo_cluster *ret_cluster,
                int *ret_code);
 /** Make the directories and demo.json.  False after saying why not. */

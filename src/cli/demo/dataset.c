@@ -259,7 +259,7 @@ void dataset_sample_key(const struct dataset *dataset, char ret_key[DATASET_KEY_
     close(descriptor);
 }
 
-/* --- what was loaded --------------------------------------------------------------------------- */
+/* --- what was loaded ----------------------------------------------------------------------- */
 
 bool dataset_is_loaded(const struct demo_cluster *cluster, const struct dataset *dataset)
 {

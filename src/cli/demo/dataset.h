@@ -14,13 +14,13 @@ struct dataset {
     uint64_t records, size;
 };
 
-/** The package index, or what --source names, as DIR/packages.deb822; when apt knows no packages, the
- *  list of installed ones, and the origin says so.  A file made by an earlier run is used again unless
- *  `fresh`.  Returns an exit code, having said what went wrong. */
+/** The package index, or what --source names, as DIR/packages.deb822; when apt knows no
+ *  packages, the list of installed ones, and the origin says so.  A file made by an earlier run
+ *  is used again unless `fresh`.  Returns an exit code, having said what went wrong. */
 int dataset_packages(const struct demo_cluster *cluster, const char *source, bool fresh,
                      struct dataset *ret_dataset);
-/** The packages that are installed (/var/lib/dpkg/status), or at most 500 of `packages` where there is
- *  no such list, as DIR/installed.deb822. */
+/** The packages that are installed (/var/lib/dpkg/status), or at most 500 of `packages` where
+ *  there is no such list, as DIR/installed.deb822. */
 int dataset_installed(const struct demo_cluster *cluster, const struct dataset *packages,
                       struct dataset *ret_dataset);
 

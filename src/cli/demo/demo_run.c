@@ -2,7 +2,7 @@
 /* demo run: the product in one command.
  *
  *   1 nodes      2 data       3 load        4 a node is killed    5 all is read back and compared
- *   6 writes go on            7 it restarts 8 reads repair it     9 how to use it; stay until Ctrl-C
+ *   6 writes go on            7 it restarts 8 reads repair it     9 how to use it, until Ctrl-C
  *
  * Each step is one line with its figures and its time.  A step that fails ends the run. */
 #include <stdarg.h>
@@ -58,7 +58,7 @@ static void tell(const struct demo_run *run, const char *name, const char *forma
     va_end(arguments);
 }
 
-/* --- moving records ------------------------------------------------------------------------------ */
+/* --- moving records ------------------------------------------------------------------------ */
 
 struct work {
     const struct dataset *dataset;
@@ -126,7 +126,7 @@ static const char *rate_of(const struct transfer *transfer)
     return text_of_count((uint64_t)((double)transfer->records / seconds));
 }
 
-/* --- the steps ------------------------------------------------------------------------------------ */
+/* --- the steps ----------------------------------------------------------------------------- */
 
 static int start_nodes(struct demo_run *run)
 {

@@ -10,9 +10,9 @@
 
 enum { DEMO_ALL = 0 };
 
-/** Start `node`, or all that do not run (DEMO_ALL), and wait until every running node serves and sees
- *  every other.  Nodes in `ret_started` (may be NULL) were not running.  Returns an exit code, having
- *  said what went wrong. */
+/** Start `node`, or all that do not run (DEMO_ALL), and wait until every running node serves and
+ *  sees every other.  Nodes in `ret_started` (may be NULL) were not running.  Returns an exit
+ *  code, having said what went wrong. */
 int demo_start(struct demo_cluster *cluster, unsigned node, unsigned *ret_started);
 /** SIGTERM, then after 10 s SIGKILL, which is told.  Paused nodes are resumed first. */
 int demo_stop(const struct demo_cluster *cluster, unsigned node, unsigned *ret_stopped);

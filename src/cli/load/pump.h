@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Many HTTP requests over several connections to several nodes, pipelined: import, export, read-back.
+/** Many HTTP requests over several connections to several nodes, pipelined: import, export,
+ *  read-back.
  *
  *      next() -> [work] -> a link's pipeline -> response() -> DONE | AGAIN | RETRY | REFUSED
  *                   ^                                                        |

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Sources of records: text in which one record follows another, each with a key inside.  The value of
- *  a record is its text as it stands in the source.  Pure, but for the reader's read(2). */
+/** Sources of records: text in which one record follows another, each with a key inside.  The
+ *  value of a record is its text as it stands in the source.  Pure, but for the reader's
+ *  read(2). */
 #ifndef CLI_LOAD_RECORDS_H
 #define CLI_LOAD_RECORDS_H
 
@@ -10,9 +11,9 @@ struct record_format {
     const char *name;
     const char *content_type;
     const char *key_field; /* the usual one; NULL: must be given */
-    /** Find the record at the front of `text`.  Returns the size of it with what separates it from the
-     *  next; 0 when more text is needed (never with `at_end`).  *ret_record is empty when only
-     *  separators were left. */
+    /** Find the record at the front of `text`.  Returns the size of it with what separates it
+     *  from the next; 0 when more text is needed (never with `at_end`).  *ret_record is empty
+     *  when only separators were left. */
     size_t (*cut)(struct bytes text, bool at_end, struct bytes *ret_record);
     /** Append the key.  NULL, or why there is none (static text). */
     const char *(*key)(struct bytes record, const char *field, struct buffer *ret_key);
