@@ -140,8 +140,8 @@ bool maybe_replaces(const struct record *later, const struct record *earlier)
 {
     if (later == earlier)
         return false;
-    if (later->maybe_all)
-        return later->state != RECORD_ANSWERED || earlier->invoked_us <= later->done_us;
+    if (later->maybe_all) /* one of unknown outcome may happen at any time */
+        return !record_acknowledged(later) || earlier->invoked_us <= later->done_us;
     return has(later->maybe, earlier->id);
 }
 

@@ -269,12 +269,22 @@ void network_clog(struct network *network, uint16_t from, uint16_t to, uint64_t 
     network->lanes[from][to].clogged_until_us = until_us;
 }
 
+/* What waits in a clogged lane is lost with its link, or it would wait for the clog's old end. */
+static void unclog(struct network *network, uint16_t from, uint16_t to)
+{
+    struct network_lane *lane = &network->lanes[from][to];
+    if (lane->clogged_until_us > network->world->now_us)
+        network_break(network, from, to);
+    lane->clogged_until_us = 0;
+    lane->last_delivery_us = 0;
+}
+
 void network_heal(struct network *network)
 {
     for (uint16_t a = 0; a < network->member_count; a++) {
         for (uint16_t b = 0; b < network->member_count; b++) {
             network->lanes[a][b].cut = false;
-            network->lanes[a][b].clogged_until_us = 0;
+            unclog(network, a, b);
         }
     }
 }
