@@ -106,7 +106,8 @@ static void change_name(struct sim_disk *disk, const char *path, struct inode *i
     names_set(&disk->current, path, inode);
     disk->changes =
         grow(disk->changes, disk->change_count, &disk->change_capacity, sizeof(*disk->changes));
-    disk->changes[disk->change_count++] = (struct name_change){ copy_text(path), inode, group };
+    disk->changes[disk->change_count++] =
+        (struct name_change){ copy_text(path), inode, group, false };
 }
 
 static bool group_touches(const struct sim_disk *disk, uint32_t group, struct bytes folder)
@@ -122,9 +123,11 @@ static bool group_touches(const struct sim_disk *disk, uint32_t group, struct by
 static void sync_names(struct sim_disk *disk, struct bytes folder)
 {
     size_t kept = 0;
+    for (size_t i = 0; i < disk->change_count; i++)
+        disk->changes[i].due = group_touches(disk, disk->changes[i].group, folder);
     for (size_t i = 0; i < disk->change_count; i++) {
         struct name_change change = disk->changes[i];
-        if (!group_touches(disk, change.group, folder)) {
+        if (!change.due) {
             disk->changes[kept++] = change;
             continue;
         }

@@ -28,6 +28,7 @@ struct name_change {
     char *path;
     struct inode *inode;
     uint32_t group; /* changes of one rename live and die together */
+    bool due;       /* being synced now */
 };
 
 struct sim_disk {

@@ -7,8 +7,8 @@ void check_invented_value(struct history *history, uint32_t key, const struct si
     if (version->tombstone || version->writer != NO_OPERATION)
         return;
     world_fail(history->world, "invented",
-               "key %u holds a value nobody wrote there: %zu bytes, \"%.40s\"", key,
-               sibling->value.size,
+               "key %u holds a value nobody wrote there: %zu bytes, \"%.*s\"", key,
+               sibling->value.size, (int)(sibling->value.size < 40 ? sibling->value.size : 40),
                sibling->value.size == 0 ? "" : (const char *)sibling->value.data);
 }
 
