@@ -435,6 +435,11 @@ const struct epoch *node_epoch(const struct node *node)
     return node->config.epoch;
 }
 
+bool node_ready(const struct node *node)
+{
+    return node->ready;
+}
+
 uint16_t node_self(const struct node *node)
 {
     return node->config.self;

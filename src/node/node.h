@@ -167,6 +167,9 @@ void node_flush(struct node *node);
 
 /* --- looking in ---------------------------------------------------------------------------- */
 
+/** True once operations are taken: the shards of a node learn the buckets' properties from shard 0
+ *  first, and answer NOT_READY until then. */
+bool node_ready(const struct node *node);
 enum liveness_state node_liveness(const struct node *node, uint16_t member);
 /** Microseconds since the state of `member` began. */
 uint64_t node_liveness_since_us(const struct node *node, uint16_t member);

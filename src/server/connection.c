@@ -13,6 +13,8 @@ enum {
     KEPT_CAPACITY = 64 * 1024, /* of a buffer that is empty */
     PARTIAL_READ = 64 * 1024,  /* room behind a partial request */
     INPUT_SLACK = 1 << 20,     /* over the largest value: everything around it in a request */
+    WINDOW_MIN = 2,
+    ANSWER_SIZE_FIRST = CONNECTION_HIGH_WATER / 32 - 1,
 };
 
 enum ending {
@@ -36,6 +38,9 @@ struct connection {
     bool writing; /* `sending` is with libuv */
     bool working; /* inside the protocol: do not free */
     uint32_t in_flight;
+    uint64_t given;       /* bytes of output that were handed to the kernel or to `sending` */
+    uint64_t given_seen;  /* with the output, when an answer was last measured */
+    uint64_t answer_size; /* running mean */
     uint64_t began_ms;    /* of the partial request; 0: none */
     uint64_t began_size;  /* bytes that came since */
     uint64_t active_ms;   /* last input, or answer written */
@@ -66,19 +71,39 @@ struct buffer *connection_output(struct connection *connection)
     return &connection->output;
 }
 
+/* Requests that may be in flight: as many as bring about CONNECTION_HIGH_WATER of answers.  Their
+ * size is not known before they come, so it starts low and follows what came. */
+static uint64_t window(const struct connection *connection)
+{
+    uint64_t pipeline = server_of(connection)->config.pipeline;
+    uint64_t count = CONNECTION_HIGH_WATER / (connection->answer_size + 1);
+    if (count < WINDOW_MIN)
+        count = WINDOW_MIN;
+    return count < pipeline ? count : pipeline;
+}
+
 bool connection_blocked(const struct connection *connection)
 {
     return connection->output.size + connection->sending.size >= CONNECTION_HIGH_WATER ||
-           connection->in_flight >= server_of(connection)->config.pipeline ||
-           connection->ending != ENDING_NOT;
+           connection->in_flight >= window(connection) || connection->ending != ENDING_NOT;
+}
+
+static void measure_answer(struct connection *connection)
+{
+    uint64_t given = connection->given + connection->output.size;
+    uint64_t size = given - connection->given_seen;
+    connection->given_seen = given;
+    connection->answer_size = (connection->answer_size * 7 + size) / 8;
 }
 
 void connection_in_flight(struct connection *connection, int change)
 {
     assert(change >= 0 || connection->in_flight >= (uint32_t)-change);
     connection->in_flight = (uint32_t)((int64_t)connection->in_flight + change);
-    if (change < 0)
-        mark_dirty(connection);
+    if (change >= 0)
+        return;
+    measure_answer(connection);
+    mark_dirty(connection);
 }
 
 void connection_wake(struct connection *connection)
@@ -258,6 +283,7 @@ static void on_written(uv_write_t *write, int error)
 static bool write_rest(struct connection *connection, size_t written)
 {
     struct buffer empty = connection->sending;
+    connection->given += connection->output.size;
     empty.limit = connection->output.limit;
     connection->sending = connection->output;
     connection->output = empty;
@@ -281,6 +307,7 @@ static bool write_output(struct connection *connection)
         return false;
     if (written < 0 || (size_t)written < output->size)
         return write_rest(connection, written < 0 ? 0 : (size_t)written);
+    connection->given += output->size;
     trim(output);
     connection->active_ms = reactor_now_ms(connection->reactor);
     return true;
@@ -290,10 +317,9 @@ static bool write_output(struct connection *connection)
 
 static bool may_resume(const struct connection *connection)
 {
-    uint64_t pipeline = server_of(connection)->config.pipeline;
     return connection->paused && connection->ending == ENDING_NOT &&
            connection->output.size + connection->sending.size < CONNECTION_LOW_WATER &&
-           connection->in_flight <= pipeline * 3 / 4;
+           connection->in_flight <= window(connection) * 3 / 4;
 }
 
 static void resume(struct connection *connection)
@@ -463,6 +489,7 @@ static struct connection *create(struct reactor *reactor, enum connection_wire w
     if (connection == NULL)
         return NULL;
     connection->reactor = reactor;
+    connection->answer_size = ANSWER_SIZE_FIRST;
     list_init(&connection->all);
     list_init(&connection->dirty);
     buffer_init(&connection->input, config->value_size + config->header_size + INPUT_SLACK);

@@ -54,7 +54,7 @@ struct server {
     uint16_t reactor_count, store_count;
     struct reactor *reactors[REACTORS_MAX];
 
-    /* Written by reactor 0 before it mails START; others read them after that. */
+    /* Written by reactor 0 before it mails OPEN; others read them after that. */
     struct member member; /* ourselves */
     struct arena epoch_arena;
     struct epoch epoch;
@@ -66,7 +66,7 @@ struct server {
     struct listeners listeners;
     struct birth birth;
     uv_signal_t signals[SERVER_SIGNALS];
-    uint16_t started_count, drained_count;
+    uint16_t opened_count, started_count, drained_count;
     bool serving, stopping;
     int exit_code;
 
@@ -90,7 +90,8 @@ extern const struct protocol_ops protocol_waiting_resp, protocol_waiting_http;
 
 /** The epoch is in force: create what hangs on it and start all shards.  Reactor 0. */
 void server_begin(struct server *server);
-/** A shard has started, or failed to.  Reactor 0. */
+/** A shard has its stores, takes operations, or failed to.  Reactor 0. */
+void server_shard_opened(struct server *server, uint16_t shard, kvorum_status status);
 void server_shard_started(struct server *server, uint16_t shard, kvorum_status status);
 void server_shard_drained(struct server *server);
 /** Stop in order, with this code in the end.  Reactor 0. */
@@ -116,8 +117,10 @@ void peer_send(struct frame_stream *stream, enum message_kind kind, uint64_t epo
 
 /* --- stores ------------------------------------------------------------------------------------ */
 
-/** Open the stores of `reactor` in jobs, then create its node and mail STARTED. */
+/** Open the stores of `reactor` in jobs, then mail OPENED. */
 void stores_open(struct reactor *reactor);
+/** Create the shard of the node over them. */
+KVORUM_CHECKED kvorum_status stores_create_node(struct reactor *reactor);
 /** Ask the stores how they are, if the node met disk errors. */
 void stores_check(struct reactor *reactor);
 /** End the node, sync and close the stores. */

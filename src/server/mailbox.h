@@ -17,8 +17,10 @@ enum mail_kind {
     MAIL_MESSAGE,    /* of `shard` of this node, for the receiver's shard */
     MAIL_CONNECTION, /* a client's `descriptor`, `value` says which protocol */
     MAIL_LINK,       /* a peer's `descriptor`, from `shard` of `member`, already greeted */
-    MAIL_START,      /* the cluster view is there: open the stores */
-    MAIL_STARTED,    /* to reactor 0: `shard` did, `value` is the status */
+    MAIL_OPEN,       /* the cluster view is there: open the stores */
+    MAIL_OPENED,     /* to reactor 0: `shard` did, `value` is the status */
+    MAIL_START,      /* all did: create the shard of the node, 0 first */
+    MAIL_STARTED,    /* to reactor 0: `shard` takes operations, or `value` says why not */
     MAIL_SERVE,      /* all shards have started */
     MAIL_LIVENESS,   /* `member` is now in state `value` */
     MAIL_DRAIN,      /* finish what is in flight, take nothing new */

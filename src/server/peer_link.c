@@ -45,14 +45,13 @@ static const struct member *member_of(const struct peer_link *link)
 
 /* --- losing it ------------------------------------------------------------------------------- */
 
-/* Only shard 0 judges who is alive, from its own links. */
+/* Not from inside the node: only where libuv called us. */
 static void tell_node(struct peer_link *link, bool refused)
 {
     struct reactor *reactor = link->peers->reactor;
-    if (reactor->index == 0 && reactor->node != NULL)
+    if (reactor->node != NULL)
         node_link_lost(reactor->node, link->to.member, refused);
 }
-
 static void lose(struct peer_link *link)
 {
     if (link->state == PEER_LINK_STOPPED || link->state == PEER_LINK_ENDING)
@@ -68,7 +67,7 @@ static void lose(struct peer_link *link)
 static void on_failed(struct frame_stream *stream, kvorum_status status, int error, const char *why)
 {
     struct peer_link *link = link_of(stream);
-    bool was_up = link->state == PEER_LINK_UP;
+    bool was_up = link->state == PEER_LINK_UP, waited = link->waiting.size > 0;
     if (was_up || status != KVORUM_CLOSED)
         log_warn(server_of(link)->log, "peer link lost", LOG_TEXT("member", member_of(link)->name),
                  LOG_TEXT("address", member_of(link)->address), LOG_U64("shard", link->to.shard),
@@ -77,7 +76,7 @@ static void on_failed(struct frame_stream *stream, kvorum_status status, int err
         log_debug(server_of(link)->log, "peer not reached",
                   LOG_TEXT("member", member_of(link)->name), LOG_TEXT("why", why));
     lose(link);
-    if (was_up || error == UV_ECONNREFUSED)
+    if (was_up || waited || error == UV_ECONNREFUSED)
         tell_node(link, error == UV_ECONNREFUSED);
 }
 
@@ -153,14 +152,17 @@ static void on_connected(struct frame_stream *stream)
 
 static void refuse(struct peer_link *link, kvorum_status status, const char *reason)
 {
-    if (status != link->refused)
+    bool starting = status == KVORUM_NOT_READY; /* as every node for a while */
+    if (!starting && status != link->refused)
         log_warn(server_of(link)->log, "peer refused our link",
                  LOG_TEXT("member", member_of(link)->name),
                  LOG_TEXT("address", member_of(link)->address), LOG_U64("shard", link->to.shard),
                  LOG_STATUS(status), LOG_TEXT("reason", reason));
-    bool starting = status == KVORUM_NOT_READY;
     link->refused = starting ? KVORUM_OK : status;
+    bool waited = link->waiting.size > 0;
     lose(link);
+    if (waited)
+        tell_node(link, false);
 }
 
 static void go_up(struct peer_link *link)

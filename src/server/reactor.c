@@ -52,6 +52,22 @@ static void send_outboxes(struct reactor *reactor)
 static void start_draining(struct reactor *reactor);
 static void leave(struct reactor *reactor);
 
+static void tell_started(struct reactor *reactor, kvorum_status status)
+{
+    reactor->started = true;
+    reactor_mail(reactor, 0,
+                 &(struct mail){ .kind = MAIL_STARTED, .shard = reactor->index, .value = status });
+}
+
+static void start_shard(struct reactor *reactor)
+{
+    if (reactor->state != REACTOR_OPENING)
+        return;
+    kvorum_status status = stores_create_node(reactor);
+    if (status != KVORUM_OK)
+        tell_started(reactor, status);
+}
+
 static void deliver_message(struct reactor *reactor, const struct mail *mail)
 {
     struct message message = mail_message(mail);
@@ -81,8 +97,14 @@ static void deliver(struct reactor *reactor, const struct mail *mail)
     case MAIL_LINK:
         adopt_socket(reactor, mail);
         break;
-    case MAIL_START:
+    case MAIL_OPEN:
         stores_open(reactor);
+        break;
+    case MAIL_OPENED:
+        server_shard_opened(reactor->server, mail->shard, (kvorum_status)mail->value);
+        break;
+    case MAIL_START:
+        start_shard(reactor);
         break;
     case MAIL_STARTED:
         server_shard_started(reactor->server, mail->shard, (kvorum_status)mail->value);
@@ -174,6 +196,8 @@ static void on_prepare(uv_prepare_t *handle)
             break;
     }
     peers_flush(&reactor->peers);
+    if (!reactor->started && reactor->node != NULL && node_ready(reactor->node))
+        tell_started(reactor, KVORUM_OK);
     send_outboxes(reactor);
     if (!list_empty(&reactor->dirty_connections))
         wake(reactor);

@@ -25,8 +25,8 @@ enum { REACTOR_READ_SIZE = 256 * 1024, REACTOR_SWEEP_MS = 250, REACTORS_MAX = 64
 struct server;
 
 enum reactor_state {
-    REACTOR_WAITING, /* no cluster view yet */
-    REACTOR_OPENING, /* its stores */
+    REACTOR_WAITING,
+    /* no cluster view yet */ REACTOR_OPENING, /* its stores, its shard */
     REACTOR_SERVING,
     REACTOR_DRAINING, /* clients are being finished */
     REACTOR_CLOSED,
@@ -55,7 +55,7 @@ struct reactor {
     struct list connections, dirty_connections;
     uint64_t drain_until_ms;
     unsigned sweeps;
-
+    bool started; /* told reactor 0 that the shard takes operations */
     struct peers peers;
     struct mailbox mailbox;
     struct buffer letters; /* being read */

@@ -227,7 +227,7 @@ void server_begin(struct server *server)
     }
     server_learn_shape(server, server->self, server->reactor_count, server->store_count);
     atomic_store(&server->waiting.stage, WAITING_STORES);
-    reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_START });
+    reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_OPEN });
 }
 
 static void log_ready(const struct server *server)
@@ -258,21 +258,27 @@ static void serve(struct server *server)
     log_ready(server);
 }
 
+static bool go_on(struct server *server, uint16_t shard, kvorum_status status)
+{
+    if (server->stopping || status == KVORUM_OK)
+        return !server->stopping;
+    bool unsafe = status == KVORUM_CORRUPT || status == KVORUM_NOT_FOUND ||
+                  status == KVORUM_NEWER_FORMAT || status == KVORUM_FOREIGN ||
+                  status == KVORUM_LOCKED;
+    log_error(server->log, "a shard could not start", LOG_U64("shard", shard), LOG_STATUS(status));
+    server_stop(server, unsafe ? EXIT_CODE_UNSAFE : EXIT_CODE_FAILED);
+    return false;
+}
+
+void server_shard_opened(struct server *server, uint16_t shard, kvorum_status status)
+{
+    if (go_on(server, shard, status) && ++server->opened_count == server->reactor_count)
+        reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_START });
+}
+
 void server_shard_started(struct server *server, uint16_t shard, kvorum_status status)
 {
-    (void)shard;
-    if (server->stopping)
-        return;
-    if (status != KVORUM_OK) {
-        bool unsafe = status == KVORUM_CORRUPT || status == KVORUM_NOT_FOUND ||
-                      status == KVORUM_NEWER_FORMAT || status == KVORUM_FOREIGN ||
-                      status == KVORUM_LOCKED;
-        log_error(server->log, "a shard could not start", LOG_U64("shard", shard),
-                  LOG_STATUS(status));
-        server_stop(server, unsafe ? EXIT_CODE_UNSAFE : EXIT_CODE_FAILED);
-        return;
-    }
-    if (++server->started_count == server->reactor_count)
+    if (go_on(server, shard, status) && ++server->started_count == server->reactor_count)
         serve(server);
 }
 

@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
-enum { DISK_FULL_BELOW = 1 << 20 };
+enum {
+    DISK_FULL_BELOW = 1 << 20,
+    DISK_LOW_BELOW = 128 << 20, /* a store asks for a whole segment of its log at a time */
+};
 
 struct store_job {
     struct job job;
@@ -115,19 +118,24 @@ static kvorum_status create_node(struct reactor *reactor)
     return node_create(&node_config, &reactor->node);
 }
 
+kvorum_status stores_create_node(struct reactor *reactor)
+{
+    if (!peers_start(&reactor->peers))
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = create_node(reactor);
+    if (status != KVORUM_OK)
+        return status;
+    reactor->environment.node = reactor->node;
+    snapshot_publish_slowly(&reactor->snapshot, reactor->node, reactor->stores,
+                            reactor->server->store_count, reactor_now_ms(reactor));
+    return KVORUM_OK;
+}
+
 static void opened_all(struct reactor *reactor)
 {
-    kvorum_status status = reactor->store_status;
-    if (status == KVORUM_OK && !peers_start(&reactor->peers))
-        status = KVORUM_NO_MEMORY;
-    if (status == KVORUM_OK)
-        status = create_node(reactor);
-    if (status == KVORUM_OK) {
-        reactor->environment.node = reactor->node;
-        snapshot_publish_slowly(&reactor->snapshot, reactor->node, reactor->stores,
-                                reactor->server->store_count, reactor_now_ms(reactor));
-    }
-    const struct mail mail = { .kind = MAIL_STARTED, .shard = reactor->index, .value = status };
+    const struct mail mail = { .kind = MAIL_OPENED,
+                               .shard = reactor->index,
+                               .value = reactor->store_status };
     reactor_mail(reactor, 0, &mail);
 }
 
@@ -193,27 +201,36 @@ void stores_open(struct reactor *reactor)
 
 /* --- disk errors ----------------------------------------------------------------------------------- */
 
-static bool disk_is_full(const struct server *server)
+static bool disk_has_less(const struct server *server, uint64_t size)
 {
     struct statvfs about;
     return statvfs(server->config.data_dir, &about) == 0 &&
-           (uint64_t)about.f_bavail * about.f_frsize < DISK_FULL_BELOW;
+           (uint64_t)about.f_bavail * about.f_frsize < size;
 }
 
+static void note_full(struct server *server, uint16_t index, bool lost)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "store-%u", index);
+    if (!atomic_exchange(&server->disk_full, true))
+        log_error(server->log, "the disk is full: writes are refused, reads go on",
+                  LOG_TEXT("store", name), LOG_TEXT("data_dir", server->config.data_dir),
+                  LOG_TEXT("next", lost ? "make room and restart this node" : "make room"));
+}
+
+/* The node met disk errors; `status` is what a barrier then got from the store.  A store that still
+ * takes it refused a write before it had begun, for want of room. */
 static void judge(struct server *server, uint16_t index, kvorum_status status)
 {
     bool lost = status == KVORUM_IO || status == KVORUM_POISONED;
-    bool full = status == KVORUM_NO_SPACE || disk_is_full(server);
     char name[32];
     snprintf(name, sizeof(name), "store-%u", index);
     if (lost)
         atomic_store(&server->unclean, true);
-    if (lost && !full)
+    if (lost && !disk_has_less(server, DISK_FULL_BELOW))
         server_die_of_disk(server, name);
-    if (full && !atomic_exchange(&server->disk_full, true))
-        log_error(server->log, "the disk is full: writes are refused, reads go on",
-                  LOG_TEXT("store", name), LOG_TEXT("data_dir", server->config.data_dir),
-                  LOG_TEXT("next", lost ? "make room and restart this node" : "make room"));
+    if (lost || status == KVORUM_NO_SPACE || disk_has_less(server, DISK_LOW_BELOW))
+        note_full(server, index, lost);
 }
 
 static void checked(struct engine_commit *commit, kvorum_status status)
@@ -239,11 +256,22 @@ static void check_store(struct reactor *reactor, struct store_job *store)
     judge(reactor->server, store->index, status);
 }
 
+static void note_room(struct server *server)
+{
+    if (!atomic_load(&server->disk_full) || atomic_load(&server->unclean) ||
+        disk_has_less(server, DISK_LOW_BELOW))
+        return;
+    atomic_store(&server->disk_full, false);
+    log_info(server->log, "the disk has room again");
+}
+
 void stores_check(struct reactor *reactor)
 {
     uint64_t errors = node_counters(reactor->node)->disk_errors;
-    if (errors == reactor->disk_errors_checked)
+    if (errors == reactor->disk_errors_checked) {
+        note_room(reactor->server);
         return;
+    }
     reactor->disk_errors_checked = errors;
     for (uint16_t i = 0; i < reactor->server->store_count; i++) {
         struct store_job *store = &reactor->opening->stores[i];
