@@ -215,6 +215,8 @@ static void finish(struct resp_gather *gather)
         buffer_append_bytes(out, buffer_bytes(&gather->error));
     else
         gather->kind->reply(gather, out);
+    if (reply->gather != NULL)
+        reply->owner->gathering--;
     reply->gather = NULL;
     destroy(gather);
     resp_reply_end(reply);
@@ -253,10 +255,10 @@ static bool keep_arguments(struct resp_gather *gather, uint32_t count)
 static bool keys_busy(const struct resp_call *call, const struct resp_gather_kind *kind)
 {
     const struct resp_connection *resp = call->connection;
-    if (resp->effects == 0 || kind->changes)
-        return resp->effects > 0;
+    if (kind->changes)
+        return resp->used > 0 || resp->gathering > 0;
     for (uint32_t i = 1; i < call->count; i += kind->arguments)
-        if (resp_key_busy(resp, resp_call_argument(call, i), RESP_EFFECT_NONE))
+        if (resp_key_busy(resp, resp_call_argument(call, i), RESP_USE_READ))
             return true;
     return false;
 }
@@ -283,6 +285,7 @@ void resp_gather(struct resp_call *call, const struct resp_gather_kind *kind)
         return;
     }
     reply->gather = gather;
+    resp->gathering++;
     resp_reply_pending(reply, 0);
     if (gather->started < gather->total && !keep_arguments(gather, call->count))
         fail(gather, &no_memory);

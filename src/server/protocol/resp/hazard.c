@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Order within a pipeline.  Redis runs the requests of a connection one after another; here they are
- * in flight together, and a read may reach a replica before the write that was sent ahead of it.  So
- * that a client never misses its own write, a request waits while
+ * in flight together, and a read may reach a replica before the write sent ahead of it, or after the
+ * one sent behind it.  So unanswered requests of one key are all GETs or all SETs (one coordinator
+ * orders those); any other waits until the connection owes no reply.
  *
- *      it reads a key (GET, EXISTS, DEL) with an unanswered SET or DEL
- *      it sets a key with an unanswered DEL, whose tombstone would be the later write
- *
- * A SET behind a SET needs no wait: one coordinator orders them.  Keys are counted in a small table by
- * hash; two keys in one place cost a wait, never an error. */
+ * Keys are counted in a small table by hash: two keys in one place cost a wait, never an error.  A
+ * request that the node answers at once never comes here, so one node alone pays nothing. */
 #include <assert.h>
 
 #include "base/hash.h"
@@ -18,34 +16,34 @@ static unsigned place_of(struct bytes key)
     return hash64(key, 0) % RESP_HAZARDS;
 }
 
-bool resp_key_busy(const struct resp_connection *resp, struct bytes key, enum resp_effect effect)
+bool resp_key_busy(const struct resp_connection *resp, struct bytes key, enum resp_use use)
 {
-    if (resp->effects == 0)
+    if (use != RESP_USE_READ && resp->gathering > 0)
+        return true;
+    if (resp->used == 0)
         return false;
-    unsigned place = place_of(key);
-    return resp->deletes[place] > 0 || (effect != RESP_EFFECT_SET && resp->sets[place] > 0) ||
-           resp->sets[place] == UINT16_MAX;
+    const uint16_t *uses = resp->uses[place_of(key)];
+    if (uses[use] == UINT16_MAX)
+        return true;
+    for (int other = RESP_USE_READ; other < RESP_USES; other++)
+        if (uses[other] > 0 && (other != (int)use || use == RESP_USE_DELETE))
+            return true;
+    return false;
 }
 
-static uint16_t *counter(struct resp_reply *reply)
+void resp_key_note(struct resp_reply *reply, struct bytes key, enum resp_use use)
 {
-    struct resp_connection *resp = reply->owner;
-    uint16_t *table = reply->effect == RESP_EFFECT_SET ? resp->sets : resp->deletes;
-    return &table[reply->hazard];
-}
-
-void resp_key_note(struct resp_reply *reply, struct bytes key, enum resp_effect effect)
-{
-    reply->effect = (uint8_t)effect;
-    reply->hazard = (uint8_t)place_of(key);
-    *counter(reply) += 1;
-    reply->owner->effects++;
+    reply->use = (uint8_t)use;
+    reply->place = (uint8_t)place_of(key);
+    reply->owner->uses[reply->place][use]++;
+    reply->owner->used++;
 }
 
 void resp_key_forget(struct resp_reply *reply)
 {
-    assert(*counter(reply) > 0 && reply->owner->effects > 0);
-    *counter(reply) -= 1;
-    reply->owner->effects--;
-    reply->effect = RESP_EFFECT_NONE;
+    uint16_t *count = &reply->owner->uses[reply->place][reply->use];
+    assert(*count > 0 && reply->owner->used > 0);
+    *count -= 1;
+    reply->owner->used--;
+    reply->use = RESP_USE_NONE;
 }

@@ -26,8 +26,8 @@ enum {
 
 struct resp_gather;
 
-/* What an unanswered request does to its key, as far as later ones must know. */
-enum resp_effect { RESP_EFFECT_NONE, RESP_EFFECT_SET, RESP_EFFECT_DELETE };
+/* What a request does with its key. */
+enum resp_use { RESP_USE_NONE, RESP_USE_READ, RESP_USE_SET, RESP_USE_DELETE, RESP_USES };
 
 struct resp_reply {
     struct list link; /* queue or spare */
@@ -35,7 +35,7 @@ struct resp_reply {
     uint64_t operation; /* for node_cancel; 0: none under way */
     struct resp_gather *gather;
     struct buffer text; /* while it is not first in the queue */
-    uint8_t effect, hazard;
+    uint8_t use, place; /* see hazard.c */
     bool done, counted;
     bool listing, more, ended; /* DBSIZE */
     uint64_t total;
@@ -49,8 +49,8 @@ struct resp_connection {
     struct operation operation; /* what is the same in all: bucket, levels */
     struct list queue, spare;
     uint32_t spare_count;
-    uint32_t effects; /* unanswered SETs and DELs */
-    uint16_t sets[RESP_HAZARDS], deletes[RESP_HAZARDS];
+    uint32_t used, gathering; /* unanswered: of one key, reading many */
+    uint16_t uses[RESP_HAZARDS][RESP_USES];
     bool parsing; /* inside input() */
     bool partial; /* the last request is not whole */
     bool held;    /* parse nothing until the queue is empty */
@@ -119,9 +119,8 @@ void resp_hold(struct resp_connection *connection);
 void resp_write_answer(struct buffer *out, const struct answer *answer);
 
 /* hazard.c */
-bool resp_key_busy(const struct resp_connection *connection, struct bytes key,
-                   enum resp_effect effect);
-void resp_key_note(struct resp_reply *reply, struct bytes key, enum resp_effect effect);
+bool resp_key_busy(const struct resp_connection *connection, struct bytes key, enum resp_use use);
+void resp_key_note(struct resp_reply *reply, struct bytes key, enum resp_use use);
 void resp_key_forget(struct resp_reply *reply);
 
 /* gather.c */

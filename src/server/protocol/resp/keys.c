@@ -72,12 +72,12 @@ static void on_del(void *context, const struct answer *answer)
 
 /* --- one key --------------------------------------------------------------------------------- */
 
-static void submit(struct resp_call *call, struct operation *operation, enum resp_effect effect,
+static void submit(struct resp_call *call, struct operation *operation, enum resp_use use,
                    node_answer_fn on_answer)
 {
     struct resp_connection *resp = call->connection;
     operation->key = resp_call_argument(call, 1);
-    if (resp_key_busy(resp, operation->key, effect)) {
+    if (resp_key_busy(resp, operation->key, use)) {
         call->wait = true;
         return;
     }
@@ -88,15 +88,14 @@ static void submit(struct resp_call *call, struct operation *operation, enum res
     if (id == 0)
         return;
     resp_reply_pending(reply, id);
-    if (effect != RESP_EFFECT_NONE)
-        resp_key_note(reply, operation->key, effect);
+    resp_key_note(reply, operation->key, use);
 }
 
 void resp_run_get(struct resp_call *call)
 {
     struct operation operation = call->connection->operation;
     operation.kind = OPERATION_GET;
-    submit(call, &operation, RESP_EFFECT_NONE, on_get);
+    submit(call, &operation, RESP_USE_READ, on_get);
 }
 
 static void refuse_option(struct resp_call *call)
@@ -124,7 +123,7 @@ void resp_run_set(struct resp_call *call)
     operation.kind = OPERATION_PUT;
     operation.flags = OPERATION_OVERWRITE;
     operation.value = resp_call_argument(call, 2);
-    submit(call, &operation, RESP_EFFECT_SET, on_set);
+    submit(call, &operation, RESP_USE_SET, on_set);
 }
 
 void resp_run_del(struct resp_call *call)
@@ -135,7 +134,7 @@ void resp_run_del(struct resp_call *call)
     }
     struct operation operation = call->connection->operation;
     operation.kind = OPERATION_DELETE;
-    submit(call, &operation, RESP_EFFECT_DELETE, on_del);
+    submit(call, &operation, RESP_USE_DELETE, on_del);
 }
 
 void resp_run_exists(struct resp_call *call)
@@ -146,7 +145,7 @@ void resp_run_exists(struct resp_call *call)
     }
     struct operation operation = call->connection->operation;
     operation.kind = OPERATION_GET;
-    submit(call, &operation, RESP_EFFECT_NONE, on_exists);
+    submit(call, &operation, RESP_USE_READ, on_exists);
 }
 
 /* --- many keys ------------------------------------------------------------------------------- */
@@ -185,7 +184,7 @@ static void on_count(void *context, const struct list_page *page)
 void resp_run_dbsize(struct resp_call *call)
 {
     struct resp_connection *resp = call->connection;
-    if (resp->effects > 0) {
+    if (resp->used > 0) {
         call->wait = true;
         return;
     }

@@ -118,7 +118,7 @@ void resp_reply_end(struct resp_reply *reply)
     assert(!reply->done);
     reply->done = true;
     reply->operation = 0;
-    if (reply->effect != RESP_EFFECT_NONE)
+    if (reply->use != RESP_USE_NONE)
         resp_key_forget(reply);
     if (!is_first(reply)) {
         count(reply);

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** A node for tests of protocols: the functions of node/node.h over a small table in memory, and of
+ *  server/view.h over constants.  Include it in one .c file of a test program; the linker then takes
+ *  these instead of the real ones.
+ *
+ *  Keys named "fail-STATUS" answer with that status ("fail-TIMEOUT").  With `delayed`, operations wait
+ *  and take effect when fake_release() is called, first or last one first. */
+#ifndef TESTS_SUPPORT_FAKE_NODE_H
+#define TESTS_SUPPORT_FAKE_NODE_H
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/node.h"
+#include "object/hlc.h"
+#include "server/view.h"
+
+enum { FAKE_ENTRIES = 4096, FAKE_PENDING = 4096, FAKE_PAGE = 3 };
+#define FAKE_WALL_MS 1700000000000ull
+
+struct fake_entry {
+    struct bytes bucket, key, encoding;
+};
+
+struct fake_bucket {
+    struct bytes name;
+    struct bucket_properties properties;
+};
+
+struct fake_pending {
+    uint64_t id;
+    struct operation operation;
+    struct metadata *metadata;
+    node_answer_fn on_answer;
+    node_list_fn on_page; /* a listing */
+    enum list_kind list_kind;
+    uint32_t listed;
+    bool wanted, delivering;
+    const struct bucket_properties *overrides;
+    struct bucket_properties overrides_copy;
+    void *context;
+    struct arena arena;
+};
+
+struct node {
+    bool delayed;
+    struct fake_entry entries[FAKE_ENTRIES];
+    uint32_t entry_count;
+    struct fake_bucket buckets[16];
+    uint32_t bucket_count;
+    struct fake_pending *pending[FAKE_PENDING]; /* in the order they came */
+    uint32_t pending_count;
+    uint64_t next_id;
+    struct hlc hlc;
+    struct arena memory;
+    struct node_limits limits;
+    struct operation last; /* its views are dead: for levels, flags, timeout */
+    uint32_t submitted;
+};
+
+static inline void fake_node_init(struct node *node)
+{
+    memset(node, 0, sizeof(*node));
+    arena_init(&node->memory, SIZE_MAX);
+    node->next_id = 1;
+    node->limits = (struct node_limits){ 1 << 20, 1 << 19, 100, 25, 1000 };
+}
+
+static inline void fake_pending_done(struct fake_pending *pending)
+{
+    arena_done(&pending->arena);
+    free(pending);
+}
+
+static inline void fake_node_done(struct node *node)
+{
+    for (uint32_t i = 0; i < node->pending_count; i++)
+        fake_pending_done(node->pending[i]);
+    arena_done(&node->memory);
+}
+
+static inline struct bytes fake_copy(struct arena *arena, struct bytes source)
+{
+    struct bytes copy;
+    bool kept = arena_copy(arena, source, &copy);
+    assert(kept);
+    (void)kept;
+    return copy;
+}
+
+/* --- properties ------------------------------------------------------------------------------- */
+
+static inline struct fake_bucket *fake_bucket(struct node *node, struct bytes name)
+{
+    for (uint32_t i = 0; i < node->bucket_count; i++)
+        if (bytes_equal(node->buckets[i].name, name))
+            return &node->buckets[i];
+    return NULL;
+}
+
+void node_properties(struct node *node, struct bytes type, struct bytes bucket,
+                     struct bucket_properties *ret)
+{
+    (void)type;
+    const struct fake_bucket *known = fake_bucket(node, bucket);
+    bucket_properties_init(ret);
+    ret->levels.n = 3;
+    ret->allow_mult = ret->last_write_wins = 0;
+    if (known != NULL)
+        bucket_properties_apply(ret, &known->properties);
+}
+
+static inline void fake_set_properties(struct node *node, struct bytes name,
+                                       const struct bucket_properties *overrides)
+{
+    struct fake_bucket *bucket = fake_bucket(node, name);
+    if (bucket == NULL) {
+        bucket = &node->buckets[node->bucket_count++];
+        bucket->name = fake_copy(&node->memory, name);
+        bucket_properties_init(&bucket->properties);
+    }
+    if (overrides == NULL)
+        bucket_properties_init(&bucket->properties);
+    else
+        bucket_properties_apply(&bucket->properties, overrides);
+}
+
+/* --- objects ---------------------------------------------------------------------------------- */
+
+static inline struct fake_entry *fake_entry(struct node *node, struct bytes bucket,
+                                            struct bytes key)
+{
+    for (uint32_t i = 0; i < node->entry_count; i++)
+        if (bytes_equal(node->entries[i].bucket, bucket) && bytes_equal(node->entries[i].key, key))
+            return &node->entries[i];
+    return NULL;
+}
+
+static inline struct object *fake_object(struct node *node, const struct operation *operation,
+                                         struct arena *arena)
+{
+    const struct fake_entry *entry = fake_entry(node, operation->bucket, operation->key);
+    struct object *object = arena_new(arena, struct object);
+    if (entry == NULL)
+        return NULL;
+    kvorum_status status = object_decode(entry->encoding, arena, object);
+    assert(status == KVORUM_OK);
+    (void)status;
+    return object;
+}
+
+static inline void fake_keep(struct node *node, const struct operation *operation,
+                             const struct object *object)
+{
+    struct fake_entry *entry = fake_entry(node, operation->bucket, operation->key);
+    struct buffer encoding;
+    buffer_init(&encoding, SIZE_MAX);
+    if (entry == NULL) {
+        assert(node->entry_count < FAKE_ENTRIES);
+        entry = &node->entries[node->entry_count++];
+        entry->bucket = fake_copy(&node->memory, operation->bucket);
+        entry->key = fake_copy(&node->memory, operation->key);
+    }
+    object_encode(object, &encoding);
+    entry->encoding = fake_copy(&node->memory, buffer_bytes(&encoding));
+    buffer_done(&encoding);
+}
+
+static inline bool fake_context_is(const struct object *object, struct bytes context)
+{
+    struct buffer current;
+    buffer_init(&current, SIZE_MAX);
+    if (object != NULL)
+        context_encode(object, &current);
+    bool same = object != NULL && bytes_equal(buffer_bytes(&current), context);
+    buffer_done(&current);
+    return same;
+}
+
+static inline kvorum_status fake_write(struct node *node, const struct operation *operation,
+                                       struct arena *arena, struct object **ret_object)
+{
+    struct object *local = fake_object(node, operation, arena);
+    bool live = local != NULL && !object_is_deleted(local);
+    struct bucket_properties properties;
+    struct object_context context = { 0 };
+    node_properties(node, operation->type, operation->bucket, &properties);
+    if (operation->kind == OPERATION_DELETE && !live)
+        return KVORUM_NOT_FOUND;
+    if ((operation->flags & OPERATION_IF_NONE_MATCH) != 0 && live)
+        return KVORUM_CONFLICT;
+    if ((operation->flags & OPERATION_IF_MATCH) != 0 && !fake_context_is(local, operation->context))
+        return KVORUM_CONFLICT;
+    if (operation->context.size > 0 &&
+        context_decode(operation->context, arena, &context) != KVORUM_OK)
+        return KVORUM_CORRUPT;
+    bool covers = (operation->flags & OPERATION_OVERWRITE) != 0 ||
+                  (operation->kind == OPERATION_DELETE && operation->context.size == 0);
+    if (covers && local != NULL)
+        context = (struct object_context){ local->clock, object_max_stamp(local) };
+    struct sibling fresh = { .stamp = hlc_now(&node->hlc, FAKE_WALL_MS),
+                             .tombstone = operation->kind == OPERATION_DELETE,
+                             .metadata = (struct metadata *)operation->metadata,
+                             .metadata_count = operation->metadata_count,
+                             .value = operation->value };
+    struct object *object = arena_new(arena, struct object);
+    kvorum_status status = object_put(
+        local, &context, &fresh, 1,
+        properties.allow_mult == 1 ? OBJECT_SIBLINGS : OBJECT_LAST_WRITE_WINS, arena, object);
+    if (status == KVORUM_OK)
+        fake_keep(node, operation, object);
+    if ((operation->flags & OPERATION_RETURN_BODY) != 0)
+        *ret_object = object;
+    return status;
+}
+
+static inline kvorum_status fake_read(struct node *node, const struct operation *operation,
+                                      struct arena *arena, struct object **ret_object)
+{
+    *ret_object = fake_object(node, operation, arena);
+    return *ret_object == NULL || object_is_deleted(*ret_object) ? KVORUM_NOT_FOUND : KVORUM_OK;
+}
+
+/* OK: the key does not ask for a failure. */
+static inline kvorum_status fake_failure(struct bytes key)
+{
+    static const kvorum_status statuses[] = {
+        KVORUM_TIMEOUT,   KVORUM_UNAVAILABLE, KVORUM_TOO_LARGE,        KVORUM_OVERLOADED,
+        KVORUM_NO_SPACE,  KVORUM_STORE_FULL,  KVORUM_CORRUPT,          KVORUM_QUORUM_IMPOSSIBLE,
+        KVORUM_NOT_READY, KVORUM_NO_MEMORY,   KVORUM_TOO_MANY_SIBLINGS
+    };
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        struct bytes name = bytes_of_string(kvorum_status_name(statuses[i]));
+        if (bytes_starts_with(key, BYTES_LITERAL("fail-")) && bytes_equal(bytes_from(key, 5), name))
+            return statuses[i];
+    }
+    return KVORUM_OK;
+}
+
+static inline void fake_run(struct node *node, const struct operation *operation,
+                            node_answer_fn on_answer, void *context)
+{
+    struct arena arena;
+    arena_init(&arena, SIZE_MAX);
+    struct object *object = NULL;
+    struct answer answer = { .level = "", .reason = "" };
+    answer.status = fake_failure(operation->key);
+    if (answer.status != KVORUM_OK) {
+        answer.level = operation->kind == OPERATION_GET ? "r" : "w";
+        answer.answered = 1;
+        answer.needed = 2;
+        answer.n = 3;
+        answer.reason = "why,\n  and what next";
+    } else if (operation->kind == OPERATION_GET) {
+        answer.status = fake_read(node, operation, &arena, &object);
+    } else {
+        answer.status = fake_write(node, operation, &arena, &object);
+    }
+    answer.object = object;
+    on_answer(context, &answer);
+    arena_done(&arena);
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+static inline struct fake_pending *fake_wait(struct node *node, void *context)
+{
+    struct fake_pending *pending = calloc(1, sizeof(*pending));
+    assert(pending != NULL && node->pending_count < FAKE_PENDING);
+    arena_init(&pending->arena, SIZE_MAX);
+    pending->id = node->next_id++;
+    pending->context = context;
+    pending->wanted = true;
+    node->pending[node->pending_count++] = pending;
+    return pending;
+}
+
+static inline void fake_keep_operation(struct fake_pending *pending,
+                                       const struct operation *operation)
+{
+    struct operation *copy = &pending->operation;
+    *copy = *operation;
+    copy->type = fake_copy(&pending->arena, operation->type);
+    copy->bucket = fake_copy(&pending->arena, operation->bucket);
+    copy->key = fake_copy(&pending->arena, operation->key);
+    copy->context = fake_copy(&pending->arena, operation->context);
+    copy->value = fake_copy(&pending->arena, operation->value);
+    size_t size = operation->metadata_count * sizeof(struct metadata);
+    struct metadata *metadata = arena_allocate(&pending->arena, size);
+    for (uint32_t i = 0; i < operation->metadata_count; i++) {
+        metadata[i] = operation->metadata[i];
+        metadata[i].name = fake_copy(&pending->arena, metadata[i].name);
+        metadata[i].value = fake_copy(&pending->arena, metadata[i].value);
+    }
+    copy->metadata = metadata;
+}
+
+static inline void fake_remove(struct node *node, uint32_t index)
+{
+    memmove(&node->pending[index], &node->pending[index + 1],
+            (node->pending_count - index - 1) * sizeof(node->pending[0]));
+    node->pending_count--;
+}
+
+void node_cancel(struct node *node, uint64_t id)
+{
+    for (uint32_t i = 0; i < node->pending_count; i++)
+        if (node->pending[i]->id == id) {
+            fake_pending_done(node->pending[i]);
+            fake_remove(node, i);
+            return;
+        }
+    assert(!"cancelled something that is not under way");
+}
+
+uint64_t node_submit(struct node *node, const struct operation *operation, node_answer_fn on_answer,
+                     void *context)
+{
+    node->last = *operation;
+    node->submitted++;
+    assert(operation->bucket.size > 0 && operation->key.size <= NODE_KEY_SIZE_MAX);
+    if (!node->delayed) {
+        fake_run(node, operation, on_answer, context);
+        return 0;
+    }
+    struct fake_pending *pending = fake_wait(node, context);
+    pending->on_answer = on_answer;
+    fake_keep_operation(pending, operation);
+    return pending->id;
+}
+
+/* --- lists ------------------------------------------------------------------------------------ */
+
+static inline bool fake_listed(struct node *node, const struct fake_pending *pending,
+                               uint32_t index)
+{
+    const struct fake_entry *entry = &node->entries[index];
+    struct arena arena;
+    struct object object;
+    arena_init(&arena, SIZE_MAX);
+    bool live =
+        object_decode(entry->encoding, &arena, &object) == KVORUM_OK && !object_is_deleted(&object);
+    arena_done(&arena);
+    if (pending->list_kind != LIST_BUCKETS)
+        return live && bytes_equal(entry->bucket, pending->operation.bucket);
+    for (uint32_t i = 0; live && i < index; i++)
+        if (bytes_equal(node->entries[i].bucket, entry->bucket))
+            return false;
+    return live;
+}
+
+static inline bool fake_is_waiting(const struct node *node, uint64_t id)
+{
+    for (uint32_t i = 0; i < node->pending_count; i++)
+        if (node->pending[i]->id == id)
+            return true;
+    return false;
+}
+
+/* Tell one page; true when it was the last. */
+static inline bool fake_page(struct node *node, struct fake_pending *pending)
+{
+    struct bytes names[FAKE_PAGE];
+    struct list_page page = { .names = names, .reason = "" };
+    page.status = fake_failure(pending->operation.bucket);
+    while (page.status == KVORUM_OK && page.count < FAKE_PAGE &&
+           pending->listed < node->entry_count) {
+        const struct fake_entry *entry = &node->entries[pending->listed];
+        if (fake_listed(node, pending, pending->listed++))
+            names[page.count++] = pending->list_kind == LIST_BUCKETS ? entry->bucket : entry->key;
+    }
+    pending->operation.timeout_ms += page.count; /* counts */
+    page.counted = pending->operation.timeout_ms;
+    if (pending->list_kind == LIST_COUNT)
+        page.count = 0;
+    page.last = page.status != KVORUM_OK || pending->listed == node->entry_count;
+    if (page.status != KVORUM_OK)
+        page.reason = "why,\n  and what next";
+    bool last = page.last;
+    pending->wanted = false;
+    pending->delivering = true;
+    uint64_t id = pending->id;
+    pending->on_page(pending->context, &page);
+    if (fake_is_waiting(node, id))
+        pending->delivering = false;
+    return last;
+}
+
+static inline bool fake_pages(struct node *node, struct fake_pending *pending)
+{
+    bool last = false;
+    uint64_t id = pending->id;
+    while (!last && pending->wanted) {
+        last = fake_page(node, pending);
+        if (!fake_is_waiting(node, id)) /* the callback cancelled it */
+            return true;
+    }
+    if (last)
+        node_cancel(node, id);
+    return last;
+}
+
+uint64_t node_list(struct node *node, enum list_kind kind, struct bytes type, struct bytes bucket,
+                   uint32_t timeout_ms, node_list_fn on_page, void *context)
+{
+    (void)timeout_ms;
+    struct fake_pending *pending = fake_wait(node, context);
+    uint64_t id = pending->id;
+    pending->on_page = on_page;
+    pending->list_kind = kind;
+    pending->operation.type = fake_copy(&pending->arena, type);
+    pending->operation.bucket = fake_copy(&pending->arena, bucket);
+    return !node->delayed && fake_pages(node, pending) ? 0 : id;
+}
+
+void node_list_next(struct node *node, uint64_t id)
+{
+    for (uint32_t i = 0; i < node->pending_count; i++) {
+        struct fake_pending *pending = node->pending[i];
+        if (pending->id != id)
+            continue;
+        assert(!pending->wanted);
+        pending->wanted = true;
+        if (!node->delayed && !pending->delivering)
+            fake_pages(node, pending);
+        return;
+    }
+    assert(!"asked for more of a list that has ended");
+}
+
+void node_set_properties(struct node *node, struct bytes type, struct bytes bucket,
+                         const struct bucket_properties *overrides, bool reset,
+                         node_answer_fn on_answer, void *context)
+{
+    (void)type;
+    struct answer answer = { .status = fake_failure(bucket), .reason = "" };
+    const char *problem = reset ? NULL : bucket_properties_problem(overrides);
+    if (problem != NULL)
+        answer = (struct answer){ .status = KVORUM_INVALID, .reason = problem };
+    if (answer.status == KVORUM_OK)
+        fake_set_properties(node, bucket, reset ? NULL : overrides);
+    on_answer(context, &answer);
+}
+
+/* --- letting go ------------------------------------------------------------------------------- */
+
+/* Writes of one key keep their order, as they do at a coordinator. */
+static inline bool fake_follows_a_write(const struct node *node, uint32_t index)
+{
+    const struct operation *one = &node->pending[index]->operation;
+    for (uint32_t i = 0; i < index; i++) {
+        const struct operation *other = &node->pending[i]->operation;
+        if (one->kind == OPERATION_PUT && other->kind == OPERATION_PUT &&
+            bytes_equal(one->key, other->key))
+            return true;
+    }
+    return false;
+}
+
+/** Carry out and answer one waiting operation; false when none can go on. */
+static inline bool fake_release(struct node *node, bool last_first)
+{
+    for (uint32_t n = 0; n < node->pending_count; n++) {
+        uint32_t index = last_first ? node->pending_count - 1 - n : n;
+        struct fake_pending *pending = node->pending[index];
+        if (!pending->wanted || fake_follows_a_write(node, index))
+            continue;
+        if (pending->on_page != NULL) {
+            bool ended = fake_page(node, pending);
+            if (ended)
+                node_cancel(node, pending->id);
+            return true;
+        }
+        fake_remove(node, index);
+        fake_run(node, &pending->operation, pending->on_answer, pending->context);
+        fake_pending_done(pending);
+        return true;
+    }
+    return false;
+}
+
+/* --- looking in ------------------------------------------------------------------------------- */
+
+uint64_t node_wall_ms(const struct node *node)
+{
+    (void)node;
+    return FAKE_WALL_MS;
+}
+
+const struct node_limits *node_limits(const struct node *node)
+{
+    return &node->limits;
+}
+
+void answer_context(const struct answer *answer, struct buffer *buffer)
+{
+    if (answer->object != NULL)
+        context_encode(answer->object, buffer);
+}
+
+static const struct server_view fake_view = { .name = "n1",
+                                              .zone = "z1",
+                                              .version = "0.1.0",
+                                              .data_dir = "/data",
+                                              .engine = "lsm",
+                                              .sync = "always",
+                                              .http = "127.0.0.1:8098",
+                                              .resp = "127.0.0.1:6379",
+                                              .peer = "127.0.0.1:9098",
+                                              .pb = "",
+                                              .n = 3,
+                                              .reactor_count = 1,
+                                              .store_count = 1 };
+
+void server_status_json(const struct server_view *view, struct node *node, struct buffer *ret_json)
+{
+    (void)node;
+    buffer_printf(ret_json, "{\"node\":\"%s\"}", view->name);
+}
+
+void server_stats(const struct server_view *view,
+                  void (*visit)(void *context, const char *name, uint64_t value), void *context)
+{
+    (void)view;
+    visit(context, "node_gets", 12);
+    visit(context, "kvorum_clients", 3);
+    visit(context, "kvorum_uptime_s", 86401);
+}
+
+#endif
