@@ -156,6 +156,8 @@ static void welcome(struct peer_guest *guest, const Peer__Hello *hello, uint16_t
     if (hello->target_shard == 0)
         end_older(guest->peers, guest->from);
     become_member(guest);
+    if (hello->target_shard == 0)
+        peers_greeted(guest->peers, guest->from);
     server_learn_shape(server_of(guest), member, hello->shard_count, hello->store_count);
     if (hello->target_shard != 0)
         hand_over(guest, (uint16_t)hello->target_shard);
@@ -313,8 +315,10 @@ void peers_adopt(struct peers *peers, int descriptor, uint16_t member, uint16_t 
     struct net_address from = { member, shard };
     end_older(peers, from);
     struct peer_guest *guest = create(peers, descriptor, GUEST_MEMBER);
-    if (guest != NULL)
-        guest->from = from;
+    if (guest == NULL)
+        return;
+    guest->from = from;
+    peers_greeted(peers, from);
 }
 
 void guests_sweep(struct peers *peers)

@@ -19,6 +19,7 @@ struct peer_link {
     kvorum_status refused; /* what was logged last, so that a refusal is told once */
     struct buffer waiting; /* frames from before it is UP */
     bool streaming;        /* `stream` is between init and closed */
+    bool greeted;          /* the other side has linked to us since: it is worth a dial */
 };
 
 static const struct frame_stream_handlers handlers;
@@ -159,6 +160,7 @@ static void refuse(struct peer_link *link, kvorum_status status, const char *rea
                  LOG_TEXT("address", member_of(link)->address), LOG_U64("shard", link->to.shard),
                  LOG_STATUS(status), LOG_TEXT("reason", reason));
     link->refused = starting ? KVORUM_OK : status;
+    link->greeted |= starting;
     bool waited = link->waiting.size > 0;
     lose(link);
     if (waited)
@@ -253,6 +255,15 @@ static bool send_later(struct peer_link *link, const struct message *message)
     return false;
 }
 
+/* Who came back asks at once; our answers cannot wait for the end of the back-off. */
+static bool redial(struct peer_link *link)
+{
+    link->greeted = false;
+    uv_timer_stop(&link->timer);
+    dial(link);
+    return link->state == PEER_LINK_DIALING;
+}
+
 bool peer_link_send(struct peer_link *link, const struct message *message)
 {
     switch (link->state) {
@@ -264,9 +275,16 @@ bool peer_link_send(struct peer_link *link, const struct message *message)
     case PEER_LINK_DIALING:
     case PEER_LINK_GREETING:
         return send_later(link, message);
+    case PEER_LINK_WAITING:
+        return link->greeted && redial(link) && send_later(link, message);
     default:
         return false;
     }
+}
+
+void peer_link_greeted(struct peer_link *link)
+{
+    link->greeted = true;
 }
 
 void peer_link_flush(struct peer_link *link)

@@ -143,6 +143,13 @@ bool peers_start(struct peers *peers)
     return true;
 }
 
+void peers_greeted(struct peers *peers, struct net_address from)
+{
+    size_t slot = (size_t)from.member * REACTORS_MAX + from.shard;
+    if (slot < peers->link_slots && peers->links[slot] != NULL)
+        peer_link_greeted(peers->links[slot]);
+}
+
 void peers_flush(struct peers *peers)
 {
     struct list *item;
