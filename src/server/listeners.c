@@ -14,6 +14,18 @@ enum { BACKLOG = 511, ACCEPTS_MAX = 64, PAUSE_MS = 100 };
 
 static const char *const kind_names[LISTENER_KINDS] = { "resp", "http", "peer" };
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+/* libuv closes sockets by a bare system call.  ThreadSanitizer does not see it and takes the next use
+ * of the number, by whichever thread, for a race with the accept (or dup) that it saw. */
+__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:accept4\nrace:frame_stream_release\ncalled_from_lib:libuv.so.1\n";
+}
+#endif
+#endif
+
 /* --- binding ------------------------------------------------------------------------------------- */
 
 static int bind_to(const struct addrinfo *address)
