@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* After every event: settle which answers stand and which digests are still missing in full, then ask
- * whether the levels are met, or can still be. */
+/* After every event: settle which answers stand and which digests are still missing in full, then
+ * ask whether the levels are met, or can still be. */
 #include "cluster/replication/get.h"
 
 #include <assert.h>
@@ -142,8 +142,8 @@ static void fail(struct get *get, const struct get_event *event, struct get_effe
         replace_by_spares(get, 1, event->now_us, ret);
 }
 
-/* "Not found" as an answer although it does not count: when a majority of the copies says so and that
- * was asked for, or when such answers alone leave too few others. */
+/* "Not found" as an answer although it does not count: when a majority of the copies says so and
+ * that was asked for, or when such answers alone leave too few others. */
 static bool is_absent(const struct get *get)
 {
     const struct quorum *quorum = &get->quorum;
@@ -156,7 +156,7 @@ static bool is_absent(const struct get *get)
            (!is_possible(get) && absent > quorum->n - need);
 }
 
-/* Enough answers are complete.  But we do not say "not found" while somebody is known to have it. */
+/* Enough answers are complete.  But "not found" is not said while somebody is known to have it. */
 static bool is_ready(const struct get *get, uint32_t missing)
 {
     bool in_hand = (get->full & ~get->not_found) != 0;

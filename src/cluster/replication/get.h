@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** One read, as its coordinator sees it: a step function over replica answers.  It never sees objects,
- *  only their digests; the caller keeps the bytes, merges them when told to reply, and repairs.
+/** One read, as its coordinator sees it: a step function over replica answers.  It never sees
+ *  objects, only their digests; the caller keeps the bytes, merges them when told to reply, and
+ *  repairs.
  *
  *      START    -> ask the first n targets: the first reachable one in full, the others by digest
  *                  (a replica may send a small object in full although only the digest was asked);
  *                  nobody when the levels cannot be met by those reachable: UNAVAILABLE
- *      ANSWER   -> counts toward r and node_confirms (a "not found" too when notfound_ok), toward pr
- *                  when an owner
+ *      ANSWER   -> counts toward r and node_confirms (a "not found" too when notfound_ok), toward
+ *                  pr when an owner
  *      enough   -> are there enough whose digest has been received in full, from anyone?
  *                    yes: reply OK (found) or NOT_FOUND (no answer had an object)
  *                    no : ask one holder of each missing digest in full, then reply
@@ -17,10 +18,10 @@
  *                  alone (uncounted, without notfound_ok) made it hopeless, or with basic_quorum
  *                  are a majority of n
  *      TICK     -> at the deadline reply TIMEOUT if still waiting, then finished
- *      finished -> all asked have answered or failed and every digest came in full (also digests that
- *                  turned up after the reply: repair must not push an old object over a newer one),
- *                  or the deadline passed: the caller now repairs every answered target whose digest
- *                  differs from the merged object's
+ *      finished -> all asked have answered or failed and every digest came in full (also digests
+ *                  that turned up after the reply, so that repair knows the newest object),
+ *                  or the deadline passed: the caller now repairs every answered target whose
+ *                  digest differs from the merged object's
  *
  *  Harmless at any time: an answer of a target that was not asked, a second answer of one target
  *  (only a full object after a digest adds something; it replaces the digest), an answer after a

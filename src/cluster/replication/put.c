@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two questions are asked after every event: are the levels met by those who acked, and can they still
- * be met by those who may yet ack?  Everything else follows from the answers. */
+/* Two questions are asked after every event: are the levels met by those who acked, and can they
+ * still be met by those who may yet ack?  Everything else follows from the answers. */
 #include "cluster/replication/put.h"
 
 #include <assert.h>

@@ -2,13 +2,15 @@
 /** One write, as its coordinator sees it: a step function over acknowledgements.
  *
  *  Targets are numbered 0..target_count-1, each a different node.  The first `quorum.n` are the
- *  effective preference list (owners; where sloppy, perhaps a stand-in in the place of an owner that
- *  is down), the rest are spare stand-ins in order, used one by one when a target fails and the quorum
- *  is sloppy.  Targets are not special: the coordinator's own store is one like the others.
+ *  effective preference list (owners; where sloppy, perhaps a stand-in in the place of an owner
+ *  that is down), the rest are spare stand-ins in order, used one by one when a target fails and
+ *  the quorum is sloppy.  Targets are not special: the coordinator's own store is one like the
+ *  others.
  *
  *      START     -> send to the first n; or to nobody, when the levels cannot be met by those
  *                   reachable: UNAVAILABLE, and nothing has happened
- *      ACK       -> counts toward w and node_confirms, when durable toward dw, when an owner toward pw
+ *      ACK       -> counts toward w and node_confirms, when durable toward dw, when an owner
+ *                   toward pw
  *      FAILED    -> next spare if sloppy, else one less to hope for
  *      TICK      -> at the deadline: TIMEOUT if somebody may hold the write
  *      reply OK as soon as w, dw, pw and node_confirms are all met;
@@ -18,9 +20,10 @@
  *      finished when it replied and every target asked has answered, or the deadline passed: until
  *      then late acks still spare their owners a hint, and failures still go to a spare after OK.
  *
- *  Harmless at any time: an answer of a target that was never sent to, a second answer of one target
- *  (only "acked, now durable" adds something), an ACK after a FAILED (the ack is the truth), events
- *  after the end.  A FAILED after a plain ACK says only that it will not become durable there.
+ *  Harmless at any time: an answer of a target that was never sent to, a second answer of one
+ *  target (only "acked, now durable" adds something), an ACK after a FAILED (the ack is the truth),
+ *  events after the end.  A FAILED after a plain ACK says only that it will not become durable
+ *  there.
  */
 #ifndef CLUSTER_PUT_H
 #define CLUSTER_PUT_H

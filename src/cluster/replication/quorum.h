@@ -32,12 +32,13 @@ void quorum_levels_init(struct quorum_levels *levels);
 bool quorum_level_parse(struct bytes text, uint32_t *ret_level);
 /** Resolve `asked` over `bucket` for a cluster of `member_count` nodes.
  *
- *  What neither states is: n 3; r w dw quorum; pr pw node_confirms 0; notfound_ok true; basic_quorum
- *  false; sloppy true.  A request may lower the bucket's n, not raise it.  The effective n is the
- *  smaller of n and the members; words (quorum, all) are words about the effective n.
+ *  What neither states is: n 3; r w dw quorum; pr pw node_confirms 0; notfound_ok true;
+ *  basic_quorum false; sloppy true.  A request may lower the bucket's n, not raise it.  The
+ *  effective n is the smaller of n and the members; words (quorum, all) are words about the
+ *  effective n.
  *
- *  A *number*, from wherever it comes, is QUORUM_IMPOSSIBLE when it is above n, and when it is above
- *  the effective n too if the quorum is strict or the level is node_confirms (which promises
+ *  A *number*, from wherever it comes, is QUORUM_IMPOSSIBLE when it is above n, and when it is
+ *  above the effective n too if the quorum is strict or the level is node_confirms (which promises
  *  machines); otherwise it is lowered to the effective n, so that a bucket with w=3 works on the
  *  first two nodes of a new cluster.  r and dw are at least 1.  On QUORUM_IMPOSSIBLE
  *  *ret_level_name names the level ("w") and *ret_quorum is untouched. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The epoch record, on disk and on the wire.  Integers little-endian, "sized": varint size and bytes.
+/* The epoch record, on disk and on the wire.  Integers little-endian, "sized": varint size and
+ * bytes.
  *
  *      offset size
  *       0     4    magic "KVE1" (the format version is its last byte)
@@ -9,7 +10,8 @@
  *      36     4    partitions Q, a power of two
  *      40     1    replicas a partition R
  *      41     2    members M
- *      43          M times, by ascending id: id 16, weight u32, name sized, zone sized, address sized
+ *      43          M times, by ascending id: id 16, weight u32, name sized, zone sized,
+ *                  address sized
  *                  Q * R member indices u16, partition by partition
  *      end-8  8    XXH3-64 of all before
  */
@@ -65,6 +67,15 @@ static bool read_text(struct reader *reader, size_t limit, char *ret)
     return true;
 }
 
+/* Text for people and for a resolver: visible ASCII. */
+static bool is_address(const char *text)
+{
+    for (; *text != 0; text++)
+        if (*text <= ' ' || *text > '~')
+            return false;
+    return true;
+}
+
 static bool read_member(struct reader *reader, struct member *ret)
 {
     memset(ret, 0, sizeof(*ret));
@@ -74,7 +85,8 @@ static bool read_member(struct reader *reader, struct member *ret)
     return read_text(reader, RING_NAME_MAX, ret->name) &&
            read_text(reader, RING_NAME_MAX, ret->zone) &&
            read_text(reader, RING_ADDRESS_MAX, ret->address) && ring_name_valid(ret->name) &&
-           ring_name_valid(ret->zone) && ret->weight >= 1 && ret->weight <= 10000;
+           ring_name_valid(ret->zone) && is_address(ret->address) && ret->weight >= 1 &&
+           ret->weight <= 10000;
 }
 
 static bool read_shape(struct reader *reader, struct epoch *ret)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a key to its partition, and from a partition to members in order of preference. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -14,8 +15,8 @@ static uint8_t *put_part(uint8_t *at, struct bytes part)
     return at + part.size;
 }
 
-/* Hashed: type size u16, bucket size u16 (little-endian), type, bucket, key; so that no two addresses
- * look alike.  Nearly all fit on the stack and are hashed in one go. */
+/* Hashed: type size u16, bucket size u16 (little-endian), type, bucket, key; so that no two
+ * addresses look alike.  Nearly all fit on the stack and are hashed in one go. */
 uint64_t ring_hash(const struct epoch *epoch, struct bytes type, struct bytes bucket,
                    struct bytes key)
 {
@@ -51,55 +52,55 @@ static bool contains(const uint16_t *members, uint16_t count, uint16_t member)
     return false;
 }
 
-/* The member with the smallest rank above (rank, member), or RING_NO_MEMBER. */
-static uint16_t next_by_rank(const struct epoch *epoch, uint32_t partition, const uint16_t *owners,
-                             uint8_t owner_count, bool first, uint64_t *rank, uint16_t last)
+/* The best stand-ins so far, best first. */
+struct ranking {
+    uint16_t *members;
+    uint64_t *ranks;
+    uint16_t count, limit;
+};
+
+static void rank(struct ranking *ranking, uint16_t member, uint64_t own)
 {
-    uint16_t best = RING_NO_MEMBER;
-    uint64_t best_rank = 0;
-    for (uint16_t i = 0; i < epoch->member_count; i++) {
-        if (contains(owners, owner_count, i))
-            continue;
-        uint64_t own = stand_in_rank(epoch, partition, i);
-        bool after = first || own > *rank || (own == *rank && i > last);
-        if (after && (best == RING_NO_MEMBER || own < best_rank)) {
-            best = i;
-            best_rank = own;
-        }
+    if (ranking->count == ranking->limit && own >= ranking->ranks[ranking->count - 1])
+        return;
+    uint16_t place = ranking->count < ranking->limit ? ranking->count++ : ranking->count - 1u;
+    for (; place > 0 && ranking->ranks[place - 1] > own; place--) {
+        ranking->ranks[place] = ranking->ranks[place - 1];
+        ranking->members[place] = ranking->members[place - 1];
     }
-    *rank = best_rank;
-    return best;
+    ranking->ranks[place] = own;
+    ranking->members[place] = member;
 }
 
 uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t *ret_members,
                          uint16_t limit)
 {
-    const uint16_t *owners = epoch->table + (size_t)partition * epoch->replica_count;
-    uint16_t count = 0;
-    while (count < limit && count < epoch->replica_count) {
-        ret_members[count] = owners[count];
-        count++;
-    }
-    uint64_t rank = 0;
-    bool first = true;
-    while (count < limit && count < epoch->member_count) {
-        uint16_t last = first ? 0 : ret_members[count - 1];
-        uint16_t member =
-            next_by_rank(epoch, partition, owners, epoch->replica_count, first, &rank, last);
-        if (member == RING_NO_MEMBER)
-            break;
-        ret_members[count++] = member;
-        first = false;
-    }
-    return count;
+    uint8_t columns = epoch->replica_count;
+    const uint16_t *owners = epoch->table + (size_t)partition * columns;
+    uint16_t count = limit < columns ? limit : columns;
+    memcpy(ret_members, owners, count * sizeof(*owners));
+    if (count == limit)
+        return count;
+    uint64_t ranks[RING_MEMBERS_MAX];
+    uint16_t wanted =
+        limit - count < RING_MEMBERS_MAX ? (uint16_t)(limit - count) : RING_MEMBERS_MAX;
+    struct ranking ranking = { ret_members + count, ranks, 0, wanted };
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        if (!contains(owners, columns, i))
+            rank(&ranking, i, stand_in_rank(epoch, partition, i));
+    return (uint16_t)(count + ranking.count);
+}
+
+static int compare_ids(const void *id, const void *member)
+{
+    return memcmp(id, &((const struct member *)member)->id, sizeof(struct node_id));
 }
 
 uint16_t ring_member_index(const struct epoch *epoch, const struct node_id *id)
 {
-    for (uint16_t i = 0; i < epoch->member_count; i++)
-        if (memcmp(&epoch->members[i].id, id, sizeof(*id)) == 0)
-            return i;
-    return RING_NO_MEMBER;
+    const struct member *found =
+        bsearch(id, epoch->members, epoch->member_count, sizeof(*found), compare_ids);
+    return found == NULL ? RING_NO_MEMBER : (uint16_t)(found - epoch->members);
 }
 
 bool ring_name_valid(const char *name)

@@ -60,26 +60,33 @@ struct ring_plan_input {
 
 /** Fill `ret_table` (partition_count * min(replica_count, member_count) entries): shares
  *  proportional to weight, replicas of a partition on distinct members and, while there are as many
- *  zones as replicas, in distinct zones; every *prefix* of columns is balanced too, so a bucket with
- *  a smaller n is as even as the whole.  Keeps `previous` where it can: moves are minimal.
- *  A pure function: the same input gives the same table on every machine.
+ *  zones as replicas, in distinct zones (with fewer zones spread over all of them, where that
+ *  leaves the shares as they are); every *prefix* of columns is balanced too, so a bucket with a
+ *  smaller n is as even as the whole.  Nobody holds a partition twice: a member heavier than that
+ *  allows holds each partition once, a zone likewise, and the others share the rest.
+ *  Keeps `previous` where it can: moves are minimal for buckets that use every column; a bucket
+ *  with a smaller n may see a few more, where rounding shifts between columns.
+ *  A pure function of integers: the same input gives the same table on every machine.
  *  INVALID when no legal table exists (a weight of 0, no members, sizes out of range); `why` says
- *  which rule.  NO_MEMORY.  Scratch memory comes from `arena`. */
+ *  which rule.  NO_MEMORY.  Scratch memory comes from `arena`: about 8 bytes a partition and 200 a
+ *  member.  1,000 members and 65,536 partitions take well below a second. */
 KVORUM_CHECKED kvorum_status ring_plan(const struct ring_plan_input *input, struct arena *arena,
                                        uint16_t *ret_table, const char **ret_why);
 
-/** max over members of (partition replicas held / share by weight); 1.0 is perfect. */
+/** max over members of (partition replicas held / share); 1.0 is perfect.  The share is the one by
+ *  weight that ring_plan aims at, with its limits: a lone member holds everything and is at 1.0. */
 double ring_imbalance(const struct epoch *epoch);
 /** Nodes that may be lost, whichever they are, with every partition keeping a majority of its first
- *  `n` owners; and the same for whole zones (0 when there is one zone). */
+ *  `n` owners (of all members when there are fewer); and the same for whole zones (0 when there is
+ *  one zone).  Counted from the table; owners missing from it count as lost.  1 <= n. */
 void ring_survives(const struct epoch *epoch, uint8_t n, uint16_t *ret_nodes, uint16_t *ret_zones);
 
 uint64_t ring_hash(const struct epoch *epoch, struct bytes type, struct bytes bucket,
                    struct bytes key);
 uint32_t ring_partition_of_hash(const struct epoch *epoch, uint64_t hash);
 
-/** The preference list of a partition: its owners in table order, then every other member in an order
- *  fixed by (partition, member id): stand-ins, and owners beyond the table's columns.
+/** The preference list of a partition: its owners in table order, then every other member in an
+ *  order fixed by (partition, member id): stand-ins, and owners beyond the table's columns.
  *  Writes up to `limit` member indices, returns how many. */
 uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t *ret_members,
                          uint16_t limit);

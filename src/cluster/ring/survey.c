@@ -1,88 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a table is worth: how even it is, and which failures it outlives. */
-#include "cluster/ring/targets.h"
+#include <assert.h>
 
-enum { SURVEY_MEMORY = 16 << 20 };
+#include "cluster/ring/shares.h"
 
-static void count_held(const struct epoch *epoch, uint32_t *held)
+double ring_imbalance(const struct epoch *epoch)
 {
+    struct ring_zones zones;
+    uint64_t shares[RING_MEMBERS_MAX];
+    uint32_t held[RING_MEMBERS_MAX] = { 0 };
+    uint16_t members = epoch->member_count;
     size_t places = (size_t)epoch->partition_count * epoch->replica_count;
+    ring_zones_init(&zones, epoch->members, members);
+    uint8_t limit = ring_zone_limit(&zones, epoch->members, members, epoch->replica_count);
+    ring_shares(&zones, epoch->members, members, epoch->partition_count, epoch->replica_count,
+                limit, shares);
     for (size_t i = 0; i < places; i++)
-        held[epoch->table[i]]++;
-}
-
-static double worst_ratio(const struct epoch *epoch, const uint32_t *held, const uint32_t *targets)
-{
+        if (epoch->table[i] < members)
+            held[epoch->table[i]]++;
     double worst = 0;
-    for (uint16_t i = 0; i < epoch->member_count; i++) {
-        double target = targets[i] == 0 ? 1 : targets[i];
-        worst = held[i] / target > worst ? held[i] / target : worst;
+    for (uint16_t m = 0; m < members; m++) {
+        double share = (double)(shares[m] > 0 ? shares[m] : 1) / (1 << SHARE_BITS);
+        worst = held[m] / share > worst ? held[m] / share : worst;
     }
     return worst;
 }
 
-double ring_imbalance(const struct epoch *epoch)
+/* How many of `sizes` may go, the largest first, while at most `spare` owners go with them. */
+static uint16_t groups_lost(uint8_t *sizes, uint16_t count, uint16_t spare)
 {
-    struct arena arena;
-    arena_init(&arena, SURVEY_MEMORY);
-    uint16_t members = epoch->member_count;
-    uint16_t *zones = arena_allocate(&arena, members * sizeof(*zones));
-    uint32_t *held = arena_allocate_zero(&arena, members * sizeof(*held));
-    uint32_t *targets = arena_allocate(&arena, members * sizeof(*targets));
-    double ratio = 0;
-    if (zones != NULL && held != NULL && targets != NULL) {
-        uint16_t zone_count = ring_zones(epoch->members, members, zones);
-        bool spread = zone_count >= epoch->replica_count && zone_count > 1;
-        uint64_t total = (uint64_t)epoch->partition_count * epoch->replica_count;
-        count_held(epoch, held);
-        if (ring_targets(epoch->members, zones, members, epoch->partition_count, total, spread,
-                         &arena, targets) == KVORUM_OK)
-            ratio = worst_ratio(epoch, held, targets);
+    for (uint16_t lost = 0;; lost++) {
+        uint16_t largest = 0;
+        for (uint16_t i = 1; i < count; i++)
+            if (sizes[i] > sizes[largest])
+                largest = i;
+        if (count == 0 || sizes[largest] == 0 || sizes[largest] > spare)
+            return lost;
+        spare = (uint16_t)(spare - sizes[largest]);
+        sizes[largest] = 0;
     }
-    arena_done(&arena);
-    return ratio;
 }
 
-/* Zones that may go, the ones with most replicas of this partition first, before fewer than a majority
- * of its n owners are left. */
-static uint16_t zones_survived(const struct epoch *epoch, const uint16_t *zones,
-                               uint16_t zone_count, uint32_t partition, uint8_t n)
+/* Owners of one partition, told apart by `group_of` (NULL: by member): how many groups may go,
+ * whichever they are, until no majority of the `n` owners is left.  An owner that is missing from
+ * the table is lost already. */
+static uint16_t partition_survives(const struct epoch *epoch, uint32_t partition, uint16_t n,
+                                   const uint16_t *group_of)
 {
-    uint8_t in_zone[RING_REPLICAS_MAX] = { 0 };
-    uint16_t owners[RING_REPLICAS_MAX];
+    uint16_t owners[RING_MEMBERS_MAX], groups[RING_MEMBERS_MAX];
+    uint8_t sizes[RING_MEMBERS_MAX];
     uint16_t count = ring_preference(epoch, partition, owners, n);
+    uint16_t group_count = 0, held = 0;
     for (uint16_t i = 0; i < count; i++) {
-        uint16_t first = 0; /* the first owner in the same zone counts for all of them */
-        while (zones[owners[first]] != zones[owners[i]])
-            first++;
-        in_zone[first]++;
+        if (owners[i] >= epoch->member_count)
+            continue;
+        uint16_t group = group_of == NULL ? owners[i] : group_of[owners[i]];
+        uint16_t at = 0;
+        while (at < group_count && groups[at] != group)
+            at++;
+        if (at == group_count) {
+            groups[group_count++] = group;
+            sizes[at] = 0;
+        }
+        sizes[at]++;
+        held++;
     }
-    uint16_t may_go = (uint16_t)(count - (count / 2 + 1)), gone = 0;
-    for (uint8_t size = RING_REPLICAS_MAX; size > 0; size--)
-        for (uint16_t i = 0; i < count; i++)
-            if (in_zone[i] == size) {
-                if (size > may_go)
-                    return gone;
-                may_go = (uint16_t)(may_go - size);
-                gone++;
-            }
-    return zone_count; /* it lives in so few zones that the others do not matter */
+    uint16_t majority = (uint16_t)(n / 2 + 1);
+    return held < majority ? 0 : groups_lost(sizes, group_count, (uint16_t)(held - majority));
 }
 
 void ring_survives(const struct epoch *epoch, uint8_t n, uint16_t *ret_nodes, uint16_t *ret_zones)
 {
-    uint16_t zones[RING_MEMBERS_MAX];
-    uint16_t members = epoch->member_count;
-    n = n < RING_REPLICAS_MAX ? n : RING_REPLICAS_MAX;
-    uint16_t effective = n < members ? n : members;
-    uint16_t zone_count = ring_zones(epoch->members, members, zones);
-    /* Whichever nodes go, they may all be owners of one partition. */
-    *ret_nodes = effective == 0 ? 0 : (uint16_t)(effective - (effective / 2 + 1));
-    *ret_zones = zone_count;
-    for (uint32_t p = 0; zone_count > 1 && p < epoch->partition_count; p++) {
-        uint16_t survived = zones_survived(epoch, zones, zone_count, p, (uint8_t)effective);
-        *ret_zones = survived < *ret_zones ? survived : *ret_zones;
+    struct ring_zones zones;
+    ring_zones_init(&zones, epoch->members, epoch->member_count);
+    uint16_t effective = n < epoch->member_count ? n : epoch->member_count;
+    assert(effective >= 1);
+    *ret_nodes = epoch->member_count;
+    *ret_zones = zones.count;
+    for (uint32_t p = 0; p < epoch->partition_count; p++) {
+        uint16_t by_node = partition_survives(epoch, p, effective, NULL);
+        uint16_t by_zone = partition_survives(epoch, p, effective, zones.of);
+        *ret_nodes = by_node < *ret_nodes ? by_node : *ret_nodes;
+        *ret_zones = by_zone < *ret_zones ? by_zone : *ret_zones;
     }
-    if (zone_count <= 1)
-        *ret_zones = 0;
 }
