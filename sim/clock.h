@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The clocks of one simulated machine.  Monotonic time starts anywhere and drifts; wall time is off
- *  by an offset that may step either way, as when an operator or NTP sets it. */
+/** The clocks of one simulated machine.  Monotonic time starts anywhere and drifts; wall time is
+ *  off by an offset that may step either way, as when an operator or NTP sets it. */
 #ifndef SIM_CLOCK_H
 #define SIM_CLOCK_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A simulated disk behind base/disk.h: files (inode.h), names that are durable only after sync_dir,
- *  power failures at any operation, and faults by choice.
+/** A simulated disk behind base/disk.h: files (inode.h), names that are durable only after
+ *  sync_dir, power failures at any operation, and faults by choice.
  *
  *      power fails (sim_disk_crash, or the fuse burns down in the middle of some operation):
  *        un-synced bytes  each change alone kept, dropped or torn
@@ -56,7 +56,7 @@ void sim_disk_done(struct sim_disk *disk);
 void sim_disk_crash(struct sim_disk *disk);
 /** Power is back.  All files must have been closed. */
 void sim_disk_restart(struct sim_disk *disk);
-/** Make `ret_copy` what the disk would surely hold if power failed now: an own disk without faults. */
+/** Make `ret_copy` a disk of its own that holds what this one surely would if power failed now. */
 void sim_disk_copy_synced(const struct sim_disk *disk, struct sim_disk *ret_copy);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What goes wrong in a cluster: at random moments one fault of the plan begins, and some time later it
- * is undone. */
+/* What goes wrong in a cluster: at random moments one fault of the plan begins, and some time later
+ * it is undone. */
 #include <stdlib.h>
 
 #include "base/planted.h"

@@ -55,6 +55,15 @@ void history_key(uint32_t key, char ret_name[SIM_KEY_SIZE])
     snprintf(ret_name, SIM_KEY_SIZE, "key-%05u.", key);
 }
 
+bool history_key_number(struct bytes name, uint32_t *ret_key)
+{
+    char text[SIM_KEY_SIZE] = "";
+    if (name.size >= sizeof(text))
+        return false;
+    memcpy(text, name.data, name.size);
+    return sscanf(text, "key-%5u.", ret_key) == 1;
+}
+
 struct bytes history_value(struct history *history, const struct record *record)
 {
     struct buffer *buffer = &history->scratch;
@@ -166,8 +175,8 @@ static void add_maybe(const struct history *history, struct record *record,
         add(record->maybe, ids[i]);
 }
 
-/* A tombstone does not tell whose it is, nor what it took with it when a write replaced it: any delete
- * of the key may have been below what was seen. */
+/* A tombstone does not tell whose it is, nor what it took with it when a write replaced it: any
+ * delete of the key may have been below what was seen. */
 static void add_deleted(const struct history *history, struct record *record)
 {
     const int32_t *ids = history->by_key[record->key];

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** What clients did and what they were told: all that the checkers of consistency look at.
  *
- *  Every value names the operation that wrote it.  For each write two sets of other writes are kept:
+ *  Every value names the operation that wrote it.  For each write two sets of other writes are
+ *  kept:
  *
  *      sure    what it certainly replaces: the values in the answer its context came from, and what
  *              those certainly replace
- *      maybe   what it may replace by any legal course of events: the same with "maybe", and where the
- *              client did not say (overwrite, delete without context) everything submitted before it
- *              was over
+ *      maybe   what it may replace by any legal course of events: the same with "maybe", and where
+ *              the client did not say (overwrite, delete without context) everything submitted
+ *              before it was over
  *
  *  A checker that finds a value present uses `sure`; one that finds a value absent uses `maybe`. */
 #ifndef SIM_HISTORY_H
@@ -90,6 +91,8 @@ struct bytes history_value(struct history *history, const struct record *record)
 /** Who wrote `value` under `key`; NO_OPERATION when nobody did. */
 int32_t history_writer(struct history *history, uint32_t key, struct bytes value);
 void history_key(uint32_t key, char ret_name[SIM_KEY_SIZE]);
+/** False when it is no key of the simulator's. */
+bool history_key_number(struct bytes name, uint32_t *ret_key);
 
 /* --- what follows ---------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Background work of one simulated process: `work` happens at a later moment of virtual time, `done`
- *  at another one after it; jobs overtake each other. */
+/** Background work of one simulated process: `work` happens at a later moment of virtual time,
+ *  `done` at another one after it; jobs overtake each other. */
 #ifndef SIM_JOBS_H
 #define SIM_JOBS_H
 

@@ -37,27 +37,50 @@ struct arguments {
     bool trace, twice, probes;
 };
 
-/* What a failed assertion needs to be repeated, where the handler finds it. */
-static volatile uint64_t current_seed;
 static struct arguments arguments;
+/* What the handler of a failed assertion prints, made before each run. */
+static char epitaph[256];
+static volatile size_t epitaph_size;
 
-static void print_replay(FILE *file, uint64_t seed)
+static size_t describe_replay(uint64_t seed, char *text, size_t size)
 {
-    fprintf(file, "replay: kvorum-sim --seed %" PRIu64 " --runs 1 --trace", seed);
+    int used = snprintf(text, size, "replay: kvorum-sim --seed %" PRIu64 " --runs 1 --trace", seed);
     if (arguments.operations != 0)
-        fprintf(file, " --ops %" PRIu32, arguments.operations);
+        used += snprintf(text + used, size - (size_t)used, " --ops %" PRIu32, arguments.operations);
     if (arguments.bug != PLANTED_NONE)
-        fprintf(file, " --bug %s", bug_name(arguments.bug));
-    fputc('\n', file);
+        used += snprintf(text + used, size - (size_t)used, " --bug %s", bug_name(arguments.bug));
+    used += snprintf(text + used, size - (size_t)used, "\n");
+    return (size_t)used;
+}
+
+static void print_replay(uint64_t seed)
+{
+    char text[256];
+    describe_replay(seed, text, sizeof(text));
+    fputs(text, stdout);
+}
+
+static void prepare_epitaph(uint64_t seed)
+{
+    int used = snprintf(epitaph, sizeof(epitaph), "seed %" PRIu64 ": assertion or crash\n", seed);
+    size_t room = sizeof(epitaph) - (size_t)used;
+    epitaph_size = (size_t)used + describe_replay(seed, epitaph + used, room);
 }
 
 /* The code under test asserts its own invariants; a broken one is a catch like any other. */
 static void on_abort(int number)
 {
-    printf("seed %" PRIu64 ": assertion or crash (signal %d)\n", current_seed, number);
-    print_replay(stdout, current_seed);
-    fflush(stdout);
-    _exit(arguments.bug == PLANTED_NONE ? 1 : 0);
+    (void)number;
+    ssize_t written = write(STDOUT_FILENO, epitaph, epitaph_size);
+    _exit(written < 0 || arguments.bug == PLANTED_NONE ? 1 : 0);
+}
+
+static void catch_aborts(void)
+{
+    struct sigaction action = { .sa_handler = on_abort };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGABRT, &action, NULL);
+    sigaction(SIGSEGV, &action, NULL);
 }
 
 static double seconds_now(void)
@@ -176,7 +199,7 @@ static void print_violation(const struct run_result *result, uint64_t seed)
     printf("seed %" PRIu64 ": %s, at %.6f s\n  %s\n  %s\n", seed, result->violation.checker,
            (double)result->violation.at_us / (double)SIM_SECOND, result->violation.text,
            result->plan);
-    print_replay(stdout, seed);
+    print_replay(seed);
     fflush(stdout);
 }
 
@@ -185,7 +208,7 @@ static bool run_one(struct totals *totals, uint64_t seed)
 {
     struct run_options options = { seed, arguments.operations, arguments.trace };
     struct run_result result;
-    current_seed = seed;
+    prepare_epitaph(seed);
     run(&options, &result);
     bool twice = arguments.twice || seed % TWICE_EVERY == 0;
     if (twice && result.violation.checker == NULL && !same_again(&options, &result)) {
@@ -253,8 +276,7 @@ int main(int argc, char **argv)
     (void)argc;
     arguments = (struct arguments){ .seed = 1, .runs = 100 };
     parse_arguments(argv + 1);
-    signal(SIGABRT, on_abort);
-    signal(SIGSEGV, on_abort);
+    catch_aborts();
     bug_plant(arguments.bug);
     return run_all();
 }

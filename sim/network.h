@@ -4,9 +4,9 @@
  *      send -> frame_encode -> link of the pair up? -> cut? lost? clogged? -> delay -> frame_decode
  *               (refused when not)                                 \-> a second copy
  *
- *  Each pair of processes has one link, like a TCP connection: when it breaks, what is on its way is
- *  lost and both ends are told (if they live); it comes back by itself when both can be reached.  A
- *  cut lets frames vanish silently, and breaks the link after a while. */
+ *  Each pair of processes has one link, like a TCP connection: when it breaks, what is on its way
+ *  is lost and both ends are told (if they live); it comes back by itself when both can be reached.
+ *  A cut lets frames vanish silently, and breaks the link after a while. */
 #ifndef SIM_NETWORK_H
 #define SIM_NETWORK_H
 

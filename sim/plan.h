@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** What one run is made of, drawn at its start ("swarm": each run has a random subset of features, so
- *  that rare combinations happen and absent ones let the others go deep). */
+/** What one run is made of, drawn at its start ("swarm": each run has a random subset of features,
+ *  so that rare combinations happen and absent ones let the others go deep). */
 #ifndef SIM_PLAN_H
 #define SIM_PLAN_H
 

@@ -7,8 +7,8 @@
  *                                              |          `-----> paused --> running
  *                                              `-- a start that failed is tried again
  *
- *  A crash may come between any two events, or (sim_disk's fuse) inside any disk operation: what the
- *  dying process still does in that event has no effect outside. */
+ *  A crash may come between any two events, or (sim_disk's fuse) inside any disk operation: what
+ *  the dying process still does in that event has no effect outside. */
 #ifndef SIM_PROCESS_H
 #define SIM_PROCESS_H
 

@@ -13,6 +13,7 @@ enum {
     PLAN_TEXT_LIMIT = 4096,
     FINAL_READS_MAX = 20, /* attempts a key and pass */
     FINAL_PASSES = 2,
+    FINAL_LIST_MS = 60 * 1000,
     POLL_US = 200 * 1000,
 };
 
@@ -28,6 +29,7 @@ struct simulation {
     struct cluster cluster;
     struct history history;
     struct workload workload;
+    bool *found, *listed; /* by key, at the end */
 };
 
 static bool pass_time(struct simulation *s, uint64_t duration_us)
@@ -129,6 +131,7 @@ static bool read_key(struct simulation *s, uint32_t key)
                 return false;
         }
         if (read != NULL && (read->status == KVORUM_OK || read->status == KVORUM_NOT_FOUND)) {
+            s->found[key] = read->status == KVORUM_OK;
             check_final(s, read);
             return s->world.violation.checker == NULL;
         }
@@ -152,6 +155,53 @@ static bool read_everything(struct simulation *s)
             return false;
     }
     return true;
+}
+
+struct final_list {
+    struct simulation *simulation;
+    bool answered, over;
+    kvorum_status status;
+};
+
+static void on_page(void *context, const struct list_page *page)
+{
+    struct final_list *list = context;
+    list->answered = true;
+    list->status = page->status;
+    list->over = page->last || page->status != KVORUM_OK;
+    for (uint32_t i = 0; i < page->count; i++) {
+        uint32_t key;
+        if (history_key_number(page->names[i], &key) && key < list->simulation->plan.key_count)
+            list->simulation->listed[key] = true;
+    }
+}
+
+static bool list_everything(struct simulation *s)
+{
+    struct final_list list = { .simulation = s };
+    struct process *process = &s->cluster.processes[choose(&s->world, s->cluster.count)];
+    struct node *node = process->shards[0].node;
+    process_enter(process);
+    uint64_t id = node_list(node, LIST_KEYS, (struct bytes){ 0 }, BYTES_LITERAL(SIM_BUCKET),
+                            FINAL_LIST_MS, on_page, &list);
+    process_leave(process, 0);
+    while (!list.over) {
+        while (!list.answered) {
+            if (!world_step(&s->world))
+                return false;
+        }
+        list.answered = false;
+        if (list.over)
+            break;
+        process_enter(process);
+        node_list_next(node, id);
+        process_leave(process, 0);
+    }
+    if (list.status != KVORUM_OK)
+        world_fail(&s->world, "liveness", "a healthy cluster cannot list a bucket: %s",
+                   kvorum_status_name(list.status));
+    check_listed(&s->world, s->plan.key_count, s->found, s->listed);
+    return s->world.violation.checker == NULL;
 }
 
 static bool heal(struct simulation *s)
@@ -179,7 +229,7 @@ static void play(struct simulation *s)
             return;
     }
     s->workload.submitted = s->plan.operation_count; /* nothing new */
-    if (!heal(s) || !read_everything(s))
+    if (!heal(s) || !read_everything(s) || !list_everything(s))
         return;
     check_converged(&s->cluster, &s->history, (uint8_t)s->plan.levels.n);
     check_bounded(&s->cluster);
@@ -223,11 +273,17 @@ void run(const struct run_options *options, struct run_result *ret_result)
         (int32_t)(s->plan.operation_count + FINAL_PASSES * FINAL_READS_MAX * s->plan.key_count + 1);
     history_init(&s->history, &s->world, s->plan.siblings, s->plan.key_count, capacity);
     workload_init(&s->workload, &s->cluster, &s->history);
+    s->found = calloc(s->plan.key_count, sizeof(*s->found));
+    s->listed = calloc(s->plan.key_count, sizeof(*s->listed));
+    if (s->found == NULL || s->listed == NULL)
+        abort();
     play(s);
     report(s, ret_result);
     workload_done(&s->workload);
     cluster_done(&s->cluster);
     history_done(&s->history);
     world_done(&s->world);
+    free(s->found);
+    free(s->listed);
     free(s);
 }

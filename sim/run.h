@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** One run: a world from a seed, a cluster in it, a workload under faults, then healing, and what must be
- *  true at the end.
+/** One run: a world from a seed, a cluster in it, a workload under faults, then healing, and what
+ *  must be true at the end.
  *
  *      found, all healthy -> bucket properties -> workload with faults -> heal -> restart all
  *        -> hints drain -> read every key at r=all, twice -> replicas equal, nothing in flight

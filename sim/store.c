@@ -32,7 +32,7 @@ struct batch {
     bool done;
 };
 
-/* After a crash batches that are gone stay in `taken` no longer; their memory waits until the end. */
+/* Batches that a crash took leave `taken`; their memory waits until the end. */
 struct store {
     struct world *world;
     struct sim_disk disk;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** One store of the lsm engine alone, on a disk that fails at every operation: after each crash or kill
- *  it must hold exactly the first k batches, with k at least the last one acknowledged as that safe.
+/** One store of the lsm engine alone, on a disk that fails at every operation: after each crash or
+ *  kill it must hold exactly the first k batches, with k at least the last one acknowledged as that
+ *  safe.
  *
  *      batch 0 | 1 | 2 | 3 | 4 | 5          each batch also writes its number
  *              acknowledged ^   ^ taken     after the crash: some k in [acknowledged, taken]

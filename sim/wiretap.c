@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the wire tells the history: objects in MERGE frames, under their key. */
-#include <stdio.h>
-
 #include "codec/peer.pb-c.h"
 #include "codec/protobuf.h"
 #include "sim/history.h"
@@ -10,13 +8,8 @@ enum { ARENA_LIMIT = 1 << 26 };
 
 static bool key_number(const Peer__Address *address, uint32_t *ret_key)
 {
-    char name[SIM_KEY_SIZE] = "";
-    struct bytes key = protobuf_bytes(address->key);
-    if (!bytes_equal(protobuf_bytes(address->bucket), BYTES_LITERAL(SIM_BUCKET)) ||
-        key.size >= sizeof(name))
-        return false;
-    memcpy(name, key.data, key.size);
-    return sscanf(name, "key-%5u.", ret_key) == 1;
+    return bytes_equal(protobuf_bytes(address->bucket), BYTES_LITERAL(SIM_BUCKET)) &&
+           history_key_number(protobuf_bytes(address->key), ret_key);
 }
 
 static void narrate(const struct history *history, const Peer__Merge *merge, uint32_t key,

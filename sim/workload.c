@@ -2,7 +2,6 @@
 #include "sim/workload.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/planted.h"
@@ -255,19 +254,15 @@ static void begin_access(struct client *client, enum action action, uint32_t key
 
 /* --- lists and properties -------------------------------------------------------------------- */
 
-static void check_listed(struct workload *workload, const struct list_page *page)
+static void check_page(struct workload *workload, const struct list_page *page)
 {
     for (uint32_t i = 0; i < page->count; i++) {
-        unsigned key = 0;
-        char name[SIM_KEY_SIZE] = "";
-        bool known = page->names[i].size < sizeof(name);
-        if (known)
-            memcpy(name, page->names[i].data, page->names[i].size);
-        known = known && sscanf(name, "key-%5u.", &key) == 1 && key < workload->plan->key_count &&
-                workload->history->by_key_count[key] > 0;
-        if (!known)
-            world_fail(workload->world, "invented", "a list names a key nobody wrote: \"%.15s\"",
-                       name);
+        uint32_t key;
+        struct bytes name = page->names[i];
+        if (!history_key_number(name, &key) || key >= workload->plan->key_count ||
+            workload->history->by_key_count[key] == 0)
+            world_fail(workload->world, "invented", "a list names a key nobody wrote: \"%.*s\"",
+                       (int)name.size, (const char *)name.data);
     }
 }
 
@@ -276,7 +271,7 @@ static void on_page(void *context, const struct list_page *page)
     struct call *call = context;
     if (!process_alive(&call->workload->cluster->processes[call->member]))
         return;
-    check_listed(call->workload, page);
+    check_page(call->workload, page);
     struct answer answer = { .status = page->status, .reason = "" };
     if (page->status != KVORUM_OK || page->last)
         on_answer(call, &answer);

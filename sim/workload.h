@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The clients: each submits one operation after another to some node, remembers what it read last of
- *  each key, and never believes that an unanswered write failed. */
+/** The clients: each submits one operation after another to some node, remembers what it read last
+ *  of each key, and never believes that an unanswered write failed. */
 #ifndef SIM_WORKLOAD_H
 #define SIM_WORKLOAD_H
 

@@ -5,8 +5,8 @@
  *                 |
  *      events (time, sequence) --> run one --> it may schedule others --> ... --> trace hash
  *
- *  The same seed gives the same events in the same order, so the same trace hash.  A run that found a
- *  violation keeps the first one.  Units: microseconds.  Thread: one. */
+ *  The same seed gives the same events in the same order, so the same trace hash.  A run that found
+ *  a violation keeps the first one.  Units: microseconds.  Thread: one. */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 

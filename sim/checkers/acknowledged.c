@@ -15,7 +15,7 @@ static bool accounts(const struct history *history, const struct version *versio
         return maybe_deleted(history, write);
     if (writer == write || maybe_replaces(writer, write))
         return true;
-    /* "a write to a key that holds nothing but tombstones replaces them", whatever its client saw */
+    /* "A write to a key that holds nothing but tombstones replaces them", whatever was seen. */
     return writer->action == ACTION_PUT_BLIND && maybe_deleted(history, write);
 }
 

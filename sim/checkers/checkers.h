@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The invariants, one a file.  A checker sees what clients and the network saw, and what the simulated
- *  disks hold; never the inside of the code under test.  It reports by world_fail under its name. */
+/** The invariants, one a file.  A checker sees what clients and the network saw, and what the
+ *  simulated disks hold; never the inside of the code under test.  It reports by world_fail under
+ *  its name. */
 #ifndef SIM_CHECKERS_H
 #define SIM_CHECKERS_H
 
@@ -13,8 +14,8 @@ enum reading_strength {
     READING_STRONG /* every write acknowledged before it began is in it, or was replaced */
 };
 
-/* invented.c: every value seen was written by somebody, under this key, and not by a write of which the
- * client was told that it did not happen. */
+/* invented.c: every value seen was written by somebody, under this key, and not by a write of which
+ * the client was told that it did not happen. */
 void check_invented_value(struct history *history, uint32_t key, const struct sibling *sibling,
                           const struct version *version);
 void check_invented_failed(struct history *history, const struct record *read);
@@ -24,8 +25,8 @@ void check_dot(struct history *history, uint32_t key, const struct sibling *sibl
                const struct version *version);
 void dots_done(struct history *history);
 
-/* acknowledged.c: a strong reading holds every write acknowledged before it began, or something that
- * may have replaced it; in last-write-wins buckets something newer. */
+/* acknowledged.c: a strong reading holds every write acknowledged before it began, or something
+ * that may have replaced it; in last-write-wins buckets something newer. */
 void check_acknowledged(struct history *history, const struct record *read);
 
 /* superseded.c: a strong reading holds nothing that an acknowledged write replaced; and no reading
@@ -43,6 +44,9 @@ void check_durable(struct cluster *cluster, struct history *history, const struc
 
 /* converged.c: after healing and reading everything, all owners of a key hold the same bytes. */
 void check_converged(struct cluster *cluster, struct history *history, uint8_t n);
+
+/* listed.c: after healing a list of the bucket names every key that reads find, and no other. */
+void check_listed(struct world *world, uint32_t key_count, const bool *found, const bool *listed);
 
 /* bounded.c: after healing nothing is left in flight. */
 void check_bounded(struct cluster *cluster);

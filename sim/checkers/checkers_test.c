@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Histories made by hand: each checker must find the one that breaks its rule, and must not mind the
- *  one beside it that does not. */
+/** Histories made by hand: each checker must find the one that breaks its rule, and must not mind
+ *  the one beside it that does not. */
 #include "sim/checkers/checkers.h"
 
 #include <setjmp.h>
@@ -113,7 +113,8 @@ static void a_value_nobody_wrote_is_invented(void **state)
     sibling.tombstone = false;
     uint8_t *value = malloc(5);
     assert_non_null(value);
-    memcpy(value, "wrong", 5);
+    for (int i = 0; i < 5; i++)
+        value[i] = 'w';
     sibling.value = bytes_make(value, 5);
     read_done(&f, &sibling, 1);
     assert_string_equal("invented", end(&f));
@@ -272,6 +273,22 @@ static void a_delete_may_take_away_what_it_saw_only(void **state)
     assert_string_equal("acknowledged", end(&f));
 }
 
+static void a_list_must_be_exact(void **state)
+{
+    (void)state;
+    static const bool none[KEYS] = { false, false }, one[KEYS] = { false, true };
+    struct world world;
+    world_init(&world, 1);
+    check_listed(&world, KEYS, one, one);
+    assert_null(world.violation.checker);
+    check_listed(&world, KEYS, one, none);
+    assert_string_equal("listed", world.violation.checker);
+    world.violation.checker = NULL;
+    check_listed(&world, KEYS, none, one);
+    assert_string_equal("listed", world.violation.checker);
+    world_done(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +307,7 @@ int main(void)
         cmocka_unit_test(a_value_read_after_it_was_replaced_is_found),
         cmocka_unit_test(a_deleted_value_that_returns_is_found),
         cmocka_unit_test(a_delete_may_take_away_what_it_saw_only),
+        cmocka_unit_test(a_list_must_be_exact),
     };
     return cmocka_run_group_tests_name("sim checkers", tests, NULL, NULL);
 }

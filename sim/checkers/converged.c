@@ -8,8 +8,8 @@ struct holding {
     uint64_t digest;
 };
 
-/* What `process` stores under a key, if that is an object: its only entry with the key's name in it that
- * is not empty (an empty one is a note about the object). */
+/* What `process` stores under a key, if that is an object: its only entry with the key's name in it
+ * that is not empty (an empty one is a note about the object). */
 static struct holding look(const struct process *process, const char *key)
 {
     struct holding holding = { false, 0 };

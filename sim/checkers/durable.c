@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The disks are copied as they would surely be after a power failure, their stores opened from the
- * copies, and the write looked for: as a version, or below the clock of an object of its key, which says
- * that it was seen there and replaced. */
+ * copies, and the write looked for: as a version, or below the clock of an object of its key, which
+ * says that it was seen there and replaced. */
 #include <stdio.h>
 #include <stdlib.h>
 
