@@ -8,6 +8,7 @@
  * Delivery is at least once and in any order: a merge is idempotent.  The object itself goes too, unless
  * this member is one of its owners or holds it for somebody else as well. */
 #include "base/hash.h"
+#include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/internal.h"
 
@@ -195,8 +196,10 @@ static void forget(struct node *node, const struct hint_delivery *delivery)
     bool held = read.held;
     if (read.held)
         engine_release(&read.view);
-    if (digest != delivery->digest)
+    if (digest != delivery->digest) {
+        PROBE("node: an object changed while its hint was delivered");
         return;
+    }
     struct engine *store = placement_store(node, address.partition);
     struct bytes marker = marker_key(
         &node->scratch, &node->config.epoch->members[delivery->member].id, delivery->key);
@@ -211,6 +214,7 @@ static void forget(struct node *node, const struct hint_delivery *delivery)
         status =
             replica_submit(node, store, node->batch, replica_durability(node, false), &nothing);
     node->hints->progress |= status == KVORUM_OK;
+    PROBE("node: a hint was delivered and forgotten");
     node->counters.hints_delivered += status == KVORUM_OK;
 }
 

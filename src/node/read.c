@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Coordinating a get: cluster/replication/get.h decides, this file asks the replicas, keeps what they
  * sent, merges it, answers, and repairs those that were behind. */
+#include "base/planted.h"
 #include "node/internal.h"
 
 static void apply(struct node *node, struct request *request, const struct get_effects *effects);
@@ -163,6 +164,7 @@ static void repair_target(struct node *node, struct request *request, const stru
                           struct bytes merged)
 {
     node->counters.read_repairs++;
+    PROBE("node: a read repaired a replica");
     if (target->local) {
         static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
         if (replica_merge(node, &request->address, merged, NULL, false, &nothing) != KVORUM_OK)

@@ -230,6 +230,7 @@ static kvorum_status barrier(struct node *node, const struct key_address *addres
                              const struct commit_plan *plan)
 {
     node->counters.replica_merges_needless++;
+    PROBE("node: a merge changed nothing and waited for what is there");
     if (PLANTED(BARRIER_MISSING)) {
         carry_out(node, plan, KVORUM_OK, true);
         return KVORUM_OK;
@@ -299,6 +300,7 @@ void replica_on_merge(struct node *node, struct net_address from, const struct m
         return;
     }
     if (!node->ready) { /* the bucket's mode is not known yet: merging could drop siblings */
+        PROBE("node: a merge came before the shard was ready");
         send_merge_answer(node, from, message->request_id, KVORUM_NOT_READY, false);
         return;
     }

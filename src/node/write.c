@@ -7,6 +7,7 @@
  * next write would reuse it.  Its durability may lag behind the sends, because after anything but a
  * clean shutdown the node writes under a new actor (node/identity.h). */
 #include "base/hash.h"
+#include "base/planted.h"
 #include "node/internal.h"
 
 enum { CONTEXT_AHEAD_MAX_MS = 24 * 60 * 60 * 1000 };
@@ -45,6 +46,7 @@ static void choose_owner(struct request *request, struct target *spare)
         uint16_t owner = owner_of(&request->targets[i]);
         if ((request->put.failed & (1u << i)) && !is_taken(request, spare, owner)) {
             spare->owner = owner;
+            PROBE("node: a spare stood in for an owner that failed under way");
             return;
         }
     }
@@ -147,7 +149,10 @@ static void warn_size(struct node *node, const struct request *request, uint32_t
  * writes has an actor of its own. */
 static uint64_t choose_actor(const struct node *node, const struct target *own, uint64_t stamp)
 {
-    return own->stand_in ? hash_mix64(node->config.actor ^ hash_mix64(stamp)) : node->config.actor;
+    if (!own->stand_in)
+        return node->config.actor;
+    PROBE("node: a stand-in coordinated a write");
+    return hash_mix64(node->config.actor ^ hash_mix64(stamp));
 }
 
 /* Where the client saw nothing: RESP's SET replaces what is here, and so does every write to a key

@@ -26,6 +26,7 @@ static kvorum_status rotate_to(struct lsm *lsm, struct lsm_segment *segment)
     if (status != KVORUM_OK)
         return status;
     lsm->named = segment;
+    PROBE("lsm: the log went on in another segment");
     lsm_segment_close(lsm, before, false);
     return KVORUM_OK;
 }

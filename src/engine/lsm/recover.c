@@ -14,6 +14,7 @@
  * to a new file, and the old one ends where that one's header says. Nothing is ever appended to
  * an old segment. When nothing in segment n was durable for sure, its successor takes its number
  * and place. */
+#include "base/planted.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/log_reader.h"
 
@@ -287,6 +288,8 @@ static kvorum_status measure_torn(struct recovery *recovery)
             last = at + size;
     }
     recovery->lsm->dropped_tail_size = last - end;
+    if (last > end)
+        PROBE("lsm: a torn tail was dropped");
     return KVORUM_OK;
 }
 
