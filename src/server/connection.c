@@ -200,7 +200,7 @@ static size_t parse(struct connection *connection, struct bytes input)
     size_t used = connection->protocol->ops->input(connection->protocol, input);
     connection->working = false;
     assert(used <= input.size);
-    connection->paused = connection_blocked(connection);
+    connection->paused |= connection_blocked(connection); /* or the protocol asked for it */
     mark_dirty(connection);
     return used;
 }
@@ -328,7 +328,7 @@ static void resume(struct connection *connection)
     connection->working = true;
     connection->protocol->ops->writable(connection->protocol);
     connection->working = false;
-    connection->paused = connection_blocked(connection);
+    connection->paused |= connection_blocked(connection); /* or the protocol asked for it */
     mark_dirty(connection);
     if (!connection->paused && connection->input.size > 0)
         take_kept(connection);
