@@ -9,11 +9,11 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)', 
 
 
 def files(root, folders, suffixes):
-    """Paths relative to root, sorted; hidden folders and build output are left out."""
+    """Paths relative to root, sorted; hidden folders are left out."""
     found = []
     for top in folders:
         for folder, below, names in os.walk(os.path.join(root, top)):
-            below[:] = sorted(b for b in below if b[0] != "." and b not in ("build", "__pycache__"))
+            below[:] = sorted(b for b in below if b[0] != "." and b != "__pycache__")
             found += [os.path.relpath(os.path.join(folder, name), root)
                       for name in names if name.endswith(suffixes)]
     return sorted(found)
