@@ -66,6 +66,25 @@ static void draw_levels(struct world *world, struct plan *plan)
     if (plan->memory)
         levels->dw = 0;
     plan->siblings = !one_in(world, 3);
+    plan->varied_levels = one_in(world, 5);
+    if (one_in(world, 6))
+        plan->limits.siblings = (uint32_t)choose_between(world, 2, 10);
+    if (one_in(world, 12))
+        plan->limits.requests = (uint32_t)choose_between(world, 3, 20);
+}
+
+void plan_vary_levels(struct world *world, struct quorum_levels *levels)
+{
+    uint32_t n = levels->n;
+    levels->r = (uint32_t)choose_between(world, 1, n);
+    levels->w = (uint32_t)choose_between(world, 1, n);
+    levels->dw = levels->dw == 0 ? 0 : (uint32_t)choose_between(world, 1, levels->w);
+    levels->pr = (uint32_t)choose(world, levels->r + 1);
+    levels->pw = (uint32_t)choose(world, levels->w + 1);
+    levels->node_confirms = (uint32_t)choose(world, levels->w + 1);
+    levels->notfound_ok = (int8_t)choose(world, 2);
+    levels->basic_quorum = (int8_t)choose(world, 2);
+    levels->sloppy = (int8_t)choose(world, 2);
 }
 
 static void draw_workload(struct world *world, struct plan *plan, uint32_t operation_count)
@@ -82,6 +101,7 @@ static void draw_workload(struct world *world, struct plan *plan, uint32_t opera
     plan->weights[ACTION_LIST] /= 10;
     plan->weights[ACTION_PROPERTIES] /= 20;
     plan->return_body = one_in(world, 2) ? 0 : 300000;
+    plan->cancelled = one_in(world, 4) ? 100000 : 0;
     plan->value_size_max = one_in(world, 4) ? 6000 : 200;
     plan->think_us = UINT64_C(500) << choose(world, 8); /* 0.5 .. 64 ms */
     plan->timeout_ms = (uint32_t)choose_between(world, 200, 4000);
@@ -141,8 +161,8 @@ void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_p
     const struct quorum_levels *levels = &ret_plan->levels;
     ret_plan->durable =
         !ret_plan->crashes || (!ret_plan->memory && ret_plan->sync == NODE_SYNC_ALWAYS);
-    ret_plan->strong =
-        ret_plan->durable && levels->sloppy == 0 && levels->r + levels->w > levels->n;
+    ret_plan->strong = ret_plan->durable && !ret_plan->varied_levels && levels->sloppy == 0 &&
+                       levels->r + levels->w > levels->n;
 }
 
 static void describe_features(const struct plan *plan, struct buffer *buffer)
@@ -166,7 +186,9 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
     buffer_printf(buffer, "%u nodes, %s, sync %s, n=%u r=%u w=%u dw=%u pr=%u pw=%u %s, %s%s%s, ",
                   plan->member_count, plan->memory ? "memory" : "lsm", syncs[plan->sync], levels->n,
                   levels->r, levels->w, levels->dw, levels->pr, levels->pw,
-                  levels->sloppy ? "sloppy" : "strict",
+                  plan->varied_levels ? "varied"
+                  : levels->sloppy    ? "sloppy"
+                                      : "strict",
                   plan->siblings ? "siblings" : "last write wins", plan->durable ? ", durable" : "",
                   plan->strong ? ", strong" : "");
     buffer_printf(buffer, "%u clients, %u keys, timeout %u ms", plan->client_count, plan->key_count,

@@ -64,16 +64,19 @@ struct plan {
     uint32_t segment_size;
 
     struct quorum_levels levels; /* of every operation, as numbers */
+    bool varied_levels;          /* each operation draws its own r, w, ... */
     bool siblings;               /* bucket mode; else last write wins */
-    bool crashes;                /* some fault forgets what was not synced */
-    bool durable;                /* what is acknowledged survives every fault of this run */
-    bool strong;                 /* durable, strict, R+W>N: reads must see acknowledged writes */
+    struct node_limits limits;
+    bool crashes; /* some fault forgets what was not synced */
+    bool durable; /* what is acknowledged survives every fault of this run */
+    bool strong;  /* durable, strict, R+W>N: reads must see acknowledged writes */
 
     uint32_t key_count, hot_keys; /* hot_keys of them get half of all operations; 0: none do */
     uint16_t client_count;
     uint32_t operation_count;
     uint32_t weights[ACTION_COUNT];
     uint32_t return_body; /* per million puts */
+    uint32_t cancelled;   /* per million operations: the client goes away */
     uint32_t value_size_max;
     uint64_t think_us; /* mean pause of a client */
     uint32_t timeout_ms;
@@ -88,6 +91,8 @@ struct plan {
 const char *action_name(enum action action);
 const char *fault_name(enum fault fault);
 void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan);
+/** Draw other levels for one operation; n stays. */
+void plan_vary_levels(struct world *world, struct quorum_levels *levels);
 /** One line for people. */
 void plan_describe(const struct plan *plan, struct buffer *buffer);
 

@@ -285,6 +285,7 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
         .net = &shard->net,
         .log = &process->log,
         .random_seed = choose(process->world, UINT64_MAX),
+        .limits = plan->limits,
         .liveness_changed = number == 0 ? liveness_changed : NULL,
         .liveness_context = process,
     };

@@ -33,6 +33,7 @@ static void call_over(struct call *call)
     struct workload *workload = call->workload;
     world_cancel(workload->world, &call->overdue);
     world_cancel(workload->world, &call->next_page);
+    world_cancel(workload->world, &call->cancel);
     workload->open--;
     if (call->done != NULL)
         *call->done = true;
@@ -58,11 +59,11 @@ static void check_write(struct call *call)
 {
     struct workload *workload = call->workload;
     const struct record *record = call->record;
-    if (record->status != KVORUM_OK || !action_writes_value(record->action) ||
-        workload->plan->levels.dw == 0 || workload->plan->memory)
+    if (record->status != KVORUM_OK || !action_writes_value(record->action) || call->dw == 0 ||
+        workload->plan->memory)
         return;
     if (choose(workload->world, workload->durable_one_in) == 0)
-        check_durable(workload->cluster, workload->history, record, workload->plan->levels.dw);
+        check_durable(workload->cluster, workload->history, record, call->dw);
 }
 
 static void remember(struct call *call, const struct answer *answer)
@@ -112,6 +113,24 @@ static void lose_calls(void *context, uint16_t member)
     }
 }
 
+/* The client went away: nothing may be answered any more; what it asked for may still happen. */
+static void cancel_run(struct event *event)
+{
+    struct call *call = LIST_ENTRY(event, struct call, cancel);
+    struct workload *workload = call->workload;
+    struct process *process = &workload->cluster->processes[call->member];
+    if (call->record->state != RECORD_OPEN)
+        return;
+    PROBE("workload: a client went away");
+    process_enter(process);
+    node_cancel(process->shards[call->shard].node, call->id);
+    process_leave(process, call->shard);
+    if (call->record->state != RECORD_OPEN)
+        return; /* power failed meanwhile */
+    history_lose(workload->history, call->record);
+    call_over(call);
+}
+
 static void overdue_run(struct event *event)
 {
     struct call *call = LIST_ENTRY(event, struct call, overdue);
@@ -142,6 +161,7 @@ static struct call *open_call(struct workload *workload, struct record *record,
         (struct call){ .workload = workload, .record = record, .client = client, .member = member };
     event_init(&call->overdue, NULL, overdue_run);
     event_init(&call->next_page, NULL, NULL);
+    event_init(&call->cancel, &workload->cluster->processes[member].gate, cancel_run);
     call->paused_us = process_paused_us(&workload->cluster->processes[member]);
     uint64_t limit_us = workload->plan->timeout_ms * SIM_MILLISECOND;
     if (record->action == ACTION_LIST)
@@ -224,11 +244,15 @@ static void submit(struct call *call, const struct quorum_levels *levels, struct
         if (choose_chance(workload->world, workload->plan->return_body))
             operation.flags |= OPERATION_RETURN_BODY;
     }
-    uint16_t shard = (uint16_t)choose(workload->world, process->shard_count);
+    uint16_t shard = call->shard = (uint16_t)choose(workload->world, process->shard_count);
+    call->dw = levels->dw;
     world_trace(workload->world, "c%u: operation %d %s key %u at n%u.%u", record->client,
                 record->id, action_name(record->action), record->key, process->member, shard);
+    if (call->client != NULL && choose_chance(workload->world, workload->plan->cancelled))
+        world_after(workload->world, &call->cancel,
+                    choose_delay(workload->world, workload->plan->network.delay_us));
     process_enter(process);
-    node_submit(process->shards[shard].node, &operation, on_answer, call);
+    call->id = node_submit(process->shards[shard].node, &operation, on_answer, call);
     process_leave(process, shard);
 }
 
@@ -249,7 +273,10 @@ static void begin_access(struct client *client, enum action action, uint32_t key
         (uint32_t)choose_between(workload->world, VALUE_SIZE_MIN, workload->plan->value_size_max);
     client->open = record->id;
     struct call *call = open_call(workload, record, client, process->member);
-    submit(call, &workload->plan->levels, context);
+    struct quorum_levels levels = workload->plan->levels;
+    if (workload->plan->varied_levels)
+        plan_vary_levels(workload->world, &levels);
+    submit(call, &levels, context);
 }
 
 /* --- lists and properties -------------------------------------------------------------------- */
@@ -289,7 +316,7 @@ static void next_page_run(struct event *event)
     if (call->record->state != RECORD_OPEN)
         return;
     process_enter(process);
-    node_list_next(process->shards[call->shard].node, call->list_id);
+    node_list_next(process->shards[call->shard].node, call->id);
     process_leave(process, call->shard);
 }
 
@@ -302,8 +329,8 @@ static void begin_list(struct client *client, struct process *process)
     uint16_t shard = call->shard = (uint16_t)choose(workload->world, process->shard_count);
     event_init(&call->next_page, &process->gate, next_page_run);
     process_enter(process);
-    call->list_id = node_list(process->shards[shard].node, LIST_KEYS, (struct bytes){ 0 },
-                              BYTES_LITERAL(SIM_BUCKET), workload->plan->timeout_ms, on_page, call);
+    call->id = node_list(process->shards[shard].node, LIST_KEYS, (struct bytes){ 0 },
+                         BYTES_LITERAL(SIM_BUCKET), workload->plan->timeout_ms, on_page, call);
     process_leave(process, shard);
 }
 
@@ -428,6 +455,7 @@ void workload_done(struct workload *workload)
         if (workload->calls[i].record != NULL) {
             world_cancel(workload->world, &workload->calls[i].overdue);
             world_cancel(workload->world, &workload->calls[i].next_page);
+            world_cancel(workload->world, &workload->calls[i].cancel);
         }
         buffer_done(&workload->contexts[i]);
     }

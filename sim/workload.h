@@ -22,10 +22,11 @@ struct call {
     struct workload *workload;
     struct record *record;
     struct client *client; /* NULL: the run itself asked */
-    struct event overdue, next_page;
+    struct event overdue, next_page, cancel;
+    uint64_t id; /* of the node's request */
+    uint32_t dw;
     uint16_t member, shard;
     uint64_t paused_us; /* of the process, when it began */
-    uint64_t list_id;
     bool *done;
 };
 
