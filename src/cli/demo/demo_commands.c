@@ -180,5 +180,6 @@ int command_demo_status(const struct invocation *invocation)
     enum output_format format = output_format_parse(option_text(invocation, "output"));
     table_print(&table, format, stdout);
     table_done(&table);
-    return print_health(&cluster, format) ? EXIT_DONE : EXIT_NO;
+    bool healthy = print_health(&cluster, format);
+    return healthy && demo_running(&cluster) == cluster.node_count ? EXIT_DONE : EXIT_NO;
 }
