@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The planted bugs (base/planted.h) by name.  A simulator that cannot catch them proves nothing. */
+/** The planted bugs (base/planted.h) by name.  A simulator that catches none of them proves
+ *  nothing. */
 #ifndef SIM_BUGS_H
 #define SIM_BUGS_H
 
