@@ -112,14 +112,19 @@ static void count_stand_ins(struct request *request, struct answer *answer)
             answer->stand_ins++;
 }
 
+/* The level that failed the read: one that can no longer be met, before one that only was not yet. */
 static const char *unmet_level(const struct get *get, uint8_t *ret_answered, uint8_t *ret_needed)
 {
     uint8_t answered = (uint8_t)__builtin_popcount(get->answered);
     uint8_t owners = (uint8_t)__builtin_popcount(get->answered & get->owners);
+    uint32_t left = ((1u << get->target_count) - 1) & ~(get->unreachable | get->failed);
     bool r_met = answered >= get->quorum.r;
-    *ret_answered = r_met ? owners : answered;
-    *ret_needed = r_met ? get->quorum.pr : get->quorum.r;
-    return r_met ? "pr" : "r";
+    bool pr_hopeless = __builtin_popcount(left & get->owners) < get->quorum.pr &&
+                       __builtin_popcount(left) >= get->quorum.r;
+    bool pr = r_met || pr_hopeless;
+    *ret_answered = pr ? owners : answered;
+    *ret_needed = pr ? get->quorum.pr : get->quorum.r;
+    return pr ? "pr" : "r";
 }
 
 static void reply_failure(struct node *node, struct request *request, kvorum_status status)

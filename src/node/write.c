@@ -78,21 +78,27 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
 
 /* --- answering ------------------------------------------------------------------------------ */
 
+/* The level that failed the write: one that can no longer be met, before one that only was not yet. */
 static const char *unmet_level(const struct put *put, uint8_t *ret_answered, uint8_t *ret_needed)
 {
+    uint32_t left = ((1u << put->target_count) - 1) & ~(put->unreachable | put->failed);
     struct {
         const char *name;
-        uint8_t have, need;
+        uint32_t have, left;
+        uint8_t need;
     } levels[] = {
-        { "w", (uint8_t)__builtin_popcount(put->acked), put->quorum.w },
-        { "dw", (uint8_t)__builtin_popcount(put->durable), put->quorum.dw },
-        { "pw", (uint8_t)__builtin_popcount(put->acked & put->owners), put->quorum.pw },
-        { "node_confirms", (uint8_t)__builtin_popcount(put->acked), put->quorum.node_confirms },
+        { "w", put->acked, left, put->quorum.w },
+        { "dw", put->durable, left, put->quorum.dw },
+        { "pw", put->acked & put->owners, left & put->owners, put->quorum.pw },
+        { "node_confirms", put->acked, left, put->quorum.node_confirms },
     };
     size_t i = 0;
-    while (i < 3 && levels[i].have >= levels[i].need)
+    while (i < 4 && __builtin_popcount(levels[i].have | levels[i].left) >= levels[i].need)
         i++;
-    *ret_answered = levels[i].have;
+    if (i == 4) /* none is hopeless: the first that is not met yet */
+        for (i = 0; i < 3 && __builtin_popcount(levels[i].have) >= levels[i].need;)
+            i++;
+    *ret_answered = (uint8_t)__builtin_popcount(levels[i].have);
     *ret_needed = levels[i].need;
     return levels[i].name;
 }
