@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The layout stands in frame.h.  Whatever can be judged from the header is judged before the body is
- * waited for: a stranger cannot make us buffer more than a header. */
+/* The layout stands in frame.h.  Whatever can be judged from the header is judged before the body
+ * is waited for: a stranger cannot make us buffer more than a header. */
 #include "codec/frame.h"
 
 #include "base/hash.h"

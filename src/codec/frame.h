@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Frames between nodes: a fixed header, a protobuf body (codec/peer.proto), and behind it the large
- *  value as raw bytes, so that a value is never copied to be wrapped.  All integers little-endian.
+/** Frames between nodes: a fixed header, a protobuf body (codec/peer.proto), and behind it the
+ *  large value as raw bytes, so that a value is never copied to be wrapped.  All integers
+ *  little-endian.
  *
  *      offset size
  *       0     4    magic "KVF1" (the format version is its last byte)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames of a peer: a stream of any bytes is read to its end; what is accepted must encode to the very
- * same bytes, and its body must survive the decoder of its kind. */
+/* Frames of a peer: a stream of any bytes is read to its end; what is accepted must encode to the
+ * very same bytes, and its body must survive the decoder of its kind. */
 #include "codec/frame.h"
 #include "codec/peer.pb-c.h"
 #include "codec/protobuf.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Who a data directory is.  A directory gets an id of its own when it is made, and the node is named
- *  by it: a node that lost its disk is a new node.
+/** Who a data directory is.  A directory gets an id of its own when it is made, and the node is
+ *  named by it: a node that lost its disk is a new node.
  *
  *  A version's dot is (actor, counter), and a dot must never name two writes.  Counters are found
- *  again from what the stores hold, so whenever something may have been lost (a crash with writes not
- *  yet synced, an engine in memory) the next life writes under a new actor: actor = hash of
+ *  again from what the stores hold, so whenever something may have been lost (a crash with writes
+ *  not yet synced, an engine in memory) the next life writes under a new actor: actor = hash of
  *  (directory id, actor epoch), and the epoch is raised, on disk, before anything is served.
  *  Only a clean shutdown of durable stores keeps it, and that mark is removed first of all.
  *
@@ -49,8 +49,8 @@ struct identity_options {
     const char *engine;      /* must be the one it was made with */
 };
 
-/** Open or make the identity of `disk`'s root, and start a new life of it: when this returns OK, the
- *  clean mark is gone and the actor epoch is safe to write under, both durably.
+/** Open or make the identity of `disk`'s root, and start a new life of it: when this returns OK,
+ *  the clean mark is gone and the actor epoch is safe to write under, both durably.
  *  NOT_FOUND     empty and not `create`             FOREIGN       files, but not ours
  *  CORRUPT       truncated or damaged               NEWER_FORMAT  of a later release
  *  INVALID       made with another engine           NO_SPACE, IO
@@ -81,8 +81,8 @@ KVORUM_CHECKED kvorum_status identity_decode(struct bytes bytes, struct identity
 KVORUM_CHECKED kvorum_status identity_save_epoch(struct disk *disk, struct identity *identity,
                                                  const struct epoch *epoch);
 /** NOT_FOUND before the founding; WRONG_CLUSTER when the record is of another cluster than the
- *  identity, or does not list this node; CORRUPT, NEWER_FORMAT, IO.  An identity without a cluster is
- *  completed: the crash came between the two files. */
+ *  identity, or does not list this node; CORRUPT, NEWER_FORMAT, IO.  An identity without a cluster
+ *  is completed: the crash came between the two files. */
 KVORUM_CHECKED kvorum_status identity_load_epoch(struct disk *disk, struct identity *identity,
                                                  struct arena *arena, struct epoch *ret_epoch,
                                                  const char **ret_why);

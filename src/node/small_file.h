@@ -10,8 +10,8 @@
 KVORUM_CHECKED kvorum_status small_file_read(struct disk *disk, const char *path,
                                              struct buffer *ret_buffer);
 /** Make `bytes` the content of `path` (in the root), durably: `temporary` is written and synced,
- *  renamed, the directory synced.  After an error or a crash `path` holds the old content or the new
- *  one, whole.  NO_SPACE, IO. */
+ *  renamed, the directory synced.  After an error or a crash `path` holds the old content or the
+ *  new one, whole.  NO_SPACE, IO. */
 KVORUM_CHECKED kvorum_status small_file_replace(struct disk *disk, const char *path,
                                                 const char *temporary, struct bytes bytes);
 

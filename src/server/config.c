@@ -3,11 +3,11 @@
  * environment, the command line.  What a value may be is told by config_options.c. */
 #include "server/config.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { PROBLEMS_SIZE_MAX = 1 << 20, LINE_SIZE_MAX = 198, NAME_MAX_SIZE = 64 };
@@ -52,7 +52,8 @@ static const struct config_option *find_flag(const char *flag)
     return NULL;
 }
 
-/* Letters to add, drop or change to come from `a` to `b` (Levenshtein), for texts below 64 bytes. */
+/* Letters to add, drop or change to come from `a` to `b` (Levenshtein), for texts below 64 bytes.
+ */
 static unsigned distance(const char *a, const char *b)
 {
     unsigned row[NAME_MAX_SIZE + 1];
@@ -140,8 +141,9 @@ void config_init(struct config *config)
     for (size_t i = 0; i < config_option_count; i++) {
         char scratch[320];
         const struct config_option *option = &config_options[i];
-        if (config_set(config, option, option->standard, scratch, sizeof(scratch)) != NULL)
-            abort(); /* the table is wrong */
+        const char *problem =
+            config_set(config, option, option->standard, scratch, sizeof(scratch));
+        assert(problem == NULL); /* else the table is wrong */
     }
 }
 
@@ -241,7 +243,7 @@ void config_read_file(struct config *config, const char *path, struct config_pro
     fclose(file);
 }
 
-/* --- the environment --------------------------------------------------------------------------- */
+/* --- the environment -------------------------------------------------------------------------- */
 
 static void lower(char *text)
 {
@@ -285,7 +287,7 @@ void config_read_environment(struct config *config, char *const *environment,
     }
 }
 
-/* --- the command line -------------------------------------------------------------------------- */
+/* --- the command line ------------------------------------------------------------------------- */
 
 static const struct config_option *option_of_flag(const char *flag, const char *where,
                                                   struct config_problems *problems)
@@ -366,7 +368,7 @@ static const char *file_of_arguments(int count, char *const *arguments)
     return path;
 }
 
-/* --- all of it --------------------------------------------------------------------------------- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 bool config_load(struct config *ret_config, int argument_count, char *const *arguments,
                  char *const *environment, struct config_problems *problems)

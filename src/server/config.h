@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Configuration: defaults, then the file, then KVORUM_SECTION__KEY, then command-line flags; the later
- *  wins.  One table describes every option; parsing, `config show`, --help and
+/** Configuration: defaults, then the file, then KVORUM_SECTION__KEY, then command-line flags; the
+ *  later wins.  One table describes every option; parsing, `config show`, --help and
  *  docs/operations/configuration.md come from it.
  *
  *  All problems are collected, none stops the reading: an operator sees them at once. */
@@ -80,8 +80,10 @@ struct config_problems {
 void config_problems_init(struct config_problems *problems);
 void config_problems_done(struct config_problems *problems);
 
-/** Read everything: `arguments` are the flags after `kvorum server`.  The file is the one of --config,
- *  or "kvorum.conf" in the working directory if it is there.  False: see `problems`; exit with 2. */
+/** Read everything: `arguments` are the flags after `kvorum server`.  The file is the one of
+ *  --config, or "kvorum.conf" in the working directory if it is there.  False: see `problems`; exit
+ *  with 2.
+ */
 bool config_load(struct config *ret_config, int argument_count, char *const *arguments,
                  char *const *environment, struct config_problems *problems);
 

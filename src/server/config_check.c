@@ -84,7 +84,7 @@ __attribute__((format(printf, 5, 6))) static void note(const struct config *conf
     problems->count++;
 }
 
-/* --- listeners --------------------------------------------------------------------------------- */
+/* --- listeners -------------------------------------------------------------------------------- */
 
 static const char *const listeners[] = { "http", "pb", "resp", "peer" };
 
@@ -134,7 +134,7 @@ static void check_peer(const struct config *config, struct config_problems *prob
              "only the founder has it; leave it out where [node] join is set");
 }
 
-/* --- numbers ----------------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 static void check_levels(const struct config *config, struct config_problems *problems)
 {

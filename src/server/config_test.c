@@ -229,7 +229,7 @@ static const struct row rows[] = {
       NULL },
 };
 
-/* --- running a row ----------------------------------------------------------------------------- */
+/* --- running a row ---------------------------------------------------------------------------- */
 
 static void write_file(char *path, const char *content)
 {
@@ -305,7 +305,7 @@ static void check(const void *context)
     unlink(path);
 }
 
-/* --- the table as a whole ---------------------------------------------------------------------- */
+/* --- the table as a whole --------------------------------------------------------------------- */
 
 static void check_missing_file(void **state)
 {

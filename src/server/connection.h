@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A client's socket, seen from the reactor.  (What protocols see of it stands in protocol/protocol.h.)
+/** A client's socket, seen from the reactor.  (What protocols see of it stands in
+ *  protocol/protocol.h.)
  *
  *      socket --> the reactor's big read buffer --> protocol.input --> node
  *                 (only the rest of a partial request is kept, in `input`)
  *      node --> protocol --> `output` --> socket, in one write at the end of the iteration
  *                                         (what the kernel does not take moves to `sending`)
  *
- *  Bounds: output over CONNECTION_HIGH_WATER, or too many requests in flight, stop the reading until
- *  they have gone down; output over [limits] output_buffer ends the connection.  A request begun must
- *  be whole within the header deadline or keep coming at CONNECTION_RATE_MIN; a client that takes no
- *  answers for CONNECTION_STALL_MS is cut. */
+ *  Bounds: output over CONNECTION_HIGH_WATER, or too many requests in flight, stop the reading
+ *  until they have gone down; output over [limits] output_buffer ends the connection.  A request
+ *  begun must be whole within the header deadline or keep coming at CONNECTION_RATE_MIN; a client
+ *  that takes no answers for CONNECTION_STALL_MS is cut. */
 #ifndef SERVER_CONNECTION_H
 #define SERVER_CONNECTION_H
 

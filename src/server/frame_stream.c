@@ -36,7 +36,8 @@ static void fail(struct frame_stream *stream, kvorum_status status, int error, c
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-/* While a frame is incomplete its rest is read right behind it; otherwise into the shared buffer. */
+/* While a frame is incomplete its rest is read right behind it; otherwise into the shared buffer.
+ */
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 {
     (void)suggested;
@@ -207,7 +208,7 @@ void frame_stream_flush(struct frame_stream *stream)
         write_rest(stream, written < 0 ? 0 : (size_t)written);
 }
 
-/* --- beginning and end ------------------------------------------------------------------------- */
+/* --- beginning and end ------------------------------------------------------------------------ */
 
 static int start(struct frame_stream *stream)
 {

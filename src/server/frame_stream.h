@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Frames over one TCP socket of a loop: what links between nodes have in common.
  *
- *  A stream is embedded in its user and is in use from init until `closed` was called, which follows a
- *  close.  After `failed` the user closes it.  Thread: the loop's. */
+ *  A stream is embedded in its user and is in use from init until `closed` was called, which
+ *  follows a close.  After `failed` the user closes it.  Thread: the loop's. */
 #ifndef SERVER_FRAME_STREAM_H
 #define SERVER_FRAME_STREAM_H
 
@@ -14,7 +14,8 @@ struct frame_stream;
 
 struct frame_stream_handlers {
     void (*connected)(struct frame_stream *stream);
-    /** One whole, checked frame; views hold during the call, which may close or release the stream. */
+    /** One whole, checked frame; views hold during the call, which may close or release the
+     *  stream. */
     void (*message)(struct frame_stream *stream, const struct message *message);
     /** The socket ended, could not be connected, or brought bytes that are no frame.  `why` is for
      *  people; `error` is a libuv error or 0, `status` what frame_decode said or CLOSED. */

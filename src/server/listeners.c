@@ -16,8 +16,8 @@ static const char *const kind_names[LISTENER_KINDS] = { "resp", "http", "peer" }
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-/* libuv closes sockets by a bare system call.  ThreadSanitizer does not see it and takes the next use
- * of the number, by whichever thread, for a race with the accept (or dup) that it saw. */
+/* libuv closes sockets by a bare system call.  ThreadSanitizer does not see it and takes the next
+ * use of the number, by whichever thread, for a race with the accept (or dup) that it saw. */
 __attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
@@ -26,7 +26,7 @@ const char *__tsan_default_suppressions(void)
 #endif
 #endif
 
-/* --- binding ------------------------------------------------------------------------------------- */
+/* --- binding ---------------------------------------------------------------------------------- */
 
 static int bind_to(const struct addrinfo *address)
 {
@@ -115,7 +115,7 @@ bool listeners_bind(struct server *server)
     return bound;
 }
 
-/* --- accepting ----------------------------------------------------------------------------------- */
+/* --- accepting -------------------------------------------------------------------------------- */
 
 static bool count_client(struct server *server)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Sockets that accept.  Reactor 0 accepts for all and deals clients round robin: each reactor gets the
- *  same share, and a port that is taken is noticed (with SO_REUSEPORT a second process would quietly
- *  take half of our clients). */
+/** Sockets that accept.  Reactor 0 accepts for all and deals clients round robin: each reactor
+ *  gets the same share, and a port that is taken is noticed (with SO_REUSEPORT a second process
+ *  would quietly take half of our clients). */
 #ifndef SERVER_LISTENERS_H
 #define SERVER_LISTENERS_H
 

@@ -31,8 +31,8 @@ void mailbox_put(struct mailbox *mailbox, struct bytes letters)
     buffer_append_bytes(&mailbox->letters, letters);
     assert(!mailbox->letters.failed); /* control mail must not be lost: without memory we stop */
     atomic_store_explicit(&mailbox->size, mailbox->letters.size, memory_order_relaxed);
-    /* libuv skips a wake-up while it sees an earlier one pending: it must not look before our letters
-     * can be seen.  The mutex keeps the owner from going away under us. */
+    /* libuv skips a wake-up while it sees an earlier one pending: it must not look before our
+     * letters can be seen.  The mutex keeps the owner from going away under us. */
     atomic_thread_fence(memory_order_seq_cst);
     if (was_empty && !mailbox->closed)
         mailbox->wake(mailbox->context);

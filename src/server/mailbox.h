@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Mail between the reactors of one process: the only thing they share.
  *
- *      sender: outbox (a plain buffer) --- once an iteration, in one piece ---> mailbox of the receiver
+ *      sender: outbox (a plain buffer) --- once an iteration, in one piece ---> mailbox
  *      receiver, woken once: takes all of it by swapping buffers
  *
  *  Thread: put by any, take by the owner.  Blocks: for the copy of a batch at most. */
@@ -54,7 +54,8 @@ void mailbox_init(struct mailbox *mailbox, size_t limit, void (*wake)(void *cont
                   void *context);
 void mailbox_done(struct mailbox *mailbox);
 
-/** False when messages of `size` bytes, with `waiting` already in the sender's outbox, are too many. */
+/** False when messages of `size` bytes, with `waiting` already in the sender's outbox, are too
+ *  many. */
 bool mailbox_has_room(struct mailbox *mailbox, size_t waiting, size_t size);
 /** Deliver a batch of letters and wake the owner if it may be asleep. */
 void mailbox_put(struct mailbox *mailbox, struct bytes letters);

@@ -23,6 +23,7 @@ static int print_help(void)
     struct buffer text;
     buffer_init(&text, 1 << 16);
     config_help(&text);
+    /* tidy: printf, because this is a command of the program */
     printf("Usage: kvorum server [flags]\n\nRun one node until SIGTERM or Ctrl-C.\n\n%.*s",
            (int)text.size, (char *)text.data);
     buffer_done(&text);
@@ -31,8 +32,10 @@ static int print_help(void)
 
 static void print_problems(const struct config_problems *problems)
 {
+    /* tidy: fprintf, because there is no log before there is a configuration */
     fprintf(stderr, "kvorum: the configuration has %u problem%s; nothing was started\n",
             problems->count, problems->count == 1 ? "" : "s");
+    /* tidy: fprintf, because of the same */
     fprintf(stderr, "%.*s", (int)problems->text.size, (char *)problems->text.data);
 }
 

@@ -72,7 +72,7 @@ static void on_failed(struct frame_stream *stream, kvorum_status status, int err
     end(guest);
 }
 
-/* --- HELLO --------------------------------------------------------------------------------------- */
+/* --- HELLO ------------------------------------------------------------------------------------ */
 
 struct verdict {
     kvorum_status status;
@@ -197,7 +197,7 @@ static void on_hello(struct peer_guest *guest, const struct message *message)
         welcome(guest, hello, verdict.member);
 }
 
-/* --- JOIN ----------------------------------------------------------------------------------------- */
+/* --- JOIN ------------------------------------------------------------------------------------- */
 
 static bool copy_text(char *ret, size_t size, const char *text)
 {
@@ -260,7 +260,7 @@ void peers_tell_joiners(struct peers *peers)
     }
 }
 
-/* --- messages ------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 static void on_message(struct frame_stream *stream, const struct message *message)
 {

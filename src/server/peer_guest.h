@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Connections that others dialed to us: strangers until their HELLO, then joiners (who want to found
- *  the cluster) or members, whose messages go to the shard. */
+/** Connections that others dialed to us: strangers until their HELLO, then joiners (who want to
+ *  found the cluster) or members, whose messages go to the shard. */
 #ifndef SERVER_PEER_GUEST_H
 #define SERVER_PEER_GUEST_H
 

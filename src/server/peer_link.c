@@ -109,7 +109,7 @@ static void on_closed(struct frame_stream *stream)
     uv_timer_start(&link->timer, on_timer_dial, backoff_ms(link), 0);
 }
 
-/* --- dialing ------------------------------------------------------------------------------------ */
+/* --- dialing ---------------------------------------------------------------------------------- */
 
 static void on_timer_greeting(uv_timer_t *timer)
 {
@@ -211,7 +211,7 @@ static void on_message(struct frame_stream *stream, const struct message *messag
 static const struct frame_stream_handlers handlers = { on_connected, on_message, on_failed,
                                                        on_closed };
 
-/* --- use ---------------------------------------------------------------------------------------- */
+/* --- use -------------------------------------------------------------------------------------- */
 
 struct peer_link *peer_link_create(struct peers *peers, struct net_address to)
 {

@@ -62,7 +62,7 @@ static uint16_t shard_of(struct net *net, uint16_t member, uint32_t partition)
 
 static const struct net_ops net_ops = { .send = send_message, .shard_of = shard_of };
 
-/* --- what links and guests share ------------------------------------------------------------------ */
+/* --- what links and guests share -------------------------------------------------------------- */
 
 void *peer_unpack(struct peers *peers, const ProtobufCMessageDescriptor *descriptor,
                   struct bytes body)
@@ -101,7 +101,7 @@ void peer_send(struct frame_stream *stream, enum message_kind kind, uint64_t epo
     buffer_done(&packed);
 }
 
-/* --- life ----------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 void peers_init(struct peers *peers, struct reactor *reactor)
 {

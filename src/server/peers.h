@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A reactor's way to the other shards of the cluster: base/net.h over TCP links, and over mailboxes for
- *  the other shards of this node.
+/** A reactor's way to the other shards of the cluster: base/net.h over TCP links, and over
+ *  mailboxes for the other shards of this node.
  *
  *      this node                                    member 4
  *      reactor 0 --- link (dialed by us) ---------> reactor 0
  *      reactor 0 <-- guest (dialed by them) ------- reactor 0
  *      reactor 0 --- link ------------------------> reactor 1
  *
- *  Each side dials the connections it sends on.  That doubles the sockets of "one a pair", and buys:
- *  nobody waits for the other side to dial, two dials never cross and need no tie-break, a link is
- *  lost when *its* sender loses it, and both sides learn by themselves that nobody listens any more.
+ *  Each side dials the connections it sends on.  That doubles the sockets of "one a pair", and
+ *  buys: nobody waits for the other side to dial, two dials never cross and need no tie-break, a
+ *  link is lost when *its* sender loses it, and both sides learn by themselves that nobody listens
+ *  any more.
  *
  *  A link is dialed at its first message (those to shard 0 at once, for heartbeats), and again with
- *  back-off while it is lost.  What waits while it is being dialed for the first time is kept; what was
- *  under way on a link that broke is lost, as base/net.h says.
+ *  back-off while it is lost.  What waits while it is being dialed for the first time is kept;
+ *  what was under way on a link that broke is lost, as base/net.h says.
  *
  *  A guest is greeted by reactor 0, which checks its HELLO and hands the socket to the reactor that
  *  it is for.  Thread: the reactor's. */

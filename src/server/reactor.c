@@ -22,7 +22,7 @@ static void wake(void *context)
     uv_async_send(&reactor->wake);
 }
 
-/* --- outgoing mail --------------------------------------------------------------------------------- */
+/* --- outgoing mail ---------------------------------------------------------------------------- */
 
 void reactor_mail(struct reactor *from, uint16_t to, const struct mail *mail)
 {
@@ -47,7 +47,7 @@ static void send_outboxes(struct reactor *reactor)
     }
 }
 
-/* --- incoming mail --------------------------------------------------------------------------------- */
+/* --- incoming mail ---------------------------------------------------------------------------- */
 
 static void start_draining(struct reactor *reactor);
 static void leave(struct reactor *reactor);
@@ -146,7 +146,7 @@ static void on_wake(uv_async_t *handle)
     read_letters(reactor);
 }
 
-/* --- timers ------------------------------------------------------------------------------------------ */
+/* --- timers ----------------------------------------------------------------------------------- */
 
 static void on_tick(uv_timer_t *timer)
 {
@@ -181,7 +181,7 @@ static void on_sweep(uv_timer_t *timer)
                                 reactor->server->store_count, reactor_now_ms(reactor));
 }
 
-/* --- the end of an iteration ------------------------------------------------------------------------- */
+/* --- the end of an iteration ------------------------------------------------------------------ */
 
 /* Resumed connections bring new requests, requests bring answers: go round until it is quiet, but
  * not for ever while others wait in the poll. */
@@ -207,7 +207,7 @@ static void on_prepare(uv_prepare_t *handle)
     snapshot_publish(&reactor->snapshot, reactor->node);
 }
 
-/* --- stopping ---------------------------------------------------------------------------------------- */
+/* --- stopping --------------------------------------------------------------------------------- */
 
 static void on_drain(uv_timer_t *timer)
 {
@@ -240,7 +240,7 @@ static void leave(struct reactor *reactor)
     uv_close((uv_handle_t *)&reactor->prepare, NULL);
 }
 
-/* --- life -------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static unsigned job_threads(const struct server *server)
 {

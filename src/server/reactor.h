@@ -7,7 +7,8 @@
  *      prepare   node_flush (group commit), outboxes to other reactors, every socket written once;
  *                then the loop sleeps
  *
- *  Reactor 0 runs on the main thread and also accepts, greets peers, founds, and handles signals. */
+ *  Reactor 0 runs on the main thread and also accepts, greets peers, founds, and handles signals.
+ */
 #ifndef SERVER_REACTOR_H
 #define SERVER_REACTOR_H
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The process, in the order things happen:
  *
- *     log -> data directory: lock, ports, identity, epoch -> reactors -> accept -> birth (found, join
- *     or nothing) -> server_begin: every reactor opens its stores -> all started: serve, "ready"
+ *     log -> data directory: lock, ports, identity, epoch -> reactors -> accept -> birth (found,
+ *     join or nothing) -> server_begin: every reactor opens its stores, then its shard of the node
+ *     -> all take operations: serve, "ready"
  *     signal -> drain every reactor's clients -> close every reactor's stores -> clean mark
  */
 #include "server/run.h"
@@ -24,7 +25,7 @@
 
 enum { EPOCH_MEMORY_MAX = 64 << 20 };
 
-/* --- shapes of members ------------------------------------------------------------------------------ */
+/* --- shapes of members ------------------------------------------------------------------------ */
 
 struct server_shape server_shape(const struct server *server, uint16_t member)
 {
@@ -54,7 +55,7 @@ void server_describe_remote(int descriptor, char *ret_text, size_t size)
         snprintf(ret_text, size, "%s:%s", host, port);
 }
 
-/* --- data directory ---------------------------------------------------------------------------------- */
+/* --- data directory --------------------------------------------------------------------------- */
 
 static int refuse_directory(const struct server *server, kvorum_status status, const char *why)
 {
@@ -175,7 +176,7 @@ static int load_epoch(struct server *server)
     return compare_with_epoch(server);
 }
 
-/* --- the view ---------------------------------------------------------------------------------------- */
+/* --- the view --------------------------------------------------------------------------------- */
 
 static void fill_view(struct server *server)
 {
@@ -213,7 +214,7 @@ static uint16_t count_reactors(const struct server *server)
     return (uint16_t)(wanted > limit ? limit : wanted);
 }
 
-/* --- serving ------------------------------------------------------------------------------------------ */
+/* --- serving ---------------------------------------------------------------------------------- */
 
 void server_begin(struct server *server)
 {
@@ -282,7 +283,7 @@ void server_shard_started(struct server *server, uint16_t shard, kvorum_status s
         serve(server);
 }
 
-/* --- stopping ----------------------------------------------------------------------------------------- */
+/* --- stopping --------------------------------------------------------------------------------- */
 
 void server_stop(struct server *server, int exit_code)
 {
@@ -314,14 +315,14 @@ _Noreturn void server_die_of_disk(struct server *server, const char *what)
               LOG_TEXT("store", what), LOG_TEXT("data_dir", server->config.data_dir),
               LOG_TEXT("next", "look at the disk, then start again: what was acknowledged is on "
                                "other replicas or in the log"));
-    _exit(EXIT_CODE_INTERNAL);
+    _exit(EXIT_CODE_INTERNAL); /* tidy: _exit, because every other way writes or answers more */
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct server *server = handle->data;
     if (server->stopping)
-        _exit(128 + number); /* asked twice: now, then */
+        _exit(128 + number); /* tidy: _exit, because whoever asks twice wants it now */
     server_stop(server, EXIT_CODE_OK);
 }
 
@@ -333,10 +334,10 @@ static void start_signals(struct server *server)
         server->signals[i].data = server;
         uv_signal_start(&server->signals[i], on_signal, numbers[i]);
     }
-    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
 }
 
-/* --- start ---------------------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static void raise_file_limit(void)
 {
@@ -354,6 +355,7 @@ static bool open_log(struct server *server)
     if (config->log_file[0] != '\0')
         descriptor = open(config->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
     if (descriptor < 0) {
+        /* tidy: fprintf, because there is no log to say it */
         fprintf(stderr, "kvorum: cannot open the log %s: %s\n", config->log_file, strerror(errno));
         return false;
     }
@@ -390,7 +392,7 @@ static void run_reactors(struct server *server)
             pthread_create(&server->reactors[i]->thread, NULL, run_reactor, server->reactors[i]);
         if (error != 0) {
             log_error(server->log, "cannot start a thread", LOG_TEXT("why", strerror(error)));
-            _exit(EXIT_CODE_FAILED); /* nothing was served or written yet */
+            _exit(EXIT_CODE_FAILED); /* tidy: _exit, because other reactors run already */
         }
     }
     reactor_run(server->reactors[0]);

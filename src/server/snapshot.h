@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** What a reactor lets others see of its shard.  Counters are stored at the end of every iteration as
- *  relaxed atomics; the rest every half second under a mutex. */
+/** What a reactor lets others see of its shard.  Counters are stored at the end of every iteration
+ *  as relaxed atomics; the rest every half second under a mutex. */
 #ifndef SERVER_SNAPSHOT_H
 #define SERVER_SNAPSHOT_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A reactor's stores: opened side by side in its jobs (a replay may take long, and the reactor must go
- * on answering), then its shard of the node; checked after disk errors; synced and closed. */
+/* A reactor's stores: opened side by side in its jobs (a replay may take long, and the reactor
+ * must go on answering), then its shard of the node; checked after disk errors; synced and closed.
+ */
 #include "engine/lsm/lsm.h"
 #include "engine/memory/memory.h"
 #include "os/entropy.h"
@@ -37,7 +38,7 @@ static bool owns(const struct reactor *reactor, uint16_t store)
     return store % reactor->server->reactor_count == reactor->index;
 }
 
-/* --- opening ------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static kvorum_status open_lsm(struct store_job *store, const struct server *server)
 {
@@ -199,7 +200,7 @@ void stores_open(struct reactor *reactor)
         opened_all(reactor);
 }
 
-/* --- disk errors ----------------------------------------------------------------------------------- */
+/* --- disk errors ------------------------------------------------------------------------------ */
 
 static bool disk_has_less(const struct server *server, uint64_t size)
 {
@@ -280,7 +281,7 @@ void stores_check(struct reactor *reactor)
     }
 }
 
-/* --- closing --------------------------------------------------------------------------------------- */
+/* --- closing ---------------------------------------------------------------------------------- */
 
 static void sync_store(struct server *server, struct engine *engine)
 {

@@ -9,7 +9,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-/* --- sums over shards --------------------------------------------------------------------------------- */
+/* --- sums over shards ------------------------------------------------------------------------- */
 
 static void add_counters(struct node_counters *into, const struct node_counters *from)
 {
@@ -66,7 +66,7 @@ static uint64_t uptime_s(const struct server_view *view)
     return (clock_monotonic_us(view->clock) - view->started_monotonic_us) / 1000000;
 }
 
-/* --- statistics --------------------------------------------------------------------------------------- */
+/* --- statistics ------------------------------------------------------------------------------- */
 
 struct visitor {
     void (*visit)(void *context, const char *name, uint64_t value);
@@ -188,7 +188,7 @@ void server_stats(const struct server_view *view,
     tell_own(&visitor, &now);
 }
 
-/* --- status --------------------------------------------------------------------------------------------- */
+/* --- status ----------------------------------------------------------------------------------- */
 
 static const char *const state_names[] = { "unknown", "alive", "suspect", "dead" };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What clients are told by a node that does not serve yet: one answer that says what it waits for, then
- * the connection is closed, so that the next one finds whatever is true then. */
+/* What clients are told by a node that does not serve yet: one answer that says what it waits for,
+ * then the connection is closed, so that the next one finds whatever is true then. */
 #include "server/internal.h"
 
 #include <stdio.h>

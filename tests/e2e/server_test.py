@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process around a node: starting, stopping, refusing, founding, limits."""
 import contextlib
+import http.client
 import os
 import socket
 import struct
@@ -9,8 +10,8 @@ import threading
 import time
 
 import kvorum_e2e
-from kvorum_e2e import (Cluster, Node, Skip, binary, case, command, equal, free_ports, http_request,
-                        one_node, rows, run, temporary_folder, wait_until)
+from kvorum_e2e import (Cluster, Node, Skip, binary, case, equal, free_ports, one_node, rows, run,
+                        temporary_folder, wait_until)
 
 UNSAFE, USAGE = 8, 2
 
@@ -498,6 +499,64 @@ def _():
             last = answers.index(refused[0]) - 1
             equal(len(get(node, f"k{last}").body), 1000000)
             assert node.alive()
+        finally:
+            node.kill()
+
+
+FAILING_SYNC = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+static int broken(void) { return access(getenv("BROKEN_DISK"), F_OK) == 0; }
+int fdatasync(int fd)
+{
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    if (!broken()) return real(fd);
+    errno = EIO;
+    return -1;
+}
+"""
+
+
+class FragileDiskNode(Node):
+    """A node whose disk fails every sync while the file `broken` is there."""
+
+    def broken(self):
+        return os.path.join(self.folder, "broken")
+
+    def launch(self):
+        source, library = (os.path.join(self.folder, name) for name in ("sync.c", "sync.so"))
+        with open(source, "w", encoding="ascii") as file:
+            file.write(FAILING_SYNC)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        environment = {**os.environ, "LD_PRELOAD": library, "BROKEN_DISK": self.broken()}
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [binary(), *self.arguments()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment, preexec_fn=kvorum_e2e._die_with_parent)
+        return self
+
+
+@case("a failed sync is never acknowledged: the node ends with 70, and keeps what it acknowledged")
+def _():
+    with temporary_folder() as folder:
+        node = FragileDiskNode("n1", os.path.join(folder, "n1"), founders=1)
+        try:
+            node.start()
+            equal(put(node, "before", b"kept").status, 204)
+            with open(node.broken(), "wb"):
+                pass
+            try:
+                assert put(node, "after", b"lost").status >= 500
+            except (ConnectionError, http.client.HTTPException):
+                pass  # it ended before it could answer
+            equal(node.wait_end(), 70)
+            assert "a disk lost what was written" in node.log()
+            os.remove(node.broken())
+            node.start()
+            equal(get(node, "before").body, b"kept")
         finally:
             node.kill()
 

@@ -12,7 +12,8 @@ static int compare_ids(const void *a, const void *b)
                   NODE_ID_SIZE);
 }
 
-/* The table of an epoch speaks of members by index: their order must not depend on who came first. */
+/* The table of an epoch speaks of members by index: their order must not depend on who came first.
+ */
 static void decide(struct founding *founding)
 {
     qsort(founding->members, founding->count, sizeof(*founding->members), compare_ids);

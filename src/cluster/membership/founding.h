@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** How a cluster begins: the founder waits until as many members as were announced are here, then epoch
- *  1 is made once, persisted, and told.
+/** How a cluster begins: the founder waits until as many members as were announced are here, then
+ *  epoch 1 is made once, persisted, and told.
  *
  *      WAITING --- enough members ---> DECIDED --- persisted ---> FOUNDED
  *
  *  A joiner asks again until it is answered, so nothing here is remembered about who was told.
- *  Before PERSISTED nothing of the new epoch leaves the node: a founder that crashes earlier forgets
- *  it and may make another, one that crashes later finds it again.  Pure: no clock, no file. */
+ *  Before PERSISTED nothing of the new epoch leaves the node: a founder that crashes earlier
+ *  forgets it and may make another, one that crashes later finds it again.  Pure: no clock, no
+ *  file. */
 #ifndef CLUSTER_FOUNDING_H
 #define CLUSTER_FOUNDING_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows: who joins in which order, and what each is answered.  A member is written id/name/address. */
+/* Rows: who joins in which order, and what each is answered.  A member is written id/name/address.
+ */
 #include "cluster/membership/founding.h"
 
 #include "tests/support/rows.h"
