@@ -39,6 +39,11 @@ void connection_wake(struct connection *connection)
     (void)connection;
 }
 
+void connection_pause(struct connection *connection)
+{
+    connection->paused = true;
+}
+
 void connection_finish(struct connection *connection)
 {
     connection->finished = true;
@@ -77,7 +82,7 @@ static inline size_t fake_parse(struct connection *connection)
     free(copy);
     assert(used <= size);
     buffer_consume(&connection->input, used);
-    connection->paused = connection_blocked(connection);
+    connection->paused |= connection_blocked(connection);
     return used;
 }
 
@@ -92,7 +97,7 @@ static inline void fake_flush(struct connection *connection)
             return;
         connection->paused = false;
         connection->protocol->ops->writable(connection->protocol);
-        connection->paused = connection_blocked(connection);
+        connection->paused |= connection_blocked(connection);
         if (!connection->paused && connection->input.size > 0)
             fake_parse(connection);
         if (connection->output.size == 0 && !connection->paused)

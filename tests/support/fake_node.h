@@ -37,8 +37,8 @@ struct fake_pending {
     enum list_kind list_kind;
     uint32_t listed;
     bool wanted, delivering;
-    const struct bucket_properties *overrides;
-    struct bucket_properties overrides_copy;
+    bool setting, reset; /* properties */
+    struct bucket_properties overrides;
     void *context;
     struct arena arena;
 };
@@ -429,11 +429,12 @@ void node_list_next(struct node *node, uint64_t id)
     assert(!"asked for more of a list that has ended");
 }
 
-void node_set_properties(struct node *node, struct bytes type, struct bytes bucket,
-                         const struct bucket_properties *overrides, bool reset,
-                         node_answer_fn on_answer, void *context)
+/* --- setting properties ----------------------------------------------------------------------- */
+
+static inline void fake_run_set(struct node *node, struct bytes bucket,
+                                const struct bucket_properties *overrides, bool reset,
+                                node_answer_fn on_answer, void *context)
 {
-    (void)type;
     struct answer answer = { .status = fake_failure(bucket), .reason = "" };
     const char *problem = reset ? NULL : bucket_properties_problem(overrides);
     if (problem != NULL)
@@ -441,6 +442,24 @@ void node_set_properties(struct node *node, struct bytes type, struct bytes buck
     if (answer.status == KVORUM_OK)
         fake_set_properties(node, bucket, reset ? NULL : overrides);
     on_answer(context, &answer);
+}
+
+void node_set_properties(struct node *node, struct bytes type, struct bytes bucket,
+                         const struct bucket_properties *overrides, bool reset,
+                         node_answer_fn on_answer, void *context)
+{
+    (void)type;
+    if (!node->delayed) {
+        fake_run_set(node, bucket, overrides, reset, on_answer, context);
+        return;
+    }
+    struct fake_pending *pending = fake_wait(node, context);
+    pending->on_answer = on_answer;
+    pending->setting = true;
+    pending->reset = reset;
+    if (!reset)
+        pending->overrides = *overrides;
+    pending->operation.bucket = fake_copy(&pending->arena, bucket);
 }
 
 /* --- letting go ------------------------------------------------------------------------------- */
@@ -473,7 +492,11 @@ static inline bool fake_release(struct node *node, bool last_first)
             return true;
         }
         fake_remove(node, index);
-        fake_run(node, &pending->operation, pending->on_answer, pending->context);
+        if (pending->setting)
+            fake_run_set(node, pending->operation.bucket, &pending->overrides, pending->reset,
+                         pending->on_answer, pending->context);
+        else
+            fake_run(node, &pending->operation, pending->on_answer, pending->context);
         fake_pending_done(pending);
         return true;
     }

@@ -179,7 +179,7 @@ bool http_read_metadata(struct http *http, struct operation *operation)
     for (uint32_t i = 0; fine && i < http->header_count; i++)
         fine = add_header(http, operation, items, http_span_bytes(http, http->headers[i].name),
                           http_span_bytes(http, http->headers[i].value));
-    if (!fine && http->busy && http->response.size == 0)
+    if (!fine && http->busy) /* not answered yet */
         http_text(http, 400, "too many metadata headers\n");
     return fine;
 }
@@ -214,7 +214,7 @@ static void write_type(const struct sibling *sibling, struct buffer *lines)
     buffer_done(&value);
 }
 
-static void write_encoded(struct buffer *buffer, struct bytes text)
+void http_write_encoded(struct buffer *buffer, struct bytes text)
 {
     static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     for (size_t i = 0; i < text.size; i++)
@@ -231,18 +231,18 @@ static void write_link(const struct metadata *link, struct buffer *line)
     if (reader.failed)
         return;
     buffer_append_text(line, ", </buckets/");
-    write_encoded(line, bucket);
+    http_write_encoded(line, bucket);
     buffer_append_text(line, "/keys/");
-    write_encoded(line, key);
+    http_write_encoded(line, key);
     buffer_append_text(line, ">; riaktag=\"");
-    write_encoded(line, link->value);
+    http_write_encoded(line, link->value);
     buffer_append_u8(line, '"');
 }
 
 void http_write_links(struct http *http, const struct sibling *sibling, struct buffer *lines)
 {
     buffer_append_text(lines, "Link: </buckets/");
-    write_encoded(lines, http->request.bucket);
+    http_write_encoded(lines, http->request.bucket);
     buffer_append_text(lines, ">; rel=\"up\"");
     for (uint32_t i = 0; sibling != NULL && i < sibling->metadata_count; i++)
         if (sibling->metadata[i].kind == METADATA_LINK)

@@ -101,6 +101,8 @@ static int on_headers(llhttp_t *parser)
     struct http *http = http_of_parser(parser);
     if (parser->content_length > http->environment.value_size_limit)
         return refuse(http, 413, "the body is larger than the largest value ([limits] value_size)");
+    if (llhttp_get_method(parser) != HTTP_CONNECT)
+        parser->upgrade = 0; /* an offer, which we may leave alone */
     if (expects_continue(http))
         buffer_append_text(connection_output(http->connection), "HTTP/1.1 100 Continue\r\n\r\n");
     return 0;
@@ -153,13 +155,38 @@ static void fail(struct http *http, uint16_t status, const char *why)
     http_text(http, status, "%s\n", why);
 }
 
+/* The host and port of "http://host:port/...". */
+static struct bytes authority_of(struct bytes address)
+{
+    const uint8_t *slashes = memmem(address.data, address.size, "//", 2);
+    if (slashes == NULL)
+        return address;
+    address = bytes_from(address, (size_t)(slashes + 2 - address.data));
+    const uint8_t *end = address.size == 0 ? NULL : memchr(address.data, '/', address.size);
+    return end == NULL ? address : bytes_make(address.data, (size_t)(end - address.data));
+}
+
+/* A page from elsewhere must not act through the browser of somebody who may reach us (Riak calls it
+ * secure_referer_check). */
+static bool is_foreign(const struct http *http)
+{
+    struct bytes referer = http_header(http, "referer");
+    if (bytes_is_text(http_header(http, "origin"), "null"))
+        return true;
+    return referer.size > 0 && !bytes_equal(authority_of(referer), http_header(http, "host"));
+}
+
 static void run(struct http *http)
 {
     http->complete = false;
     http->busy = true;
     connection_in_flight(http->connection, 1);
     arena_reset(&http->arena);
-    if (http_request_parse(http))
+    http->list_props = false;
+    bool well_formed = http_request_parse(http);
+    if (is_foreign(http))
+        http_text(http, 403, "Forbidden: the request comes from a page of another server\n");
+    else if (well_formed)
         http_route(http);
     else
         http_text(http, 400, "%s\n", http->refused_why);
@@ -258,6 +285,8 @@ static void http_close(struct protocol *protocol)
     struct http *http = http_of(protocol);
     if (http->operation_id != 0)
         node_cancel(http->environment.node, http->operation_id);
+    if (http->setting != NULL)
+        http->setting->http = NULL;
     buffer_done(&http->head);
     buffer_done(&http->body);
     buffer_done(&http->response);

@@ -42,6 +42,11 @@ struct http_request {
     struct bytes body;
 };
 
+/* A change of properties cannot be cancelled: its answer may come when the connection is gone. */
+struct http_setting {
+    struct http *http; /* NULL: gone */
+};
+
 struct http {
     struct protocol base;
     struct connection *connection;
@@ -62,16 +67,16 @@ struct http {
     struct arena arena; /* of the request */
     struct http_request request;
     uint64_t operation_id; /* in flight at the node; 0: none */
+    struct http_setting *setting;
     /* the response */
     struct buffer response; /* header lines so far */
     bool chunked, streaming;
     uint16_t status;
     /* object operations */
     struct operation operation;
-    bool conditional; /* the read before a conditional write is under way */
     /* lists */
-    bool list_stream, list_started, list_buckets, list_paused;
-    struct bucket_properties shown; /* old-style ?keys= also shows the properties */
+    bool list_stream, list_started, list_named, list_buckets, list_paused;
+    bool list_props; /* the old form also shows the properties */
 };
 
 /* http.c */
@@ -88,6 +93,8 @@ bool http_percent_decode(struct arena *arena, struct bytes text, bool plus, stru
 /** The value of a query parameter, decoded; false when it is not there. */
 bool http_query(struct http *http, const char *name, struct bytes *ret);
 bool http_query_is(struct http *http, const char *name, const char *value);
+/** "true" or "false"; false: a 400 was sent. */
+bool http_query_flag(struct http *http, const char *name, int8_t *flag);
 /** Quorum parameters, timeout and flags; false: a 400 was sent. */
 bool http_query_levels(struct http *http, struct quorum_levels *ret, uint32_t *ret_timeout_ms);
 bool bytes_is_text(struct bytes bytes, const char *text);
@@ -117,6 +124,8 @@ bool http_read_metadata(struct http *http, struct operation *operation);
 /** Header lines of one sibling, as "Name: value\r\n". */
 void http_write_metadata(struct http *http, const struct sibling *sibling, struct buffer *lines);
 void http_write_links(struct http *http, const struct sibling *sibling, struct buffer *lines);
+/** Percent-encoded. */
+void http_write_encoded(struct buffer *buffer, struct bytes text);
 
 /* condition.c */
 bool http_has_condition(const struct http *http);
@@ -130,6 +139,7 @@ void http_route(struct http *http);
 /* handlers */
 void http_get_object(struct http *http);
 void http_answer_object(struct http *http, const struct answer *answer);
+void http_add_location(struct http *http);
 void http_put_object(struct http *http);
 void http_post_object(struct http *http);
 void http_delete_object(struct http *http);

@@ -31,7 +31,7 @@ static void begin(struct http *http)
     struct buffer head;
     buffer_init(&head, 1 << 16);
     buffer_append_u8(&head, '{');
-    if (http_query_is(http, "props", "true")) {
+    if (http->list_props) {
         http_write_props_json(http, &head);
         buffer_append_u8(&head, ',');
     }
@@ -40,15 +40,16 @@ static void begin(struct http *http)
     buffer_done(&head);
 }
 
-static void write_names(struct http *http, const struct list_page *page, bool first)
+static void write_names(struct http *http, const struct list_page *page)
 {
     struct buffer piece;
     buffer_init(&piece, 64 << 20);
     if (http->list_stream)
         buffer_printf(&piece, "{\"%s\":[", noun(http));
     for (uint32_t i = 0; i < page->count; i++) {
-        if (i > 0 || (!first && !http->list_stream))
+        if (http->list_stream ? i > 0 : http->list_named)
             buffer_append_u8(&piece, ',');
+        http->list_named = true;
         http_json_string(&piece, page->names[i]);
     }
     if (http->list_stream)
@@ -72,12 +73,10 @@ static void fail(struct http *http, const struct list_page *page)
 
 static void end(struct http *http)
 {
-    if (!http->list_started)
-        begin(http);
-    if (http->list_stream) {
-        struct list_page none = { .last = true };
-        write_names(http, &none, true);
-    } else
+    struct list_page none = { .last = true };
+    if (http->list_stream)
+        write_names(http, &none);
+    else
         write_text(http, "]}");
     http_stream_end(http);
 }
@@ -91,14 +90,14 @@ static void on_page(void *context, const struct list_page *page)
         fail(http, page);
         return;
     }
+    if (!http->list_started)
+        begin(http);
+    if (page->count > 0)
+        write_names(http, page);
     if (page->last) {
         end(http);
         return;
     }
-    bool first = !http->list_started;
-    if (first)
-        begin(http);
-    write_names(http, page, first);
     if (connection_output(http->connection)->size < OUTPUT_FULL) {
         if (http->operation_id != 0)
             node_list_next(http->environment.node, http->operation_id);
@@ -122,7 +121,7 @@ static void start(struct http *http, enum list_kind kind, const char *parameter)
         return;
     http->list_buckets = kind == LIST_BUCKETS;
     http->list_stream = http_query_is(http, parameter, "stream");
-    http->list_started = http->list_paused = false;
+    http->list_started = http->list_named = http->list_paused = false;
     uint64_t id = node_list(http->environment.node, kind, http->request.type, http->request.bucket,
                             timeout_ms, on_page, http);
     if (id == 0)

@@ -25,22 +25,18 @@ static void add_etag(struct http *http, const char *tag)
     http_add(http, "ETag", quoted);
 }
 
-static void add_location(struct http *http)
+/* Of a key that we made: in the form of the request, "/buckets/B/keys/K" or "/riak/B/K". */
+void http_add_location(struct http *http)
 {
     if (!http->request.key_made)
         return;
-    char text[128];
-    snprintf(text, sizeof(text), "/keys/%.*s", (int)http->request.key.size,
-             (const char *)http->request.key.data);
-    buffer_append_text(&http->response, "Location: /buckets/");
-    for (size_t i = 0; i < http->request.bucket.size; i++) {
-        uint8_t c = http->request.bucket.data[i];
-        bool safe = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-                    c == '-' || c == '_' || c == '.';
-        buffer_printf(&http->response, safe ? "%c" : "%%%02X", c);
-    }
-    buffer_append_text(&http->response, text);
-    buffer_append_text(&http->response, "\r\n");
+    struct buffer *lines = &http->response;
+    bool old = bytes_is_text(http->request.segments[0], "riak");
+    buffer_append_text(lines, old ? "Location: /riak/" : "Location: /buckets/");
+    http_write_encoded(lines, http->request.bucket);
+    buffer_append_text(lines, old ? "/" : "/keys/");
+    buffer_append_bytes(lines, http->request.key);
+    buffer_append_text(lines, "\r\n");
 }
 
 static void answer_one(struct http *http, const struct answer *answer,
@@ -52,7 +48,7 @@ static void answer_one(struct http *http, const struct answer *answer,
     add_vclock(http, answer);
     http_add(http, "Vary", "Accept, Accept-Encoding");
     add_etag(http, tag);
-    add_location(http);
+    http_add_location(http);
     http_write_metadata(http, sibling, &http->response);
     http_end(http, sibling->value);
 }
@@ -111,7 +107,7 @@ static void answer_siblings(struct http *http, const struct answer *answer)
     add_vclock(http, answer);
     http_add(http, "Vary", "Accept, Accept-Encoding");
     add_etag(http, tag);
-    add_location(http);
+    http_add_location(http);
     if (accepts_multipart(http))
         answer_parts(http, answer);
     else
@@ -149,14 +145,11 @@ void http_answer_object(struct http *http, const struct answer *answer)
         answer_missing(http, answer);
         return;
     }
-    if (http_query(http, "vtag", &vtag)) {
-        const struct sibling *sibling = find_vtag(object, vtag);
-        if (sibling == NULL)
-            answer_missing(http, answer);
-        else
-            answer_one(http, answer, sibling);
-    } else if (object->sibling_count == 1)
-        answer_one(http, answer, &object->siblings[0]);
+    const struct sibling *one = object->sibling_count == 1 ? &object->siblings[0] : NULL;
+    if (one == NULL && http_query(http, "vtag", &vtag))
+        one = find_vtag(object, vtag);
+    if (one != NULL)
+        answer_one(http, answer, one);
     else
         answer_siblings(http, answer);
 }

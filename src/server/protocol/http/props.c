@@ -4,7 +4,7 @@
 #include "server/protocol/http/internal.h"
 
 #include <jansson.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 /* --- ours --------------------------------------------------------------------------------------- */
 
@@ -130,6 +130,7 @@ void http_get_props(struct http *http)
 /* GET /riak/B: properties unless props=false, and keys when asked. */
 void http_get_bucket_old(struct http *http)
 {
+    http->list_props = !http_query_is(http, "props", "false");
     if (http_query_is(http, "keys", "true") || http_query_is(http, "keys", "stream"))
         http_list_keys(http);
     else
@@ -189,8 +190,12 @@ static const char *read_property(struct bucket_properties *properties, const cha
 
 static void on_set(void *context, const struct answer *answer)
 {
-    struct http *http = context;
-    http->operation_id = 0;
+    struct http_setting *setting = context;
+    struct http *http = setting->http;
+    free(setting);
+    if (http == NULL)
+        return;
+    http->setting = NULL;
     if (answer->status != KVORUM_OK) {
         http_error(http, answer);
         return;
@@ -199,13 +204,30 @@ static void on_set(void *context, const struct answer *answer)
     http_end(http, (struct bytes){ 0 });
 }
 
+static void submit(struct http *http, const struct bucket_properties *overrides)
+{
+    struct http_setting *setting = malloc(sizeof(*setting));
+    if (setting == NULL) {
+        http_text(http, 500, "out of memory\n");
+        return;
+    }
+    setting->http = http;
+    http->setting = setting;
+    node_set_properties(http->environment.node, http->request.type, http->request.bucket, overrides,
+                        overrides == NULL, on_set, setting);
+}
+
 static void refuse_property(struct http *http, const char *name, const char *problem)
 {
-    char text[512];
-    snprintf(text, sizeof(text), "{\"%.128s\":\"%s\"}\n", name, problem);
+    struct buffer json;
+    buffer_init(&json, 1 << 20);
+    buffer_append_u8(&json, '{');
+    http_json_string(&json, bytes_of_string(name));
+    buffer_printf(&json, ":\"%s\"}\n", problem);
     http_begin(http, 400);
     http_add(http, "Content-Type", "application/json");
-    http_end(http, bytes_of_string(text));
+    http_end(http, buffer_bytes(&json));
+    buffer_done(&json);
 }
 
 static void put_props(struct http *http, json_t *props)
@@ -222,8 +244,7 @@ static void put_props(struct http *http, json_t *props)
             return;
         }
     }
-    node_set_properties(http->environment.node, http->request.type, http->request.bucket,
-                        &properties, false, on_set, http);
+    submit(http, &properties);
 }
 
 void http_put_props(struct http *http)
@@ -243,6 +264,5 @@ void http_put_props(struct http *http)
 
 void http_reset_props(struct http *http)
 {
-    node_set_properties(http->environment.node, http->request.type, http->request.bucket, NULL,
-                        true, on_set, http);
+    submit(http, NULL);
 }

@@ -142,7 +142,7 @@ static bool read_level(struct http *http, const char *name, uint32_t *level)
     return false;
 }
 
-static bool read_flag(struct http *http, const char *name, int8_t *flag)
+bool http_query_flag(struct http *http, const char *name, int8_t *flag)
 {
     struct bytes text;
     if (!http_query(http, name, &text))
@@ -182,9 +182,9 @@ bool http_query_levels(struct http *http, struct quorum_levels *ret, uint32_t *r
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (!read_level(http, names[i].name, names[i].level))
             return false;
-    if (!read_flag(http, "basic_quorum", &levels.basic_quorum) ||
-        !read_flag(http, "notfound_ok", &levels.notfound_ok) ||
-        !read_flag(http, "sloppy_quorum", &levels.sloppy))
+    if (!http_query_flag(http, "basic_quorum", &levels.basic_quorum) ||
+        !http_query_flag(http, "notfound_ok", &levels.notfound_ok) ||
+        !http_query_flag(http, "sloppy_quorum", &levels.sloppy))
         return false;
     if (http_query(http, "timeout", &text) && !read_number(text, ret_timeout_ms)) {
         http_text(http, 400, "Bad timeout value: not a number of milliseconds\n");

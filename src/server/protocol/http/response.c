@@ -19,6 +19,7 @@ static const struct status_name status_names[] = {
     { 301, "Moved Permanently" },
     { 304, "Not Modified" },
     { 400, "Bad Request" },
+    { 403, "Forbidden" },
     { 404, "Not Found" },
     { 405, "Method Not Allowed" },
     { 406, "Not Acceptable" },

@@ -2,17 +2,19 @@
 /* Writing and deleting objects. */
 #include "server/protocol/http/internal.h"
 
-#include "base/hash.h"
 #include "codec/base64.h"
+#include "os/entropy.h"
 
 static bool read_context(struct http *http, const char *header)
 {
     struct bytes text = http_header(http, header);
+    struct object_context ignored;
     if (text.size == 0)
         return true;
-    if (base64_decode(text, &http->arena, &http->operation.context))
+    if (base64_decode(text, &http->arena, &http->operation.context) &&
+        context_decode(http->operation.context, &http->arena, &ignored) == KVORUM_OK)
         return true;
-    http_text(http, 400, "%s is not base64\n", header);
+    http_text(http, 400, "%s: not a context that a read of this cluster gave\n", header);
     return false;
 }
 
@@ -23,16 +25,7 @@ static void answer_written(struct http *http, const struct answer *answer)
         return;
     }
     http_begin(http, http->request.key_made ? 201 : 204);
-    if (http->request.key_made) {
-        struct buffer location;
-        buffer_init(&location, 1 << 16);
-        buffer_append_text(&location, "/buckets/");
-        buffer_append_bytes(&location, http->request.segments[http->request.segment_count - 2]);
-        buffer_append_text(&location, "/keys/");
-        buffer_append_bytes(&location, http->request.key);
-        http_add_bytes(http, "Location", buffer_bytes(&location));
-        buffer_done(&location);
-    }
+    http_add_location(http);
     http_write_links(http, NULL, &http->response);
     http_add(http, "Content-Type", "text/plain");
     http_end(http, (struct bytes){ 0 });
@@ -114,19 +107,19 @@ void http_put_object(struct http *http)
     if (!prepare(http, OPERATION_PUT) || !http_read_metadata(http, &http->operation))
         return;
     http->operation.value = http->request.body;
-    if (http_query_is(http, "returnbody", "true"))
+    int8_t body = 0;
+    if (!http_query_flag(http, "returnbody", &body))
+        return;
+    if (body == 1)
         http->operation.flags |= OPERATION_RETURN_BODY;
     start(http);
 }
 
-/* A key nobody else makes: time and chance of this connection, in letters that need no encoding. */
+/* A key nobody else makes: 128 random bits in letters that need no encoding. */
 static bool make_key(struct http *http)
 {
-    static uint64_t made;
     char text[VTAG_SIZE];
-    uint64_t count = __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED);
-    struct dot dot = { hash_mix64(node_wall_ms(http->environment.node) ^ (uintptr_t)http),
-                       hash_mix64(count ^ (uintptr_t)http->environment.node) };
+    struct dot dot = { os_entropy_u64(), os_entropy_u64() };
     vtag_of_dot(dot, text);
     http->request.key_made = true;
     return arena_copy(&http->arena, bytes_of_string(text), &http->request.key);
