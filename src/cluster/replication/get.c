@@ -43,11 +43,11 @@ static uint32_t open_targets(const struct get *get)
     return get->asked & ~get->answered & ~get->failed;
 }
 
-/* Answers by digest alone may still become void, so their failure too may call a spare. */
+/* Spares count only while something may still fail, since only a failure calls them. */
 static bool is_possible(const struct get *get)
 {
     uint32_t hoped = open_targets(get);
-    if (get->quorum.sloppy && (hoped | (get->answered & ~get->full)) != 0)
+    if (get->quorum.sloppy && hoped != 0)
         hoped |= targets_spare(get->next_spare, get->target_count, get->unreachable);
     return levels_met_by(get, counted(get) | hoped);
 }

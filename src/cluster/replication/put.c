@@ -88,7 +88,8 @@ static void fail(struct put *put, const struct put_event *event, struct put_effe
     put->failed |= target;
     if (event->refused)
         put->refused |= target & ~put->acked;
-    if (!is_news || !put->quorum.sloppy || event->now_us >= put->deadline_us)
+    bool is_settled = put->state == PUT_REPLIED && !is_met(put); /* as unknown: leave it at that */
+    if (!is_news || is_settled || !put->quorum.sloppy || event->now_us >= put->deadline_us)
         return;
     struct put before = *put;
     uint32_t spare = targets_take_spare(&put->next_spare, put->target_count, put->unreachable);
