@@ -9,7 +9,8 @@
 #include <protobuf-c/protobuf-c.h>
 
 /** An allocator that cuts from `arena` and frees nothing: what it unpacks lives as long as the
- *  arena's content, and *_free_unpacked is not called.  At the arena's limit unpack returns NULL. */
+ *  arena's content, and *_free_unpacked is not called.  At the arena's limit unpack returns NULL.
+ */
 void protobuf_arena_allocator(struct arena *arena, ProtobufCAllocator *ret);
 
 /** Append the packed `message` to `buffer`; check buffer->failed. */
