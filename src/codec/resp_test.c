@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "support/rows.h"
+#include "tests/support/rows.h"
 
 static const struct resp_limits limits = { 8, 32, 64, 120 };
 

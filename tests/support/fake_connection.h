@@ -5,7 +5,7 @@
 #define TESTS_SUPPORT_FAKE_CONNECTION_H
 
 #include "server/protocol/protocol.h"
-#include "support/fake_node.h"
+#include "tests/support/fake_node.h"
 
 struct connection {
     struct node *node;

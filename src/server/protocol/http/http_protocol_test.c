@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "server/protocol/http/internal.h"
-#include "support/fake_connection.h"
-#include "support/rows.h"
+#include "tests/support/rows.h"
+#include "tests/support/fake_connection.h"
 
 struct row {
     const char *name, *input, *expected;

@@ -2,8 +2,8 @@
 /* Bytes in, bytes out, against a fake node.  Each row runs whole and byte by byte, with answers given
  * at once, late in order, and late in the reverse order: the replies must always be the same. */
 #include "server/protocol/resp/internal.h"
-#include "support/fake_connection.h"
-#include "support/rows.h"
+#include "tests/support/rows.h"
+#include "tests/support/fake_connection.h"
 
 struct row {
     const char *name, *input, *expected;
