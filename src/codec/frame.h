@@ -23,22 +23,22 @@
 enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
 
 #define MESSAGE_KIND_LIST(X) /* numbers go on the wire: never reuse one */                         \
-    X(HELLO, 1)           /* dialer -> acceptor, first frame of a link */                          \
+    X(HELLO, 1)              /* dialer -> acceptor, first frame of a link */                       \
     X(HELLO_ANSWER, 2)                                                                             \
-    X(JOIN, 3)            /* wants to be a founder */                                              \
-    X(JOIN_ANSWER, 4)     /* tail: the epoch record once it is made */                             \
+    X(JOIN, 3)        /* wants to be a founder */                                                  \
+    X(JOIN_ANSWER, 4) /* tail: the epoch record once it is made */                                 \
     X(HEARTBEAT, 5)                                                                                \
     X(EPOCH_REQUEST, 6)                                                                            \
-    X(EPOCH_ANSWER, 7)    /* tail: the epoch record */                                             \
-    X(GET, 10)            /* a replica's object */                                                 \
-    X(GET_ANSWER, 11)     /* tail: the object */                                                   \
-    X(MERGE, 12)          /* merge the tail into a replica's object */                             \
+    X(EPOCH_ANSWER, 7) /* tail: the epoch record */                                                \
+    X(GET, 10)         /* a replica's object */                                                    \
+    X(GET_ANSWER, 11)  /* tail: the object */                                                      \
+    X(MERGE, 12)       /* merge the tail into a replica's object */                                \
     X(MERGE_ANSWER, 13)                                                                            \
     X(FORWARD, 14)        /* coordinate this write for me; tail: the value */                      \
     X(FORWARD_ANSWER, 15) /* tail: the object where it was asked for */                            \
     X(LIST, 16)           /* a page of keys or buckets of some partitions */                       \
     X(LIST_ANSWER, 17)                                                                             \
-    X(PROPERTIES, 18)     /* bucket properties, one or all; tail: the records */                   \
+    X(PROPERTIES, 18) /* bucket properties, one or all; tail: the records */                       \
     X(PROPERTIES_ANSWER, 19)
 
 enum message_kind {

@@ -130,7 +130,7 @@ static void write_pieces(struct fixture *fixture, struct bytes wire, size_t piec
         uv_run(&fixture->loop, UV_RUN_NOWAIT);
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 struct row {
     const char *name;
@@ -208,7 +208,7 @@ static void check_close_inside(void **state)
     fixture_done(&fixture);
 }
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static size_t read_all(struct fixture *fixture, size_t wanted)
 {
@@ -264,7 +264,7 @@ static void check_release(void **state)
     fixture_done(&fixture);
 }
 
-/* --- dialing ----------------------------------------------------------------------------------- */
+/* --- dialing ---------------------------------------------------------------------------------- */
 
 static void check_dial(void **state)
 {

@@ -67,7 +67,7 @@ static int listen_at(const char *host, uint16_t port, const char **ret_why)
 
 static uint16_t port_of(int descriptor)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = { 0 };
     socklen_t size = sizeof(address);
     if (getsockname(descriptor, (struct sockaddr *)&address, &size) != 0)
         return 0;
