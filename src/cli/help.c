@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/help.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "cli/command_table.h"
@@ -94,6 +95,7 @@ int command_help(const struct invocation *invocation)
         snprintf(path + size, sizeof(path) - size, "%s%s", size == 0 ? "" : " ", command->name);
         among = command->children;
     }
+    assert(command != NULL);
     help_command(command, path, stdout);
     return EXIT_DONE;
 }

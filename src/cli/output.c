@@ -70,8 +70,7 @@ const char *text_of_time(double seconds)
     else if (seconds < 5940)
         snprintf(text, 128, "%.0f min", seconds / 60);
     else if (seconds < 172800)
-        snprintf(text, 128, "%.0f h %02.0f min", (double)((long)seconds / 3600),
-                 (double)((long)seconds % 3600 / 60));
+        snprintf(text, 128, "%ld h %02ld min", (long)seconds / 3600, (long)seconds % 3600 / 60);
     else
         snprintf(text, 128, "%.0f days", seconds / 86400);
     return text;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`kvorum demo`: a local cluster of real processes, and the story of `make run` on a small scale."""
+"""`kvorum demo`: a local cluster of real processes, and the story of `make run` in small."""
 import contextlib
 import os
 import re
@@ -15,7 +15,7 @@ from kvorum_e2e import (SLOW, binary, case, command, equal, http_request, run, t
                         wait_until)
 
 PORTS = (8098, 8087, 6379, 9098)
-RECORDS = [f"Package: p{i}\nVersion: 1.{i}\nDescription: package {i}\n more text {'x' * (i % 700)}\n"
+RECORDS = [f"Package: p{i}\nVersion: 1.{i}\nDescription: package {i}\n more {'x' * (i % 700)}\n"
            for i in range(3000)]
 
 
@@ -38,7 +38,7 @@ def free_offset(nodes):
 
 
 def processes(folder):
-    """pid of each node by its pid file; the demo's own nodes outlive the command that started them."""
+    """pid of each node by its pid file; these nodes outlive the command that started them."""
     found = {}
     for name in sorted(os.listdir(folder)):
         with contextlib.suppress(OSError, ValueError):
@@ -112,7 +112,8 @@ def _():
         assert "n2 is paused" in d("pause", "2")
         assert "paused" in d("status", code=1)
         assert "n2 goes on" in d("resume", "2")
-        wait_until(lambda: command("demo", "status", "--dir", d.folder).returncode == 0, 20, "health")
+        wait_until(lambda: command("demo", "status", "--dir", d.folder).returncode == 0, 20,
+                   "health")
         d("pause", "2")
         assert "stopped" in d("stop")  # a paused one, too
 
@@ -196,8 +197,8 @@ def _():
                         r"3,000 of 3,000 records read .* every byte as in the source",
                         r"written without n3", r"n3 serves again", r"[1-9][\d,]* read repairs",
                         r"found nothing left to repair", r"all 5 nodes are alive",
-                        r"curl http://127.0.0.1:\d+/buckets/packages/keys/", r"redis-cli -p \d+ get",
-                        r"5 nodes stopped"):
+                        r"curl http://127.0.0.1:\d+/buckets/packages/keys/",
+                        r"redis-cli -p \d+ get", r"5 nodes stopped"):
             assert re.search(pattern, text), f"{pattern!r} is not in:\n{text}"
         begin = time.monotonic()
         text = d("run", "--exit-after-report")

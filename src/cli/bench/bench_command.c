@@ -155,8 +155,8 @@ static void show_progress(struct bench *bench)
 /* Runs all threads and waits for them.  False after saying why not. */
 static bool run_threads(struct bench *bench)
 {
-    pthread_t threads[THREADS_MAX];
-    _Atomic uint32_t started = 0;
+    pthread_t threads[THREADS_MAX] = { 0 };
+    uint32_t started = 0;
     struct os_clock clock;
     os_clock_init(&clock);
     if (bench->seconds > 0)

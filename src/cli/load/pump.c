@@ -348,22 +348,23 @@ static void loop(struct pump *pump)
 static bool begin(struct pump *pump)
 {
     const struct pump_config *config = pump->config;
-    for (uint32_t i = 0; i < config->node_count; i++) {
+    const uint32_t node_count = config->node_count;
+    for (uint32_t i = 0; i < node_count; i++) {
         if (!endpoint_resolve(&config->nodes[i])) {
             stop(pump, EXIT_CONNECT, "a node's address is not known");
             return false;
         }
     }
-    uint32_t count =
-        config->connections > config->node_count ? config->connections : config->node_count;
+    uint32_t count = config->connections > node_count ? config->connections : node_count;
+    assert(node_count > 0 && count > 0);
     pump->links = calloc(count, sizeof(struct link));
     pump->polls = calloc(count, sizeof(struct pollfd));
     pump->room = malloc(READ_SIZE);
     bool good = pump->links != NULL && pump->polls != NULL && pump->room != NULL;
     while (good && pump->link_count < count) {
         struct link *link = &pump->links[pump->link_count];
-        good = link_init(link, &config->nodes[pump->link_count % config->node_count],
-                         config->pipeline, config->body_size_max);
+        good = link_init(link, &config->nodes[pump->link_count % node_count], config->pipeline,
+                         config->body_size_max);
         pump->link_count++;
     }
     if (!good)
