@@ -72,6 +72,8 @@ static int on_field(llhttp_t *parser, const char *at, size_t size)
     for (size_t i = 0; error == 0 && i < size; i++) {
         uint8_t *c = &http->head.data[http->head.size - size + i];
         *c = *c >= 'A' && *c <= 'Z' ? (uint8_t)(*c | 0x20) : *c;
+        if (*c == ' ') /* others may read "Content-Length :" as another name */
+            return refuse(http, 400, "space in the name of a header");
     }
     return error;
 }
