@@ -26,6 +26,13 @@ void frame_stream_init(struct frame_stream *stream, uv_loop_t *loop,
     buffer_init(&stream->sending, SIZE_MAX / 2);
 }
 
+void frame_stream_set_options(struct frame_stream *stream,
+                              const struct frame_stream_options *options)
+{
+    stream->options = options;
+    stream->input.limit = FRAME_HEADER_SIZE + FRAME_BODY_MAX + options->tail_limit;
+}
+
 static void fail(struct frame_stream *stream, kvorum_status status, int error, const char *why)
 {
     if (stream->closing)

@@ -47,6 +47,10 @@ struct frame_stream {
 /** `options` outlive the stream.  From here on it must be ended with close. */
 void frame_stream_init(struct frame_stream *stream, uv_loop_t *loop,
                        const struct frame_stream_options *options);
+/** Other options from now on, as when the other side has said who it is.  May be called from
+ *  handlers. */
+void frame_stream_set_options(struct frame_stream *stream,
+                              const struct frame_stream_options *options);
 /** Start to connect to "host:port"; `connected` or `failed` follows, never from inside.
  *  A libuv error: it could not even begin, and neither follows. */
 int frame_stream_dial(struct frame_stream *stream, const char *address);

@@ -156,6 +156,7 @@ static void welcome(struct peer_guest *guest, const Peer__Hello *hello, uint16_t
     if (hello->target_shard == 0)
         end_older(guest->peers, guest->from);
     become_member(guest);
+    frame_stream_set_options(&guest->stream, &guest->peers->guest_options);
     if (hello->target_shard == 0)
         peers_greeted(guest->peers, guest->from);
     server_learn_shape(server_of(guest), member, hello->shard_count, hello->store_count);
@@ -290,9 +291,10 @@ static struct peer_guest *create(struct peers *peers, int descriptor, enum guest
     guest->until_ms = reactor_now_ms(peers->reactor) + PEER_GREETING_MS;
     server_describe_remote(descriptor, guest->address, sizeof(guest->address));
     peers->strangers += kind == GUEST_STRANGER;
-    peers->guest_options.handlers = &handlers;
+    peers->guest_options.handlers = peers->stranger_options.handlers = &handlers;
     list_append(&peers->guests, &guest->all);
-    frame_stream_init(&guest->stream, &peers->reactor->loop, &peers->guest_options);
+    frame_stream_init(&guest->stream, &peers->reactor->loop,
+                      kind == GUEST_STRANGER ? &peers->stranger_options : &peers->guest_options);
     int error = frame_stream_adopt(&guest->stream, descriptor);
     if (error == 0)
         return guest;

@@ -113,7 +113,8 @@ void peers_init(struct peers *peers, struct reactor *reactor)
         .tail_limit = (size_t)ENGINE_VALUE_SIZE_MAX + TAIL_SLACK, /* an object with its siblings */
         .output_limit = config->peer_queue,
     };
-    peers->guest_options = peers->options;
+    peers->guest_options = peers->stranger_options = peers->options;
+    peers->stranger_options.tail_limit = 0; /* no greeting has one */
     list_init(&peers->dirty);
     list_init(&peers->guests);
     arena_init(&peers->arena, MESSAGE_ARENA_LIMIT);

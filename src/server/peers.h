@@ -41,7 +41,7 @@ enum {
 struct peers {
     struct net net;
     struct reactor *reactor;
-    struct frame_stream_options options, guest_options;
+    struct frame_stream_options options, guest_options, stranger_options;
     struct peer_link **links; /* member * REACTORS_MAX + shard; NULL: never used */
     size_t link_slots;
     struct list dirty; /* links with something to write */
