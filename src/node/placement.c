@@ -97,6 +97,13 @@ void placement_targets(struct node *node, struct request *request)
  * so a partition is a range, a bucket in it too, and its keys are in order.
  */
 
+static uint8_t *append(uint8_t *at, struct bytes part)
+{
+    if (part.size > 0)
+        memcpy(at, part.data, part.size);
+    return at + part.size;
+}
+
 struct bytes store_key(struct arena *arena, const struct key_address *address)
 {
     size_t size = 6 + address->type.size + address->bucket.size + address->key.size;
@@ -107,14 +114,10 @@ struct bytes store_key(struct arena *arena, const struct key_address *address)
     *at++ = (uint8_t)(address->partition >> 8);
     *at++ = (uint8_t)address->partition;
     *at++ = (uint8_t)address->type.size;
-    memcpy(at, address->type.data, address->type.size);
-    at += address->type.size;
+    at = append(at, address->type);
     *at++ = (uint8_t)(address->bucket.size >> 8);
     *at++ = (uint8_t)address->bucket.size;
-    memcpy(at, address->bucket.data, address->bucket.size);
-    at += address->bucket.size;
-    if (address->key.size > 0)
-        memcpy(at, address->key.data, address->key.size);
+    append(append(at, address->bucket), address->key);
     return bytes_make(data, size);
 }
 
