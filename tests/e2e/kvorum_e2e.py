@@ -11,8 +11,8 @@
 
     run()
 
-run() prints TAP, one line a case.  A case fails by raising; what the nodes that are still there last
-printed then follows as comments.  Every wait is bounded; $KVORUM_SLOW multiplies the bounds.  Nodes
+run() prints TAP, one line a case.  A case fails by raising; what the nodes that are still there
+last printed then follows as comments.  Every wait is bounded; $KVORUM_SLOW multiplies the bounds.  Nodes
 die with the test, however it ends (the kernel sees to it), and folders are removed unless
 $KVORUM_KEEP is set.  $KVORUM names the binary; $KVORUM_PROOF asks for the long form of a test.
 """
@@ -96,7 +96,7 @@ def equal(actual, expected, what=""):
 # --- waiting -----------------------------------------------------------------------------------
 
 def wait_until(condition, timeout=10.0, what="the condition"):
-    """Poll until condition() is true (its value is returned); errors of a connection count as no."""
+    """Poll until condition() is true and return its value; connection errors count as no."""
     end, pause, error = time.monotonic() + timeout * SLOW, 0.005, None
     while True:
         try:
