@@ -22,7 +22,7 @@ enum { NAME_SIZE = 64 };
 static void make_name(const char *identifier, char ret_name[NAME_SIZE])
 {
     size_t i = 0;
-    for (; identifier[i] != '\0' && i < NAME_SIZE - 1; i++)
+    for (; i < NAME_SIZE - 1 && identifier[i] != '\0'; i++)
         ret_name[i] = (char)(identifier[i] == '_' ? '-' : tolower((unsigned char)identifier[i]));
     ret_name[i] = '\0';
 }

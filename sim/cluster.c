@@ -62,8 +62,8 @@ static void draw_members(struct cluster *cluster)
         struct member *member = &epoch->members[i];
         member->id = draw_id(cluster->world);
         member->weight = RING_WEIGHT_DEFAULT;
-        snprintf(member->zone, sizeof(member->zone), "z%u", zones ? i % 3 : 0);
-        snprintf(member->address, sizeof(member->address), "10.0.0.%u:7000", i + 1);
+        snprintf(member->zone, sizeof(member->zone), "z%d", zones ? i % 3 : 0);
+        snprintf(member->address, sizeof(member->address), "10.0.0.%d:7000", i + 1);
     }
     qsort(epoch->members, cluster->count, sizeof(*epoch->members), compare_members);
     for (uint16_t i = 0; i < cluster->count; i++)

