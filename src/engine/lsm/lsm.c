@@ -87,7 +87,7 @@ static void lsm_stats(struct engine *engine, struct engine_stats *ret_stats)
     pthread_mutex_lock(&lsm->mutex);
     ret_stats->live_entries = lsm->memtable.live_count;
     ret_stats->memory_size =
-        lsm->memtable.pool.held_size + lsm->groups[0].capacity + lsm->groups[1].capacity;
+        lsm_memtable_held(&lsm->memtable) + lsm->groups[0].capacity + lsm->groups[1].capacity;
     ret_stats->memory_limit = lsm->memtable.limit;
     ret_stats->disk_size = lsm->log_size;
     ret_stats->batches = lsm->batches;

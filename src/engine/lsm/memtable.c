@@ -10,12 +10,26 @@ bool lsm_memtable_init(struct lsm_memtable *memtable, uint64_t limit)
 {
     *memtable = (struct lsm_memtable){ .limit = limit };
     pool_init(&memtable->pool);
-    return tree_init(&memtable->tree, &memtable->pool, false);
+    bool indexed = index_init(&memtable->index);
+    return tree_init(&memtable->tree, &memtable->pool, false) && indexed;
 }
 
 void lsm_memtable_done(struct lsm_memtable *memtable)
 {
+    index_done(&memtable->index);
     pool_done(&memtable->pool);
+}
+
+uint64_t lsm_memtable_held(const struct lsm_memtable *memtable)
+{
+    return memtable->pool.held_size + memtable->index.pool.held_size;
+}
+
+static struct entry *find(const struct lsm_memtable *memtable, struct bytes key, uint64_t hash)
+{
+    bool sure;
+    struct entry *entry = index_find(&memtable->index, key, hash, &sure);
+    return entry != NULL || sure ? entry : tree_find(&memtable->tree, key);
 }
 
 kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable, struct bytes batch)
@@ -25,7 +39,8 @@ kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable, struct bytes b
         return KVORUM_CORRUPT;
     size_t each = entry_size(0) + version_size(0) + 2 * 16; /* cuts round up to 16 */
     size_t size = totals.count * each + totals.key_size + totals.value_size;
-    if (memtable->limit != 0 && memtable->pool.used_size + size > memtable->limit)
+    uint64_t used = memtable->pool.used_size + memtable->index.pool.used_size;
+    if (memtable->limit != 0 && used + size > memtable->limit)
         return KVORUM_STORE_FULL;
     size += tree_insert_size(&memtable->tree, totals.count, totals.key_size_max);
     return pool_reserve(&memtable->pool, size) ? KVORUM_OK : KVORUM_NO_MEMORY;
@@ -55,7 +70,7 @@ static bool overwrite(struct lsm_memtable *memtable, struct entry *entry,
     return !older->deleted;
 }
 
-static void insert(struct lsm_memtable *memtable, const struct batch_change *change,
+static void insert(struct lsm_memtable *memtable, const struct batch_change *change, uint64_t hash,
                    uint64_t sequence)
 {
     struct entry *entry = pool_cut(&memtable->pool, entry_size(change->key.size));
@@ -65,17 +80,19 @@ static void insert(struct lsm_memtable *memtable, const struct batch_change *cha
     memcpy(entry->key, change->key.data, change->key.size);
     atomic_init(&entry->newest, version_create(memtable, change, sequence));
     tree_insert(&memtable->tree, entry);
+    index_insert(&memtable->index, entry, hash);
 }
 
 static void apply_change(struct lsm_memtable *memtable, const struct batch_change *change,
                          uint64_t sequence)
 {
     bool was_live = false, put = change->kind == ENGINE_PUT;
-    struct entry *entry = tree_find(&memtable->tree, change->key);
+    uint64_t hash = index_hash(change->key);
+    struct entry *entry = find(memtable, change->key, hash);
     if (entry != NULL)
         was_live = overwrite(memtable, entry, change, sequence);
     else
-        insert(memtable, change, sequence);
+        insert(memtable, change, hash, sequence);
     memtable->live_count += (uint64_t)put - (uint64_t)was_live;
     memtable->puts += put;
     memtable->deletes += !put;
@@ -94,7 +111,7 @@ void lsm_memtable_apply(struct lsm_memtable *memtable, struct bytes batch, uint6
 kvorum_status lsm_memtable_get(const struct lsm_memtable *memtable, struct bytes key,
                                uint64_t sequence, struct bytes *ret_value)
 {
-    const struct entry *entry = tree_find(&memtable->tree, key);
+    const struct entry *entry = find(memtable, key, index_hash(key));
     const struct version *version = entry == NULL ? NULL : entry_version(entry, sequence);
     if (version == NULL || version->deleted)
         return KVORUM_NOT_FOUND;

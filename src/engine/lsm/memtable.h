@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The newest state of the store in memory: the tree of common/tree.h, in memory that only grows.
+/** The newest state of the store in memory: the tree of common/tree.h, in memory that only grows, and
+ *  for point reads the index of common/index.h beside it.
  *
  *  One writer at a time (the engine's mutex); readers take no lock.  A batch's versions carry its
  *  sequence number and are seen once `visible` has reached it, so a batch appears as a whole and a
@@ -8,12 +9,14 @@
 #ifndef ENGINE_LSM_MEMTABLE_H
 #define ENGINE_LSM_MEMTABLE_H
 
+#include "engine/common/index.h"
 #include "engine/common/tree.h"
 #include "engine/engine.h"
 
 struct lsm_memtable {
     struct pool pool;
     struct tree tree;
+    struct index index;
     uint64_t limit;           /* bytes; 0: none */
     _Atomic uint64_t visible; /* sequence number of the newest batch that readers see */
     uint64_t live_count, puts, deletes;
@@ -24,6 +27,7 @@ void lsm_memtable_done(struct lsm_memtable *memtable);
 /** Make sure that applying `batch` cannot fail.  STORE_FULL, NO_MEMORY, CORRUPT (no batch). */
 KVORUM_CHECKED kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable,
                                                   struct bytes batch);
+uint64_t lsm_memtable_held(const struct lsm_memtable *memtable); /* bytes */
 /** Numbers only rise.  Reserved before. */
 void lsm_memtable_apply(struct lsm_memtable *memtable, struct bytes batch, uint64_t sequence);
 
