@@ -121,7 +121,12 @@ static const char *unmet_level(const struct get *get, uint8_t *ret_answered, uin
     bool r_met = answered >= get->quorum.r;
     bool pr_hopeless = __builtin_popcount(left & get->owners) < get->quorum.pr &&
                        __builtin_popcount(left) >= get->quorum.r;
-    bool pr = r_met || pr_hopeless;
+    bool pr = (r_met && owners < get->quorum.pr) || pr_hopeless;
+    if (r_met && !pr) {
+        *ret_answered = answered;
+        *ret_needed = get->quorum.node_confirms;
+        return "node_confirms";
+    }
     *ret_answered = pr ? owners : answered;
     *ret_needed = pr ? get->quorum.pr : get->quorum.r;
     return pr ? "pr" : "r";

@@ -393,8 +393,9 @@ static uint64_t coordinate(struct node *node, struct request *request,
 uint64_t write_start(struct node *node, const struct operation *operation, node_answer_fn on_answer,
                      void *context)
 {
-    node->counters.puts += operation->kind == OPERATION_PUT;
-    node->counters.deletes += operation->kind == OPERATION_DELETE;
+    bool first_hand = (operation->flags & OPERATION_FORWARDED) == 0; /* counted where it came in */
+    node->counters.puts += first_hand && operation->kind == OPERATION_PUT;
+    node->counters.deletes += first_hand && operation->kind == OPERATION_DELETE;
     struct request *request = request_open(node, REQUEST_PUT);
     if (request == NULL) {
         struct answer answer = { .status = KVORUM_NO_MEMORY, .reason = "out of memory" };
