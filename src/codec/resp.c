@@ -63,7 +63,8 @@ static inline bool add_span(struct resp_parser *parser, size_t offset, size_t si
 
 /* --- multibulk ------------------------------------------------------------------------------ */
 
-/* "<marker>NUMBER\r\n" at the position.  A number below zero is given as -1.  RESP_REQUEST: taken. */
+/* "<marker>NUMBER\r\n" at the position.  A number below zero is given as -1.  RESP_REQUEST:
+ * taken. */
 static inline enum resp_outcome take_number(struct resp_parser *parser, struct bytes input,
                                             const char *problem, int64_t *ret_number)
 {

@@ -5,9 +5,9 @@
  *                GET k\r\n                               inline: words, "quoted" or 'quoted'
  *      reply     +OK  -ERR text  :12  $3 abc  $-1 (nil)  *2 ...
  *
- *  The parser is incremental: it is shown the same bytes again with more behind them and goes on where
- *  it stopped.  Arguments are views into the input.  A length is compared with its limit before
- *  anything waits or allocates for it.  Thread: one at a time. */
+ *  The parser is incremental: it is shown the same bytes again with more behind them and goes on
+ *  where it stopped.  Arguments are views into the input.  A length is compared with its limit
+ *  before anything waits or allocates for it.  Thread: one at a time. */
 #ifndef CODEC_RESP_H
 #define CODEC_RESP_H
 
@@ -55,8 +55,8 @@ enum resp_outcome {
 void resp_parser_init(struct resp_parser *parser, const struct resp_limits *limits);
 void resp_parser_done(struct resp_parser *parser);
 
-/** Read one request from the front of `input`.  *ret_size is what it took, set for RESP_REQUEST only:
- *  otherwise the next call must begin with the same bytes. */
+/** Read one request from the front of `input`.  *ret_size is what it took, set for RESP_REQUEST
+ *  only: otherwise the next call must begin with the same bytes. */
 enum resp_outcome resp_parse(struct resp_parser *parser, struct bytes input, size_t *ret_size);
 
 /** Argument `index` of the request just read; valid while the input is, until the next call. */

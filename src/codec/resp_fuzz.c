@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* However a stream is cut, the parser reads the same requests from it and meets the same problem. */
+/* However a stream is cut, the parser reads the same requests from it and meets the same
+ * problem. */
 #include "codec/resp.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests as rows: bytes in, words out.  Each row runs whole, byte by byte, and cut in two everywhere,
- * each time in fresh memory, so a view into an earlier input would be seen. */
+/* Requests as rows: bytes in, words out.  Each row runs whole, byte by byte, and cut in two
+ * everywhere, each time in fresh memory, so a view into an earlier input would be seen. */
 #include "codec/resp.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A client's connection without a socket, for tests of protocols: bytes in, bytes out, with the same
- *  blocking as server/connection.c.  Include it in one .c file of a test program. */
+/** A client's connection without a socket, for tests of protocols: bytes in, bytes out, with the
+ *  same blocking as server/connection.c.  Include it in one .c file of a test program. */
 #ifndef TESTS_SUPPORT_FAKE_CONNECTION_H
 #define TESTS_SUPPORT_FAKE_CONNECTION_H
 

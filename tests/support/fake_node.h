@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** A node for tests of protocols: the functions of node/node.h over a small table in memory, and of
- *  server/view.h over constants.  Include it in one .c file of a test program; the linker then takes
- *  these instead of the real ones.
+ *  server/view.h over constants.  Include it in one .c file of a test program; the linker then
+ *  takes these instead of the real ones.
  *
- *  Keys named "fail-STATUS" answer with that status ("fail-TIMEOUT").  With `delayed`, operations wait
- *  and take effect when fake_release() is called, first or last one first. */
+ *  Keys named "fail-STATUS" answer with that status ("fail-TIMEOUT").  With `delayed`, operations
+ *  wait and take effect when fake_release() is called, first or last one first. */
 #ifndef TESTS_SUPPORT_FAKE_NODE_H
 #define TESTS_SUPPORT_FAKE_NODE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The seam between a client connection (server/connection.c: sockets, limits, deadlines) and a wire
- *  protocol (protocol/resp, protocol/http): bytes in become operations, answers become bytes out.  A
- *  protocol knows no sockets and no rule of replication.
+/** The seam between a client connection (server/connection.c: sockets, limits, deadlines) and a
+ *  wire protocol (protocol/resp, protocol/http): bytes in become operations, answers become bytes
+ *  out.  A protocol knows no sockets and no rule of replication.
  *
  *  Thread: one reactor.  A protocol writes replies into connection_output() in the order of the
  *  requests, whatever the order of the answers. */
@@ -32,8 +32,8 @@ struct protocol_ops {
     /** NULL: out of memory. */
     struct protocol *(*open)(struct connection *connection,
                              const struct protocol_environment *environment);
-    /** Take bytes from the front of `input` and return how many; the rest comes again with more behind
-     *  it.  While connection_blocked() holds it may stop early. */
+    /** Take bytes from the front of `input` and return how many; the rest comes again with more
+     *  behind it.  While connection_blocked() holds it may stop early. */
     size_t (*input)(struct protocol *protocol, struct bytes input);
     /** Output went below the low-water mark after it had been full: go on producing. */
     void (*writable)(struct protocol *protocol);
@@ -52,7 +52,8 @@ void connection_in_flight(struct connection *connection, int change);
 /** Replies were appended outside `input` (from an answer): schedule the write. */
 void connection_wake(struct connection *connection);
 /** Read nothing until the output has gone below the low-water mark; then `writable` is called, and
- *  `input` with whatever was not taken before.  From outside `input` it is the way to ask for that. */
+ *  `input` with whatever was not taken before.  From outside `input` it is the way to ask for
+ *  that. */
 void connection_pause(struct connection *connection);
 /** Send what is in the output, then close; no more input is delivered. */
 void connection_finish(struct connection *connection);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One HTTP connection.  llhttp is strict about framing (conflicting lengths, bare line feeds); this file
- * adds the limits and runs one request at a time. */
+/* One HTTP connection.  llhttp is strict about framing (conflicting lengths, bare line feeds);
+ * this file adds the limits and runs one request at a time. */
 #include "server/protocol/http/internal.h"
 
 #include <assert.h>
@@ -168,8 +168,8 @@ static struct bytes authority_of(struct bytes address)
     return end == NULL ? address : bytes_make(address.data, (size_t)(end - address.data));
 }
 
-/* A page from elsewhere must not act through the browser of somebody who may reach us (Riak calls it
- * secure_referer_check). */
+/* A page from elsewhere must not act through the browser of somebody who may reach us (Riak calls
+ * it secure_referer_check). */
 static bool is_foreign(const struct http *http)
 {
     struct bytes referer = http_header(http, "referer");

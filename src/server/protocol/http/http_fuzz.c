@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* However a stream is cut and whenever the node answers, the responses are as long and the connection
- * ends the same way.  The first byte chooses both.  (Keys that the server makes differ each time, but
- * not in length.) */
+/* However a stream is cut and whenever the node answers, the responses are as long and the
+ * connection ends the same way.  The first byte chooses both.  (Keys that the server makes differ
+ * each time, but not in length.) */
 #include "tests/support/fake_connection.h"
 
 struct outcome {

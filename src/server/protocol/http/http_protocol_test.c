@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes in, bytes out, against a fake node.  Each row runs whole and in pieces, with answers given at
- * once and late: the responses must be the same.  To be readable, rows leave out the headers that all
- * responses have (Server, Date, Vary, the link to the bucket), the context and the versions' names. */
+/* Bytes in, bytes out, against a fake node.  Each row runs whole and in pieces, with answers given
+ * at once and late: the responses must be the same.  To be readable, rows leave out the headers
+ * that all responses have (Server, Date, Vary, the link to the bucket), the context and the
+ * versions' names. */
 #include <stdio.h>
 
 #include "server/protocol/http/internal.h"
-#include "tests/support/rows.h"
 #include "tests/support/fake_connection.h"
+#include "tests/support/rows.h"
 
 struct row {
     const char *name, *input, *expected;

@@ -10,8 +10,8 @@
  *      list.c       keys and buckets          props.c   bucket properties
  *      about.c      /, /ping, /stats, /kvorum/status, and what is not there yet
  *
- *  Requests of a connection run one after another, as HTTP/1.1 promises pipelining clients; while one
- *  runs the connection's further bytes wait. */
+ *  Requests of a connection run one after another, as HTTP/1.1 promises pipelining clients; while
+ *  one runs the connection's further bytes wait. */
 #ifndef SERVER_HTTP_INTERNAL_H
 #define SERVER_HTTP_INTERNAL_H
 

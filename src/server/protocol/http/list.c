@@ -58,7 +58,8 @@ static void write_names(struct http *http, const struct list_page *page)
     buffer_done(&piece);
 }
 
-/* Too late for a status line: an unfinished body, and the end of the connection, tell the client. */
+/* Too late for a status line: an unfinished body, and the end of the connection, tell the
+ * client. */
 static void fail(struct http *http, const struct list_page *page)
 {
     struct answer answer = { .status = page->status, .reason = page->reason };

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-/* --- ours --------------------------------------------------------------------------------------- */
+/* --- ours ------------------------------------------------------------------------------------- */
 
 struct level_property {
     const char *name;
@@ -54,7 +54,7 @@ static int8_t *flag_at(struct bucket_properties *properties, size_t i)
     return (int8_t *)((char *)properties + flag_properties[i].offset);
 }
 
-/* --- Riak's, fixed ------------------------------------------------------------------------------ */
+/* --- Riak's, fixed ---------------------------------------------------------------------------- */
 
 struct fixed_property {
     const char *name, *json;
@@ -77,7 +77,7 @@ static const struct fixed_property fixed_properties[] = {
 
 enum { FIXED = sizeof(fixed_properties) / sizeof(fixed_properties[0]) };
 
-/* --- writing ------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static void write_level(struct buffer *json, const char *name, uint32_t level)
 {
@@ -137,7 +137,7 @@ void http_get_bucket_old(struct http *http)
         http_get_props(http);
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static bool read_level(const json_t *value, bool word_allowed, uint32_t *ret)
 {

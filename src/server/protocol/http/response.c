@@ -156,7 +156,7 @@ void http_stream_end(struct http *http)
     http_done(http);
 }
 
-/* --- JSON text ---------------------------------------------------------------------------------- */
+/* --- JSON text -------------------------------------------------------------------------------- */
 
 /* Length of the UTF-8 sequence at `text`, 0 when it is none. */
 static size_t utf8_size(struct bytes text)
@@ -196,7 +196,7 @@ void http_json_string(struct buffer *buffer, struct bytes text)
     buffer_append_u8(buffer, '"');
 }
 
-/* --- errors of operations ----------------------------------------------------------------------- */
+/* --- errors of operations --------------------------------------------------------------------- */
 
 static const char *level_title(const char *level)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The routes, as a table.  In a pattern B and K are a bucket and a key, * is any one segment and ** any
- * number of them.  /types/T stands before any of the bucket routes; /riak is the old form. */
+/* The routes, as a table.  In a pattern B and K are a bucket and a key, * is any one segment and
+ * ** any number of them.  /types/T stands before any of the bucket routes; /riak is the old
+ * form. */
 #include "server/protocol/http/internal.h"
 
 #include <stdio.h>

@@ -53,8 +53,8 @@ static void submit(struct http *http)
         http->operation_id = id;
 }
 
-/* The read before a conditional write.  Its answer is gone when the write starts, but the conditions
- * have been judged by then. */
+/* The read before a conditional write.  Its answer is gone when the write starts, but the
+ * conditions have been judged by then. */
 static void on_checked(void *context, const struct answer *answer)
 {
     struct http *http = context;

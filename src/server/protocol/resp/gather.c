@@ -5,8 +5,8 @@
  *               taken     in flight   not started: read from a copy of the request once the
  *                         (window)    input it came in is gone
  *
- * Values are taken in the order of the keys, whatever the order of the answers.  The first error ends
- * the command: no further key is started, and the reply is that error. */
+ * Values are taken in the order of the keys, whatever the order of the answers.  The first error
+ * ends the command: no further key is started, and the reply is that error. */
 #include <stdlib.h>
 
 #include "server/protocol/resp/internal.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Order within a pipeline.  Redis runs the requests of a connection one after another; here they are
- * in flight together, and a read may reach a replica before the write sent ahead of it, or after the
- * one sent behind it.  So unanswered requests of one key are all GETs or all SETs (one coordinator
- * orders those); any other waits until the connection owes no reply.
+/* Order within a pipeline.  Redis runs the requests of a connection one after another; here they
+ * are in flight together, and a read may reach a replica before the write sent ahead of it, or
+ * after the one sent behind it.  So unanswered requests of one key are all GETs or all SETs (one
+ * coordinator orders those); any other waits until the connection owes no reply.
  *
  * Keys are counted in a small table by hash: two keys in one place cost a wait, never an error.  A
  * request that the node answers at once never comes here, so one node alone pays nothing. */

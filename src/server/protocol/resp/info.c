@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* INFO, in Redis' form of `name:value` lines in sections.  Names of Redis where we have that very
- * number; everything this node counts is in the section Kvorum.  What we do not know is not there. */
+ * number; everything this node counts is in the section Kvorum.  What we do not know is not
+ * there. */
 #include "server/protocol/resp/internal.h"
 
 #include <inttypes.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A RESP connection: requests are run as they are parsed, replies leave in the order of the requests.
+/** A RESP connection: requests are run as they are parsed, replies leave in the order of the
+ *  requests.
  *
  *      queue   [GET a: waiting] [GET b: done, 7 bytes] [PING: done, 7 bytes]
  *               first: its answer goes straight to the output; the others keep theirs until then
@@ -7,8 +8,8 @@
  *  A pipeline is several requests in flight at once, so the order of their effects is guarded: a
  *  request that depends on an unanswered one of this connection waits for it (see hazard.c), and
  *  nothing overtakes a command that changes many keys. */
-#ifndef RESP_INTERNAL_H
-#define RESP_INTERNAL_H
+#ifndef SERVER_RESP_INTERNAL_H
+#define SERVER_RESP_INTERNAL_H
 
 #include "base/list.h"
 #include "codec/resp.h"
@@ -158,8 +159,8 @@ void resp_run_config(struct resp_call *call);
 void resp_run_command(struct resp_call *call);
 
 /* glob.c */
-/** Redis' patterns: * ? [a-z] [^a] and \ before any byte, whatever the case.  Time is bounded by the
- *  product of the sizes. */
+/** Redis' patterns: * ? [a-z] [^a] and \ before any byte, whatever the case.  Time is bounded by
+ *  the product of the sizes. */
 bool resp_glob_match(struct bytes pattern, struct bytes text);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes in, bytes out, against a fake node.  Each row runs whole and byte by byte, with answers given
- * at once, late in order, and late in the reverse order: the replies must always be the same. */
+/* Bytes in, bytes out, against a fake node.  Each row runs whole and byte by byte, with answers
+ * given at once, late in order, and late in the reverse order: the replies must always be the
+ * same. */
 #include "server/protocol/resp/internal.h"
-#include "tests/support/rows.h"
 #include "tests/support/fake_connection.h"
+#include "tests/support/rows.h"
 
 struct row {
     const char *name, *input, *expected;

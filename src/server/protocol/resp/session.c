@@ -152,7 +152,8 @@ void resp_run_client(struct resp_call *call)
 
 /* --- HELLO ------------------------------------------------------------------------------------ */
 
-/* [AUTH user password] [SETNAME name] behind the version; false when it was answered with an error. */
+/* [AUTH user password] [SETNAME name] behind the version; false when it was answered with an
+ * error. */
 static bool hello_options(struct resp_call *call)
 {
     for (uint32_t i = 2; i < call->count; i += 2) {
