@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Hooks that exist in the simulator's own build of the layers (KVORUM_PLANTED_BUGS) and are nothing
- *  in the server's:
+/** Hooks that exist in the simulator's own build of the layers (KVORUM_PLANTED_BUGS) and are
+ *  nothing in the server's:
  *
  *      if (PLANTED(ACK_BEFORE_SYNC))        a mistake that the simulator must catch: sim/bugs.h
  *          durable = true;

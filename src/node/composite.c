@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations made of a read and a write: a delete that was given no context, and conditional writes.
- * As in Riak the condition is checked by a read before the write, so it is not atomic: two clients may
- * both see it hold.  (Consistent buckets are where it will be.) */
+/* Operations made of a read and a write: a delete that was given no context, and conditional
+ * writes. As in Riak the condition is checked by a read before the write, so it is not atomic: two
+ * clients may both see it hold.  (Consistent buckets are where it will be.) */
 #include "node/internal.h"
 
 struct composite {

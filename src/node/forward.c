@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes that another node (or another shard of this one) must coordinate, because the coordinator is
- * always an owner.  A forwarded write is sent to one member only: a second try elsewhere would be a
- * second write.  Only a send that was refused at once may go to the next candidate. */
+/* Writes that another node (or another shard of this one) must coordinate, because the coordinator
+ * is always an owner.  A forwarded write is sent to one member only: a second try elsewhere would
+ * be a second write.  Only a send that was refused at once may go to the next candidate. */
 #include "codec/protobuf.h"
 #include "node/internal.h"
 
@@ -64,7 +64,8 @@ static struct bytes pack_forward(struct node *node, const struct operation *oper
     return node_pack(node, &forward.base);
 }
 
-/* A write that was forwarded to us may only go to another shard of this node, never on to a third. */
+/* A write that was forwarded to us may only go to another shard of this node, never on to a
+ * third. */
 static bool is_candidate(struct node *node, const struct request *request,
                          const struct target *target)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Failure detection for the whole process, on shard 0: cluster/membership/liveness.h judges, this file
- * sends heartbeats and passes on what changed.  A heartbeat also carries the hybrid clock and the
- * digest of the bucket properties, so that both drift back together. */
+/* Failure detection for the whole process, on shard 0: cluster/membership/liveness.h judges, this
+ * file sends heartbeats and passes on what changed.  A heartbeat also carries the hybrid clock and
+ * the digest of the bucket properties, so that both drift back together. */
 #include "node/internal.h"
 
 static void send_heartbeat(struct node *node, struct net_address to, bool answer)

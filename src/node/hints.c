@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hinted handoff, first floor: an object taken for a member that was away is stored like any other, with
- * a marker beside it in the same batch; once the member is back it is sent there as a merge, and the
- * marker goes when the member has acknowledged.
+/* Hinted handoff, first floor: an object taken for a member that was away is stored like any other,
+ * with a marker beside it in the same batch; once the member is back it is sent there as a merge,
+ * and the marker goes when the member has acknowledged.
  *
  *      'h'  member id (16 bytes)  store key of the object        value: empty
  *
- * Delivery is at least once and in any order: a merge is idempotent.  The object itself goes too, unless
- * this member is one of its owners or holds it for somebody else as well. */
+ * Delivery is at least once and in any order: a merge is idempotent.  The object itself goes too,
+ * unless this member is one of its owners or holds it for somebody else as well. */
 #include "base/hash.h"
 #include "base/planted.h"
 #include "codec/protobuf.h"
@@ -184,7 +184,8 @@ static bool held_for_another(struct node *node, struct engine *store, struct byt
     return false;
 }
 
-/* Forget the hint if what is stored is still what was delivered; else the next scan sends it again. */
+/* Forget the hint if what is stored is still what was delivered; else the next scan sends it
+ * again. */
 static void forget(struct node *node, const struct hint_delivery *delivery)
 {
     struct key_address address;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Listing keys and buckets: each partition is asked of one live owner, owners one after another, a page
- * at a time, so that nothing grows with the size of a bucket.
+/* Listing keys and buckets: each partition is asked of one live owner, owners one after another, a
+ * page at a time, so that nothing grows with the size of a bucket.
  *
- * A cursor is the store key at which to go on.  Keys of a partition are in the same order everywhere,
- * so when a member fails in the middle of a partition another owner continues from the same cursor. */
+ * A cursor is the store key at which to go on.  Keys of a partition are in the same order
+ * everywhere, so when a member fails in the middle of a partition another owner continues from the
+ * same cursor. */
 #include "base/hash.h"
 #include "codec/protobuf.h"
 #include "node/internal.h"
@@ -166,7 +167,8 @@ static kvorum_status scan_partition(struct node *node, uint32_t partition, struc
     return range.upper.data == NULL ? KVORUM_NO_MEMORY : scan_range(node, store, &range, page);
 }
 
-/* The page that follows `cursor` in `partitions` (ascending); those before the cursor's are done. */
+/* The page that follows `cursor` in `partitions` (ascending); those before the cursor's are
+ * done. */
 static kvorum_status scan_page(struct node *node, const uint32_t *partitions, size_t count,
                                struct bytes type, struct bytes bucket, struct bytes cursor,
                                struct page *page)
@@ -242,7 +244,8 @@ void list_cancel(struct node *node, struct request *request)
     request_close(node, request);
 }
 
-/* First reachable owner of `partition` that has not failed this listing; ourselves if we are one. */
+/* First reachable owner of `partition` that has not failed this listing; ourselves if we are
+ * one. */
 static uint16_t choose_member(struct node *node, const struct listing *listing, uint32_t partition,
                               uint8_t n)
 {
@@ -286,8 +289,8 @@ static uint32_t cursor_partition(const struct listing *listing)
     return (uint32_t)data[1] << 8 | data[2];
 }
 
-/* The partitions to ask for next and whom; false when all are done.  In the middle of a partition it is
- * that one, and those behind it that the same shard has. */
+/* The partitions to ask for next and whom; false when all are done.  In the middle of a partition
+ * it is that one, and those behind it that the same shard has. */
 static bool next_group(struct node *node, struct listing *listing)
 {
     uint32_t from = listing->cursor.size > 0 ? cursor_partition(listing) : 0;

@@ -239,7 +239,8 @@ void node_receive(struct node *node, struct net_address from, const struct messa
     }
     node_enter(node);
     node->counters.messages_in++;
-    /* Layouts differ only once online change exists; until then another epoch is another history. */
+    /* Layouts differ only once online change exists; until then another epoch is another
+     * history. */
     if (message->epoch != node->config.epoch->number)
         node->counters.messages_bad++;
     else {
@@ -317,8 +318,8 @@ static void fail_request(struct node *node, struct request *request, uint16_t me
         property_on_lost(node, request, member);
 }
 
-/* A write in flight stays in flight: the member may have taken it.  Ids are collected first, because
- * an answer may end or start other requests. */
+/* A write in flight stays in flight: the member may have taken it.  Ids are collected first,
+ * because an answer may end or start other requests. */
 static void fail_requests(struct node *node, uint16_t member)
 {
     uint64_t *ids = arena_allocate(&node->scratch, (node->requests.count + 1) * sizeof(*ids));

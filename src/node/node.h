@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** One shard of one node, without I/O: it runs the machines of cluster/ and carries out their effects
- *  on stores (engine/) and peers (base/net.h).  A process has one a reactor; the simulator has
- *  hundreds in one thread.  Partitions are dealt to stores (partition mod store_count) and stores to
- *  shards (store mod shard_count); a shard touches its own stores only.
+/** One shard of one node, without I/O: it runs the machines of cluster/ and carries out their
+ *  effects on stores (engine/) and peers (base/net.h).  A process has one a reactor; the simulator
+ *  has hundreds in one thread.  Partitions are dealt to stores (partition mod store_count) and
+ *  stores to shards (store mod shard_count); a shard touches its own stores only.
  *
  *      operation --> node_submit ----> machine <---- node_receive <-- message of a peer
  *                                       |   ^
@@ -137,8 +137,8 @@ struct list_page {
 typedef void (*node_list_fn)(void *context, const struct list_page *page);
 
 /** List the keys of a bucket, or the buckets of a type, over one live owner of every partition.
- *  Unordered.  After a page that is not the last, the caller asks for more with node_list_next when it
- *  has room, or ends it with node_cancel. */
+ *  Unordered.  After a page that is not the last, the caller asks for more with node_list_next when
+ *  it has room, or ends it with node_cancel. */
 uint64_t node_list(struct node *node, enum list_kind kind, struct bytes type, struct bytes bucket,
                    uint32_t timeout_ms, node_list_fn on_page, void *context);
 void node_list_next(struct node *node, uint64_t id);
@@ -146,8 +146,9 @@ void node_list_next(struct node *node, uint64_t id);
 /** The properties in force for a bucket. */
 void node_properties(struct node *node, struct bytes type, struct bytes bucket,
                      struct bucket_properties *ret_properties);
-/** Change (or with `reset` drop) the bucket's overrides everywhere.  OK when this node has it on disk
- *  and every reachable member answered; others learn it when they are back.  INVALID with a reason. */
+/** Change (or with `reset` drop) the bucket's overrides everywhere.  OK when this node has it on
+ *  disk and every reachable member answered; others learn it when they are back.  INVALID with a
+ *  reason. */
 void node_set_properties(struct node *node, struct bytes type, struct bytes bucket,
                          const struct bucket_properties *overrides, bool reset,
                          node_answer_fn on_answer, void *context);

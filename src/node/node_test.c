@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small clusters of real nodes over memory engines, a queue for a network and a hand-moved clock: the
- * rules of node/ in stories one can read.  Chance, crashes and disks are the simulator's business. */
+/* Small clusters of real nodes over memory engines, a queue for a network and a hand-moved clock:
+ * the rules of node/ in stories one can read.  Chance, crashes and disks are the simulator's
+ * business. */
 #include "tests/support/rows.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bucket properties as values.  Encoding: repeated (id u8, value varint), ids ascending; only what is
- * overridden is there.  An id we do not know is skipped: an older node keeps working.
+/* Bucket properties as values.  Encoding: repeated (id u8, value varint), ids ascending; only what
+ * is overridden is there.  An id we do not know is skipped: an older node keeps working.
  *
  *      1 n_val   2 r   3 w   4 dw   5 pr   6 pw   7 node_confirms
  *      8 basic_quorum   9 notfound_ok   10 sloppy   11 allow_mult   12 last_write_wins

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The replicated table of bucket properties: every shard of every node holds all of it.
  *
- *      record   stamp u64 | type sized | bucket sized | overrides sized     (empty overrides: reset)
- *      stored   in store 0 under 'p' type-size u8 type bucket
+ *      record   stamp u64 | type sized | bucket sized | overrides sized     (empty overrides:
+ *      reset) stored   in store 0 under 'p' type-size u8 type bucket
  *
- * The record with the larger (stamp, overrides) wins, so copies merge in any order.  A change goes to
- * shard 0, which stores it and tells every member's shard 0 and its own other shards; whoever was away
- * finds out by the digest in heartbeats and is sent everything. */
+ * The record with the larger (stamp, overrides) wins, so copies merge in any order.  A change goes
+ * to shard 0, which stores it and tells every member's shard 0 and its own other shards; whoever
+ * was away finds out by the digest in heartbeats and is sent everything. */
 #include "base/hash.h"
 #include "codec/protobuf.h"
 #include "codec/varint.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Coordinating a get: cluster/replication/get.h decides, this file asks the replicas, keeps what they
- * sent, merges it, answers, and repairs those that were behind. */
+/* Coordinating a get: cluster/replication/get.h decides, this file asks the replicas, keeps what
+ * they sent, merges it, answers, and repairs those that were behind. */
 #include "base/planted.h"
 #include "node/internal.h"
 
@@ -112,7 +112,8 @@ static void count_stand_ins(struct request *request, struct answer *answer)
             answer->stand_ins++;
 }
 
-/* The level that failed the read: one that can no longer be met, before one that only was not yet. */
+/* The level that failed the read: one that can no longer be met, before one that only was not
+ * yet. */
 static const char *unmet_level(const struct get *get, uint8_t *ret_answered, uint8_t *ret_needed)
 {
     uint8_t answered = (uint8_t)__builtin_popcount(get->answered);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* This shard as a replica.  An acknowledgement is tied to the commit of the batch that made it true:
- * it leaves from commit_done, never earlier.  A merge that changes nothing is acknowledged behind a
- * barrier, because what is already here may not be durable yet. */
+/* This shard as a replica.  An acknowledgement is tied to the commit of the batch that made it
+ * true: it leaves from commit_done, never earlier.  A merge that changes nothing is acknowledged
+ * behind a barrier, because what is already here may not be durable yet. */
 #include "base/planted.h"
 #include "node/internal.h"
 
@@ -53,7 +53,8 @@ static bool message_address(struct node *node, const Peer__Address *from,
            placement_store(node, ret_address->partition) != NULL;
 }
 
-/* Objects up to this size travel whole even where the digest would do: cheaper than a second trip. */
+/* Objects up to this size travel whole even where the digest would do: cheaper than a second
+ * trip. */
 enum { SMALL_OBJECT_SIZE = 1024 };
 
 void replica_on_get(struct node *node, struct net_address from, const struct message *message)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pool of requests.  A request that is answered within the call that started it never enters the
- * map or the heap; ids start at a random place, so that a late answer to an earlier life of this node
- * finds nobody. */
+/* The pool of requests.  A request that is answered within the call that started it never enters
+ * the map or the heap; ids start at a random place, so that a late answer to an earlier life of
+ * this node finds nobody. */
 #include "node/internal.h"
 
 struct request *request_open(struct node *node, enum request_kind kind)

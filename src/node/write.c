@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Coordinating a put: the coordinator reads its own version, makes the new one with a fresh dot, stores
- * it, and sends the whole object to the other targets, which merge it.  cluster/replication/put.h
- * decides when that is enough.
+/* Coordinating a put: the coordinator reads its own version, makes the new one with a fresh dot,
+ * stores it, and sends the whole object to the other targets, which merge it.
+ * cluster/replication/put.h decides when that is enough.
  *
  * The local store comes first: a dot that could not be stored here must not leave the node, or the
  * next write would reuse it.  Its durability may lag behind the sends, because after anything but a
@@ -78,7 +78,8 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
 
 /* --- answering ------------------------------------------------------------------------------ */
 
-/* The level that failed the write: one that can no longer be met, before one that only was not yet. */
+/* The level that failed the write: one that can no longer be met, before one that only was not
+ * yet. */
 static const char *unmet_level(const struct put *put, uint8_t *ret_answered, uint8_t *ret_needed)
 {
     uint32_t left = ((1u << put->target_count) - 1) & ~(put->unreachable | put->failed);
@@ -290,8 +291,8 @@ static bool owner_reachable(struct node *node, const struct request *request)
     return false;
 }
 
-/* The coordinator is an owner; a stand-in may take its place where the quorum is sloppy and no owner
- * can be reached, or when another node already chose us. */
+/* The coordinator is an owner; a stand-in may take its place where the quorum is sloppy and no
+ * owner can be reached, or when another node already chose us. */
 static bool coordinates(struct node *node, const struct request *request, int local)
 {
     if (local < 0)

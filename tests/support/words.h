@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Narrative rows are words with blanks between: "start ack:0 ack:1" gives "send:012 - reply:OK". */
+/** Narrative rows are words with blanks between: "start ack:0 ack:1" gives "send:012 -
+ *  reply:OK". */
 #ifndef TESTS_SUPPORT_WORDS_H
 #define TESTS_SUPPORT_WORDS_H
 

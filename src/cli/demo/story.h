@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** What the steps of `demo run` share: the cluster, the data, and the telling of a step as one line.
- *  Thread: one. */
+/** What the steps of `demo run` share: the cluster, the data, and the telling of a step as one
+ *  line. Thread: one. */
 #ifndef CLI_DEMO_STORY_H
 #define CLI_DEMO_STORY_H
 
@@ -41,8 +41,8 @@ int story_move(const struct story *run, const struct story_work *work,
 /** Records a second, for people. */
 const char *story_rate(const struct transfer *transfer);
 
-/** A node is killed; everything is read back, writes go on, it returns and reads repair it.  Needs 3
- *  nodes and loaded packages.  An exit code. */
+/** A node is killed; everything is read back, writes go on, it returns and reads repair it.  Needs
+ *  3 nodes and loaded packages.  An exit code. */
 int failure_show(struct story *run);
 
 #endif

@@ -10,8 +10,8 @@
  *  long, and the segment that was split is used again for the next split.
  *
  *  One writer, readers without locks; entries are never removed.  It goes beside a tree that holds
- *  the same entries, and never has to be right about absence: a miss that is not sure (a segment was
- *  split meanwhile, or memory ran out) is looked up in the tree.
+ *  the same entries, and never has to be right about absence: a miss that is not sure (a segment
+ *  was split meanwhile, or memory ran out) is looked up in the tree.
  *
  *  Costs: 11 to 21 bytes a key. */
 #ifndef ENGINE_COMMON_INDEX_H

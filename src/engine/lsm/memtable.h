@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The newest state of the store in memory: the tree of common/tree.h, in memory that only grows, and
- *  for point reads the index of common/index.h beside it.
+/** The newest state of the store in memory: the tree of common/tree.h, in memory that only grows,
+ *  and for point reads the index of common/index.h beside it.
  *
  *  One writer at a time (the engine's mutex); readers take no lock.  A batch's versions carry its
  *  sequence number and are seen once `visible` has reached it, so a batch appears as a whole and a
