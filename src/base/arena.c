@@ -65,6 +65,12 @@ static struct arena_block *take_block_to_keep(struct arena *arena)
 
 void arena_reset(struct arena *arena)
 {
+    struct arena_block *only = arena->block;
+    if (only != NULL && only->next == NULL && only->size <= KEPT_BLOCK_SIZE) { /* nearly always */
+        use_block(arena, only);
+        POISON_BYTES(payload(only), only->size - sizeof(*only));
+        return;
+    }
     struct arena_block *kept = take_block_to_keep(arena);
     arena_done(arena);
     if (kept == NULL)

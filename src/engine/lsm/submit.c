@@ -112,28 +112,47 @@ static struct engine_commit *pop_commit(struct lsm *lsm)
     return commit;
 }
 
-static bool first_is_ready(struct lsm *lsm, kvorum_status *ret_status)
+/* How far the log is; one look under the mutex serves a whole group. */
+struct progress {
+    uint64_t written, synced;
+    bool failed;
+};
+
+static struct progress look(struct lsm *lsm)
+{
+    pthread_mutex_lock(&lsm->mutex);
+    struct progress progress = { lsm->written, lsm->synced, lsm->failure != KVORUM_OK };
+    pthread_mutex_unlock(&lsm->mutex);
+    return progress;
+}
+
+static bool first_is_ready(struct lsm *lsm, const struct progress *progress,
+                           kvorum_status *ret_status)
 {
     const struct engine_commit *commit = lsm->first_commit;
     if (commit == NULL)
         return false;
     bool sync = commit->durability == ENGINE_SYNC;
+    *ret_status = KVORUM_OK;
+    if (commit->ticket <= (sync ? progress->synced : progress->written))
+        return true;
+    if (!progress->failed)
+        return false;
     pthread_mutex_lock(&lsm->mutex);
-    bool ready = lsm_reached(lsm, commit->ticket, sync) || lsm->failure != KVORUM_OK;
-    if (ready)
-        *ret_status = lsm_outcome(lsm, commit->ticket, sync);
+    *ret_status = lsm_outcome(lsm, commit->ticket, sync);
     pthread_mutex_unlock(&lsm->mutex);
-    return ready;
+    return true;
 }
 
 /* `done` may submit and kick: what it adds is completed in its turn, not inside that call. */
 static void complete(struct lsm *lsm)
 {
     kvorum_status status;
-    if (lsm->completing)
+    if (lsm->completing || lsm->first_commit == NULL)
         return;
     lsm->completing = true;
-    while (first_is_ready(lsm, &status)) {
+    struct progress progress = look(lsm);
+    while (first_is_ready(lsm, &progress, &status)) {
         struct engine_commit *commit = pop_commit(lsm);
         commit->done(commit, status);
     }
