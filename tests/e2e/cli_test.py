@@ -306,10 +306,10 @@ def _():
             done = at(first, "status")
             return b"1,024 of 1,024 partitions have no quorum" in done.stdout and done
         expect(wait_until(lost, 20, "the second loss is noticed"), 1, r"1 of 3 nodes is alive")
+        equal(at(first, "get", "b/k", "--r", "1", check=True).stdout, b"v")
         done = at(first, "put", "b/k", "w", "--timeout", "2000")
         assert done.returncode in (4, 5), text(done)
         assert "Next:" in text(done), text(done)
-        expect(at(first, "get", "b/k", "--r", "1"), 0, "v")
 
 
 @case("import goes on through the death and return of a node")
