@@ -2,6 +2,7 @@
 /* Reading objects: one value (200), several siblings (300), or one of them by its vtag. */
 #include "server/protocol/http/internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "codec/base64.h"
@@ -145,6 +146,7 @@ void http_answer_object(struct http *http, const struct answer *answer)
         answer_missing(http, answer);
         return;
     }
+    assert(object->siblings != NULL);
     const struct sibling *one = object->sibling_count == 1 ? &object->siblings[0] : NULL;
     if (one == NULL && http_query(http, "vtag", &vtag))
         one = find_vtag(object, vtag);

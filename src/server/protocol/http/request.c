@@ -3,7 +3,8 @@
 
 struct bytes http_span_bytes(const struct http *http, struct http_span span)
 {
-    return bytes_make(http->head.data == NULL ? NULL : http->head.data + span.offset, span.size);
+    return http->head.data == NULL ? (struct bytes){ 0 }
+                                   : bytes_make(http->head.data + span.offset, span.size);
 }
 
 bool bytes_is_text(struct bytes bytes, const char *text)
@@ -51,10 +52,11 @@ bool http_percent_decode(struct arena *arena, struct bytes text, bool plus, stru
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
         if (c == '%') {
-            if (i + 2 >= text.size || hex_digit(text.data[i + 1]) < 0 ||
-                hex_digit(text.data[i + 2]) < 0)
+            int high = i + 2 < text.size ? hex_digit(text.data[i + 1]) : -1;
+            int low = high < 0 ? -1 : hex_digit(text.data[i + 2]);
+            if (low < 0)
                 return false;
-            c = (uint8_t)(hex_digit(text.data[i + 1]) << 4 | hex_digit(text.data[i + 2]));
+            c = (uint8_t)(high * 16 + low);
             i += 2;
         } else if (c == '+' && plus)
             c = ' ';

@@ -85,6 +85,7 @@ static bool run(struct resp_connection *resp)
 static size_t parse_all(struct resp_connection *resp, struct bytes input)
 {
     size_t used = 0;
+    uint32_t ahead = 1; /* requests before the next look */
     resp->partial = false;
     while (may_parse(resp)) {
         size_t size;
@@ -95,6 +96,8 @@ static size_t parse_all(struct resp_connection *resp, struct bytes input)
         if (outcome != RESP_REQUEST || !run(resp))
             break;
         used += size;
+        if (--ahead == 0)
+            ahead = resp_look_ahead(resp, bytes_from(input, used));
     }
     return resp->quitting || resp->finished ? input.size : used;
 }

@@ -102,25 +102,29 @@ extern const uint32_t resp_command_count;
 const struct resp_command *resp_command_find(struct bytes name);
 /** The known command most like `name`, or NULL when none is near. */
 const struct resp_command *resp_command_nearest(struct bytes name);
-void resp_execute(struct resp_connection *connection, struct resp_call *call);
+void resp_execute(struct resp_connection *resp, struct resp_call *call);
+
+/* ahead.c */
+/** Tell the node about the requests in `input`; returns how many to run before the next look. */
+uint32_t resp_look_ahead(struct resp_connection *resp, struct bytes input);
 
 /* reply.c */
 /** NULL: out of memory, and the connection is being closed. */
-struct resp_reply *resp_reply_begin(struct resp_connection *connection);
+struct resp_reply *resp_reply_begin(struct resp_connection *resp);
 /** Where to write the reply, all at once, just before resp_reply_end. */
 struct buffer *resp_reply_out(struct resp_reply *reply);
 void resp_reply_end(struct resp_reply *reply);
 /** The operation of `reply` did not end inside node_submit. */
 void resp_reply_pending(struct resp_reply *reply, uint64_t operation);
-void resp_reply_error(struct resp_connection *connection, const char *code, const char *text);
-void resp_replies_cancel(struct resp_connection *connection);
+void resp_reply_error(struct resp_connection *resp, const char *code, const char *text);
+void resp_replies_cancel(struct resp_connection *resp);
 /** Parse nothing more until the queue is empty. */
-void resp_hold(struct resp_connection *connection);
+void resp_hold(struct resp_connection *resp);
 /** Write the error reply that stands for `answer`. */
 void resp_write_answer(struct buffer *out, const struct answer *answer);
 
 /* hazard.c */
-bool resp_key_busy(const struct resp_connection *connection, struct bytes key, enum resp_use use);
+bool resp_key_busy(const struct resp_connection *resp, struct bytes key, enum resp_use use);
 void resp_key_note(struct resp_reply *reply, struct bytes key, enum resp_use use);
 void resp_key_forget(struct resp_reply *reply);
 
@@ -144,7 +148,7 @@ void resp_run_dbsize(struct resp_call *call);
 bool resp_value_of(const struct answer *answer, struct bytes *ret_value);
 
 /* session.c */
-void resp_session_reset(struct resp_connection *connection);
+void resp_session_reset(struct resp_connection *resp);
 void resp_run_ping(struct resp_call *call);
 void resp_run_echo(struct resp_call *call);
 void resp_run_select(struct resp_call *call);

