@@ -55,6 +55,13 @@ kvorum_status engine_get(struct engine *engine, struct bytes key, struct arena *
     return status;
 }
 
+void engine_prefetch(struct engine *engine, const struct bytes *keys, size_t count)
+{
+    assert(engine != NULL && count <= ENGINE_PREFETCH_MAX);
+    if (engine->ops->prefetch != NULL)
+        engine->ops->prefetch(engine, keys, count);
+}
+
 kvorum_status engine_write(struct engine *engine, const struct engine_batch *batch,
                            enum engine_durability durability)
 {

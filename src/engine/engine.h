@@ -30,6 +30,7 @@ enum {
     ENGINE_KEY_SIZE_MAX = 72 * 1024, /* a 64 KiB user key and the address of its bucket before it */
     ENGINE_VALUE_SIZE_MAX = 1 << 30,
     ENGINE_BATCH_SIZE_MAX = (1 << 30) + (1 << 20),
+    ENGINE_PREFETCH_MAX = 16, /* keys */
 };
 
 enum engine_capability {
@@ -104,6 +105,7 @@ struct engine_ops {
     void (*close)(struct engine *engine);
     kvorum_status (*get)(struct engine *engine, struct bytes key, struct engine_view *ret_view);
     void (*release)(struct engine_view *view);
+    void (*prefetch)(struct engine *engine, const struct bytes *keys, size_t count);
     kvorum_status (*write)(struct engine *engine, const struct engine_batch *batch,
                            enum engine_durability durability);
     kvorum_status (*submit)(struct engine *engine, const struct engine_batch *batch,
@@ -145,6 +147,10 @@ void engine_release(struct engine_view *view);
 /** Copy the value of `key` into `arena`.  NOT_FOUND, CORRUPT, IO, NO_MEMORY. */
 KVORUM_CHECKED kvorum_status engine_get(struct engine *engine, struct bytes key,
                                         struct arena *arena, struct bytes *ret_value);
+
+/** A hint: `keys` are about to be read or written, so let the processor wait for their memory side
+ *  by side instead of one after another.  Blocks: never. */
+void engine_prefetch(struct engine *engine, const struct bytes *keys, size_t count);
 
 /** Apply `batch` and wait until it is as durable as asked.  Blocks: on the log.
  *  STORE_FULL, NO_SPACE, NO_MEMORY: nothing happened.  IO, POISONED: see "Disks" above. */

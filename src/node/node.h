@@ -119,6 +119,9 @@ typedef void (*node_answer_fn)(void *context, const struct answer *answer);
  *  `on_answer`.  Returns an id for node_cancel, or 0 when it was answered already. */
 uint64_t node_submit(struct node *node, const struct operation *operation, node_answer_fn on_answer,
                      void *context);
+/** A hint: operations on these keys of one bucket are about to be submitted. */
+void node_prefetch(struct node *node, struct bytes type, struct bytes bucket,
+                   const struct bytes *keys, size_t count);
 /** The client went away: `on_answer` will not be called.  The operation may still take effect. */
 void node_cancel(struct node *node, uint64_t id);
 

@@ -36,6 +36,45 @@ kvorum_status replica_read(struct node *node, const struct key_address *address,
     return KVORUM_OK;
 }
 
+/* Keys of the store that the first of them is in; the others are left for the next call. */
+static size_t prefetch_store(struct node *node, const struct key_address *addresses, size_t count,
+                             bool *done)
+{
+    struct bytes keys[ENGINE_PREFETCH_MAX];
+    struct engine *store = NULL;
+    size_t taken = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct engine *own = done[i] ? NULL : placement_store(node, addresses[i].partition);
+        if (store == NULL)
+            store = own;
+        done[i] |= own == NULL;
+        if (own == NULL || own != store)
+            continue;
+        done[i] = true;
+        keys[taken] = store_key(&node->scratch, &addresses[i]);
+        taken += keys[taken].data != NULL;
+    }
+    if (taken > 0)
+        engine_prefetch(store, keys, taken);
+    return taken;
+}
+
+void node_prefetch(struct node *node, struct bytes type, struct bytes bucket,
+                   const struct bytes *keys, size_t count)
+{
+    struct key_address addresses[ENGINE_PREFETCH_MAX];
+    bool done[ENGINE_PREFETCH_MAX];
+    size_t addressed = 0;
+    for (size_t i = 0; i < count && addressed < ENGINE_PREFETCH_MAX; i++) {
+        done[addressed] = false;
+        addressed += placement_address(node, type, bucket, keys[i], &addresses[addressed]);
+    }
+    while (prefetch_store(node, addresses, addressed, done) > 0)
+        continue;
+    if (node->depth == 0)
+        arena_reset(&node->scratch);
+}
+
 static void replica_release(struct replica_read *read)
 {
     if (read->held)

@@ -314,6 +314,16 @@ void node_cancel(struct node *node, uint64_t id)
     assert(!"cancelled something that is not under way");
 }
 
+void node_prefetch(struct node *node, struct bytes type, struct bytes bucket,
+                   const struct bytes *keys, size_t count)
+{
+    (void)node;
+    (void)type;
+    (void)bucket;
+    (void)keys;
+    (void)count;
+}
+
 uint64_t node_submit(struct node *node, const struct operation *operation, node_answer_fn on_answer,
                      void *context)
 {

@@ -12,6 +12,7 @@ enum {
     DEPTH_MAX = 24,
     SKEW_MAX = 8, /* pointers a segment; even hashes need two or three */
     PREFETCH_AHEAD = 8,
+    GUESSES = 8,
 };
 
 struct index_segment {
@@ -97,6 +98,19 @@ struct entry *index_find(const struct index *index, struct bytes key, uint64_t h
 void index_prefetch(const struct index *index, uint64_t hash)
 {
     __builtin_prefetch(&segment_for(index, hash)->slots[first_place(hash)]);
+}
+
+struct entry *index_guess(const struct index *index, uint64_t hash)
+{
+    const struct index_segment *segment = segment_for(index, hash);
+    size_t place = first_place(hash);
+    for (int i = 0; i < GUESSES; i++) {
+        uint64_t slot = atomic_load_explicit(&segment->slots[place], memory_order_acquire);
+        if (slot != 0 && slot_matches(slot, hash))
+            return slot_entry(slot);
+        place = next_place(place);
+    }
+    return NULL;
 }
 
 /* --- growing ------------------------------------------------------------------------------- */

@@ -40,8 +40,10 @@ uint64_t index_hash(struct bytes key);
 /** NULL when it is not here; *ret_sure: then it was not in the tree either when this was called. */
 struct entry *index_find(const struct index *index, struct bytes key, uint64_t hash,
                          bool *ret_sure);
-/** Get what index_find will look at into the cache. */
+/** Ask for the memory that index_find will look at first. */
 void index_prefetch(const struct index *index, uint64_t hash);
+/** The entry that index_find will probably look at, unseen; NULL: none. */
+struct entry *index_guess(const struct index *index, uint64_t hash);
 /** The key must be absent, and already in the tree. */
 void index_insert(struct index *index, struct entry *entry, uint64_t hash);
 

@@ -34,6 +34,11 @@ static kvorum_status lsm_get(struct engine *engine, struct bytes key, struct eng
     return status;
 }
 
+static void lsm_prefetch(struct engine *engine, const struct bytes *keys, size_t count)
+{
+    lsm_memtable_prefetch(&((struct lsm *)engine)->memtable, keys, count);
+}
+
 static kvorum_status lsm_iterate(struct engine *engine, const struct engine_range *range,
                                  struct engine_iterator **ret_iterator)
 {
@@ -161,6 +166,7 @@ static const struct engine_ops lsm_ops = {
     .capabilities = ENGINE_ORDERED | ENGINE_DURABLE | ENGINE_SNAPSHOT,
     .close = lsm_close,
     .get = lsm_get,
+    .prefetch = lsm_prefetch,
     .write = lsm_write,
     .submit = lsm_submit,
     .kick = lsm_kick,

@@ -6,6 +6,8 @@
 #include "engine/common/batch.h"
 #include <assert.h>
 
+enum { CACHE_LINE = 64, VALUE_SIZE_AHEAD = 160 };
+
 bool lsm_memtable_init(struct lsm_memtable *memtable, uint64_t limit)
 {
     *memtable = (struct lsm_memtable){ .limit = limit };
@@ -117,4 +119,31 @@ kvorum_status lsm_memtable_get(const struct lsm_memtable *memtable, struct bytes
         return KVORUM_NOT_FOUND;
     *ret_value = version_value(version);
     return KVORUM_OK;
+}
+
+static void prefetch_lines(const void *memory, size_t size)
+{
+    for (size_t i = 0; i < size; i += CACHE_LINE)
+        __builtin_prefetch((const char *)memory + i);
+}
+
+/* Slot, entry, version: each is known only when the one before it has come, so each step is taken for
+ * all keys before the next. */
+void lsm_memtable_prefetch(const struct lsm_memtable *memtable, const struct bytes *keys,
+                           size_t count)
+{
+    uint64_t hashes[ENGINE_PREFETCH_MAX];
+    const struct entry *entries[ENGINE_PREFETCH_MAX];
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = index_hash(keys[i]);
+        index_prefetch(&memtable->index, hashes[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = index_guess(&memtable->index, hashes[i]);
+        prefetch_lines(entries[i], entries[i] == NULL ? 0 : entry_size(keys[i].size));
+    }
+    for (size_t i = 0; i < count; i++)
+        if (entries[i] != NULL)
+            prefetch_lines(atomic_load_explicit(&entries[i]->newest, memory_order_acquire),
+                           version_size(VALUE_SIZE_AHEAD));
 }

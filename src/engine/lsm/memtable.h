@@ -36,6 +36,9 @@ static inline uint64_t lsm_memtable_visible(const struct lsm_memtable *memtable)
     return atomic_load_explicit(&memtable->visible, memory_order_acquire);
 }
 
+/** See engine_prefetch. */
+void lsm_memtable_prefetch(const struct lsm_memtable *memtable, const struct bytes *keys,
+                           size_t count);
 /** NOT_FOUND.  The view holds until lsm_memtable_done. */
 KVORUM_CHECKED kvorum_status lsm_memtable_get(const struct lsm_memtable *memtable, struct bytes key,
                                               uint64_t sequence, struct bytes *ret_value);
