@@ -76,6 +76,7 @@ static void on_failed(struct frame_stream *stream, kvorum_status status, int err
     else
         log_debug(server_of(link)->log, "peer not reached",
                   LOG_TEXT("member", member_of(link)->name), LOG_TEXT("why", why));
+    link->greeted = false;
     lose(link);
     if (was_up || waited || error == UV_ECONNREFUSED)
         tell_node(link, error == UV_ECONNREFUSED);
@@ -160,7 +161,7 @@ static void refuse(struct peer_link *link, kvorum_status status, const char *rea
                  LOG_TEXT("address", member_of(link)->address), LOG_U64("shard", link->to.shard),
                  LOG_STATUS(status), LOG_TEXT("reason", reason));
     link->refused = starting ? KVORUM_OK : status;
-    link->greeted |= starting;
+    link->greeted &= starting;
     bool waited = link->waiting.size > 0;
     lose(link);
     if (waited)
@@ -171,6 +172,7 @@ static void go_up(struct peer_link *link)
 {
     link->state = PEER_LINK_UP;
     link->failures = 0;
+    link->greeted = false;
     link->refused = KVORUM_OK;
     uv_timer_stop(&link->timer);
     log_debug(server_of(link)->log, "peer link up", LOG_TEXT("member", member_of(link)->name),
@@ -258,7 +260,6 @@ static bool send_later(struct peer_link *link, const struct message *message)
 /* Who came back asks at once; our answers cannot wait for the end of the back-off. */
 static bool redial(struct peer_link *link)
 {
-    link->greeted = false;
     uv_timer_stop(&link->timer);
     dial(link);
     return link->state == PEER_LINK_DIALING;
