@@ -331,15 +331,20 @@ def hello(cluster, node, name=b"stranger", shard=0, target=0):
 
 
 def check_peer(make, status, why):
-    said = say(shared.peer_port, make())
-    wait_until(lambda: f"status={status}" in shared.log() and why in shared.log(), 5, f"{status}, {why} in the log")
+    data, before = make(), len(shared.log())
+    said = say(shared.peer_port, data)
+    wait_until(lambda: any(f"status={status}" in line and why in line
+                           for line in shared.log()[before:].splitlines()), 5,
+               f"{status}, {why} in the log")
+    if data[4] == HELLO and status in ("WRONG_CLUSTER", "NOT_ALLOWED", "INVALID"):
+        equal(said[4], HELLO_ANSWER, "the kind of the answer")  # which says why, too
     served(shared)
-    return said
 
 
 rows([("peer: " + name, make, status, why) for name, make, status, why in (
     ("random bytes", lambda: random.Random(1).randbytes(5000), "FOREIGN", "does not speak"),
-    ("random bytes behind a good beginning", lambda: b"KVF1\x01\0\0\0\x10\0\0\0\0\0\0\0" + random.Random(2).randbytes(5000),
+    ("random bytes behind a good beginning",
+     lambda: b"KVF1\x01\0\0\0\x10\0\0\0\0\0\0\0" + random.Random(2).randbytes(5000),
      "CORRUPT", "a damaged frame"),
     ("a tail longer than any", lambda: b"KVF1\x01\0\0\0\x10\0\0\0\xff\xff\xff\xff" + bytes(24), "TOO_LARGE",
      "above the size limit"),

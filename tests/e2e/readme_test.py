@@ -30,7 +30,8 @@ VARIES = [  # what is replaced before texts are compared
     (r"<?\b\d[\d,.]*( ?(ms|s|min|h|kB|MB|GB|B|/s|%))(?![\w/])", "AMOUNT"),
     (r"\b\d[\d,]*(?= (records|package records|further records|of \d|keys|read repairs|hints))", "COUNT"),
     (r"\bof \d[\d,]* records", "of COUNT records"), (r"\(\d[\d,.]*/s\)", "(RATE)"),
-    (r"\b61[0-9]\b", "SHARE"), (r"\b\d+ reactors?\b", "N reactors"), (r"\b[01]\.\d\d x", "ABOUT 1 x"), (r"\(\d started now\)", "(N started now)"),
+    (r"\b61[0-9]\b", "SHARE"), (r"\b\d+ reactors?\b", "N reactors"),
+    (r"\b[01]\.\d\d x", "ABOUT 1 x"), (r"\(\d started now\)", "(N started now)"),
     (r"\([\d,]+ when", "(COUNT when"), (r"from [\d,]+ to", "from COUNT to"), (r"[ \t]+", " "),
 ]
 
