@@ -66,10 +66,8 @@ void pool_init(struct pool *pool)
 void pool_done(struct pool *pool)
 {
     struct list *item;
-    while ((item = list_first(&pool->chunks)) != NULL) {
-        list_remove(item);
+    while ((item = list_take_first(&pool->chunks)) != NULL)
         free(LIST_ENTRY(item, struct chunk, list));
-    }
     pool_init(pool);
 }
 

@@ -154,8 +154,10 @@ static void node_insert(struct tree_node *node, unsigned position, void *item,
     uint64_t order = node_order(node);
     unsigned slot = order_free_slot(order);
     atomic_store_explicit(&node->item[slot], item, memory_order_relaxed);
-    if (node->level > 0)
+    if (node->level > 0) {
+        assert(separator != NULL);
         ((struct tree_inner *)node)->separator[slot] = separator;
+    }
     node->prefix[slot] = prefix_of(node_key(node, slot), node->skip);
     atomic_store_explicit(&node->order, order_insert(order, position, slot), memory_order_release);
 }

@@ -47,10 +47,10 @@ static bool group_reserve_run(struct lsm_group *group)
 /* The run that ends where the next record of the active segment begins; its place was reserved. */
 static struct lsm_run *group_run(struct lsm_group *group, struct lsm_segment *segment)
 {
-    struct lsm_run *last = group->run_count == 0 ? NULL : &group->runs[group->run_count - 1];
-    if (last != NULL && last->segment == segment)
-        return last;
-    struct lsm_run *run = &group->runs[group->run_count++];
+    struct lsm_run *run = &group->runs[group->run_count];
+    if (group->run_count > 0 && run[-1].segment == segment)
+        return &run[-1];
+    group->run_count++;
     *run = (struct lsm_run){ segment, segment->end, group->size, group->size };
     return run;
 }

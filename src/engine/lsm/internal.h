@@ -82,7 +82,6 @@ struct lsm {
     kvorum_status failure;           /* not OK: poisoned */
     uint64_t failure_last;           /* the last batch that failed with `failure` itself */
     uint64_t batches, syncs, synced_batches, recovered_batches, dropped_tail_size, log_size;
-    _Atomic uint64_t gets;
 
     /* owner */
     struct jobs *jobs;

@@ -99,8 +99,9 @@ static size_t make_moved(uint8_t *image)
 
 static size_t make_foreign(uint8_t *image)
 {
+    static const char line[] = "2026-11-21 07:00:00 GET /index.html";
     memset(image, ' ', IMAGE_SIZE);
-    memcpy(image, "2026-11-21 07:00:00 GET /index.html", 35);
+    memcpy(image, line, sizeof(line) - 1);
     return IMAGE_SIZE;
 }
 

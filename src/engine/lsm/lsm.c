@@ -20,18 +20,30 @@
 #define SEGMENT_SIZE_DEFAULT ((uint64_t)64 << 20)
 #define SEGMENT_SIZE_MIN ((uint64_t)4096)
 
+struct lsm_iterator {
+    struct scan scan; /* first */
+    struct guard *guard;
+};
+
 /* --- reads --------------------------------------------------------------------------------- */
 
 static kvorum_status lsm_get(struct engine *engine, struct bytes key, struct engine_view *ret_view)
 {
     struct lsm *lsm = (struct lsm *)engine;
     struct bytes value;
-    atomic_fetch_add_explicit(&lsm->gets, 1, memory_order_relaxed);
+    struct guard *guard = guard_enter(&lsm->memtable.readers);
     kvorum_status status =
         lsm_memtable_get(&lsm->memtable, key, lsm_memtable_visible(&lsm->memtable), &value);
     if (status == KVORUM_OK)
-        *ret_view = (struct engine_view){ value, engine, NULL };
+        *ret_view = (struct engine_view){ value, engine, guard };
+    else
+        guard_leave(guard);
     return status;
+}
+
+static void lsm_release(struct engine_view *view)
+{
+    guard_leave(view->guard);
 }
 
 static void lsm_prefetch(struct engine *engine, const struct bytes *keys, size_t count)
@@ -43,21 +55,24 @@ static kvorum_status lsm_iterate(struct engine *engine, const struct engine_rang
                                  struct engine_iterator **ret_iterator)
 {
     struct lsm *lsm = (struct lsm *)engine;
-    struct scan *scan = malloc(sizeof(*scan));
-    if (scan == NULL)
+    struct lsm_iterator *iterator = malloc(sizeof(*iterator));
+    if (iterator == NULL)
         return KVORUM_NO_MEMORY;
+    iterator->guard = guard_enter(&lsm->memtable.readers);
     uint64_t sequence = lsm_memtable_visible(&lsm->memtable);
-    if (!scan_init(scan, engine->ops, &lsm->memtable.tree, sequence, range)) {
-        free(scan);
+    if (!scan_init(&iterator->scan, engine->ops, &lsm->memtable.tree, sequence, range)) {
+        guard_leave(iterator->guard);
+        free(iterator);
         return KVORUM_NO_MEMORY;
     }
-    *ret_iterator = &scan->iterator;
+    *ret_iterator = &iterator->scan.iterator;
     return KVORUM_OK;
 }
 
 static void lsm_iterator_close(struct engine_iterator *iterator)
 {
     scan_done((struct scan *)iterator);
+    guard_leave(((struct lsm_iterator *)iterator)->guard);
     free(iterator);
 }
 
@@ -98,7 +113,7 @@ static void lsm_stats(struct engine *engine, struct engine_stats *ret_stats)
     ret_stats->batches = lsm->batches;
     ret_stats->puts = lsm->memtable.puts;
     ret_stats->deletes = lsm->memtable.deletes;
-    ret_stats->gets = atomic_load_explicit(&lsm->gets, memory_order_relaxed);
+    ret_stats->gets = guards_entered(&lsm->memtable.readers);
     ret_stats->syncs = lsm->syncs;
     ret_stats->synced_batches = lsm->synced_batches;
     ret_stats->recovered_batches = lsm->recovered_batches;
@@ -166,6 +181,7 @@ static const struct engine_ops lsm_ops = {
     .capabilities = ENGINE_ORDERED | ENGINE_DURABLE | ENGINE_SNAPSHOT,
     .close = lsm_close,
     .get = lsm_get,
+    .release = lsm_release,
     .prefetch = lsm_prefetch,
     .write = lsm_write,
     .submit = lsm_submit,

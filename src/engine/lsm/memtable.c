@@ -5,6 +5,7 @@
 
 #include "engine/common/batch.h"
 #include <assert.h>
+#include <stdlib.h>
 
 enum { CACHE_LINE = 64, VALUE_SIZE_AHEAD = 160 };
 
@@ -18,6 +19,7 @@ bool lsm_memtable_init(struct lsm_memtable *memtable, uint64_t limit)
 
 void lsm_memtable_done(struct lsm_memtable *memtable)
 {
+    free(memtable->retired);
     index_done(&memtable->index);
     pool_done(&memtable->pool);
 }
@@ -39,8 +41,9 @@ kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable, struct bytes b
     struct batch_totals totals;
     if (!batch_measure(batch, &totals))
         return KVORUM_CORRUPT;
-    size_t each = entry_size(0) + version_size(0) + 2 * 16; /* cuts round up to 16 */
-    size_t size = totals.count * each + totals.key_size + totals.value_size;
+    size_t each =
+        entry_size(0) + version_size(0) + 2 * 16; /* blocks round up to 16, or an eighth */
+    size_t size = totals.count * each + totals.key_size + totals.value_size + totals.value_size / 8;
     uint64_t used = memtable->pool.used_size + memtable->index.pool.used_size;
     if (memtable->limit != 0 && used + size > memtable->limit)
         return KVORUM_STORE_FULL;
@@ -51,7 +54,9 @@ kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable, struct bytes b
 static struct version *version_create(struct lsm_memtable *memtable,
                                       const struct batch_change *change, uint64_t sequence)
 {
-    struct version *version = pool_cut(&memtable->pool, version_size(change->value.size));
+    size_t size = version_size(change->value.size);
+    struct version *version = size > POOL_BLOCK_MAX ? pool_cut(&memtable->pool, size)
+                                                    : pool_allocate(&memtable->pool, size);
     assert(version != NULL); /* reserved */
     version->older = NULL;
     version->sequence = sequence;
@@ -62,6 +67,34 @@ static struct version *version_create(struct lsm_memtable *memtable,
     return version;
 }
 
+/* Without memory to remember it, or too large for the pool to take it back, it stays for good. */
+static void retire(struct lsm_memtable *memtable, struct version *version)
+{
+    if (version_size(version->size) > POOL_BLOCK_MAX)
+        return;
+    if (memtable->retired_count == memtable->retired_capacity) {
+        size_t capacity = memtable->retired_capacity == 0 ? 64 : memtable->retired_capacity * 2;
+        struct version **retired = realloc(memtable->retired, capacity * sizeof(struct version *));
+        if (retired == NULL)
+            return;
+        memtable->retired = retired;
+        memtable->retired_capacity = capacity;
+    }
+    memtable->retired[memtable->retired_count++] = version;
+}
+
+/* All that was retired is below `visible`, so a reader that enters from now on sees what replaced it. */
+static void reclaim(struct lsm_memtable *memtable)
+{
+    if (memtable->retired_count == 0 || !guards_quiet(&memtable->readers))
+        return;
+    for (size_t i = 0; i < memtable->retired_count; i++) {
+        struct version *version = memtable->retired[i];
+        pool_free(&memtable->pool, version, version_size(version->size));
+    }
+    memtable->retired_count = 0;
+}
+
 static bool overwrite(struct lsm_memtable *memtable, struct entry *entry,
                       const struct batch_change *change, uint64_t sequence)
 {
@@ -69,6 +102,7 @@ static bool overwrite(struct lsm_memtable *memtable, struct entry *entry,
     struct version *older = atomic_load_explicit(&entry->newest, memory_order_relaxed);
     version->older = older;
     atomic_store_explicit(&entry->newest, version, memory_order_release);
+    retire(memtable, older);
     return !older->deleted;
 }
 
@@ -108,6 +142,7 @@ void lsm_memtable_apply(struct lsm_memtable *memtable, struct bytes batch, uint6
         apply_change(memtable, &change, sequence);
     assert(!cursor.failed); /* measured when memory was reserved */
     atomic_store_explicit(&memtable->visible, sequence, memory_order_release);
+    reclaim(memtable);
 }
 
 kvorum_status lsm_memtable_get(const struct lsm_memtable *memtable, struct bytes key,

@@ -431,9 +431,8 @@ static kvorum_status check_numbers(const struct recovery *recovery)
 
 static kvorum_status replay_all(struct recovery *recovery)
 {
-    size_t count = recovery->numbers.count;
     kvorum_status status = find_segments(recovery);
-    count = recovery->numbers.count;
+    size_t count = recovery->numbers.count;
     if (status == KVORUM_OK)
         status = check_numbers(recovery);
     for (size_t i = 1; status == KVORUM_OK && i < count; i++)
