@@ -157,8 +157,7 @@ static void welcome(struct peer_guest *guest, const Peer__Hello *hello, uint16_t
         end_older(guest->peers, guest->from);
     become_member(guest);
     frame_stream_set_options(&guest->stream, &guest->peers->guest_options);
-    if (hello->target_shard == 0)
-        peers_greeted(guest->peers, guest->from);
+    peers_greeted(guest->peers, member);
     server_learn_shape(server_of(guest), member, hello->shard_count, hello->store_count);
     if (hello->target_shard != 0)
         hand_over(guest, (uint16_t)hello->target_shard);
@@ -320,7 +319,7 @@ void peers_adopt(struct peers *peers, int descriptor, uint16_t member, uint16_t 
     if (guest == NULL)
         return;
     guest->from = from;
-    peers_greeted(peers, from);
+    peers_greeted(peers, member);
 }
 
 void guests_sweep(struct peers *peers)

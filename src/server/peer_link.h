@@ -27,7 +27,7 @@ struct peer_link *peer_link_create(struct peers *peers, struct net_address to);
 void peer_link_start(struct peer_link *link);
 /** False: refused, nothing was queued. */
 bool peer_link_send(struct peer_link *link, const struct message *message);
-/** The shard it leads to has linked to us: the next message does not wait for the back-off. */
+/** The member it leads to has linked to us: the next message does not wait for the back-off. */
 void peer_link_greeted(struct peer_link *link);
 /** Write; to be called for links in peers->dirty, which it leaves. */
 void peer_link_flush(struct peer_link *link);

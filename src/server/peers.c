@@ -144,11 +144,12 @@ bool peers_start(struct peers *peers)
     return true;
 }
 
-void peers_greeted(struct peers *peers, struct net_address from)
+void peers_greeted(struct peers *peers, uint16_t member)
 {
-    size_t slot = (size_t)from.member * REACTORS_MAX + from.shard;
-    if (slot < peers->link_slots && peers->links[slot] != NULL)
-        peer_link_greeted(peers->links[slot]);
+    size_t first = (size_t)member * REACTORS_MAX;
+    for (size_t i = first; i < first + REACTORS_MAX && i < peers->link_slots; i++)
+        if (peers->links[i] != NULL)
+            peer_link_greeted(peers->links[i]);
 }
 
 void peers_flush(struct peers *peers)

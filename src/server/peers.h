@@ -57,8 +57,8 @@ void peers_done(struct peers *peers);
 bool peers_start(struct peers *peers);
 /** At the end of an iteration: write. */
 void peers_flush(struct peers *peers);
-/** A shard of a member has linked to this reactor, so it can be linked to as well. */
-void peers_greeted(struct peers *peers, struct net_address from);
+/** A member has linked to us or is alive again: lost links to it need not wait for their back-off. */
+void peers_greeted(struct peers *peers, uint16_t member);
 /** Deadlines of greetings. */
 void peers_sweep(struct peers *peers);
 void peers_close(struct peers *peers);

@@ -116,6 +116,8 @@ static void deliver(struct reactor *reactor, const struct mail *mail)
     case MAIL_LIVENESS:
         if (reactor->node != NULL)
             node_set_liveness(reactor->node, mail->member, (enum liveness_state)mail->value);
+        if (mail->value == LIVENESS_ALIVE)
+            peers_greeted(&reactor->peers, mail->member);
         break;
     case MAIL_DRAIN:
         start_draining(reactor);

@@ -73,6 +73,8 @@ static void tell_liveness(void *context, uint16_t member, enum liveness_state st
     const struct mail mail = { .kind = MAIL_LIVENESS, .member = member, .value = state };
     for (uint16_t i = 1; i < reactor->server->reactor_count; i++)
         reactor_mail(reactor, i, &mail);
+    if (state == LIVENESS_ALIVE)
+        peers_greeted(&reactor->peers, member);
 }
 
 static struct quorum_levels levels_of(const struct config *config)
