@@ -357,7 +357,8 @@ rows([("peer: " + name, make, status, why) for name, make, status, why in (
     ("a HELLO with a short id", lambda: hello(b"", b"n" * 3), "INVALID", "malformed HELLO"),
     ("a HELLO that is no protobuf", lambda: frame(HELLO, b"\xff" * 50), "CORRUPT", "no good HELLO"),
     ("a HEARTBEAT before HELLO", lambda: frame(HEARTBEAT), "CORRUPT", "no good HELLO"),
-    ("a MERGE before HELLO", lambda: frame(MERGE, b"", b"x" * 1000), "CORRUPT", "no good HELLO"),
+    ("a MERGE before HELLO", lambda: frame(MERGE, b"", b"x" * 1000), "TOO_LARGE",
+     "above the size limit"),
     ("a joiner that asks for something else", lambda: hello(b"", b"n" * 16) + frame(GET), "CORRUPT",
      "something else than JOIN"),
 )], check_peer)
