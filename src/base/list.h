@@ -44,4 +44,16 @@ static inline struct list *list_first(struct list *head)
     return list_empty(head) ? NULL : head->next;
 }
 
+/** Take the first element out and return it, or NULL. */
+static inline struct list *list_take_first(struct list *head)
+{
+    struct list *item = list_first(head);
+    if (item == NULL)
+        return NULL;
+    head->next = item->next;
+    item->next->previous = head;
+    list_init(item);
+    return item;
+}
+
 #endif

@@ -28,8 +28,25 @@ static void test_queue(void)
     assert_ptr_equal(list_first(&head), &elements[1].link);
 }
 
+static void test_take_first(void)
+{
+    struct list head, items[2];
+    list_init(&head);
+    assert_null(list_take_first(&head));
+    list_append(&head, &items[0]);
+    list_append(&head, &items[1]);
+    assert_ptr_equal(list_take_first(&head), &items[0]);
+    assert_true(list_empty(&items[0]));
+    assert_true(head.next == &items[1] && head.previous == &items[1]);
+    assert_true(items[1].next == &head && items[1].previous == &head);
+    assert_ptr_equal(list_take_first(&head), &items[1]);
+    assert_true(list_empty(&head) && head.previous == &head && list_empty(&items[1]));
+    assert_null(list_take_first(&head));
+}
+
 static const struct named_test tests[] = {
     { "elements leave in order, wherever they are, and twice", test_queue },
+    { "the first is taken until none is left", test_take_first },
 };
 
 int main(void)

@@ -212,10 +212,8 @@ static void errand_answer(void *context, const struct answer *answer)
 void forward_done(struct node *node)
 {
     struct list *item;
-    while ((item = list_first(&node->errands)) != NULL) {
-        list_remove(item);
+    while ((item = list_take_first(&node->errands)) != NULL)
         free(LIST_ENTRY(item, struct errand, link));
-    }
 }
 
 static void read_levels(const Peer__Levels *from, struct quorum_levels *ret)

@@ -113,8 +113,7 @@ static void cancel_listings(struct node *node)
 static void free_requests(struct list *requests)
 {
     struct list *item;
-    while ((item = list_first(requests)) != NULL) {
-        list_remove(item);
+    while ((item = list_take_first(requests)) != NULL) {
         struct request *request = LIST_ENTRY(item, struct request, link);
         arena_done(&request->arena);
         free(request);

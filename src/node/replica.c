@@ -230,14 +230,10 @@ kvorum_status replica_submit(struct node *node, struct engine *store,
 void replica_done(struct node *node)
 {
     struct list *item;
-    while ((item = list_first(&node->free_commits)) != NULL) {
-        list_remove(item);
+    while ((item = list_take_first(&node->free_commits)) != NULL)
         free(LIST_ENTRY(item, struct commit, link));
-    }
-    while ((item = list_first(&node->commits)) != NULL) {
-        list_remove(item); /* the store still holds it: commit_done frees it */
+    while ((item = list_take_first(&node->commits)) != NULL) /* commit_done frees these */
         LIST_ENTRY(item, struct commit, link)->node = NULL;
-    }
 }
 
 /* --- writing -------------------------------------------------------------------------------- */
