@@ -15,9 +15,9 @@ static void send_heartbeat(struct node *node, struct net_address to, bool answer
               (struct bytes){ 0 });
 }
 
-static void tell_changes(struct node *node, const enum liveness_state *before)
+static void tell_changes(struct node *node, const enum liveness_state *before, uint16_t count)
 {
-    for (uint16_t i = 0; i < node->config.epoch->member_count; i++) {
+    for (uint16_t i = 0; i < count; i++) {
         enum liveness_state state = node->peers[i].state;
         if (state == before[i] || i == node->config.self)
             continue;
@@ -42,7 +42,7 @@ void heartbeat_step(struct node *node, enum liveness_event_kind kind, uint16_t m
     struct liveness_effects effects;
     liveness_step(&node->liveness, &event, &effects);
     if (effects.changed)
-        tell_changes(node, before);
+        tell_changes(node, before, count);
     for (uint16_t i = 0; effects.send_heartbeats && i < count; i++)
         if (i != node->config.self)
             send_heartbeat(node, (struct net_address){ i, 0 }, false);

@@ -391,6 +391,7 @@ static kvorum_status change(struct node *node, struct request *request, struct b
         !request_register(node, request, node->now_us + UPDATE_TIMEOUT_US))
         return KVORUM_NO_MEMORY;
     struct record *record = find(node->properties, type, bucket);
+    assert(record != NULL); /* merged above */
     return node->config.shard == 0 ? spread(node, request, record)
                                    : hand_over(node, request, record);
 }

@@ -140,7 +140,7 @@ static kvorum_status disk_open(struct disk *disk, const char *path, unsigned fla
     int native = (flags & DISK_WRITE) ? O_RDWR : O_RDONLY;
     native |= (flags & DISK_CREATE) ? O_CREAT : 0;
     native |= (flags & DISK_EXCLUSIVE) ? O_EXCL : 0;
-    struct os_file *file;
+    struct os_file *file = NULL;
     kvorum_status status = open_file(disk, path, native, &file);
     if (status == KVORUM_OK)
         *ret_file = &file->file;
@@ -217,7 +217,7 @@ static kvorum_status disk_truncate(struct disk_file *file, uint64_t size)
 static kvorum_status fill_with_zeros(struct disk_file *file, uint64_t size)
 {
     static const uint8_t zeros[64 * 1024];
-    uint64_t at;
+    uint64_t at = 0;
     kvorum_status status = disk_size(file, &at);
     while (status == KVORUM_OK && at < size) {
         size_t part = size - at < sizeof(zeros) ? (size_t)(size - at) : sizeof(zeros);

@@ -61,9 +61,10 @@ struct ranking {
 
 static void rank(struct ranking *ranking, uint16_t member, uint64_t own)
 {
-    if (ranking->count == ranking->limit && own >= ranking->ranks[ranking->count - 1])
+    bool full = ranking->count == ranking->limit;
+    if (full && own >= ranking->ranks[ranking->count - 1])
         return;
-    uint16_t place = ranking->count < ranking->limit ? ranking->count++ : ranking->count - 1u;
+    uint16_t place = full ? ranking->count - 1u : ranking->count++;
     for (; place > 0 && ranking->ranks[place - 1] > own; place--) {
         ranking->ranks[place] = ranking->ranks[place - 1];
         ranking->members[place] = ranking->members[place - 1];
