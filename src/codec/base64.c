@@ -19,7 +19,7 @@ void base64_encode(struct bytes bytes, struct buffer *buffer)
 
 static int digit(uint8_t c)
 {
-    const char *at = c == 0 ? NULL : memchr(alphabet, c, 64);
+    const char *at = c == 0 ? NULL : memchr(alphabet, c, sizeof(alphabet) - 1);
     return at == NULL ? -1 : (int)(at - alphabet);
 }
 
