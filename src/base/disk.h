@@ -46,7 +46,7 @@ struct disk_ops {
      *  cannot meet NO_SPACE. */
     kvorum_status (*allocate)(struct disk_file *file, uint64_t size);
     kvorum_status (*rename)(struct disk *disk, const char *from, const char *to); /* over `to` */
-    kvorum_status (*remove)(struct disk *disk, const char *path); /* file or empty folder */
+    kvorum_status (*remove)(struct disk *disk, const char *path);   /* file or empty folder */
     kvorum_status (*make_dir)(struct disk *disk, const char *path); /* OK when it is there */
     kvorum_status (*sync_dir)(struct disk *disk, const char *path); /* "" is the root */
     /** Call `visit` with each name in `path`, sorted; stops when it returns false. */

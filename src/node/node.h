@@ -82,8 +82,8 @@ enum operation_kind { OPERATION_GET = 1, OPERATION_PUT = 2, OPERATION_DELETE = 3
 enum operation_flags {
     OPERATION_RETURN_BODY = 1 << 0,   /* PUT: the answer carries the object after the write */
     OPERATION_IF_NONE_MATCH = 1 << 1, /* PUT: CONFLICT when a value is there (a read before it) */
-    OPERATION_IF_MATCH = 1 << 2,     /* PUT, DELETE: CONFLICT when `context` is not what is there */
-    OPERATION_OVERWRITE = 1 << 3,    /* PUT: replaces whatever the coordinator holds (RESP SET) */
+    OPERATION_IF_MATCH = 1 << 2,  /* PUT, DELETE: CONFLICT when `context` is not what is there */
+    OPERATION_OVERWRITE = 1 << 3, /* PUT: replaces whatever the coordinator holds (RESP SET) */
 };
 
 struct operation {
@@ -183,14 +183,19 @@ uint16_t node_self(const struct node *node);
 uint64_t node_wall_ms(const struct node *node);
 const struct node_limits *node_limits(const struct node *node);
 
+/* Else every row would be indented below the one before. */
+/* clang-format off */
 #define NODE_COUNTER_LIST(X)                                                                       \
-    X(gets)                                                                                        \
-    X(puts) X(deletes) X(lists) X(get_not_found) X(get_siblings) X(get_errors) X(put_errors)       \
-        X(timeouts) X(unavailable) X(replica_gets) X(replica_merges) X(replica_merges_needless)    \
-            X(forwards) X(read_repairs) X(stand_in_writes) X(hints_stored) X(hints_delivered)      \
-                X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                 \
-                    X(siblings_refused) X(too_large) X(overloaded) X(disk_errors)                  \
-                        X(requests_active)
+    X(gets) X(puts) X(deletes) X(lists)                                                            \
+    X(get_not_found) X(get_siblings) X(get_errors) X(put_errors)                                   \
+    X(timeouts) X(unavailable)                                                                     \
+    X(replica_gets) X(replica_merges) X(replica_merges_needless)                                   \
+    X(forwards) X(read_repairs) X(stand_in_writes)                                                 \
+    X(hints_stored) X(hints_delivered)                                                             \
+    X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
+    X(siblings_refused) X(too_large) X(overloaded) X(disk_errors)                                  \
+    X(requests_active)
+/* clang-format on */
 
 struct node_counters {
 #define X(name) uint64_t name;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A look at the requests behind the one that runs: the memory of their keys is asked for all at once,
- * and is there when they run.  Only a hint: what looks odd here is judged by the parser, later. */
+/* A look at the requests behind the one that runs: the memory of their keys is asked for all at
+ * once, and is there when they run.  Only a hint: what looks odd here is judged by the parser,
+ * later. */
 #include "engine/engine.h"
 #include "server/protocol/resp/internal.h"
 
