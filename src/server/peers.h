@@ -57,7 +57,7 @@ void peers_done(struct peers *peers);
 bool peers_start(struct peers *peers);
 /** At the end of an iteration: write. */
 void peers_flush(struct peers *peers);
-/** A member has linked to us or is alive again: lost links to it need not wait for their back-off. */
+/** A member has linked to us or is alive again: its lost links need not wait for back-off. */
 void peers_greeted(struct peers *peers, uint16_t member);
 /** Deadlines of greetings. */
 void peers_sweep(struct peers *peers);

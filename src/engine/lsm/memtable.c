@@ -83,7 +83,7 @@ static void retire(struct lsm_memtable *memtable, struct version *version)
     memtable->retired[memtable->retired_count++] = version;
 }
 
-/* All that was retired is below `visible`, so a reader that enters from now on sees what replaced it. */
+/* All that was retired is below `visible`: who enters from now on sees what replaced it. */
 static void reclaim(struct lsm_memtable *memtable)
 {
     if (memtable->retired_count == 0 || !guards_quiet(&memtable->readers))
@@ -162,8 +162,8 @@ static void prefetch_lines(const void *memory, size_t size)
         __builtin_prefetch((const char *)memory + i);
 }
 
-/* Slot, entry, version: each is known only when the one before it has come, so each step is taken for
- * all keys before the next. */
+/* Slot, entry, version: each is known only when the one before it has come, so each step is taken
+ * for all keys before the next. */
 void lsm_memtable_prefetch(const struct lsm_memtable *memtable, const struct bytes *keys,
                            size_t count)
 {

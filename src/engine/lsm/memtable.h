@@ -4,9 +4,9 @@
  *
  *  One writer at a time (the engine's mutex); readers take no lock.  A batch's versions carry its
  *  sequence number and are seen once `visible` has reached it, so a batch appears as a whole and a
- *  reader that keeps the number it started with has a snapshot.  Who reads enters `readers` before it
- *  takes that number, and leaves when it needs nothing of it any more: overwritten values are used
- *  again once no reader can see them. */
+ *  reader that keeps the number it started with has a snapshot.  Who reads enters `readers` before
+ *  it takes that number, and leaves when it needs nothing of it any more: overwritten values are
+ *  used again once no reader can see them. */
 #ifndef ENGINE_LSM_MEMTABLE_H
 #define ENGINE_LSM_MEMTABLE_H
 
@@ -44,7 +44,8 @@ static inline uint64_t lsm_memtable_visible(const struct lsm_memtable *memtable)
 /** See engine_prefetch. */
 void lsm_memtable_prefetch(const struct lsm_memtable *memtable, const struct bytes *keys,
                            size_t count);
-/** NOT_FOUND.  The view holds while the caller is in `readers`, entered before it got `sequence`. */
+/** NOT_FOUND.  The view holds while the caller is in `readers`, entered before getting
+ *  `sequence`. */
 KVORUM_CHECKED kvorum_status lsm_memtable_get(const struct lsm_memtable *memtable, struct bytes key,
                                               uint64_t sequence, struct bytes *ret_value);
 
