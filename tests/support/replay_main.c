@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Replays the files of a corpus folder through a fuzz target, without a fuzzing engine; prints TAP. */
+/* Replays the files of a corpus folder through a fuzz target, without a fuzzing engine, as TAP. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
