@@ -31,7 +31,7 @@ static inline struct guard *guard_enter(struct guards *guards)
 {
     uint64_t thread = (uint64_t)(uintptr_t)pthread_self() * 0x9e3779b97f4a7c15;
     struct guard *guard = &guards->slots[thread >> 61];
-    /* In one order with guards_quiet and the load of the snapshot: all are sequentially consistent. */
+    /* In one order with guards_quiet and the load of the snapshot: all sequentially consistent. */
     atomic_fetch_add(&guard->entered, 1);
     return guard;
 }
