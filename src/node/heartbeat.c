@@ -73,6 +73,8 @@ void heartbeat_on_message(struct node *node, struct net_address from, const stru
                  LOG_TEXT("member", node->config.epoch->members[from.member].name));
     if (heartbeat->properties_digest != property_table_digest(node))
         property_push(node, from);
+    else
+        property_on_heartbeat(node, from.member);
     if (!heartbeat->answer)
         send_heartbeat(node, from, true);
 }

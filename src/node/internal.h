@@ -237,6 +237,7 @@ void property_on_answer(struct node *node, struct net_address from, const struct
 void property_on_stored(struct node *node, struct request *request, kvorum_status status);
 void property_on_deadline(struct node *node, struct request *request);
 void property_on_lost(struct node *node, struct request *request, uint16_t member);
+void property_on_heartbeat(struct node *node, uint16_t member);
 void property_push(struct node *node, struct net_address to);
 void property_pull(struct node *node);
 

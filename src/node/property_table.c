@@ -326,6 +326,14 @@ static void update_settle(struct node *node, struct request *request)
     request_close(node, request);
 }
 
+static bool is_waiting_for(const struct property_update *update, uint16_t member)
+{
+    for (uint32_t i = 0; i < update->waiting_count; i++)
+        if (update->waiting[i] == member)
+            return true;
+    return false;
+}
+
 static void update_forget(struct node *node, struct request *request, uint16_t member)
 {
     struct property_update *update = request->property_update;
@@ -348,9 +356,11 @@ static kvorum_status spread(struct node *node, struct request *request, struct r
     if (update->waiting == NULL)
         return KVORUM_NO_MEMORY;
     for (uint16_t i = 0; i < members; i++)
-        if (i != node->config.self && placement_reachable(node, i) &&
-            send_records(node, (struct net_address){ i, 0 }, id, false, &record, 1))
+        if (i != node->config.self && placement_reachable(node, i)) {
+            /* One whose link is not up yet gets it after a heartbeat; see property_on_heartbeat. */
+            (void)send_records(node, (struct net_address){ i, 0 }, id, false, &record, 1);
             update->waiting[update->waiting_count++] = i;
+        }
     tell_own_shards(node, &record, 1);
     return store_records(node, &record, 1, &plan);
 }
@@ -386,9 +396,11 @@ static kvorum_status change(struct node *node, struct request *request, struct b
     buffer_done(&encoding);
     if (status != KVORUM_OK)
         return status;
+    uint64_t timeout_us =
+        UPDATE_TIMEOUT_US * (node->config.shard == 0 ? 1u : 2u); /* shard 0's first */
     request->property_update = arena_allocate_zero(&request->arena, sizeof(struct property_update));
     if (request->property_update == NULL ||
-        !request_register(node, request, node->now_us + UPDATE_TIMEOUT_US))
+        !request_register(node, request, node->now_us + timeout_us))
         return KVORUM_NO_MEMORY;
     struct record *record = find(node->properties, type, bucket);
     assert(record != NULL); /* merged above */
@@ -447,6 +459,57 @@ void node_set_properties(struct node *node, struct bytes type, struct bytes buck
     node_leave(node);
 }
 
+/* --- for another shard of this node ---------------------------------------------------------- */
+
+struct property_errand {
+    struct node *node;
+    struct net_address to;
+    uint64_t request_id;
+};
+
+static void errand_answer(void *context, const struct answer *outcome)
+{
+    struct property_errand *errand = context;
+    answer(errand->node, errand->to, errand->request_id, outcome->status);
+}
+
+static struct request *open_errand(struct node *node, struct net_address to, uint64_t request_id)
+{
+    struct request *request = request_open(node, REQUEST_PROPERTIES);
+    if (request == NULL)
+        return NULL;
+    struct property_errand *errand = arena_new(&request->arena, struct property_errand);
+    request->property_update = arena_new(&request->arena, struct property_update);
+    if (errand == NULL || request->property_update == NULL ||
+        !request_register(node, request, node->now_us + UPDATE_TIMEOUT_US)) {
+        request_close(node, request);
+        return NULL;
+    }
+    *errand = (struct property_errand){ node, to, request_id };
+    request->on_answer = errand_answer;
+    request->context = errand;
+    return request;
+}
+
+/* The other shard's client is answered when every member that can be reached has the change. */
+static void run_errand(struct node *node, struct net_address to, uint64_t request_id,
+                       struct record *record)
+{
+    struct request *request = open_errand(node, to, request_id);
+    kvorum_status status = KVORUM_NO_MEMORY;
+    uint64_t id = request == NULL ? 0 : request->id;
+    if (request != NULL)
+        status = spread(node, request, record);
+    if (request != NULL && status != KVORUM_OK) {
+        request->on_answer = NULL;
+        request_close(node, request);
+    }
+    if (status != KVORUM_OK)
+        answer(node, to, request_id, status);
+    else if ((request = request_find(node, id, REQUEST_PROPERTIES)) != NULL)
+        update_settle(node, request);
+}
+
 /* --- events --------------------------------------------------------------------------------- */
 
 void property_on_message(struct node *node, struct net_address from, const struct message *message)
@@ -467,16 +530,33 @@ void property_on_message(struct node *node, struct net_address from, const struc
         node->ready |= status == KVORUM_OK && body->all && from.member == node->config.self;
         return;
     }
-    bool own = from.member == node->config.self; /* another shard of ours: spread it for it */
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    bool own = from.member == node->config.self; /* another shard of ours changed one record */
+    if (status == KVORUM_OK && own && count == 1 && message->request_id != 0) {
+        run_errand(node, from, message->request_id, changed[0]);
+        return;
+    }
     if (status == KVORUM_OK && count > 0) {
         status = store_records(node, changed, count, &nothing);
         tell_own_shards(node, changed, count);
-        for (uint16_t i = 0; own && i < node->config.epoch->member_count; i++)
-            if (i != node->config.self)
-                send_records(node, (struct net_address){ i, 0 }, 0, false, changed, count);
     }
     answer(node, from, message->request_id, status);
+}
+
+/* A member whose table equals ours has all that we wait for. */
+void property_on_heartbeat(struct node *node, uint16_t member)
+{
+    struct list *item = node->active.next;
+    while (item != &node->active) {
+        struct request *request = LIST_ENTRY(item, struct request, link);
+        bool waits =
+            request->kind == REQUEST_PROPERTIES && is_waiting_for(request->property_update, member);
+        item = item->next;
+        if (!waits)
+            continue;
+        update_forget(node, request, member);
+        item = node->active.next; /* the answer may have changed the list */
+    }
 }
 
 void property_on_answer(struct node *node, struct net_address from, const struct message *message)
