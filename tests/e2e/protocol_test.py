@@ -322,7 +322,8 @@ def _():
         assert re.search(rb"cannot read b/k: [01] of 3 replicas answered, 2 needed", read.body), read
         equal(status(curl(cluster[0], "/buckets/b/keys/k?r=1&notfound_ok=true"), 200).body, b"v")
         write = status(put(cluster[0], "/buckets/b/keys/k?timeout=2000", b"w"), 503)
-        assert re.match(rb"D?W-value unsatisfied: [01]/2\n", write.body), write
+        # known dead: refused; not known yet: the coordinator's own copy makes the outcome unknown
+        assert re.match(rb"(D?W-value unsatisfied: [01]/2|request timed out)\n", write.body), write
         status(put(cluster[0], "/buckets/b/keys/k2?w=1&dw=1", b"w"), 204)
         primary = status(curl(cluster[0], "/buckets/b/keys/k?r=1&pr=2&timeout=2000"), 503)
         assert re.match(rb"PR-value unsatisfied: [01]/2\n", primary.body), primary

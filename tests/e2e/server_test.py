@@ -247,7 +247,7 @@ def _():
         cluster[0].kill()
         cluster.start()
         put(cluster[1], "k", b"v")
-        equal(get(cluster[0], "k").body, b"v")
+        wait_until(lambda: get(cluster[0], "k").body == b"v", what="the first node reads through its links")
     finally:
         cluster.end()
 
