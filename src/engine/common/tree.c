@@ -142,9 +142,11 @@ static void node_retire(struct tree *tree, struct tree_node *node)
 {
     tree->leaf_count -= node->level == 0;
     tree->inner_count -= node->level > 0;
+    size_t size = node->level == 0 ? sizeof(struct tree_leaf) : sizeof(struct tree_inner);
     if (tree->recycle)
-        pool_free(tree->pool, node,
-                  node->level == 0 ? sizeof(struct tree_leaf) : sizeof(struct tree_inner));
+        pool_free(tree->pool, node, size);
+    else if (tree->retire != NULL)
+        tree->retire(tree->context, node, size);
 }
 
 /* Fill a free slot, then publish it at `position`. */
@@ -199,11 +201,18 @@ static const struct separator *separator_create(struct tree *tree, struct bytes 
     return separator;
 }
 
-/* Where to cut: in half, but at the right edge of the tree, where keys that only grow arrive, near
- * the end, so that they leave full nodes behind. */
-static unsigned cut_of(struct fences fences, bool appending)
+/* Where to cut for `key`: in half, but where keys only grow (at the end of the tree, or of one bucket
+ * in it) behind the newest, so that they leave full nodes.  Slots are filled in turn: the last one is
+ * the newest. */
+static unsigned cut_of(const struct tree_node *full, struct bytes key)
 {
-    return appending && fences.upper.data == NULL ? TREE_WIDTH - 1 : TREE_WIDTH / 2;
+    bool equal;
+    uint64_t order = node_order(full);
+    unsigned position = rank(full, order, key, &equal);
+    bool grows = position > TREE_WIDTH / 2 && order_slot(order, position - 1) == TREE_WIDTH - 1;
+    if (!grows)
+        return TREE_WIDTH / 2;
+    return position < TREE_WIDTH ? position : TREE_WIDTH - 1;
 }
 
 static const struct separator *cut_separator(struct tree *tree, const struct tree_node *node,
@@ -223,8 +232,7 @@ static void split_child(struct tree *tree, struct tree_node *parent, unsigned po
 {
     unsigned slot = order_slot(node_order(parent), position);
     struct tree_node *old = node_item(parent, slot);
-    bool equal;
-    unsigned cut = cut_of(fences, rank(old, node_order(old), key, &equal) == TREE_WIDTH);
+    unsigned cut = cut_of(old, key);
     const struct separator *separator = cut_separator(tree, old, cut);
     struct bytes middle = bytes_make(separator->key, separator->size);
     struct tree_node *left = node_create(tree, old->level, (struct fences){ fences.lower, middle });

@@ -87,6 +87,10 @@ struct tree {
     size_t leaf_count, inner_count;
     size_t key_size_max; /* of any key ever inserted */
     uint64_t changes;    /* moves when cursors of the locked kind must seek again */
+    /* Without `recycle`: take a node that was replaced, for pool_free once no reader can be in it.
+     * NULL: it stays.  Set after tree_init. */
+    void (*retire)(void *context, void *node, size_t size);
+    void *context;
 };
 
 /** Place in the tree: an entry, or outside (leaf NULL). */

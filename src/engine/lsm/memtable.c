@@ -9,12 +9,33 @@
 
 enum { CACHE_LINE = 64, VALUE_SIZE_AHEAD = 160 };
 
+/* Without memory to remember it, or too large for the pool to take it back, it stays for good. */
+static void retire(void *context, void *block, size_t size)
+{
+    struct lsm_memtable *memtable = context;
+    if (size > POOL_BLOCK_MAX)
+        return;
+    if (memtable->retired_count == memtable->retired_capacity) {
+        size_t capacity = memtable->retired_capacity == 0 ? 64 : memtable->retired_capacity * 2;
+        struct lsm_retired *retired =
+            realloc(memtable->retired, capacity * sizeof(struct lsm_retired));
+        if (retired == NULL)
+            return;
+        memtable->retired = retired;
+        memtable->retired_capacity = capacity;
+    }
+    memtable->retired[memtable->retired_count++] = (struct lsm_retired){ block, size };
+}
+
 bool lsm_memtable_init(struct lsm_memtable *memtable, uint64_t limit)
 {
     *memtable = (struct lsm_memtable){ .limit = limit };
     pool_init(&memtable->pool);
     bool indexed = index_init(&memtable->index);
-    return tree_init(&memtable->tree, &memtable->pool, false) && indexed;
+    bool planted = tree_init(&memtable->tree, &memtable->pool, false);
+    memtable->tree.retire = retire;
+    memtable->tree.context = memtable;
+    return indexed && planted;
 }
 
 void lsm_memtable_done(struct lsm_memtable *memtable)
@@ -67,31 +88,13 @@ static struct version *version_create(struct lsm_memtable *memtable,
     return version;
 }
 
-/* Without memory to remember it, or too large for the pool to take it back, it stays for good. */
-static void retire(struct lsm_memtable *memtable, struct version *version)
-{
-    if (version_size(version->size) > POOL_BLOCK_MAX)
-        return;
-    if (memtable->retired_count == memtable->retired_capacity) {
-        size_t capacity = memtable->retired_capacity == 0 ? 64 : memtable->retired_capacity * 2;
-        struct version **retired = realloc(memtable->retired, capacity * sizeof(struct version *));
-        if (retired == NULL)
-            return;
-        memtable->retired = retired;
-        memtable->retired_capacity = capacity;
-    }
-    memtable->retired[memtable->retired_count++] = version;
-}
-
 /* All that was retired is below `visible`: who enters from now on sees what replaced it. */
 static void reclaim(struct lsm_memtable *memtable)
 {
     if (memtable->retired_count == 0 || !guards_quiet(&memtable->readers))
         return;
-    for (size_t i = 0; i < memtable->retired_count; i++) {
-        struct version *version = memtable->retired[i];
-        pool_free(&memtable->pool, version, version_size(version->size));
-    }
+    for (size_t i = 0; i < memtable->retired_count; i++)
+        pool_free(&memtable->pool, memtable->retired[i].block, memtable->retired[i].size);
     memtable->retired_count = 0;
 }
 
@@ -102,7 +105,7 @@ static bool overwrite(struct lsm_memtable *memtable, struct entry *entry,
     struct version *older = atomic_load_explicit(&entry->newest, memory_order_relaxed);
     version->older = older;
     atomic_store_explicit(&entry->newest, version, memory_order_release);
-    retire(memtable, older);
+    retire(memtable, older, version_size(older->size));
     return !older->deleted;
 }
 

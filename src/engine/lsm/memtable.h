@@ -15,6 +15,11 @@
 #include "engine/common/tree.h"
 #include "engine/engine.h"
 
+struct lsm_retired {
+    void *block;
+    size_t size;
+};
+
 struct lsm_memtable {
     struct pool pool;
     struct tree tree;
@@ -22,7 +27,7 @@ struct lsm_memtable {
     uint64_t limit;           /* bytes; 0: none */
     _Atomic uint64_t visible; /* sequence number of the newest batch that readers see */
     struct guards readers;
-    struct version **retired; /* overwritten, and perhaps still seen */
+    struct lsm_retired *retired; /* replaced, and perhaps still seen */
     size_t retired_count, retired_capacity;
     uint64_t live_count, puts, deletes;
 };
