@@ -201,9 +201,9 @@ static const struct separator *separator_create(struct tree *tree, struct bytes 
     return separator;
 }
 
-/* Where to cut for `key`: in half, but where keys only grow (at the end of the tree, or of one bucket
- * in it) behind the newest, so that they leave full nodes.  Slots are filled in turn: the last one is
- * the newest. */
+/* Where to cut for `key`: in half, but where keys only grow (at the end of the tree, or of one
+ * bucket in it) behind the newest, so that they leave full nodes.  Slots are filled in turn: the
+ * last one is the newest. */
 static unsigned cut_of(const struct tree_node *full, struct bytes key)
 {
     bool equal;
