@@ -166,8 +166,9 @@ KVORUM_CHECKED kvorum_status engine_write(struct engine *engine, const struct en
 KVORUM_CHECKED kvorum_status engine_submit(struct engine *engine, const struct engine_batch *batch,
                                            enum engine_durability durability,
                                            struct engine_commit *commit);
-/** Start the group commit of all that was submitted since the last one (the owner's loop calls it
- *  once an iteration).  Cheap when there is nothing to do.  Blocks: only for a write to the
+/** Start the group commit of all that was submitted since the last one.  Nothing is started while
+ *  one is under way: the owner's loop calls it after each job that ended, and whenever it has
+ *  submitted.  Cheap when there is nothing to do.  Blocks: only for a write to the
  *  operating system's cache when LOG was asked; SYNC goes to a job. */
 void engine_kick(struct engine *engine);
 

@@ -49,8 +49,9 @@ static void submit(struct jobs *jobs, struct job *job)
     pthread_mutex_lock(&self->mutex);
     queue_push(&self->waiting, job);
     self->under_way++;
-    pthread_cond_signal(&self->submitted);
     pthread_mutex_unlock(&self->mutex);
+    pthread_cond_signal(
+        &self->submitted); /* here a worker does not wake up to wait for the mutex */
 }
 
 static const struct jobs_ops jobs_thread_ops = { .submit = submit };

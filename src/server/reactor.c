@@ -14,6 +14,9 @@ enum {
     DRAIN_MS = 5000,
     DRAIN_INTERVAL_MS = 5,
     SLOW_PUBLISH_SWEEPS = 2,
+    GROUP_ENOUGH = 64, /* requests; a sync for as many is well used */
+    ROUNDS_HELD_MAX = 128,
+    QUIET_ROUNDS = 16,
 };
 
 static void wake(void *context)
@@ -144,7 +147,7 @@ static void read_letters(struct reactor *reactor)
 static void on_wake(uv_async_t *handle)
 {
     struct reactor *reactor = handle->data;
-    jobs_thread_drain(reactor->jobs, false);
+    reactor->jobs_finished |= jobs_thread_drain(reactor->jobs, false) > 0;
     read_letters(reactor);
 }
 
@@ -185,13 +188,41 @@ static void on_sweep(uv_timer_t *timer)
 
 /* --- the end of an iteration ------------------------------------------------------------------ */
 
+/* Does it pay to let the group commit wait for one more poll?  A sync takes as long as dozens of
+ * requests.  Those whose sync has just ended are about to write again, and would miss one that
+ * starts now: the group would fall apart into halves that wait for each other. */
+static bool group_grows(struct reactor *reactor)
+{
+    const struct node_counters *counters = node_counters(reactor->node);
+    uint64_t writes = counters->puts + counters->deletes + counters->replica_merges;
+    if (writes != reactor->writes_seen || reactor->jobs_finished)
+        reactor->patience = QUIET_ROUNDS;
+    reactor->writes_seen = writes;
+    reactor->jobs_finished = false;
+    bool grows = reactor->patience > 0 && reactor->server->config.sync == NODE_SYNC_ALWAYS &&
+                 counters->requests_active < GROUP_ENOUGH && reactor->rounds_held < ROUNDS_HELD_MAX;
+    reactor->rounds_held = grows ? reactor->rounds_held + 1 : 0;
+    reactor->patience -= grows;
+    return grows;
+}
+
+static void do_nothing(uv_idle_t *handle)
+{
+    (void)handle;
+}
+
 /* Resumed connections bring new requests, requests bring answers: go round until it is quiet, but
  * not for ever while others wait in the poll. */
 static void on_prepare(uv_prepare_t *handle)
 {
     struct reactor *reactor = handle->data;
+    bool hold = reactor->node != NULL && group_grows(reactor);
+    if (hold)
+        uv_idle_start(&reactor->again, do_nothing);
+    else
+        uv_idle_stop(&reactor->again);
     for (int round = 0; round < ROUNDS_MAX; round++) {
-        if (reactor->node != NULL)
+        if (reactor->node != NULL && !hold)
             node_flush(reactor->node);
         connections_flush(reactor);
         if (list_empty(&reactor->dirty_connections))
@@ -240,6 +271,7 @@ static void leave(struct reactor *reactor)
     uv_close((uv_handle_t *)&reactor->tick, NULL);
     uv_close((uv_handle_t *)&reactor->sweep, NULL);
     uv_close((uv_handle_t *)&reactor->prepare, NULL);
+    uv_close((uv_handle_t *)&reactor->again, NULL);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -253,6 +285,7 @@ static unsigned job_threads(const struct server *server)
 static void init_handles(struct reactor *reactor)
 {
     uv_prepare_init(&reactor->loop, &reactor->prepare);
+    uv_idle_init(&reactor->loop, &reactor->again);
     uv_timer_init(&reactor->loop, &reactor->tick);
     uv_timer_init(&reactor->loop, &reactor->sweep);
     reactor->prepare.data = reactor->tick.data = reactor->sweep.data = reactor->wake.data = reactor;

@@ -42,7 +42,13 @@ struct reactor {
     uv_prepare_t prepare;
     uv_timer_t tick, sweep;
     uv_async_t wake;
+    uv_idle_t again;     /* while it runs, the poll does not sleep */
     uint64_t tick_at_us; /* when `tick` is set to go off; UINT64_MAX: not set */
+
+    uint64_t writes_seen; /* when it was last asked whether the group grows */
+    unsigned rounds_held;
+    int patience;
+    bool jobs_finished; /* since then */
 
     struct node *node; /* while SERVING and DRAINING */
     struct jobs *jobs;

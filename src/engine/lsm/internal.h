@@ -89,7 +89,8 @@ struct lsm {
     struct engine_commit *first_commit, **last_commit;
     size_t sync_commits; /* queued ones that asked for SYNC */
     bool completing;
-    bool job_syncs; /* what the commit job under way is to do */
+    bool kicked_inside; /* from a `done`: to be made up for */
+    bool job_syncs;     /* what the commit job under way is to do */
 };
 
 /* segment.c */

@@ -5,7 +5,7 @@
  *      submit -> queue of commits
  *      kick   -> commit job  ------------->  work: lsm_commit_until(all so far)
  *      done   <----------------------------
- *        completes the queue's head while it is ready, then kicks again
+ *        completes the queue's head while it is ready
  *
  * A job and writers in engine_write share the one leader-and-followers code in flush.c. A commit
  * that asked for LOG needs no job unless one that asked for SYNC waits too, or the log is at the
@@ -207,6 +207,7 @@ static void kick_spare(struct lsm *lsm)
 void lsm_kick(struct engine *engine)
 {
     struct lsm *lsm = (struct lsm *)engine;
+    lsm->kicked_inside = lsm->completing;
     if (lsm->jobs == NULL || lsm->commit_job->pending || lsm->completing)
         return;
     complete(lsm); /* what writers on other threads have committed meanwhile */
@@ -236,10 +237,12 @@ static void commit_work(struct lsm *lsm)
     pthread_mutex_unlock(&lsm->mutex);
 }
 
+/* No kick of its own accord: the owner may want what came meanwhile to wait for more. */
 static void commit_done(struct lsm *lsm)
 {
     complete(lsm);
-    lsm_kick(&lsm->engine);
+    if (lsm->kicked_inside)
+        lsm_kick(&lsm->engine);
 }
 
 static void prepare_work(struct lsm *lsm)
