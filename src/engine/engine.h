@@ -23,6 +23,7 @@
 #define ENGINE_ENGINE_H
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/bytes.h"
 #include "kvorum/status.h"
 
@@ -34,10 +35,14 @@ enum {
 };
 
 enum engine_capability {
-    ENGINE_ORDERED = 1 << 0,  /* iterators go in bytes_compare order, both ways */
-    ENGINE_DURABLE = 1 << 1,  /* survives close and crash */
-    ENGINE_SNAPSHOT = 1 << 2, /* iterators do not see later writes */
-    ENGINE_TTL = 1 << 3,      /* put may carry a deadline */
+    ENGINE_ORDERED = 1 << 0,       /* iterators go in bytes_compare order, both ways */
+    ENGINE_DURABLE = 1 << 1,       /* survives close and crash */
+    ENGINE_SNAPSHOT = 1 << 2,      /* iterators do not see later writes */
+    ENGINE_TTL = 1 << 3,           /* put may carry a deadline */
+    ENGINE_HELD_SNAPSHOT = 1 << 4, /* engine_snapshot_take: many reads of one state */
+    ENGINE_MERGES = 1 << 5,        /* batches may hold merges, where an operator was given */
+    ENGINE_RANGES = 1 << 6,        /* batches may delete ranges */
+    ENGINE_TABLES = 1 << 7,        /* flush, compact, settle, checkpoint, verify */
 };
 
 enum engine_durability {
@@ -46,17 +51,50 @@ enum engine_durability {
     ENGINE_SYNC, /* on disk: survives power loss */
 };
 
+struct engine_snapshot;
+
 struct engine {
     const struct engine_ops *ops;
 };
 
 /** A list of changes applied all or none, in order.  Its bytes are also the log's payload:
  *
- *      repeated: kind u8 | key size varint | key | for PUT: value size varint | value
+ *      repeated: kind u8 | key size varint | key | but for DELETE: value size varint | value
  *
+ *  The value of a MERGE is its operand; that of a DELETE_RANGE the first key no longer deleted, empty
+ *  for all to the end (its key is the first one deleted).
  *  Thread: one at a time.  Reusable after engine_batch_reset. */
 struct engine_batch;
-enum engine_change { ENGINE_PUT = 1, ENGINE_DELETE = 2 };
+enum engine_change {
+    ENGINE_PUT = 1,
+    ENGINE_DELETE = 2,
+    ENGINE_MERGE = 3,
+    ENGINE_DELETE_RANGE = 4,
+};
+
+/** How merges are carried out.  Pure and deterministic: it runs at any read, and again when tables
+ *  are compacted, on any thread. */
+struct engine_merge_operator {
+    const char *name; /* remembered in the store, which is refused to another operator: INVALID */
+    /** Append to `ret_value` what `operands` (oldest first) make of `base`; NULL: the key is absent.
+     *  Must give the same when applied in parts: merge(merge(base, a), b) = merge(base, a, b).
+     *  CORRUPT when the operands make no sense; the read answers that. */
+    kvorum_status (*merge)(void *context, struct bytes key, const struct bytes *base,
+                           const struct bytes *operands, size_t count, struct buffer *ret_value);
+    void *context;
+};
+
+/** Asked once for each newest value that a compaction meets and no snapshot protects. */
+struct engine_compaction_filter {
+    bool (*keep)(void *context, struct bytes key, struct bytes value); /* false: as if deleted */
+    void *context;
+};
+
+/** How to read; NULL where one is taken: the newest state, waiting for the disk where needed. */
+struct engine_read {
+    const struct engine_snapshot *snapshot;
+    bool nowait; /* WOULD_BLOCK instead of touching the disk */
+};
 
 /** A view lent by the engine: `value` stays valid and unchanged, whatever is written meanwhile,
  *  until engine_release. */
@@ -87,6 +125,22 @@ struct engine_iterator {
     struct bytes key, value;
 };
 
+/** A damaged place that engine_verify or a salvage found. */
+struct engine_damage {
+    const char *file; /* below the store's directory */
+    uint64_t offset;  /* bytes */
+    const char *what; /* a sentence without its full stop */
+    kvorum_status status;
+};
+
+enum { ENGINE_LEVELS = 7 };
+
+struct engine_level_stats {
+    uint64_t tables, size;            /* bytes */
+    uint64_t read_size, written_size; /* bytes, by compactions into this level */
+    uint64_t compactions, moves;      /* moves: tables that went down as they were */
+};
+
 struct engine_stats {
     uint64_t live_entries; /* keys that reads find; exact for memory, may be an estimate */
     uint64_t memory_size;  /* bytes held outside caches */
@@ -97,13 +151,29 @@ struct engine_stats {
     uint64_t synced_batches;    /* made durable by them: batches / syncs is the group size */
     uint64_t recovered_batches; /* replayed at open */
     uint64_t dropped_tail_size; /* bytes of a torn tail dropped at open */
+    /* with tables: */
+    uint64_t log_size;                /* part of disk_size */
+    uint64_t cache_size, cache_limit; /* bytes of blocks */
+    uint64_t cache_hits, cache_misses;
+    uint64_t table_memory_size;     /* bytes of indexes and filters of open tables */
+    uint64_t filter_refusals;       /* table reads that a filter saved */
+    uint64_t flushes, flushed_size; /* bytes */
+    uint64_t compactions, compaction_read_size, compaction_written_size;
+    uint64_t slowdowns, slowdown_us; /* writes that were slowed down gradually */
+    uint64_t stalls, stall_us;       /* writes that had to wait for a flush or compaction */
+    uint64_t snapshots;              /* held now */
+    struct engine_level_stats levels[ENGINE_LEVELS];
 };
 
 struct engine_ops {
     const char *name;
     uint32_t capabilities;
     void (*close)(struct engine *engine);
-    kvorum_status (*get)(struct engine *engine, struct bytes key, struct engine_view *ret_view);
+    kvorum_status (*get)(struct engine *engine, struct bytes key, const struct engine_read *read,
+                         struct engine_view *ret_view);
+    void (*get_many)(struct engine *engine, const struct bytes *keys, size_t count,
+                     const struct engine_read *read, struct engine_view *ret_views,
+                     kvorum_status *ret_statuses);
     void (*release)(struct engine_view *view);
     void (*prefetch)(struct engine *engine, const struct bytes *keys, size_t count);
     kvorum_status (*write)(struct engine *engine, const struct engine_batch *batch,
@@ -112,7 +182,7 @@ struct engine_ops {
                             enum engine_durability durability, struct engine_commit *commit);
     void (*kick)(struct engine *engine);
     kvorum_status (*iterate)(struct engine *engine, const struct engine_range *range,
-                             struct engine_iterator **ret_iterator);
+                             const struct engine_read *read, struct engine_iterator **ret_iterator);
     void (*iterator_close)(struct engine_iterator *iterator);
     void (*iterator_first)(struct engine_iterator *iterator);
     void (*iterator_last)(struct engine_iterator *iterator);
@@ -120,6 +190,17 @@ struct engine_ops {
     void (*iterator_next)(struct engine_iterator *iterator);
     void (*iterator_previous)(struct engine_iterator *iterator);
     void (*stats)(struct engine *engine, struct engine_stats *ret_stats);
+    kvorum_status (*snapshot_take)(struct engine *engine, struct engine_snapshot **ret_snapshot);
+    void (*snapshot_release)(struct engine *engine, struct engine_snapshot *snapshot);
+    kvorum_status (*flush)(struct engine *engine);
+    kvorum_status (*compact)(struct engine *engine, const struct engine_range *range);
+    kvorum_status (*settle)(struct engine *engine);
+    kvorum_status (*checkpoint)(struct engine *engine, const char *path);
+    kvorum_status (*verify)(struct engine *engine,
+                            void (*report)(void *context, const struct engine_damage *damage),
+                            void *context);
+    kvorum_status (*range_size)(struct engine *engine, const struct engine_range *range,
+                                uint64_t *ret_size);
 };
 
 /* --- batches ------------------------------------------------------------------------------- */
@@ -131,6 +212,13 @@ void engine_batch_reset(struct engine_batch *batch);
 KVORUM_CHECKED kvorum_status engine_batch_put(struct engine_batch *batch, struct bytes key,
                                               struct bytes value);
 KVORUM_CHECKED kvorum_status engine_batch_delete(struct engine_batch *batch, struct bytes key);
+/** Combine `operand` with whatever the key holds, by the engine's merge operator. */
+KVORUM_CHECKED kvorum_status engine_batch_merge(struct engine_batch *batch, struct bytes key,
+                                                struct bytes operand);
+/** Delete every key from `lower` on and before `upper`; empty `upper`: to the end.  INVALID when
+ *  `upper` is not empty and not above `lower`. */
+KVORUM_CHECKED kvorum_status engine_batch_delete_range(struct engine_batch *batch,
+                                                       struct bytes lower, struct bytes upper);
 size_t engine_batch_count(const struct engine_batch *batch);
 struct bytes engine_batch_bytes(const struct engine_batch *batch);
 
@@ -143,7 +231,17 @@ struct engine *engine_close(struct engine *engine);
 /** Lend the value of `key`.  NOT_FOUND, CORRUPT, IO.  On OK the caller owes engine_release. */
 KVORUM_CHECKED kvorum_status engine_view(struct engine *engine, struct bytes key,
                                          struct engine_view *ret_view);
+/** The same from a snapshot, or without waiting: WOULD_BLOCK when the disk would be needed.
+ *  UNSUPPORTED: a snapshot without ENGINE_HELD_SNAPSHOT. */
+KVORUM_CHECKED kvorum_status engine_view_at(struct engine *engine, struct bytes key,
+                                            const struct engine_read *read,
+                                            struct engine_view *ret_view);
 void engine_release(struct engine_view *view);
+/** engine_view_at for `count` keys, their memory and disk accesses overlapped; one state for all.
+ *  Each ret_statuses[i] is what engine_view_at would have returned; on OK a view is owed. */
+void engine_view_many(struct engine *engine, const struct bytes *keys, size_t count,
+                      const struct engine_read *read, struct engine_view *ret_views,
+                      kvorum_status *ret_statuses);
 /** Copy the value of `key` into `arena`.  NOT_FOUND, CORRUPT, IO, NO_MEMORY. */
 KVORUM_CHECKED kvorum_status engine_get(struct engine *engine, struct bytes key,
                                         struct arena *arena, struct bytes *ret_value);
@@ -176,6 +274,11 @@ void engine_kick(struct engine *engine);
  *  UNSUPPORTED without ENGINE_ORDERED. */
 KVORUM_CHECKED kvorum_status engine_iterate(struct engine *engine, const struct engine_range *range,
                                             struct engine_iterator **ret_iterator);
+/** The same over a snapshot's state, or without waiting (the iterator then stops with WOULD_BLOCK). */
+KVORUM_CHECKED kvorum_status engine_iterate_at(struct engine *engine,
+                                               const struct engine_range *range,
+                                               const struct engine_read *read,
+                                               struct engine_iterator **ret_iterator);
 struct engine_iterator *engine_iterator_close(struct engine_iterator *iterator); /* NULL is fine */
 void engine_iterator_first(struct engine_iterator *iterator);
 void engine_iterator_last(struct engine_iterator *iterator);
@@ -185,6 +288,40 @@ void engine_iterator_next(struct engine_iterator *iterator);     /* iterator->va
 void engine_iterator_previous(struct engine_iterator *iterator); /* iterator->valid must hold */
 
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats);
+
+/* --- states and tables: UNSUPPORTED without the capability named ---------------------------- */
+
+/** Hold the state of now (ENGINE_HELD_SNAPSHOT): what it sees is kept, on disk too, until it is
+ *  released.  Release before engine_close. */
+KVORUM_CHECKED kvorum_status engine_snapshot_take(struct engine *engine,
+                                                  struct engine_snapshot **ret_snapshot);
+void engine_snapshot_release(struct engine *engine,
+                             struct engine_snapshot *snapshot); /* NULL: fine */
+
+/* All of ENGINE_TABLES block on the disk, and are safe beside reads and writes from any thread.
+ * POISONED, IO, NO_SPACE, CORRUPT. */
+
+/** Everything written so far is in tables when it returns. */
+KVORUM_CHECKED kvorum_status engine_flush(struct engine *engine);
+/** Rewrite what tables hold of `range` (NULL: all) into the lowest level: no deleted or superseded
+ *  entry is left of it, but for snapshots. */
+KVORUM_CHECKED kvorum_status engine_compact(struct engine *engine,
+                                            const struct engine_range *range);
+/** Flush, then wait until no compaction is due or running. */
+KVORUM_CHECKED kvorum_status engine_settle(struct engine *engine);
+/** Make `path` (on the same disk, not there yet or empty: EXISTS) a store with the state of now, by
+ *  hard links: takes room only for what changes afterwards. */
+KVORUM_CHECKED kvorum_status engine_checkpoint(struct engine *engine, const char *path);
+/** Read everything and check it against its checksums and order.  Each damage is reported; CORRUPT
+ *  when there was any. */
+KVORUM_CHECKED kvorum_status engine_verify(struct engine *engine,
+                                           void (*report)(void *context,
+                                                          const struct engine_damage *damage),
+                                           void *context);
+/** About how many bytes of tables `range` takes. */
+KVORUM_CHECKED kvorum_status engine_range_size(struct engine *engine,
+                                               const struct engine_range *range,
+                                               uint64_t *ret_size);
 
 static inline bool engine_can(const struct engine *engine, uint32_t capabilities)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* struct engine_batch: its bytes, as encoded by the caller's thread and later logged as they are.
  *
- *      repeated: kind u8 | key size varint | key | for PUT: value size varint | value
+ *      repeated: kind u8 | key size varint | key | but for DELETE: value size varint | value
  *
  * A batch keeps its memory when it is reset, so a loop of equal batches does not allocate. */
 #include "engine/common/batch.h"
@@ -13,6 +13,7 @@
 struct engine_batch {
     struct buffer bytes;
     size_t count;
+    uint32_t needs; /* capabilities */
 };
 
 struct engine_batch *engine_batch_create(void)
@@ -35,6 +36,7 @@ void engine_batch_reset(struct engine_batch *batch)
 {
     buffer_reset(&batch->bytes);
     batch->count = 0;
+    batch->needs = 0;
 }
 
 static uint8_t *put_sized(uint8_t *at, struct bytes bytes)
@@ -53,7 +55,7 @@ static kvorum_status append(struct engine_batch *batch, enum engine_change kind,
     if (key.size > ENGINE_KEY_SIZE_MAX || value.size > ENGINE_VALUE_SIZE_MAX)
         return KVORUM_TOO_LARGE;
     size_t size = 1 + varint_size(key.size) + key.size;
-    if (kind == ENGINE_PUT)
+    if (kind != ENGINE_DELETE)
         size += varint_size(value.size) + value.size;
     if (size > ENGINE_BATCH_SIZE_MAX - batch->bytes.size)
         return KVORUM_TOO_LARGE;
@@ -64,10 +66,12 @@ static kvorum_status append(struct engine_batch *batch, enum engine_change kind,
     }
     *at++ = (uint8_t)kind;
     at = put_sized(at, key);
-    if (kind == ENGINE_PUT)
+    if (kind != ENGINE_DELETE)
         put_sized(at, value);
     batch->bytes.size += size;
     batch->count++;
+    batch->needs |= kind == ENGINE_MERGE ? ENGINE_MERGES : 0;
+    batch->needs |= kind == ENGINE_DELETE_RANGE ? ENGINE_RANGES : 0;
     return KVORUM_OK;
 }
 
@@ -81,9 +85,29 @@ kvorum_status engine_batch_delete(struct engine_batch *batch, struct bytes key)
     return append(batch, ENGINE_DELETE, key, (struct bytes){ 0 });
 }
 
+kvorum_status engine_batch_merge(struct engine_batch *batch, struct bytes key, struct bytes operand)
+{
+    return append(batch, ENGINE_MERGE, key, operand);
+}
+
+kvorum_status engine_batch_delete_range(struct engine_batch *batch, struct bytes lower,
+                                        struct bytes upper)
+{
+    if (upper.size > ENGINE_KEY_SIZE_MAX)
+        return KVORUM_TOO_LARGE;
+    if (upper.size > 0 && bytes_compare(lower, upper) >= 0)
+        return KVORUM_INVALID;
+    return append(batch, ENGINE_DELETE_RANGE, lower, upper);
+}
+
 size_t engine_batch_count(const struct engine_batch *batch)
 {
     return batch->count;
+}
+
+uint32_t engine_batch_needs(const struct engine_batch *batch)
+{
+    return batch->needs;
 }
 
 struct bytes engine_batch_bytes(const struct engine_batch *batch)
@@ -120,16 +144,26 @@ static bool take_sized(struct bytes *rest, size_t limit, struct bytes *ret_bytes
     return true;
 }
 
+static bool is_range(struct bytes lower, struct bytes upper)
+{
+    return upper.size == 0 ||
+           (upper.size <= ENGINE_KEY_SIZE_MAX && bytes_compare(lower, upper) < 0);
+}
+
 static bool take_change(struct bytes *rest, struct batch_change *ret_change)
 {
     uint8_t kind = rest->data[0];
-    if (kind != ENGINE_PUT && kind != ENGINE_DELETE)
+    if (kind < ENGINE_PUT || kind > ENGINE_DELETE_RANGE)
         return false;
     *ret_change = (struct batch_change){ .kind = (enum engine_change)kind };
     *rest = bytes_from(*rest, 1);
     if (!take_sized(rest, ENGINE_KEY_SIZE_MAX, &ret_change->key) || ret_change->key.size == 0)
         return false;
-    return kind == ENGINE_DELETE || take_sized(rest, ENGINE_VALUE_SIZE_MAX, &ret_change->value);
+    if (kind == ENGINE_DELETE)
+        return true;
+    if (!take_sized(rest, ENGINE_VALUE_SIZE_MAX, &ret_change->value))
+        return false;
+    return kind != ENGINE_DELETE_RANGE || is_range(ret_change->key, ret_change->value);
 }
 
 bool batch_next(struct batch_cursor *cursor, struct batch_change *ret_change)
@@ -149,6 +183,8 @@ bool batch_measure(struct bytes bytes, struct batch_totals *ret_totals)
         totals.count++;
         totals.key_size += change.key.size;
         totals.value_size += change.value.size;
+        totals.merges += change.kind == ENGINE_MERGE;
+        totals.ranges += change.kind == ENGINE_DELETE_RANGE;
         if (change.key.size > totals.key_size_max)
             totals.key_size_max = change.key.size;
     }

@@ -27,10 +27,12 @@ struct lsm_iterator {
 
 /* --- reads --------------------------------------------------------------------------------- */
 
-static kvorum_status lsm_get(struct engine *engine, struct bytes key, struct engine_view *ret_view)
+static kvorum_status lsm_get(struct engine *engine, struct bytes key,
+                             const struct engine_read *read, struct engine_view *ret_view)
 {
     struct lsm *lsm = (struct lsm *)engine;
     struct bytes value;
+    (void)read;
     struct guard *guard = guard_enter(&lsm->memtable.readers);
     kvorum_status status =
         lsm_memtable_get(&lsm->memtable, key, lsm_memtable_visible(&lsm->memtable), &value);
@@ -52,9 +54,11 @@ static void lsm_prefetch(struct engine *engine, const struct bytes *keys, size_t
 }
 
 static kvorum_status lsm_iterate(struct engine *engine, const struct engine_range *range,
+                                 const struct engine_read *read,
                                  struct engine_iterator **ret_iterator)
 {
     struct lsm *lsm = (struct lsm *)engine;
+    (void)read;
     struct lsm_iterator *iterator = malloc(sizeof(*iterator));
     if (iterator == NULL)
         return KVORUM_NO_MEMORY;

@@ -55,7 +55,7 @@ void memory_remove_entry(struct memory *memory, struct entry *entry);
 
 /* iterator.c */
 kvorum_status memory_iterate(struct engine *engine, const struct engine_range *range,
-                             struct engine_iterator **ret_iterator);
+                             const struct engine_read *read, struct engine_iterator **ret_iterator);
 void memory_iterator_close(struct engine_iterator *iterator);
 void memory_iterator_first(struct engine_iterator *iterator);
 void memory_iterator_last(struct engine_iterator *iterator);

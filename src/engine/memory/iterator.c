@@ -13,9 +13,10 @@ static struct memory_iterator *of(struct engine_iterator *iterator)
 }
 
 kvorum_status memory_iterate(struct engine *engine, const struct engine_range *range,
-                             struct engine_iterator **ret_iterator)
+                             const struct engine_read *read, struct engine_iterator **ret_iterator)
 {
     struct memory *memory = (struct memory *)engine;
+    (void)read;
     struct memory_iterator *iterator = calloc(1, sizeof(*iterator));
     if (iterator == NULL)
         return KVORUM_NO_MEMORY;

@@ -17,10 +17,11 @@
 /* --- reads --------------------------------------------------------------------------------- */
 
 static kvorum_status memory_get(struct engine *engine, struct bytes key,
-                                struct engine_view *ret_view)
+                                const struct engine_read *read, struct engine_view *ret_view)
 {
     struct memory *memory = (struct memory *)engine;
     struct version *version = NULL;
+    (void)read;
     atomic_fetch_add_explicit(&memory->gets, 1, memory_order_relaxed);
     pthread_rwlock_rdlock(&memory->lock);
     struct entry *entry = tree_find(&memory->tree, key);
