@@ -14,6 +14,7 @@
 
 struct lsm_level {
     struct lsm_table **tables;
+    const uint64_t *upper_prefixes; /* key_prefix of their upper bounds: most of a search is here */
     size_t count;
     uint64_t size; /* bytes of files */
 };
@@ -37,8 +38,9 @@ struct lsm_edit {
 };
 
 KVORUM_CHECKED kvorum_status lsm_levels_create(struct lsm_levels **ret_levels); /* empty */
-/** `old` with `edit`; NO_MEMORY changes nothing.  Added tables of level 0 go by their largest
- *  sequence number.  Asserts that levels below 0 stay without overlaps. */
+/** `old` with `edit`; NO_MEMORY changes nothing.  Tables of level 0 stand by their largest sequence
+ *  number, and of two with the same, the one with the larger number is newer.  Asserts that levels
+ *  below 0 stay without overlaps, and that what is removed was there. */
 KVORUM_CHECKED kvorum_status lsm_levels_edit(const struct lsm_levels *old,
                                              const struct lsm_edit *edit,
                                              struct lsm_levels **ret_levels);
@@ -56,8 +58,8 @@ int lsm_levels_lowest(const struct lsm_levels *levels);
 bool lsm_levels_below(const struct lsm_levels *levels, int level, struct bytes lower,
                       struct bytes upper);
 
-/** One source over a level below 0, opening tables as it gets there.  The caller keeps a reference
- *  to the levels meanwhile. */
+/** One source over a level below 0, opening tables as it gets there, one at a time.  The caller keeps
+ *  a reference to the levels meanwhile.  A sequential scan offers no `previous`. */
 KVORUM_CHECKED kvorum_status lsm_level_source(const struct lsm_level *level,
                                               const struct lsm_table_scan *scan,
                                               struct lsm_source **ret_source);
