@@ -6,7 +6,7 @@
  *  Level 0 stands newest first.  A table is LOWER-UPPER, without an upper bound when that is empty;
  *  behind it :SIZE in bytes (else 10) and %PERCENT of deletions among its entries.
  *
- *  Include it in one .c of a program that needs nothing else of table/: it defines the functions. */
+ *  Include it in one .c of a program that needs nothing else of table/: it defines functions. */
 #ifndef TESTS_SUPPORT_FAKE_TABLES_H
 #define TESTS_SUPPORT_FAKE_TABLES_H
 

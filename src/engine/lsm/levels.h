@@ -58,8 +58,8 @@ int lsm_levels_lowest(const struct lsm_levels *levels);
 bool lsm_levels_below(const struct lsm_levels *levels, int level, struct bytes lower,
                       struct bytes upper);
 
-/** One source over a level below 0, opening tables as it gets there, one at a time.  The caller keeps
- *  a reference to the levels meanwhile.  A sequential scan offers no `previous`. */
+/** One source over a level below 0, opening tables as it gets there, one at a time.  The caller
+ *  keeps a reference to the levels meanwhile.  A sequential scan offers no `previous`. */
 KVORUM_CHECKED kvorum_status lsm_level_source(const struct lsm_level *level,
                                               const struct lsm_table_scan *scan,
                                               struct lsm_source **ret_source);
