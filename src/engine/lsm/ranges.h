@@ -5,6 +5,9 @@
  *      ranges      [a ------- 9 ------- m)            fragments  [a 9 c) [c 9,4 m) [m 4 z)
  *                        [c ------ 4 ---------- z)    each: its sequence numbers, falling
  *
+ *  Neighbours that are deleted alike are one fragment.  Costs: a look-up log2(fragments), memory and
+ *  building the number of fragments times what covers each: n ranges inside each other take n^2 / 2.
+ *
  *  Immutable once built; the bounds are copied.  Thread: any. */
 #ifndef ENGINE_LSM_RANGES_H
 #define ENGINE_LSM_RANGES_H
@@ -14,7 +17,7 @@
 
 struct lsm_ranges;
 
-/** NO_MEMORY.  `count` >= 1; ranges may overlap and repeat, in any order. */
+/** NO_MEMORY.  Ranges may overlap and repeat, in any order; empty intervals are left out. */
 KVORUM_CHECKED kvorum_status lsm_ranges_create(const struct lsm_range *ranges, size_t count,
                                                struct lsm_ranges **ret_ranges);
 /** Those of `ranges` (NULL: none) and one more. */
@@ -25,6 +28,22 @@ void lsm_ranges_destroy(struct lsm_ranges *ranges); /* NULL is fine */
 
 /** The newest deletion that covers `key`, of those at or below `sequence`; 0: none.  NULL: 0. */
 uint64_t lsm_ranges_cover(const struct lsm_ranges *ranges, struct bytes key, uint64_t sequence);
+
+/** The largest of `sequences` (falling) at or below `sequence`; 0: none. */
+static inline uint64_t lsm_ranges_newest(const uint64_t *sequences, size_t count, uint64_t sequence)
+{
+    size_t first = 0, rest = count;
+    while (rest > 0) {
+        size_t half = rest / 2;
+        if (sequences[first + half] <= sequence) {
+            rest = half;
+        } else {
+            first += half + 1;
+            rest -= half + 1;
+        }
+    }
+    return first < count ? sequences[first] : 0;
+}
 
 size_t lsm_ranges_fragments(const struct lsm_ranges *ranges); /* NULL: 0 */
 /** Fragment `index`, in key order; its deletions are `ret_sequences`, newest first.  Views. */
