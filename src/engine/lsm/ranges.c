@@ -3,9 +3,9 @@
  *
  *      struct lsm_ranges | fragments | sequence numbers | bytes of bounds
  *
- *  Building walks the bounds of all ranges in order with the set of ranges that are open there, newest
- *  first.  Neighbours with the same deletions become one fragment, so taking fragments apart and
- *  building them again does not multiply them. */
+ *  Building walks the bounds of all ranges in order with the set of ranges that are open there,
+ *  newest first.  Neighbours with the same deletions become one fragment, so taking fragments apart
+ *  and building them again does not multiply them. */
 #include "engine/lsm/ranges.h"
 
 #include <assert.h>

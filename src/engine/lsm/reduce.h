@@ -5,18 +5,23 @@
  *      sources (merged) --> reduce --> entries for the table writer
  *      ranges of the inputs ----^----> fragments for the table writer
  *
- *  Snapshots cut the sequence numbers into stripes (s1, s2, ..., everything newer).  Of a key, the
- *  newest version of each stripe survives, unless
+ *  Snapshots cut the sequence numbers into stripes (s1, s2, ..., everything newer): a reader at a
+ *  snapshot sees what is at or below it.  Of a key, the newest version of each stripe survives,
+ *  unless
  *      - a deletion of a range in the same stripe covers it,
  *      - it is a deletion, `bottom` holds and it lies in the oldest stripe (nothing below to hide),
- *      - it lies in the oldest stripe and the filter drops it: then it becomes a deletion.  The
- *        filter is asked about PUTs that no snapshot protects (newer than all, or no snapshots).
- *  Merges: operands of a stripe are combined with the PUT below them in the same stripe, or with
- *  nothing when a deletion stands there or `bottom` holds and the key has no more versions; else
- *  they stay operands.  A merge result is a PUT with the newest operand's sequence number.
- *  With `bottom`, what lies in the oldest stripe and is seen by every snapshot gets sequence 0
- *  (not MERGE operands; never with ranges in the input that could then wrongly cover it).
- *  Deletions of ranges survive until `bottom` and the oldest stripe.
+ *      - it lies in the newest stripe, which no snapshot sees, and the filter drops it: then it
+ *        becomes a deletion.  The filter is asked about values (PUT, BLOB, results of merges) that
+ *        are the newest of their key here; not about those below operands that stay.
+ *  Merges: operands of a stripe are combined with the value below them in the same stripe, or with
+ *  nothing when a deletion (of the key or a range) stands there or `bottom` holds and the key has
+ *  no more versions; else they stay operands, and what is below them in the stripe stays too.  They
+ *  also stay where the operator refuses them (any status but OK, IO and NO_MEMORY): that is told to
+ *  who reads the key, and stops no compaction.  More than 64 MiB of operands are combined in parts.
+ *  A merge result is a PUT with the newest operand's sequence number.
+ *  With `bottom`, values in the oldest stripe, which every reader sees, get sequence 0 (operands
+ *  never).  Deletions of ranges survive until `bottom` and the oldest stripe; what survives is newer
+ *  than all that got sequence 0, so it covers what it covered.
  *
  *  Thread: one at a time. */
 #ifndef ENGINE_LSM_REDUCE_H
@@ -33,9 +38,10 @@ struct lsm_reduce_options {
     bool bottom;                     /* nothing older of these keys lies below the output */
     const struct engine_merge_operator *merge; /* NULL: operands stay operands */
     const struct engine_compaction_filter *filter;
-    /** Called for each entry with a blob that is not passed on.  NULL: fine. */
+    /** Called for each entry with a blob that is not passed on, once.  NULL: fine. */
     void (*blob_dropped)(void *context, const struct lsm_entry *entry);
-    /** Read the real value of a BLOB entry, for the filter and for merges, into `ret_value`. */
+    /** Read the real value of a BLOB entry, for the filter and for merges, into `ret_value`.  NULL:
+     *  the filter is not asked about them, and operands above them stay. */
     kvorum_status (*blob_read)(void *context, const struct lsm_entry *entry,
                                struct buffer *ret_value);
     void *context;
@@ -43,14 +49,15 @@ struct lsm_reduce_options {
 
 struct lsm_reduce;
 
-/** `source` is borrowed and moved to its first entry.  NO_MEMORY. */
+/** `source` is borrowed and moved to its first entry; `options` is copied with its snapshots, what
+ *  else it points to is borrowed.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status lsm_reduce_create(const struct lsm_reduce_options *options,
                                                struct lsm_source *source,
                                                struct lsm_reduce **ret_reduce);
 void lsm_reduce_destroy(struct lsm_reduce *reduce); /* NULL is fine */
 
 /** The next entry to keep, a view until the next call.  NOT_FOUND: the end.  IO, CORRUPT,
- *  NO_MEMORY: of the source, or of the operator. */
+ *  NO_MEMORY: of the source, the operator or a blob; the compaction is then to be given up. */
 KVORUM_CHECKED kvorum_status lsm_reduce_next(struct lsm_reduce *reduce,
                                              struct lsm_entry *ret_entry);
 
