@@ -24,6 +24,7 @@ struct fake_table {
     const struct lsm_entry *entries; /* what lsm_table_source gives; not copied */
     size_t entry_count;
     kvorum_status open_status; /* not OK: it cannot be opened */
+    void *content;             /* the test's; freed with the table */
 };
 
 static uint64_t fake_tables_alive, fake_tables_made, fake_tables_open;
@@ -58,8 +59,10 @@ void lsm_table_release(struct lsm_table *table)
 {
     if (atomic_fetch_sub(&table->references, 1) > 1)
         return;
+    struct fake_table *fake = (struct fake_table *)table;
     fake_tables_alive--;
-    free((struct fake_table *)table);
+    free(fake->content);
+    free(fake);
 }
 
 static inline void fake_table_source_close(struct lsm_source *source)

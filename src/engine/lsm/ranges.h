@@ -5,8 +5,8 @@
  *      ranges      [a ------- 9 ------- m)            fragments  [a 9 c) [c 9,4 m) [m 4 z)
  *                        [c ------ 4 ---------- z)    each: its sequence numbers, falling
  *
- *  Neighbours that are deleted alike are one fragment.  Costs: a look-up log2(fragments); memory and
- *  building the fragments times what covers each, so n ranges inside each other n^2.
+ *  Neighbours that are deleted alike are one fragment.  Costs: a look-up log2(fragments); memory
+ *  and building the fragments times what covers each, so n ranges inside each other n^2.
  *
  *  Immutable once built; the bounds are copied.  Thread: any. */
 #ifndef ENGINE_LSM_RANGES_H

@@ -20,8 +20,8 @@
  *  who reads the key, and stops no compaction.  More than 64 MiB of operands are combined in parts.
  *  A merge result is a PUT with the newest operand's sequence number.
  *  With `bottom`, values in the oldest stripe, which every reader sees, get sequence 0 (operands
- *  never).  Deletions of ranges survive until `bottom` and the oldest stripe; what survives is newer
- *  than all that got sequence 0, so it covers what it covered.
+ *  never).  Deletions of ranges survive until `bottom` and the oldest stripe; what survives is
+ *  newer than all that got sequence 0, so it covers what it covered.
  *
  *  Thread: one at a time. */
 #ifndef ENGINE_LSM_REDUCE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What stays, case by case.  Entries are written KEY SEQUENCE KIND VALUE, as in "a9Pv": P put, D
- * delete, M merge, B blob; deleted ranges "a-c:9".  The operator writes operands behind the base, or
- * behind "-" where there is none, and refuses "!"; the filter drops values that end with x; the blob
- * "v" stands for the value "blob v". */
+ * delete, M merge, B blob; deleted ranges "a-c:9".  The operator writes operands behind the base,
+ * or behind "-" where there is none, and refuses "!"; the filter drops values that end with x; the
+ * blob "v" stands for the value "blob.v". */
 #include "engine/lsm/reduce.h"
 
 #include "tests/support/fake_source.h"

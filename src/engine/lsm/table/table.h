@@ -90,6 +90,7 @@ void lsm_block_unpin(struct lsm_block *block);
 /* --- reading -------------------------------------------------------------------------------- */
 
 struct lsm_ranges;
+struct lsm_pick_span;
 
 /** A table that is known; its file is opened when it is first read. */
 struct lsm_table {
@@ -97,6 +98,7 @@ struct lsm_table {
     _Atomic uint32_t references;
     _Atomic bool obsolete;     /* remove the file with the last reference */
     bool busy;                 /* the picker's: in a compaction */
+    struct lsm_pick_span *span; /* the picker's: where that compaction writes */
     struct lsm_ranges *ranges; /* what lsm_table_read_ranges gave its owner, who sets it; or NULL */
     struct lsm_table_inside *inside; /* table.c's */
 };
