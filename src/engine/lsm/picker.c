@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A pick is drafted first (which tables, which interval), then tested against what is under way, and
- * only then are tables marked.  What is under way is found in the tables themselves: a busy one
+/* A pick is drafted first (which tables, which interval), then tested against what is under way,
+ * and only then are tables marked.  What is under way is found in the tables themselves: a busy one
  * points to the span that its compaction writes.
  *
  *      span of a pick: the hull of all its inputs.  Its outputs lie inside.
