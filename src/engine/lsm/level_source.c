@@ -36,6 +36,7 @@ static bool open_table(struct level_source *source, size_t index)
         source->base.status = status;
         return false;
     }
+    assert(source->open != NULL);
     source->index = index;
     return true;
 }

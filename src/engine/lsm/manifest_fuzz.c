@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void repair(uint8_t *data, size_t size)
 {
-    memcpy(data, "KVlsmMAN", 8);
+    static const uint8_t magic[] = { 'K', 'V', 'l', 's', 'm', 'M', 'A', 'N' };
+    memcpy(data, magic, sizeof(magic));
     little_put32(data + 8, LSM_MANIFEST_VERSION);
     little_put64(data + 16, size);
     little_put64(data + size - 8, hash64(bytes_make(data + 8, size - 16), 0));

@@ -98,9 +98,11 @@ struct lsm_table {
     _Atomic uint32_t references;
     _Atomic bool obsolete;     /* remove the file with the last reference */
     bool busy;                 /* the picker's: in a compaction */
-    struct lsm_pick_span *span; /* the picker's: where that compaction writes */
     struct lsm_ranges *ranges; /* what lsm_table_read_ranges gave its owner, who sets it; or NULL */
     struct lsm_table_inside *inside; /* table.c's */
+
+    /* The picker's: where the compaction writes that keeps it busy. */
+    struct lsm_pick_span *span;
 };
 
 /** Takes over meta's bounds.  One reference.  `path` is copied.  Does not touch the disk. */
