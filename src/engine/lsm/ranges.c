@@ -3,9 +3,10 @@
  *
  *      struct lsm_ranges | fragments | sequence numbers | bytes of bounds
  *
- *  Building walks the bounds of all ranges in order with the set of ranges that are open there,
- *  newest first.  Neighbours with the same deletions become one fragment, so taking fragments apart
- *  and building them again does not multiply them. */
+ *  Building from a list walks the bounds of all ranges in order with the set of ranges that are
+ *  open there, newest first; adding one splices it into what is in order already.  Neighbours with
+ *  the same deletions become one fragment, so taking fragments apart and building them again does
+ *  not multiply them. */
 #include "engine/lsm/ranges.h"
 
 #include <assert.h>
@@ -69,11 +70,15 @@ static bool builder_init(struct builder *builder, size_t count)
            builder->fragments != NULL;
 }
 
+static bool is_empty(const struct lsm_range *range)
+{
+    return !lsm_below_upper(range->lower, range->upper);
+}
+
 static void builder_add(struct builder *builder, const struct lsm_range *range)
 {
-    if (!lsm_below_upper(range->lower, range->upper))
-        return; /* empty */
-    builder->ranges[builder->range_count++] = *range;
+    if (!is_empty(range))
+        builder->ranges[builder->range_count++] = *range;
 }
 
 /* An empty upper bound is beyond all others, so it is kept out of the order and put at its end. */
@@ -119,9 +124,9 @@ static void open_beginning(struct builder *builder, struct bytes at)
     }
 }
 
-static bool grow_sequences(struct builder *builder)
+static bool grow_sequences(struct builder *builder, size_t more)
 {
-    size_t wanted = builder->sequence_count + builder->open_count;
+    size_t wanted = builder->sequence_count + more;
     if (wanted <= builder->sequence_capacity)
         return true;
     size_t capacity = 2 * wanted + 16;
@@ -148,10 +153,19 @@ static void join_last(struct builder *builder)
     builder->fragment_count--;
 }
 
-/* What is open covers [lower, upper). */
-static bool emit(struct builder *builder, struct bytes lower, struct bytes upper)
+/* [lower, upper) is covered by the sequence numbers that were appended from `first` on. */
+static void add_fragment(struct builder *builder, struct bytes lower, struct bytes upper,
+                         size_t first)
 {
-    if (!grow_sequences(builder))
+    builder->fragments[builder->fragment_count++] =
+        (struct fragment){ lower, upper, first, builder->sequence_count - first };
+    join_last(builder);
+}
+
+/* What is open covers [lower, upper). */
+static bool emit_open(struct builder *builder, struct bytes lower, struct bytes upper)
+{
+    if (!grow_sequences(builder, builder->open_count))
         return false;
     size_t first = builder->sequence_count;
     for (size_t i = 0; i < builder->open_count; i++) {
@@ -159,9 +173,7 @@ static bool emit(struct builder *builder, struct bytes lower, struct bytes upper
         if (i == 0 || sequence != builder->open[i - 1]->sequence)
             builder->sequences[builder->sequence_count++] = sequence;
     }
-    builder->fragments[builder->fragment_count++] =
-        (struct fragment){ lower, upper, first, builder->sequence_count - first };
-    join_last(builder);
+    add_fragment(builder, lower, upper, first);
     return true;
 }
 
@@ -172,7 +184,8 @@ static bool cut(struct builder *builder)
     for (size_t i = 0; i + 1 < builder->bound_count; i++) {
         close_ended(builder, builder->bounds[i]);
         open_beginning(builder, builder->bounds[i]);
-        if (builder->open_count > 0 && !emit(builder, builder->bounds[i], builder->bounds[i + 1]))
+        if (builder->open_count > 0 &&
+            !emit_open(builder, builder->bounds[i], builder->bounds[i + 1]))
             return false;
     }
     return true;
@@ -211,9 +224,10 @@ static struct lsm_ranges *pack(const struct builder *builder)
     return ranges;
 }
 
-static kvorum_status build(struct builder *builder, struct lsm_ranges **ret_ranges)
+static kvorum_status finish(struct builder *builder, bool cut, struct lsm_ranges **ret_ranges)
 {
-    struct lsm_ranges *ranges = cut(builder) ? pack(builder) : NULL;
+    struct lsm_ranges *ranges = cut ? pack(builder) : NULL;
+    builder_done(builder);
     if (ranges == NULL)
         return KVORUM_NO_MEMORY;
     *ret_ranges = ranges;
@@ -224,37 +238,93 @@ kvorum_status lsm_ranges_create(const struct lsm_range *ranges, size_t count,
                                 struct lsm_ranges **ret_ranges)
 {
     struct builder builder;
-    kvorum_status status = KVORUM_NO_MEMORY;
-    if (builder_init(&builder, count)) {
-        for (size_t i = 0; i < count; i++)
-            builder_add(&builder, &ranges[i]);
-        status = build(&builder, ret_ranges);
+    bool made = builder_init(&builder, count);
+    for (size_t i = 0; i < count && made; i++)
+        builder_add(&builder, &ranges[i]);
+    return finish(&builder, made && cut(&builder), ret_ranges);
+}
+
+/* --- adding one: what is there is in order already ------------------------------------------- */
+
+/* The deletions of `old` (NULL: none), and of `extra` unless that is 0, cover [lower, upper). */
+static bool emit(struct builder *builder, struct bytes lower, struct bytes upper,
+                 const struct lsm_ranges *ranges, const struct fragment *old, uint64_t extra)
+{
+    size_t count = old == NULL ? 0 : old->count;
+    if (!lsm_below_upper(lower, upper))
+        return true;
+    if (!grow_sequences(builder, count + 1))
+        return false;
+    assert(builder->sequences != NULL);
+    size_t first = builder->sequence_count;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t sequence = ranges->sequences[old->first + i];
+        if (extra > sequence)
+            builder->sequences[builder->sequence_count++] = extra;
+        if (extra >= sequence)
+            extra = 0;
+        builder->sequences[builder->sequence_count++] = sequence;
     }
-    builder_done(&builder);
-    return status;
+    if (extra > 0)
+        builder->sequences[builder->sequence_count++] = extra;
+    add_fragment(builder, lower, upper, first);
+    return true;
+}
+
+static struct bytes larger_lower(struct bytes a, struct bytes b)
+{
+    return bytes_compare(a, b) < 0 ? b : a;
+}
+
+static struct bytes smaller_upper(struct bytes a, struct bytes b)
+{
+    if (a.size == 0 || b.size == 0)
+        return a.size == 0 ? b : a;
+    return bytes_compare(a, b) < 0 ? a : b;
+}
+
+/* The part of `old` before the range, inside, and behind it. */
+static bool splice_fragment(struct builder *builder, const struct lsm_ranges *ranges,
+                            const struct fragment *old, const struct lsm_range *range)
+{
+    struct bytes lower = larger_lower(old->lower, range->lower);
+    struct bytes upper = smaller_upper(old->upper, range->upper);
+    if (is_empty(range) || !lsm_intervals_meet(old->lower, old->upper, range->lower, range->upper))
+        return emit(builder, old->lower, old->upper, ranges, old, 0);
+    if (bytes_compare(old->lower, lower) < 0 && !emit(builder, old->lower, lower, ranges, old, 0))
+        return false;
+    if (!emit(builder, lower, upper, ranges, old, range->sequence))
+        return false;
+    return upper.size == 0 || emit(builder, upper, old->upper, ranges, old, 0);
+}
+
+static bool splice(struct builder *builder, const struct lsm_ranges *ranges,
+                   const struct lsm_range *range)
+{
+    struct bytes begin = range->lower; /* of what is left of the range */
+    bool left = !is_empty(range);
+    for (size_t i = 0; i < lsm_ranges_fragments(ranges); i++) {
+        const struct fragment *old = &ranges->fragments[i];
+        if (left && bytes_compare(begin, old->lower) < 0 &&
+            !emit(builder, begin, smaller_upper(old->lower, range->upper), ranges, NULL,
+                  range->sequence))
+            return false;
+        if (!splice_fragment(builder, ranges, old, range))
+            return false;
+        left = left && lsm_below_upper(old->upper, range->upper) && old->upper.size > 0;
+        if (left)
+            begin = larger_lower(begin, old->upper);
+    }
+    return !left || emit(builder, begin, range->upper, ranges, NULL, range->sequence);
 }
 
 kvorum_status lsm_ranges_add(const struct lsm_ranges *ranges, const struct lsm_range *range,
                              struct lsm_ranges **ret_ranges)
 {
-    struct builder builder;
-    kvorum_status status = KVORUM_NO_MEMORY;
-    size_t count = 1;
-    for (size_t i = 0; i < lsm_ranges_fragments(ranges); i++)
-        count += ranges->fragments[i].count;
-    if (builder_init(&builder, count)) {
-        for (size_t i = 0; i < lsm_ranges_fragments(ranges); i++) {
-            const struct fragment *fragment = &ranges->fragments[i];
-            for (size_t j = 0; j < fragment->count; j++)
-                builder_add(&builder,
-                            &(struct lsm_range){ fragment->lower, fragment->upper,
-                                                 ranges->sequences[fragment->first + j] });
-        }
-        builder_add(&builder, range);
-        status = build(&builder, ret_ranges);
-    }
-    builder_done(&builder);
-    return status;
+    size_t most = 2 * lsm_ranges_fragments(ranges) + 3; /* gaps between, two cut by the bounds */
+    struct builder builder = { .fragments = malloc(most * sizeof(*builder.fragments)) };
+    return finish(&builder, builder.fragments != NULL && splice(&builder, ranges, range),
+                  ret_ranges);
 }
 
 void lsm_ranges_destroy(struct lsm_ranges *ranges)

@@ -30,6 +30,7 @@ static const struct row rows[] = {
     { "no lower bound either", "-:4 c-d:2", "-c:4 c-d:4,2 d-:4" },
     { "an empty interval deletes nothing", "c-c:4 d-b:5 e-f:1", "e-f:1" },
     { "nothing but empty intervals", "c-c:4", "" },
+    { "an empty interval inside another", "a-z:4 m-f:5 g-g:6", "a-z:4" },
     { "a bound that another begins with", "a-aa:4 a-b:2", "a-aa:4,2 aa-b:2" },
 };
 
@@ -140,6 +141,15 @@ static void check_structure(const struct lsm_ranges *ranges)
     }
 }
 
+static void assert_alike(const struct lsm_ranges *a, const struct lsm_ranges *b)
+{
+    struct buffer text;
+    buffer_init(&text, 1 << 16);
+    print(a, &text);
+    assert_fragments(b, (const char *)text.data);
+    buffer_done(&text);
+}
+
 static void test_model(void)
 {
     struct random random;
@@ -156,6 +166,7 @@ static void test_model(void)
         assert_int_equal(lsm_ranges_create(list, count, &ranges), KVORUM_OK);
         added = add_all(list, count);
         check_structure(ranges);
+        assert_alike(ranges, added);
         for (int i = 0; i < 60; i++) {
             struct bytes key = random_key(&random, text);
             uint64_t sequence = random_below(&random, 23);
