@@ -33,16 +33,17 @@ static inline struct lsm_table *fake_table_create(const char *lower, const char 
                                                   uint64_t size)
 {
     struct fake_table *fake = calloc(1, sizeof(*fake));
+    uint64_t number = ++fake_tables_made;
     assert(fake != NULL);
     snprintf(fake->lower, sizeof(fake->lower), "%s", lower);
     snprintf(fake->upper, sizeof(fake->upper), "%s", upper);
     fake->table.meta = (struct lsm_table_meta){
-        .number = ++fake_tables_made,
+        .number = number,
         .size = size,
         .lower = bytes_of_string(fake->lower),
         .upper = bytes_of_string(fake->upper),
         .sequence_min = 1,
-        .sequence_max = fake_tables_made,
+        .sequence_max = number,
         .entries = 100,
     };
     atomic_init(&fake->table.references, 1);

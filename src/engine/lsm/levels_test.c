@@ -227,7 +227,7 @@ static void shelf_open(struct shelf *shelf, const size_t *counts)
         table->entry_count = counts[i];
         for (size_t j = 0; j < counts[i]; j++) {
             char *key = shelf->keys[shelf->count];
-            snprintf(key, 8, "%c%zu", (char)('b' + i), j + 1);
+            snprintf(key, 8, "%c%c", (char)('b' + i), (char)('1' + j));
             shelf->entries[shelf->count] =
                 (struct lsm_entry){ bytes_of_string(key), { 0 }, shelf->count + 1, LSM_PUT };
             shelf->count++;

@@ -67,7 +67,9 @@ static struct lsm_table *make_table(const struct content *content, unsigned lowe
         newest = content->of[i] > newest ? content->of[i] : newest;
     }
     snprintf(first, sizeof(first), "%02u", lower);
-    snprintf(behind, sizeof(behind), upper == KEYS ? "" : "%02u", upper);
+    snprintf(behind, sizeof(behind), "%02u", upper);
+    if (upper == KEYS)
+        behind[0] = 0;
     struct lsm_table *table = fake_table_create(first, behind, size);
     table->meta.sequence_max = newest;
     table->meta.entries = size / KEY_SIZE;
