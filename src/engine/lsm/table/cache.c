@@ -160,7 +160,7 @@ static bool keep_block(struct lsm_cache *cache, struct lsm_block *block)
     copy->raw_size = block->raw_size;
     copy->raw_offset = block->raw_offset;
     memcpy(copy + 1, block + 1, block->size - sizeof(*block));
-    atomic_store(&block->home->slots[block->place], copy);
+    atomic_store(table_leaf_slot(block->home->leaves, block->place), copy);
     block->home = NULL;
     return true;
 }
@@ -175,7 +175,7 @@ static size_t evict_block(struct lsm_cache *cache, struct lsm_block *block, bool
         bool used = atomic_load_explicit(&block->referenced, memory_order_relaxed) != 0;
         if (used && may_keep && keep_block(cache, block))
             return block->size;
-        atomic_store(&home->slots[block->place], NULL);
+        atomic_store(table_leaf_slot(home->leaves, block->place), NULL);
     }
     block->home = NULL;
     home_unreference(home);
@@ -278,27 +278,23 @@ void table_cache_publish(struct lsm_cache *cache, struct lsm_block *block, struc
         return;
     }
     pthread_mutex_lock(&cache->mutex);
-    if (block->segment->live && !home->dead &&
-        atomic_load_explicit(&home->slots[place], memory_order_relaxed) == NULL) {
-        block->home = home;
-        block->place = (uint32_t)place;
-        home->references++;
-        atomic_store(&home->slots[place], block);
+    if (block->segment->live && !home->dead) {
+        _Atomic(struct lsm_block *) *slot = table_leaf_slot(home->leaves, place);
+        if (atomic_load_explicit(slot, memory_order_relaxed) == NULL) {
+            block->home = home;
+            block->place = (uint32_t)place;
+            home->references++;
+            atomic_store(slot, block);
+        }
     }
     pthread_mutex_unlock(&cache->mutex);
 }
 
-struct table_home *table_home_create(size_t count)
+struct table_home *table_home_create(struct table_leaf *leaves)
 {
     struct table_home *home = malloc(sizeof(*home));
-    if (home == NULL)
-        return NULL;
-    *home =
-        (struct table_home){ .slots = calloc(count + 1, sizeof(*home->slots)), .references = 1 };
-    if (home->slots == NULL) {
-        free(home);
-        return NULL;
-    }
+    if (home != NULL)
+        *home = (struct table_home){ .leaves = leaves, .references = 1 };
     return home;
 }
 

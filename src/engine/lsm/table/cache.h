@@ -26,6 +26,7 @@
 #include "engine/lsm/table/block.h"
 #include "engine/lsm/table/compress.h"
 #include "engine/lsm/table/format.h"
+#include "engine/lsm/table/index.h"
 #include <assert.h>
 
 struct table_segment {
@@ -41,9 +42,9 @@ struct table_segment {
 
 /* Whose slots point to blocks.  It goes with the last block that knows it. */
 struct table_home {
-    _Atomic(struct lsm_block *) *slots;
-    uint64_t references; /* blocks, and the owner */
-    bool dead;           /* the owner and the slots are gone */
+    struct table_leaf *leaves; /* the slots are in them */
+    uint64_t references;       /* blocks, and the owner */
+    bool dead;                 /* the owner and the slots are gone */
 };
 
 struct lsm_block {
@@ -116,9 +117,9 @@ void table_cache_discard(struct lsm_block *block);
 void table_cache_publish(struct lsm_cache *cache, struct lsm_block *block, struct table_home *home,
                          size_t place);
 
-/** All slots empty.  NULL: no memory. */
-struct table_home *table_home_create(size_t count);
-/** From now on nothing is published into the slots, which are freed by the caller. */
+/** `leaves` are the caller's.  NULL: no memory. */
+struct table_home *table_home_create(struct table_leaf *leaves);
+/** From now on nothing is published into the slots, which can be freed. */
 void table_home_abandon(struct lsm_cache *cache, struct table_home *home);
 
 static inline struct table_counters *table_cache_counters(struct lsm_cache *cache)
@@ -132,6 +133,14 @@ static inline void table_count(_Atomic uint64_t *counter)
 {
     uint64_t count = atomic_load_explicit(counter, memory_order_relaxed);
     atomic_store_explicit(counter, count + 1, memory_order_relaxed);
+}
+
+/** Ask for the memory of its head and first columns. */
+static inline void table_block_ask(const struct lsm_block *block)
+{
+    __builtin_prefetch(block);
+    __builtin_prefetch((const uint8_t *)block + 64);
+    __builtin_prefetch((const uint8_t *)block + 128);
 }
 
 static inline void table_block_touch(struct lsm_block *block)

@@ -2,9 +2,9 @@
 #include "engine/lsm/table/file.h"
 
 #include "codec/varint.h"
+#include "engine/lsm/table/memory.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 enum { LINE_SIZE = 64 };
 
@@ -69,7 +69,7 @@ uint64_t table_foot_block_end(const struct table_foot *foot, uint64_t offset)
 
 void table_raw_done(struct table_raw *raw)
 {
-    free(raw->memory);
+    table_memory_destroy(raw->memory);
     *raw = (struct table_raw){ 0 };
 }
 
@@ -79,7 +79,8 @@ kvorum_status table_file_block(struct disk_file *file, const struct table_foot *
 {
     struct table_frame frame;
     uint64_t size = table_foot_block_end(foot, offset) - offset;
-    uint8_t *memory = aligned_alloc(LINE_SIZE, (size + 3 * LINE_SIZE - 1) / LINE_SIZE * LINE_SIZE);
+    size_t memory_size = size + 2 * LINE_SIZE;
+    uint8_t *memory = table_memory_create(&memory_size);
     if (memory == NULL)
         return KVORUM_NO_MEMORY;
     uint8_t *block = memory + LINE_SIZE - skew - TABLE_FRAME_SIZE;
@@ -89,10 +90,11 @@ kvorum_status table_file_block(struct disk_file *file, const struct table_foot *
     if (status == KVORUM_OK && frame.compression != LSM_STORED)
         status = KVORUM_CORRUPT;
     if (status != KVORUM_OK) {
-        free(memory);
+        table_memory_destroy(memory);
         return status;
     }
-    *ret_raw = (struct table_raw){ memory, bytes_make(block + TABLE_FRAME_SIZE, frame.raw_size) };
+    *ret_raw = (struct table_raw){ memory, memory_size,
+                                   bytes_make(block + TABLE_FRAME_SIZE, frame.raw_size) };
     return KVORUM_OK;
 }
 
@@ -104,7 +106,7 @@ kvorum_status table_ranges_visit(struct bytes raw, uint64_t count,
                                  void *context)
 {
     struct reader reader = reader_of(raw);
-    for (; count > 0; count--) {
+    for (uint64_t i = 0; i < count && (count != UINT64_MAX || reader.rest.size > 0); i++) {
         struct lsm_range range = { 0 };
         range.lower = read_sized(&reader, ENGINE_KEY_SIZE_MAX + 1);
         range.upper = read_sized(&reader, ENGINE_KEY_SIZE_MAX + 1);

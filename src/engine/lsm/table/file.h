@@ -20,6 +20,7 @@ uint64_t table_foot_block_end(const struct table_foot *foot, uint64_t offset);
 /** One block in memory of its own, freed by table_raw_done. */
 struct table_raw {
     uint8_t *memory;
+    size_t memory_size;
     struct bytes raw;
 };
 void table_raw_done(struct table_raw *raw);
@@ -29,7 +30,7 @@ KVORUM_CHECKED kvorum_status table_file_block(struct disk_file *file, const stru
                                               uint64_t offset, enum table_block_type type,
                                               size_t skew, struct table_raw *ret_raw);
 
-/** Walk a block of ranges. */
+/** Walk a block of `count` ranges; UINT64_MAX: of as many as there are. */
 KVORUM_CHECKED kvorum_status table_ranges_visit(
     struct bytes raw, uint64_t count,
     kvorum_status (*visit)(void *context, const struct lsm_range *range), void *context);

@@ -36,20 +36,18 @@ static void find_places(struct batch *batch)
     for (size_t i = 0; i < batch->left; i++) {
         struct bytes key = batch->searches[batch->which[i]]->key;
         batch->places[i] = (uint32_t)table_index_find(&batch->open->index, key);
-        __builtin_prefetch(
-            &batch->open->slots[batch->places[i]]); /* there is one more than blocks */
     }
 }
 
 static void find_blocks(struct batch *batch)
 {
     for (size_t i = 0; i < batch->left; i++) {
-        batch->blocks[i] = atomic_load(&batch->open->slots[batch->places[i]]);
+        batch->blocks[i] = NULL;
+        if (batch->places[i] < batch->open->index.count)
+            batch->blocks[i] = atomic_load(table_slot(batch->open, batch->places[i]));
         if (batch->blocks[i] == NULL)
             continue;
-        __builtin_prefetch(batch->blocks[i]);
-        __builtin_prefetch((const uint8_t *)batch->blocks[i] + 64);
-        __builtin_prefetch((const uint8_t *)batch->blocks[i] + 128);
+        table_block_ask(batch->blocks[i]);
     }
 }
 

@@ -5,8 +5,7 @@
 #include "engine/lsm/little.h"
 #include "engine/lsm/table/block.h"
 #include "engine/lsm/table/format.h"
-
-#include <stdlib.h>
+#include "engine/lsm/table/memory.h"
 
 enum { INDEX_HEADER_SIZE = 8, INDEX_ENTRY_SIZE_MIN = 3 };
 
@@ -14,15 +13,20 @@ enum { INDEX_HEADER_SIZE = 8, INDEX_ENTRY_SIZE_MIN = 3 };
 
 static bool allocate(struct table_index *index, size_t count, size_t text_size)
 {
-    size_t numbers = count * 2 + 1, texts = (count + 1) * sizeof(uint32_t);
-    index->memory_size = numbers * sizeof(uint64_t) + texts + text_size + TABLE_SLACK;
-    index->prefixes = malloc(index->memory_size);
-    if (index->prefixes == NULL)
+    size_t leaves = (count + TABLE_LEAF_WIDTH - 1) / TABLE_LEAF_WIDTH;
+    size_t texts = (count + 1) * sizeof(uint32_t);
+    size_t size = leaves * sizeof(struct table_leaf) + leaves * sizeof(uint64_t) +
+                  (count + 1) * sizeof(uint64_t) + texts + text_size + TABLE_SLACK;
+    index->leaves = table_memory_create(&size);
+    if (index->leaves == NULL)
         return false;
-    index->offsets = index->prefixes + count;
-    index->texts = (uint32_t *)(index->prefixes + numbers);
+    index->memory_size = size;
+    index->tops = (uint64_t *)(index->leaves + leaves);
+    index->offsets = index->tops + leaves;
+    index->texts = (uint32_t *)(index->offsets + count + 1);
     index->text = (uint8_t *)index->texts + texts;
     index->count = count;
+    index->leaf_count = leaves;
     return true;
 }
 
@@ -57,14 +61,22 @@ static uint64_t prefix_of(struct bytes key, size_t skip)
     return be64toh(prefix);
 }
 
-static void fill_prefixes(struct table_index *index)
+static void fill_leaves(struct table_index *index)
 {
     if (index->count == 0)
         return;
     index->common_size = table_common(table_index_separator(index, 0),
                                       table_index_separator(index, index->count - 1));
-    for (size_t i = 0; i < index->count; i++)
-        index->prefixes[i] = prefix_of(table_index_separator(index, i), index->common_size);
+    for (size_t i = 0; i < index->leaf_count * TABLE_LEAF_WIDTH; i++) {
+        struct table_leaf *leaf = &index->leaves[i / TABLE_LEAF_WIDTH];
+        uint64_t prefix = UINT64_MAX;
+        if (i < index->count)
+            prefix = prefix_of(table_index_separator(index, i), index->common_size);
+        leaf->prefixes[i % TABLE_LEAF_WIDTH] = prefix;
+        atomic_init(&leaf->slots[i % TABLE_LEAF_WIDTH], NULL);
+        if (i < index->count) /* the last one stays */
+            index->tops[i / TABLE_LEAF_WIDTH] = prefix;
+    }
 }
 
 kvorum_status table_index_parse(struct bytes raw, uint64_t begin, struct table_index *ret_index)
@@ -86,14 +98,14 @@ kvorum_status table_index_parse(struct bytes raw, uint64_t begin, struct table_i
         table_index_done(&index);
         return KVORUM_CORRUPT;
     }
-    fill_prefixes(&index);
+    fill_leaves(&index);
     *ret_index = index;
     return KVORUM_OK;
 }
 
 void table_index_done(struct table_index *index)
 {
-    free(index->prefixes);
+    table_memory_destroy(index->leaves);
     *index = (struct table_index){ 0 };
 }
 
@@ -109,6 +121,28 @@ static size_t lower_bound(const uint64_t *numbers, size_t count, uint64_t wanted
         count -= half;
     }
     return (size_t)(base - numbers) + (*base < wanted);
+}
+
+static void ask_for(const struct table_leaf *leaf)
+{
+    for (size_t at = 0; at < sizeof(*leaf); at += 64)
+        __builtin_prefetch((const uint8_t *)leaf + at);
+}
+
+/* The first block whose prefix is >= `wanted`; count, or more: none. */
+static size_t find_prefix(const struct table_index *index, uint64_t wanted)
+{
+    size_t leaf = lower_bound(index->tops, index->leaf_count, wanted);
+    if (leaf == index->leaf_count)
+        return index->count;
+    ask_for(&index->leaves[leaf]);
+    return leaf * TABLE_LEAF_WIDTH +
+           lower_bound(index->leaves[leaf].prefixes, TABLE_LEAF_WIDTH, wanted);
+}
+
+static uint64_t prefix_at(const struct table_index *index, size_t block)
+{
+    return index->leaves[block / TABLE_LEAF_WIDTH].prefixes[block % TABLE_LEAF_WIDTH];
 }
 
 /* Among separators [low, high), whose prefixes are the same. */
@@ -134,12 +168,10 @@ size_t table_index_find(const struct table_index *index, struct bytes key)
     if (order != 0 || key.size < common)
         return order > 0 ? index->count : 0;
     uint64_t prefix = prefix_of(key, common);
-    size_t at = lower_bound(index->prefixes, index->count, prefix);
-    if (at == index->count || index->prefixes[at] != prefix)
+    size_t at = find_prefix(index, prefix);
+    if (at >= index->count || prefix_at(index, at) != prefix)
         return at;
-    size_t end = index->count;
-    if (prefix != UINT64_MAX)
-        end = at + lower_bound(index->prefixes + at, index->count - at, prefix + 1);
+    size_t end = prefix == UINT64_MAX ? index->count : find_prefix(index, prefix + 1);
     return find_tied(index, at, end, key);
 }
 

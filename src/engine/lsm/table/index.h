@@ -1,31 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Which block of entries may hold a key.
+/** Which block of entries may hold a key, and where that block is when it is in memory.
  *
  *      block     number of blocks u32 | bytes of all separators u32
  *                repeated: shared varint | size varint | rest of separator | block size / 8 varint
  *
- *      in memory   prefixes  [ 8 bytes of each separator behind what all share, as numbers ]
- *                  offsets   [ of each block, and the end ]
- *                  text      [ the separators ]
+ *      in memory   tops    [ largest prefix of each leaf ]
+ *                  leaves  [ 16 prefixes | 16 slots ] [ 16 prefixes | 16 slots ] ...
+ *                  offsets [ of each block, and the end ]
+ *                  text    [ the separators ]
  *
  *  A separator is at least the last key of its block and below the first one of the next, unless
- *  versions of one key are on both sides: then it is that key.  The search is over the dense array
- *  of prefixes, and looks at separators only where prefixes are the same. */
+ *  versions of one key are on both sides: then it is that key.  A prefix is the eight bytes of a
+ *  separator behind what all share, as a number; separators are looked at where prefixes are the
+ *  same.  The tops stay in the processor's caches; what is read behind them lies together and is
+ *  asked for at once, slots included: a search waits for memory once. */
 #ifndef LSM_TABLE_INDEX_H
 #define LSM_TABLE_INDEX_H
 
 #include "base/buffer.h"
 #include "kvorum/status.h"
+#include <stdatomic.h>
+
+enum { TABLE_LEAF_WIDTH = 16 };
+
+struct lsm_block;
+
+struct table_leaf {
+    uint64_t prefixes[TABLE_LEAF_WIDTH]; /* unused ones at the end are the largest number */
+    _Atomic(struct lsm_block *) slots[TABLE_LEAF_WIDTH];
+};
 
 struct table_index {
-    uint64_t *prefixes;
+    uint64_t *tops;
+    struct table_leaf *leaves;
     uint64_t *offsets; /* count + 1 */
     uint32_t *texts;   /* count + 1: where separators begin in `text` */
     uint8_t *text;
-    size_t count;
+    size_t count, leaf_count;
     size_t common_size; /* of what all separators begin with */
-    size_t memory_size; /* bytes of the four, which are one piece of memory at `prefixes` */
+    size_t memory_size; /* bytes of the five, which are one piece of memory at `leaves` */
 };
+
+static inline _Atomic(struct lsm_block *) *table_leaf_slot(struct table_leaf *leaves, size_t block)
+{
+    return &leaves[block / TABLE_LEAF_WIDTH].slots[block % TABLE_LEAF_WIDTH];
+}
 
 /** `begin`: offset of the first block.  CORRUPT, NO_MEMORY. */
 KVORUM_CHECKED kvorum_status table_index_parse(struct bytes raw, uint64_t begin,

@@ -81,12 +81,12 @@ static kvorum_status load_filter(struct table_open *open)
                          TABLE_FILTER_HEADER_SIZE, &open->filter_raw);
     if (status != KVORUM_OK)
         return status;
-    open->memory_size += open->filter_raw.raw.size;
+    open->memory_size += open->filter_raw.memory_size;
     return table_filter_parse(open->filter_raw.raw, &open->filter) ? KVORUM_OK : KVORUM_CORRUPT;
 }
 
 /* The blocks of entries fill the file from the head to where the properties say, without gaps. */
-static bool index_covers(const struct table_open *open, const struct table_properties *properties)
+bool table_index_covers(const struct table_open *open, const struct table_properties *properties)
 {
     const struct table_foot *foot = &open->foot;
     uint64_t next = foot->ranges != 0 ? foot->ranges : foot->filter;
@@ -107,13 +107,12 @@ static kvorum_status load_index(struct table_open *open, const struct table_prop
     table_raw_done(&raw);
     if (status != KVORUM_OK)
         return status;
-    if (!index_covers(open, properties))
+    if (!table_index_covers(open, properties))
         return KVORUM_CORRUPT;
-    open->home = table_home_create(open->index.count);
+    open->home = table_home_create(open->index.leaves);
     if (open->home == NULL)
         return KVORUM_NO_MEMORY;
-    open->slots = open->home->slots;
-    open->memory_size += open->index.memory_size + open->index.count * sizeof(*open->slots);
+    open->memory_size += open->index.memory_size;
     return KVORUM_OK;
 }
 
@@ -122,7 +121,6 @@ static void destroy(struct table_open *open)
 {
     if (open->home != NULL)
         table_home_abandon(open->cache, open->home);
-    free((void *)open->slots);
     table_index_done(&open->index);
     table_raw_done(&open->filter_raw);
     if (open->file != NULL)

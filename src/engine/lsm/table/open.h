@@ -15,7 +15,6 @@
 struct table_open {
     struct epoch_item item; /* first */
     struct table_filter filter;
-    _Atomic(struct lsm_block *) *slots;
     struct table_index index;
     _Atomic uint8_t referenced;  /* used since the hand went by */
     _Atomic uint32_t references; /* one is the table's, until the epoch is over */
@@ -49,6 +48,9 @@ KVORUM_CHECKED kvorum_status table_open_file(struct disk *disk, const char *path
                                              struct table_properties *ret_properties,
                                              struct table_raw *ret_properties_raw);
 
+/** Do the blocks of entries fill their part of the file, as many as the properties say? */
+bool table_index_covers(const struct table_open *open, const struct table_properties *properties);
+
 KVORUM_CHECKED kvorum_status table_open_slowly(struct lsm_table_inside *inside,
                                                struct table_open **ret_open);
 
@@ -68,6 +70,11 @@ static inline kvorum_status table_open(struct lsm_table *table, bool nowait,
 void table_open_release(struct table_open *open);
 /** Take it from the table, which nobody can use any more. */
 void table_open_close(struct lsm_table_inside *inside);
+
+static inline _Atomic(struct lsm_block *) *table_slot(struct table_open *open, size_t place)
+{
+    return table_leaf_slot(open->index.leaves, place);
+}
 
 /** Read block `place` into the cache.  The block holds inside the epoch. */
 KVORUM_CHECKED kvorum_status table_block_load(struct table_open *open, size_t place,

@@ -73,8 +73,8 @@ static kvorum_status enter(struct table_source *s, size_t place, bool backward)
     s->place = place;
     if (s->scan.sequential)
         return enter_ahead(s, place, backward);
-    bool cached =
-        s->scan.nowait || s->steps <= CACHED_STEPS || atomic_load(&s->open->slots[place]) != NULL;
+    bool cached = s->scan.nowait || s->steps <= CACHED_STEPS ||
+                  atomic_load(table_slot(s->open, place)) != NULL;
     return cached ? enter_cached(s, place) : enter_ahead(s, place, backward);
 }
 

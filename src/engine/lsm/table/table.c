@@ -75,9 +75,10 @@ void lsm_table_release(struct lsm_table *table)
 kvorum_status table_get_block(struct table_open *open, size_t place, bool nowait,
                               struct lsm_block **ret_block)
 {
-    struct lsm_block *block = atomic_load(&open->slots[place]);
+    struct lsm_block *block = atomic_load(table_slot(open, place));
     if (block == NULL)
         return nowait ? KVORUM_WOULD_BLOCK : table_block_load(open, place, ret_block);
+    table_block_ask(block);
     table_block_touch(block);
     table_count(&table_cache_counters(open->cache)->hits);
     *ret_block = block;
