@@ -245,14 +245,14 @@ kvorum_status table_open_slowly(struct lsm_table_inside *inside, struct table_op
 {
     kvorum_status status = KVORUM_OK;
     pthread_mutex_lock(&inside->mutex);
-    struct table_open *open = atomic_load(&inside->open);
-    if (open == NULL)
+    struct table_open *open = atomic_load(&inside->open); /* another thread may have been quicker */
+    if (open == NULL) {
         status = load(inside, &open);
-    if (status == KVORUM_OK) {
-        if (atomic_load(&inside->open) == NULL)
+        if (status == KVORUM_OK)
             make_known(inside, open);
-        *ret_open = open;
     }
+    if (status == KVORUM_OK)
+        *ret_open = open;
     pthread_mutex_unlock(&inside->mutex);
     return status;
 }
