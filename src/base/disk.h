@@ -26,6 +26,7 @@ enum disk_open_flags {
     DISK_WRITE = 1,     /* read and write */
     DISK_CREATE = 2,    /* with WRITE: make it when it is missing */
     DISK_EXCLUSIVE = 4, /* with CREATE: EXISTS when it is there */
+    DISK_RANDOM = 8,    /* a hint: what is read next cannot be guessed */
 };
 
 struct disk_ops {

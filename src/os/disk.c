@@ -142,9 +142,12 @@ static kvorum_status disk_open(struct disk *disk, const char *path, unsigned fla
     native |= (flags & DISK_EXCLUSIVE) ? O_EXCL : 0;
     struct os_file *file = NULL;
     kvorum_status status = open_file(disk, path, native, &file);
-    if (status == KVORUM_OK)
-        *ret_file = &file->file;
-    return status;
+    if (status != KVORUM_OK)
+        return status;
+    if ((flags & DISK_RANDOM) != 0) /* refused by some file systems, and no loss then */
+        (void)posix_fadvise(file->descriptor, 0, 0, POSIX_FADV_RANDOM);
+    *ret_file = &file->file;
+    return KVORUM_OK;
 }
 
 static void disk_close(struct disk_file *file)
