@@ -375,6 +375,20 @@ static kvorum_status sim_rename(struct disk *base, const char *from, const char 
     return KVORUM_OK;
 }
 
+static kvorum_status sim_link(struct disk *base, const char *from, const char *to)
+{
+    struct sim_disk *disk = disk_of(base);
+    if (!has_power(disk) || fails(disk))
+        return KVORUM_IO;
+    struct disk_name *name = names_find(&disk->current, from);
+    if (name == NULL || !folder_exists(&disk->current, bytes_make(to, parent_size(to))))
+        return KVORUM_NOT_FOUND;
+    if (names_find(&disk->current, to) != NULL)
+        return KVORUM_EXISTS;
+    change_name(disk, to, name->inode, disk->next_group++);
+    return KVORUM_OK;
+}
+
 static kvorum_status sim_remove(struct disk *base, const char *path)
 {
     struct sim_disk *disk = disk_of(base);
@@ -472,6 +486,7 @@ static const struct disk_ops sim_disk_ops = {
     .truncate = sim_truncate,
     .allocate = sim_allocate,
     .rename = sim_rename,
+    .link = sim_link,
     .remove = sim_remove,
     .make_dir = sim_make_dir,
     .sync_dir = sim_sync_dir,

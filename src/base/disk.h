@@ -2,8 +2,8 @@
 /** Seam: files.  Real in os/disk.c, simulated (crashes, torn writes, faults) in sim/disk.c.
  *
  *  Paths are relative to the root the disk object was made with.  Writes become durable only by
- *  sync (bytes, size) and sync_dir (names: create, rename, remove).  Until then a crash may keep,
- *  drop or tear each of them alone, in any order.
+ *  sync (bytes, size) and sync_dir (names: create, rename, link, remove).  Until then a crash may
+ *  keep, drop or tear each of them alone, in any order.
  *  Errors: NOT_FOUND, EXISTS, NO_SPACE, IO, LOCKED, INVALID, TOO_LARGE, NOT_ALLOWED, and NO_MEMORY
  *  (of file descriptors too).  Thread: any; one file may be read and written by many at a time.
  *  Blocks: every call. */
@@ -47,6 +47,8 @@ struct disk_ops {
      *  cannot meet NO_SPACE. */
     kvorum_status (*allocate)(struct disk_file *file, uint64_t size);
     kvorum_status (*rename)(struct disk *disk, const char *from, const char *to); /* over `to` */
+    /** Give the file `from` a second name.  EXISTS: `to` is there. */
+    kvorum_status (*link)(struct disk *disk, const char *from, const char *to);
     kvorum_status (*remove)(struct disk *disk, const char *path);   /* file or empty folder */
     kvorum_status (*make_dir)(struct disk *disk, const char *path); /* OK when it is there */
     kvorum_status (*sync_dir)(struct disk *disk, const char *path); /* "" is the root */

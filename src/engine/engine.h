@@ -61,8 +61,8 @@ struct engine {
  *
  *      repeated: kind u8 | key size varint | key | but for DELETE: value size varint | value
  *
- *  The value of a MERGE is its operand; that of a DELETE_RANGE the first key no longer deleted, empty
- *  for all to the end (its key is the first one deleted).
+ *  The value of a MERGE is its operand; that of a DELETE_RANGE the first key no longer deleted,
+ *  empty for all to the end (its key is the first one deleted).
  *  Thread: one at a time.  Reusable after engine_batch_reset. */
 struct engine_batch;
 enum engine_change {
@@ -76,7 +76,8 @@ enum engine_change {
  *  are compacted, on any thread. */
 struct engine_merge_operator {
     const char *name; /* remembered in the store, which is refused to another operator: INVALID */
-    /** Append to `ret_value` what `operands` (oldest first) make of `base`; NULL: the key is absent.
+    /** Append to `ret_value` what `operands` (oldest first) make of `base`; NULL: the key is
+     * absent.
      *  Must give the same when applied in parts: merge(merge(base, a), b) = merge(base, a, b).
      *  CORRUPT when the operands make no sense; the read answers that. */
     kvorum_status (*merge)(void *context, struct bytes key, const struct bytes *base,
@@ -101,7 +102,8 @@ struct engine_read {
 struct engine_view {
     struct bytes value;
     struct engine *engine;
-    void *guard; /* the engine's */
+    void *guard;    /* the engine's */
+    unsigned holds; /* the engine's: what guard is */
 };
 
 /** The caller's record of one submitted batch, untouched and in place until `done` was called. */
@@ -274,7 +276,8 @@ void engine_kick(struct engine *engine);
  *  UNSUPPORTED without ENGINE_ORDERED. */
 KVORUM_CHECKED kvorum_status engine_iterate(struct engine *engine, const struct engine_range *range,
                                             struct engine_iterator **ret_iterator);
-/** The same over a snapshot's state, or without waiting (the iterator then stops with WOULD_BLOCK). */
+/** The same over a snapshot's state, or without waiting (the iterator then stops with WOULD_BLOCK).
+ *  */
 KVORUM_CHECKED kvorum_status engine_iterate_at(struct engine *engine,
                                                const struct engine_range *range,
                                                const struct engine_read *read,

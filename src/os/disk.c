@@ -271,6 +271,13 @@ static kvorum_status disk_rename(struct disk *disk, const char *from, const char
     return status_of_result(renameat(root_of(disk), from, root_of(disk), to));
 }
 
+static kvorum_status disk_link(struct disk *disk, const char *from, const char *to)
+{
+    if (!path_valid(from) || !path_valid(to))
+        return KVORUM_INVALID;
+    return status_of_result(linkat(root_of(disk), from, root_of(disk), to, 0));
+}
+
 static kvorum_status disk_remove(struct disk *disk, const char *path)
 {
     if (!path_valid(path))
@@ -351,6 +358,7 @@ static const struct disk_ops os_disk_ops = {
     .truncate = disk_truncate,
     .allocate = disk_allocate,
     .rename = disk_rename,
+    .link = disk_link,
     .remove = disk_remove,
     .make_dir = disk_make_dir,
     .sync_dir = disk_sync_dir,

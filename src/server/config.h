@@ -33,7 +33,8 @@ struct config {
     /* [quorum]: numbers or LEVEL_* */
     uint64_t n, r, w, dw, pr, pw;
     /* [storage] */
-    uint64_t engine, sync, sync_interval_ms, memtable_limit, stores;
+    uint64_t engine, sync, sync_interval_ms, stores;
+    uint64_t memtable_size, cache_size, memory_limit; /* bytes */
     /* [limits] */
     uint64_t value_size, value_size_warning, siblings, siblings_warning, requests, connections;
     uint64_t pipeline, header_size, header_deadline_ms, idle_timeout_ms, output_buffer, peer_queue;

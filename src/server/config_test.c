@@ -329,7 +329,7 @@ static void check_round_trip(void **state)
     struct config config, again;
     config_init(&config);
     char scratch[320];
-    assert_null(config_set(&config, config_find("storage", "memtable_limit"), "3GB", scratch,
+    assert_null(config_set(&config, config_find("storage", "memory_limit"), "3GB", scratch,
                            sizeof(scratch)));
     struct buffer shown;
     buffer_init(&shown, 1 << 20);
@@ -342,7 +342,7 @@ static void check_round_trip(void **state)
     config_init(&again);
     config_read_file(&again, path, &problems);
     assert_int_equal(problems.count, 0);
-    assert_int_equal(again.memtable_limit, UINT64_C(3) << 30);
+    assert_int_equal(again.memory_limit, UINT64_C(3) << 30);
     memset(again.origins, 0, sizeof(again.origins));
     memset(again.file, 0, sizeof(again.file));
     assert_memory_equal(&again, &config, sizeof(config));

@@ -10,7 +10,7 @@
 enum {
     ROUNDS_MAX = 16, /* of one iteration's end; then the loop polls again */
     MAILBOX_LIMIT = 64 << 20,
-    JOB_THREADS_MAX = 4,
+    JOB_THREADS_MAX = 12,
     DRAIN_MS = 5000,
     DRAIN_INTERVAL_MS = 5,
     SLOW_PUBLISH_SWEEPS = 2,
@@ -276,10 +276,11 @@ static void leave(struct reactor *reactor)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* A store may be flushing and compacting at once, and no group commit should wait for either. */
 static unsigned job_threads(const struct server *server)
 {
-    unsigned stores = server->store_count / server->reactor_count;
-    return stores < 1 ? 1 : stores > JOB_THREADS_MAX ? JOB_THREADS_MAX : stores;
+    unsigned threads = 3 * server->store_count / server->reactor_count;
+    return threads < 3 ? 3 : threads > JOB_THREADS_MAX ? JOB_THREADS_MAX : threads;
 }
 
 static void init_handles(struct reactor *reactor)

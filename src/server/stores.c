@@ -51,7 +51,8 @@ static kvorum_status open_lsm(struct store_job *store, const struct server *serv
         .log = server->log,
         .identity_seed = os_entropy_u64(),
         .create = !server->identity.stores_made,
-        .memtable_limit = server->config.memtable_limit,
+        .memtable_size = server->config.memtable_size,
+        .cache_size = server->config.cache_size / server->store_count + 1,
     };
     return lsm_open(&options, &store->engine);
 }
@@ -60,7 +61,7 @@ static void open_work(struct job *job)
 {
     struct store_job *store = LIST_ENTRY(job, struct store_job, job);
     const struct server *server = store->reactor->server;
-    const struct memory_options memory = { .size_limit = server->config.memtable_limit };
+    const struct memory_options memory = { .size_limit = server->config.memory_limit };
     if (server->config.engine == CONFIG_ENGINE_MEMORY)
         store->status = memory_open(&memory, &store->engine);
     else

@@ -48,12 +48,11 @@ static inline kvorum_status open_lsm(struct fixture *f, struct engine **ret_engi
                                    .path = "store",
                                    .jobs = f->jobs,
                                    .identity_seed = ++f->seed,
-                                   .create = true,
-                                   .memtable_limit = f->size_limit };
+                                   .create = true };
     return lsm_open(&options, ret_engine);
 }
 
-/* The same with segments so small that everything rotates. */
+/* The same with memtables, tables and segments so small that everything moves all the time. */
 static inline kvorum_status open_lsm_small(struct fixture *f, struct engine **ret_engine)
 {
     struct lsm_options options = { .disk = f->disk,
@@ -61,15 +60,32 @@ static inline kvorum_status open_lsm_small(struct fixture *f, struct engine **re
                                    .jobs = f->jobs,
                                    .identity_seed = ++f->seed,
                                    .create = true,
-                                   .memtable_limit = f->size_limit,
+                                   .memtable_size = 16 * 1024,
+                                   .table_size = 8 * 1024,
+                                   .level0_trigger = 2,
+                                   .level1_size = 16 * 1024,
+                                   .level_multiplier = 2,
+                                   .cache_size = 32 * 1024,
+                                   .block_size = 512,
+                                   .blob_size = 4096,
                                    .segment_size = 4096 };
     return lsm_open(&options, ret_engine);
+}
+
+/* And with writers that flush and compact by themselves. */
+static inline kvorum_status open_lsm_alone(struct fixture *f, struct engine **ret_engine)
+{
+    struct jobs *jobs = f->jobs;
+    f->jobs = NULL;
+    kvorum_status status = open_lsm_small(f, ret_engine);
+    f->jobs = jobs;
+    return status;
 }
 
 static const struct engine_under_test engines_under_test[] = {
     { "memory", open_memory },
     { "lsm", open_lsm },
-    { "lsm in small segments", open_lsm_small },
+    { "lsm in small pieces", open_lsm_small },
 };
 
 /* --- opening and closing ------------------------------------------------------------------- */

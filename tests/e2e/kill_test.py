@@ -19,7 +19,7 @@ from kvorum_e2e import (PROOF, Cluster, Resp, RespError, Response, case, equal, 
 KILLS = int(os.environ.get("KVORUM_KILLS", "500" if PROOF else "50"))
 SINGLE_KILLS = int(os.environ.get("KVORUM_SINGLE_KILLS", "200" if PROOF else "20"))
 SEED = int(os.environ.get("KVORUM_SEED") or random.SystemRandom().randrange(1 << 32))
-CLUSTER = "[quorum]\nn = 3\nr = 2\nw = 2\n[storage]\nsync = always\nmemtable_limit = 4GB\n"
+CLUSTER = "[quorum]\nn = 3\nr = 2\nw = 2\n[storage]\nsync = always\nmemory_limit = 4GB\n"
 SINGLE = "[quorum]\nn = 1\n[storage]\nsync = always\n"
 WRITES_OF_A_KEY = 6
 TEXT = {"Content-Type": "text/plain"}

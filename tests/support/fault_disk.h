@@ -308,6 +308,20 @@ static inline kvorum_status fault_rename(struct disk *base, const char *from, co
     return KVORUM_OK;
 }
 
+static inline kvorum_status fault_link(struct disk *base, const char *from, const char *to)
+{
+    struct fault_disk *disk = (struct fault_disk *)base;
+    if (fault_due(disk))
+        return disk->failure;
+    struct fault_name *name = fault_find(&disk->names, from);
+    if (name == NULL)
+        return KVORUM_NOT_FOUND;
+    if (fault_find(&disk->names, to) != NULL)
+        return KVORUM_EXISTS;
+    fault_rename_to(disk, FAULT_NAME, to, name->inode, false);
+    return KVORUM_OK;
+}
+
 static inline kvorum_status fault_remove(struct disk *base, const char *path)
 {
     struct fault_disk *disk = (struct fault_disk *)base;
@@ -357,9 +371,12 @@ static inline kvorum_status fault_list(struct disk *base, const char *path,
     qsort(disk->names.list, (size_t)disk->names.count, sizeof(disk->names.list[0]),
           fault_compare_names);
     size_t prefix = strlen(path) + 1;
-    for (int i = 0; i < disk->names.count; i++)
-        if (!visit(context, disk->names.list[i].path + prefix))
+    for (int i = 0; i < disk->names.count; i++) {
+        const char *name = disk->names.list[i].path;
+        bool inside = strncmp(name, path, prefix - 1) == 0 && name[prefix - 1] == '/';
+        if (inside && !visit(context, name + prefix))
             break;
+    }
     return KVORUM_OK;
 }
 
@@ -387,6 +404,7 @@ static const struct disk_ops fault_disk_ops = {
     .truncate = fault_truncate,
     .allocate = fault_allocate,
     .rename = fault_rename,
+    .link = fault_link,
     .remove = fault_remove,
     .make_dir = fault_make_dir,
     .sync_dir = fault_sync_dir,

@@ -23,7 +23,9 @@ static size_t free_all(struct epoch_item *item)
 void epoch_done(struct epoch *epoch)
 {
     for (bool any = true; any;) {
-        any = false;
+        struct epoch_item *heavy = epoch->heavy;
+        epoch->heavy = NULL;
+        any = free_all(heavy) > 0;
         for (int i = 0; i < EPOCH_BAGS; i++) {
             struct epoch_item *items = epoch->bags[i];
             epoch->bags[i] = NULL;
@@ -43,6 +45,19 @@ static bool parity_is_empty(struct epoch *epoch, uint64_t parity)
     return true;
 }
 
+/* Take the heavy ones out of `due` and put them aside. */
+static struct epoch_item *put_aside(struct epoch *epoch, struct epoch_item *due)
+{
+    struct epoch_item *light = NULL;
+    while (due != NULL) {
+        struct epoch_item *next = due->next, **to = due->heavy ? &epoch->heavy : &light;
+        due->next = *to;
+        *to = due;
+        due = next;
+    }
+    return light;
+}
+
 /* With the mutex: go on by one turn if that is possible, and return what is nobody's then. */
 static struct epoch_item *move_on(struct epoch *epoch)
 {
@@ -52,7 +67,7 @@ static struct epoch_item *move_on(struct epoch *epoch)
     atomic_store(&epoch->turn, ++turn);
     struct epoch_item *due = epoch->bags[(turn + 1) % EPOCH_BAGS]; /* of turn - 2 */
     epoch->bags[(turn + 1) % EPOCH_BAGS] = NULL;
-    return due;
+    return put_aside(epoch, due);
 }
 
 static void free_due(struct epoch *epoch, struct epoch_item *due)
@@ -61,24 +76,51 @@ static void free_due(struct epoch *epoch, struct epoch_item *due)
         atomic_fetch_sub(&epoch->retired_count, free_all(due));
 }
 
-void epoch_retire(struct epoch *epoch, struct epoch_item *item)
+/* With the mutex. */
+static void put(struct epoch *epoch, struct epoch_item *item)
 {
-    pthread_mutex_lock(&epoch->mutex);
     uint64_t turn = atomic_load_explicit(&epoch->turn, memory_order_relaxed);
     item->next = epoch->bags[turn % EPOCH_BAGS];
     epoch->bags[turn % EPOCH_BAGS] = item;
     atomic_fetch_add(&epoch->retired_count, 1);
+}
+
+void epoch_put_back(struct epoch *epoch, struct epoch_item *item)
+{
+    pthread_mutex_lock(&epoch->mutex);
+    put(epoch, item);
+    pthread_mutex_unlock(&epoch->mutex);
+}
+
+void epoch_retire(struct epoch *epoch, struct epoch_item *item)
+{
+    pthread_mutex_lock(&epoch->mutex);
+    put(epoch, item);
     struct epoch_item *due = move_on(epoch);
     pthread_mutex_unlock(&epoch->mutex);
     free_due(epoch, due);
 }
 
+void epoch_advance(struct epoch *epoch)
+{
+    pthread_mutex_lock(&epoch->mutex);
+    struct epoch_item *due = move_on(epoch);
+    pthread_mutex_unlock(&epoch->mutex);
+    free_due(epoch, due);
+}
+
+static struct epoch_item *take_heavy(struct epoch *epoch)
+{
+    pthread_mutex_lock(&epoch->mutex);
+    struct epoch_item *heavy = epoch->heavy;
+    epoch->heavy = NULL;
+    pthread_mutex_unlock(&epoch->mutex);
+    return heavy;
+}
+
 void epoch_poll(struct epoch *epoch)
 {
-    for (int i = 0; i < EPOCH_BAGS && atomic_load(&epoch->retired_count) > 0; i++) {
-        pthread_mutex_lock(&epoch->mutex);
-        struct epoch_item *due = move_on(epoch);
-        pthread_mutex_unlock(&epoch->mutex);
-        free_due(epoch, due);
-    }
+    for (int i = 0; i < EPOCH_BAGS && atomic_load(&epoch->retired_count) > 0; i++)
+        epoch_advance(epoch);
+    free_due(epoch, take_heavy(epoch));
 }

@@ -63,18 +63,64 @@ void pool_init(struct pool *pool)
     list_init(&pool->chunks);
 }
 
+void pool_spares_init(struct pool_spares *spares, uint64_t limit)
+{
+    *spares = (struct pool_spares){ .limit = limit };
+    pthread_mutex_init(&spares->mutex, NULL);
+    list_init(&spares->chunks);
+}
+
+void pool_spares_done(struct pool_spares *spares)
+{
+    struct list *item;
+    while ((item = list_take_first(&spares->chunks)) != NULL)
+        free(LIST_ENTRY(item, struct chunk, list));
+    pthread_mutex_destroy(&spares->mutex);
+}
+
+static bool spare_give(struct pool_spares *spares, struct chunk *chunk)
+{
+    if (spares == NULL || chunk->size != CHUNK_SIZE_MAX)
+        return false;
+    pthread_mutex_lock(&spares->mutex);
+    bool kept = spares->size + chunk->size <= spares->limit;
+    if (kept) {
+        list_append(&spares->chunks, &chunk->list);
+        spares->size += chunk->size;
+    }
+    pthread_mutex_unlock(&spares->mutex);
+    return kept;
+}
+
+static struct chunk *spare_take(struct pool_spares *spares, size_t size)
+{
+    if (spares == NULL || size > CHUNK_SIZE_MAX)
+        return NULL;
+    pthread_mutex_lock(&spares->mutex);
+    struct list *item = list_take_first(&spares->chunks);
+    if (item != NULL)
+        spares->size -= CHUNK_SIZE_MAX;
+    pthread_mutex_unlock(&spares->mutex);
+    return item == NULL ? NULL : LIST_ENTRY(item, struct chunk, list);
+}
+
 void pool_done(struct pool *pool)
 {
     struct list *item;
-    while ((item = list_take_first(&pool->chunks)) != NULL)
-        free(LIST_ENTRY(item, struct chunk, list));
+    while ((item = list_take_first(&pool->chunks)) != NULL) {
+        struct chunk *chunk = LIST_ENTRY(item, struct chunk, list);
+        if (!spare_give(pool->spares, chunk))
+            free(chunk);
+    }
     pool_init(pool);
 }
 
 static struct chunk *chunk_create(struct pool *pool, size_t size)
 {
-    struct chunk *chunk;
-    if (size >= HUGE_PAGE_SIZE) {
+    struct chunk *chunk = spare_take(pool->spares, size);
+    if (chunk != NULL) {
+        size = chunk->size;
+    } else if (size >= HUGE_PAGE_SIZE) {
         size = round_up(size, HUGE_PAGE_SIZE);
         chunk = aligned_alloc(HUGE_PAGE_SIZE, size);
         if (chunk != NULL) /* a hint: without huge pages all is well, only slower */

@@ -33,9 +33,10 @@ enum { TREE_WIDTH = 15 };
 /** One value a key had.  Immutable once published, except where the owner knows it unseen. */
 struct version {
     struct version *older;
-    uint64_t sequence; /* of the batch that wrote it */
-    uint32_t size : 31;
-    uint32_t deleted : 1;
+    uint64_t sequence : 62; /* of the change that wrote it */
+    uint64_t deleted : 1;
+    uint64_t merge : 1; /* lsm: the value is an operand for the older version */
+    uint32_t size;
     _Atomic uint32_t references; /* the memory engine's */
     uint8_t value[];
 };

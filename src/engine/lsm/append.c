@@ -78,6 +78,11 @@ void lsm_prepare_spare(struct lsm *lsm)
 /* A spare that can take a record of `size` bytes, made here if there is none. */
 static kvorum_status have_spare(struct lsm *lsm, uint64_t size)
 {
+    size_t chain = 1; /* segments that are still to be left behind */
+    for (const struct lsm_segment *at = lsm->named; at != lsm->active; at = at->next)
+        chain++;
+    if (!lsm_segment_notes_reserve(lsm, chain))
+        return KVORUM_NO_MEMORY;
     uint64_t needed = LSM_LOG_HEADER_SIZE + size;
     if (lsm->spare != NULL && lsm->spare->capacity >= needed)
         return KVORUM_OK;

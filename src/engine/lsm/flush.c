@@ -1,127 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Group commit. Whoever needs a batch on disk and finds no flush running becomes the leader: it
- * swaps the groups, writes all that was taken so far with one write and one sync, and wakes the
- * rest, of whom most find their batch done; the next leader is one of the others.
- *
- *      taken    1 2 3 4 5 6 7 8 9
- *               |-synced-|-flushing-|-filling
- *
- * A write or sync that fails is never tried again: the kernel may have marked the pages clean.
- * What was not synced by then has an unknown fate, and the store takes no more. */
-#include "base/planted.h"
+/* A frozen memtable becomes a table of level 0.  The oldest goes first, so level 0 is in order. */
 #include "engine/lsm/internal.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
-enum { GROUP_KEEP_SIZE = 4 * LSM_FLUSH_SIZE };
-
-/* The segment before is made durable first: the header of the next says that it is. */
-static kvorum_status rotate_to(struct lsm *lsm, struct lsm_segment *segment)
+/* Without the mutex. */
+static kvorum_status write_table(struct lsm *lsm, const struct lsm_memtable *memtable,
+                                 struct lsm_output_plan *plan, struct lsm_outputs *ret_outputs)
 {
-    struct lsm_segment *before = lsm->named;
-    kvorum_status status = before->file->ops->sync(before->file);
-    if (status == KVORUM_OK)
-        status = lsm_segment_publish(lsm, segment);
+    struct lsm_source *source;
+    kvorum_status status = lsm_memtable_source(memtable, LSM_SEQUENCE_MAX, &source);
     if (status != KVORUM_OK)
         return status;
-    lsm->named = segment;
-    PROBE("lsm: the log went on in another segment");
-    lsm_segment_close(lsm, before, false);
-    return KVORUM_OK;
+    plan->level = 0;
+    plan->table_size = UINT64_MAX;
+    plan->reduce.ranges = lsm_memtable_ranges(memtable);
+    status = lsm_write_outputs(lsm, plan, source, ret_outputs);
+    source->ops->close(source);
+    return status;
 }
 
-static kvorum_status write_group(struct lsm *lsm, const struct lsm_group *group)
+static kvorum_status install_table(struct lsm *lsm, struct lsm_memtable *memtable,
+                                   struct lsm_outputs *outputs)
 {
-    for (size_t i = 0; i < group->run_count; i++) {
-        const struct lsm_run *run = &group->runs[i];
-        struct disk_file *file = run->segment->file;
-        kvorum_status status = KVORUM_OK;
-        if (run->segment != lsm->named)
-            status = rotate_to(lsm, run->segment);
-        if (status == KVORUM_OK)
-            status = file->ops->pwrite(file, group->data + run->begin, run->end - run->begin,
-                                       run->offset);
-        if (status != KVORUM_OK)
-            return status;
+    struct lsm_edit_add added = { .level = 0 };
+    struct lsm_install install = { .flushed = memtable,
+                                   .blob = outputs->blob,
+                                   .garbage = outputs->garbage,
+                                   .garbage_count = outputs->garbage_count };
+    if (outputs->count > 0) { /* always, but for a memtable whose merges came to nothing */
+        added.table = outputs->tables[0];
+        install.edit.added = &added;
+        install.edit.added_count = 1;
     }
+    uint64_t size = outputs->written_size;
+    kvorum_status status = lsm_install(lsm, &install);
+    free(outputs->tables);
+    free(outputs->garbage);
+    if (status != KVORUM_OK)
+        return status;
+    lsm->counts.flushes++;
+    lsm->counts.flushed_size += size;
+    lsm->counts.levels[0].written_size += size;
     return KVORUM_OK;
 }
 
-/* One very large group is no reason to hold its memory for ever. */
-static void group_reset(struct lsm_group *group)
+kvorum_status lsm_flush_oldest(struct lsm *lsm)
 {
-    if (group->capacity > GROUP_KEEP_SIZE)
-        lsm_group_done(group);
-    group->size = group->run_count = 0;
-}
-
-static void flush_succeeded(struct lsm *lsm, uint64_t last, bool sync)
-{
-    lsm->written = last;
-    if (!sync)
-        return;
-    lsm->syncs++;
-    lsm->synced_batches += last - lsm->synced;
-    lsm->synced = last;
-}
-
-static void flush_failed(struct lsm *lsm, uint64_t last, kvorum_status status)
-{
-    lsm->failure = status;
-    lsm->failure_last = last;
-    log_error(lsm->log, "the log cannot be written: the store takes no more changes",
-              LOG_TEXT("store", lsm->path), LOG_U64("segment", lsm->named->header.number),
-              LOG_U64("synced_sequence", lsm->synced), LOG_STATUS(status));
-}
-
-void lsm_flush(struct lsm *lsm)
-{
-    assert(!lsm->flush_running && lsm->failure == KVORUM_OK);
-    struct lsm_group *group = lsm->filling;
-    uint64_t last = lsm->taken;
-    bool sync = lsm->sync_wanted;
-    lsm->filling = lsm->flushing;
-    lsm->flushing = group;
-    lsm->sync_wanted = false;
-    lsm->flush_running = true;
+    struct lsm_state *state = lsm_state_now(lsm);
+    struct lsm_memtable *memtable = state->frozen[state->frozen_count - 1];
+    struct lsm_output_plan plan = { .state = state };
+    struct lsm_outputs outputs;
+    uint64_t *snapshots = NULL;
+    if (!lsm_snapshot_list(lsm, &snapshots, &plan.reduce.snapshot_count))
+        return KVORUM_NO_MEMORY;
+    plan.reduce.snapshots = snapshots;
+    lsm_memtable_reference(memtable);
+    lsm_state_reference(state);
     pthread_mutex_unlock(&lsm->mutex);
-
-    kvorum_status status = write_group(lsm, group);
-    if (status == KVORUM_OK && sync && !PLANTED(ACK_BEFORE_SYNC))
-        status = lsm->named->file->ops->sync(lsm->named->file);
-
+    kvorum_status status = write_table(lsm, memtable, &plan, &outputs);
     pthread_mutex_lock(&lsm->mutex);
-    lsm->log_size += group->size;
-    group_reset(group);
-    lsm->flush_running = false;
     if (status == KVORUM_OK)
-        flush_succeeded(lsm, last, sync);
-    else
-        flush_failed(lsm, last, status);
-    pthread_cond_broadcast(&lsm->changed);
-}
-
-bool lsm_reached(const struct lsm *lsm, uint64_t sequence, bool sync)
-{
-    return sequence <= (sync ? lsm->synced : lsm->written);
-}
-
-kvorum_status lsm_outcome(const struct lsm *lsm, uint64_t sequence, bool sync)
-{
-    if (lsm_reached(lsm, sequence, sync))
-        return KVORUM_OK;
-    assert(lsm->failure != KVORUM_OK);
-    return sequence <= lsm->failure_last ? lsm->failure : KVORUM_POISONED;
-}
-
-void lsm_commit_until(struct lsm *lsm, uint64_t sequence, bool sync)
-{
-    while (!lsm_reached(lsm, sequence, sync) && lsm->failure == KVORUM_OK) {
-        lsm->sync_wanted |= sync;
-        if (lsm->flush_running)
-            pthread_cond_wait(&lsm->changed, &lsm->mutex);
-        else
-            lsm_flush(lsm);
-    }
+        status = install_table(lsm, memtable, &outputs);
+    free(snapshots);
+    lsm_memtable_release(memtable);
+    lsm_state_release(state);
+    return status;
 }

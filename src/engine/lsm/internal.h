@@ -3,22 +3,42 @@
  *
  *      submit, write --> append --> [filling group] --swap--> [flushing group] --> segment, sync
  *                          |                                                          |
- *                          +--> memtable (seen at once)            written, synced rise, waiters go
+ *                          +--> active memtable (seen at once)    written, synced rise, waiters go
+ *                                   | full: frozen
+ *                                   v
+ *                               flush --> table in level 0 --> compactions --> levels below
+ *                                   \________ install: manifest, then the next state ________/
  *
- *  One mutex guards everything below but the memtable's readers and what is marked "owner".
- *  Whoever has set `flush_running` (a leader among writers, or the job of engine_kick) may use
- *  `flushing`, `named` and the segments' files without it.
+ *  One mutex guards everything below but what readers touch (`state`, `visible`, memtables, tables,
+ *  under the epoch) and what is marked "owner".  Whoever has set `commit_running` (a leader among
+ *  writers, or the job of engine_kick) may use `flushing`, `named` and the segments' files without
+ *  it; whoever has set `installing` may write the manifest.
  *
- *  Sequence numbers: every record takes one.  taken >= written >= synced. */
+ *  Two kinds of numbers: every record of the log takes a *batch* number (taken >= written >=
+ *  synced), every change in a batch a *sequence* number (`sequence` is the last one given away,
+ *  `visible` the last one that readers see). */
 #ifndef ENGINE_LSM_INTERNAL_H
 #define ENGINE_LSM_INTERNAL_H
 
+#include "engine/common/epoch.h"
+#include "engine/lsm/blob.h"
+#include "engine/lsm/levels.h"
 #include "engine/lsm/log.h"
 #include "engine/lsm/lsm.h"
+#include "engine/lsm/manifest.h"
 #include "engine/lsm/memtable.h"
+#include "engine/lsm/picker.h"
+#include "engine/lsm/reduce.h"
 #include <pthread.h>
 
-enum { LSM_PATH_SIZE = 512, LSM_FLUSH_SIZE = 1024 * 1024 };
+enum {
+    LSM_PATH_SIZE = 512,
+    LSM_NAME_SIZE = 40,
+    LSM_COMMIT_SIZE = 1024 * 1024,
+    LSM_FROZEN_MAX = 4,   /* memtables waiting for their flush */
+    LSM_FROZEN_STALL = 2, /* from here on engine_write waits */
+    LSM_COMPACTIONS_MAX = 4,
+};
 
 /* One file of the log.  It carries a temporary name until its first record is written. */
 struct lsm_segment {
@@ -27,6 +47,11 @@ struct lsm_segment {
     uint64_t capacity;        /* bytes allocated */
     uint64_t end;             /* where the next record goes */
     struct lsm_segment *next; /* the one that became active after it */
+};
+
+/* A segment that is no longer written to: needed until its last batch is in tables. */
+struct lsm_segment_note {
+    uint64_t number, last_batch, size;
 };
 
 /* Records of one group commit that go to one segment, in one piece. */
@@ -45,47 +70,116 @@ struct lsm_group {
 
 struct lsm;
 
-/* Work for the jobs object.  It outlives an engine that is closed before the work was done. */
-struct lsm_job {
-    struct job job;
-    pthread_mutex_t mutex; /* held while `work` runs */
-    struct lsm *lsm;       /* NULL: closed */
-    void (*work)(struct lsm *lsm);
-    void (*done)(struct lsm *lsm);
-    bool pending; /* owner: between submit and done */
+/* Everything a read may have to look at, newest first.  Immutable; reference counted by iterators
+ * and by `lsm->state`, whose reference goes through the epoch. */
+struct lsm_state {
+    struct epoch_item item; /* first */
+    _Atomic uint32_t references;
+    struct lsm_memtable *active;
+    struct lsm_memtable *frozen[LSM_FROZEN_MAX]; /* newest first */
+    size_t frozen_count;
+    struct lsm_levels *levels;
+    struct lsm_blobs *blobs; /* or NULL: none */
+};
+
+/* Bytes of a blob file that no table points to any more. */
+struct lsm_garbage {
+    uint64_t number, size;
+};
+
+struct engine_snapshot {
+    struct list list; /* first; oldest first */
+    uint64_t sequence;
+    struct lsm_memtable *memtable; /* the active one of then, kept from using values again */
+    struct guard *guard;
+};
+
+/* Counted by threads that mostly have one of their own. */
+struct lsm_counter {
+    _Atomic uint64_t count;
+    uint8_t apart[120];
+};
+
+/* An engine_stats level, and what the engine counts as it works. */
+struct lsm_counts {
+    uint64_t batches, syncs, synced_batches, recovered_batches, dropped_tail_size;
+    uint64_t flushes, flushed_size, compactions, compaction_read_size, compaction_written_size;
+    uint64_t slowdowns, stalls;
+    uint64_t puts, deletes; /* of memtables that are gone */
+    struct engine_level_stats levels[ENGINE_LEVELS];
 };
 
 struct lsm {
     struct engine engine;
+    struct lsm_options options; /* with defaults filled in */
     struct disk *disk;
     const struct log *log;
     char path[LSM_PATH_SIZE];
     uint64_t segment_size;
     struct disk_file *lock_file;
+    pthread_mutex_t identity; /* guards random */
     struct random random;
     struct lsm_id store;
-    struct lsm_memtable memtable;
+
+    /* readers */
+    struct epoch epoch;
+    struct pool_spares spares; /* memory of memtables that are gone */
+    struct lsm_cache *cache;
+    _Atomic(struct lsm_state *) state;
+    _Atomic uint64_t visible; /* sequence number of the newest change that readers see */
+    _Atomic uint64_t filter_refusals;
+    struct lsm_counter gets[8];
 
     pthread_mutex_t mutex;
-    pthread_cond_t changed;     /* a flush ended, or a spare is there */
-    struct lsm_segment *active; /* where records are placed */
-    struct lsm_segment *spare;  /* the next one, allocated; or NULL */
-    struct lsm_segment *named;  /* where records were last written: active, or one before it */
-    bool preparing;             /* a spare is being made */
-    bool spare_refused;         /* the last try failed: the next who needs it tries again */
+    pthread_cond_t changed; /* a commit, flush, compaction or install ended, or a spare is there */
+
+    /* log */
+    struct lsm_segment *active;     /* where records are placed */
+    struct lsm_segment *spare;      /* the next one, allocated; or NULL */
+    struct lsm_segment *named;      /* where records were last written: active, or one before it */
+    struct lsm_segment_note *notes; /* of segments before `named`, ascending */
+    size_t note_count, note_capacity;
+    bool preparing;     /* a spare is being made */
+    bool spare_refused; /* the last try failed: the next who needs it tries again */
     struct lsm_group groups[2];
     struct lsm_group *filling, *flushing;
-    bool flush_running;
+    bool commit_running;
     bool sync_wanted;                /* by someone who waits */
-    uint64_t taken, written, synced; /* sequence numbers */
+    uint64_t taken, written, synced; /* batch numbers */
     uint64_t opened;                 /* taken, when the store was opened */
+    uint64_t sequence;               /* of the last change taken */
     kvorum_status failure;           /* not OK: poisoned */
     uint64_t failure_last;           /* the last batch that failed with `failure` itself */
-    uint64_t batches, syncs, synced_batches, recovered_batches, dropped_tail_size, log_size;
+    uint64_t log_size;
+
+    /* tables */
+    struct lsm_policy policy;
+    struct lsm_picker_cursor cursor;
+    uint64_t next_file;
+    uint64_t flushed_batch, flushed_sequence; /* up to here everything is in tables */
+    uint64_t first_segment;                   /* of those that are needed */
+    bool log_begins;                          /* manifest.h */
+    bool installing;
+    struct list snapshots;
+    size_t snapshot_count;
+
+    /* background */
+    bool flushing_table; /* a memtable is being flushed */
+    bool flush_started;  /* a job for flushes was submitted and has not ended */
+    unsigned compactions_running;
+    unsigned manual; /* compactions by hand under way: others keep off */
+    bool closing;
+    uint64_t progress;                 /* bytes that flushes and compactions have written */
+    uint64_t paid_used, paid_progress; /* background.c, slowing down */
+    kvorum_status flush_failure;       /* of the last try; OK after one that went well */
+    kvorum_status compaction_failure;  /* the same */
+
+    struct lsm_counts counts;
 
     /* owner */
     struct jobs *jobs;
-    struct lsm_job *commit_job, *prepare_job;
+    struct lsm_lifeline *lifeline;
+    bool commit_pending, prepare_pending; /* jobs */
     struct engine_commit *first_commit, **last_commit;
     size_t sync_commits; /* queued ones that asked for SYNC */
     bool completing;
@@ -93,12 +187,27 @@ struct lsm {
     bool job_syncs;     /* what the commit job under way is to do */
 };
 
-/* segment.c */
+/* files.c: names */
+
+enum lsm_file { LSM_FILE_LOG, LSM_FILE_LOG_NEW, LSM_FILE_TABLE, LSM_FILE_BLOB };
 
 /** "<path>/<name>"; INVALID when too long. */
 KVORUM_CHECKED kvorum_status lsm_path(const struct lsm *lsm, const char *name, char *ret_path);
-void lsm_segment_name(uint64_t number, bool temporary, char *ret_name);
-enum { LSM_NAME_SIZE = 32 };
+void lsm_file_name(enum lsm_file kind, uint64_t number, char *ret_name); /* LSM_NAME_SIZE */
+/** False when `name` is no such file's. */
+bool lsm_file_parse(const char *name, enum lsm_file kind, uint64_t *ret_number);
+KVORUM_CHECKED kvorum_status lsm_file_path(const struct lsm *lsm, enum lsm_file kind,
+                                           uint64_t number, char *ret_path);
+struct lsm_id lsm_new_id(struct lsm *lsm);
+/** Make "<directory>/<name>" hold `bytes`: it is there whole or not at all, whenever the power
+ *  fails, and after all names made in the directory before.  *ret_unsure, on an error: nobody knows
+ *  which. */
+KVORUM_CHECKED kvorum_status lsm_write_whole(struct disk *disk, const char *directory,
+                                             const char *name, struct bytes bytes,
+                                             bool *ret_unsure);
+
+/* segment.c */
+
 /** A file with a temporary name, allocated and synced; no header yet.  NO_SPACE, IO, NO_MEMORY;
  *  nothing but an empty file is left then. */
 KVORUM_CHECKED kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number, uint64_t capacity,
@@ -108,6 +217,10 @@ KVORUM_CHECKED kvorum_status lsm_segment_publish(struct lsm *lsm, struct lsm_seg
 /** Closes the file and frees; removes the file if it is still temporary and `remove`.  NULL is
  *  fine. */
 void lsm_segment_close(struct lsm *lsm, struct lsm_segment *segment, bool remove);
+/** With the mutex: make room for `count` more notes.  False: no memory. */
+bool lsm_segment_notes_reserve(struct lsm *lsm, size_t count);
+/** With the mutex: remember a segment that is no longer written to.  Room was reserved. */
+void lsm_segment_note(struct lsm *lsm, const struct lsm_segment_note *note);
 
 /* append.c: all with the mutex */
 
@@ -115,22 +228,24 @@ void lsm_segment_close(struct lsm *lsm, struct lsm_segment *segment, bool remove
  *  happened.  *ret_waited: the mutex was let go, so all that was checked must be checked again. */
 KVORUM_CHECKED kvorum_status lsm_append_reserve(struct lsm *lsm, size_t payload_size,
                                                 bool *ret_waited);
-/** Take the next sequence number for a record, place it, encode it into the filling group. */
+/** Take the next batch number for a record, place it, encode it into the filling group. */
 void lsm_append(struct lsm *lsm, enum lsm_log_type type, struct bytes payload);
 bool lsm_spare_due(const struct lsm *lsm);
 /** Make a spare segment, letting the mutex go meanwhile. */
 void lsm_prepare_spare(struct lsm *lsm);
 void lsm_group_done(struct lsm_group *group);
 
-/* flush.c: all with the mutex, which is let go while the disk works */
+/* commit.c: all with the mutex, which is let go while the disk works */
 
-/** Write out the filling group, and sync if somebody wants it.  Nobody else may be flushing. */
-void lsm_flush(struct lsm *lsm);
-/** Be a leader or follower until batch `sequence` is written, or synced, or cannot be. */
-void lsm_commit_until(struct lsm *lsm, uint64_t sequence, bool sync);
-bool lsm_reached(const struct lsm *lsm, uint64_t sequence, bool sync);
+/** Write out the filling group, and sync if somebody wants it.  Nobody else may be committing. */
+void lsm_commit_group(struct lsm *lsm);
+/** Be a leader or follower until batch `batch` is written, or synced, or cannot be. */
+void lsm_commit_until(struct lsm *lsm, uint64_t batch, bool sync);
+bool lsm_reached(const struct lsm *lsm, uint64_t batch, bool sync);
 /** OK when it was reached, else what its batch is to be told. */
-kvorum_status lsm_outcome(const struct lsm *lsm, uint64_t sequence, bool sync);
+kvorum_status lsm_outcome(const struct lsm *lsm, uint64_t batch, bool sync);
+/** Take no more writes: the disk failed in a way that leaves their fate unknown. */
+void lsm_poison(struct lsm *lsm, kvorum_status status, const char *what);
 
 /* submit.c: writes, and completions for the owner */
 
@@ -139,15 +254,158 @@ kvorum_status lsm_write(struct engine *engine, const struct engine_batch *batch,
 kvorum_status lsm_submit(struct engine *engine, const struct engine_batch *batch,
                          enum engine_durability durability, struct engine_commit *commit);
 void lsm_kick(struct engine *engine);
-bool lsm_jobs_create(struct lsm *lsm);
-void lsm_jobs_abandon(struct lsm *lsm);
 /** Commit and complete all that is queued. */
 void lsm_drain(struct lsm *lsm);
+
+/* jobs.c */
+
+struct lsm_lifeline;
+struct lsm_lifeline *lsm_lifeline_create(struct lsm *lsm); /* NULL: no memory */
+/** From now on jobs find no engine; waits for those at work.  NULL is fine. */
+void lsm_lifeline_cut(struct lsm_lifeline *lifeline);
+/** Have `work` run as a job, and then `done` (or NULL) on the owner's thread, neither of them when
+ *  the engine is closed by then.  False: no memory. */
+bool lsm_job_start(struct lsm *lsm, void (*work)(struct lsm *lsm), void (*done)(struct lsm *lsm));
+
+/* state.c */
+
+/** With the mutex: let readers see these from now on.  Takes over the caller's references, of
+ *  memtables and levels; frees `state` itself and keeps the old one when memory runs out. */
+KVORUM_CHECKED kvorum_status lsm_state_set(struct lsm *lsm, const struct lsm_state *next);
+void lsm_state_reference(struct lsm_state *state);
+void lsm_state_release(struct lsm_state *state); /* NULL is fine */
+/** With the mutex: the newest state, which holds until the mutex is let go. */
+struct lsm_state *lsm_state_now(struct lsm *lsm);
+/** With the mutex: freeze the active memtable, if it holds anything, and begin another. */
+KVORUM_CHECKED kvorum_status lsm_freeze(struct lsm *lsm);
+
+/* read.c, iterator.c, snapshot.c */
+
+kvorum_status lsm_get(struct engine *engine, struct bytes key, const struct engine_read *read,
+                      struct engine_view *ret_view);
+void lsm_get_many(struct engine *engine, const struct bytes *keys, size_t count,
+                  const struct engine_read *read, struct engine_view *ret_views,
+                  kvorum_status *ret_statuses);
+void lsm_release(struct engine_view *view);
+void lsm_prefetch(struct engine *engine, const struct bytes *keys, size_t count);
+kvorum_status lsm_iterate(struct engine *engine, const struct engine_range *range,
+                          const struct engine_read *read, struct engine_iterator **ret_iterator);
+void lsm_iterator_close(struct engine_iterator *iterator);
+void lsm_iterator_first(struct engine_iterator *iterator);
+void lsm_iterator_last(struct engine_iterator *iterator);
+void lsm_iterator_seek(struct engine_iterator *iterator, struct bytes key);
+void lsm_iterator_next(struct engine_iterator *iterator);
+void lsm_iterator_previous(struct engine_iterator *iterator);
+kvorum_status lsm_snapshot_take(struct engine *engine, struct engine_snapshot **ret_snapshot);
+void lsm_snapshot_release(struct engine *engine, struct engine_snapshot *snapshot);
+/** With the mutex: `memtable` is frozen, so its snapshots need not keep it from anything. */
+void lsm_snapshots_leave(struct lsm *lsm, struct lsm_memtable *memtable);
+/** With the mutex: the sequence numbers held, ascending, without repeats, in malloc'ed memory.
+ *  False: no memory. */
+bool lsm_snapshot_list(const struct lsm *lsm, uint64_t **ret_sequences, size_t *ret_count);
+
+/* background.c: all with the mutex */
+
+/** Start whatever is due: as jobs, or (without a jobs object) here and now. */
+void lsm_background(struct lsm *lsm);
+/** Make room for a batch of the active memtable before it is taken: freeze it when it is full, wait
+ *  or slow down where compactions lag behind.  `may_wait`: of engine_write.  OVERLOADED, or what
+ *  keeps flushes from succeeding.  *ret_waited: the mutex was let go. */
+KVORUM_CHECKED kvorum_status lsm_make_room(struct lsm *lsm, bool may_wait, bool *ret_waited);
+kvorum_status lsm_flush_all(struct engine *engine);
+kvorum_status lsm_compact(struct engine *engine, const struct engine_range *range);
+kvorum_status lsm_settle(struct engine *engine);
+/** `size` more bytes were written in the background; without the mutex.  False: the engine closes,
+ *  so the work should end. */
+bool lsm_progress(struct lsm *lsm, uint64_t size);
+
+/* flush.c: with the mutex, let go while it works */
+
+/** Turn the oldest frozen memtable into a table of level 0.  `flushing_table` was set. */
+KVORUM_CHECKED kvorum_status lsm_flush_oldest(struct lsm *lsm);
+
+/* compact.c: with the mutex, let go while it works */
+
+/** Carry out `pick` and install the outcome; ends the pick. */
+KVORUM_CHECKED kvorum_status lsm_compact_pick(struct lsm *lsm, struct lsm_pick *pick);
+
+/* output.c: tables that come out of flushes and compactions */
+
+struct lsm_outputs {
+    struct lsm_table **tables; /* one reference each */
+    size_t count, capacity;
+    uint64_t written_size;
+    struct lsm_blob_file *blob;  /* written beside them; or NULL */
+    struct lsm_garbage *garbage; /* what was dropped of earlier blob files */
+    size_t garbage_count, garbage_capacity;
+};
+
+struct lsm_output_plan {
+    int level;
+    uint64_t table_size;              /* cut here; UINT64_MAX: one table */
+    const struct lsm_state *state;    /* of now, referenced: grandparents, blob files */
+    struct bytes lower, upper;        /* of the inputs: what deleted ranges are clipped to */
+    struct lsm_reduce_options reduce; /* without its callbacks */
+};
+
+/** Write what reduce makes of `source`.  Without the mutex. */
+KVORUM_CHECKED kvorum_status lsm_write_outputs(struct lsm *lsm, const struct lsm_output_plan *plan,
+                                               struct lsm_source *source,
+                                               struct lsm_outputs *ret_outputs);
+/** Drop them, files included. */
+void lsm_outputs_abandon(struct lsm_outputs *outputs);
+/** The deleted ranges that a table holds, loaded: done once for every table that joins the levels.
+ *  */
+KVORUM_CHECKED kvorum_status lsm_table_load_ranges(struct lsm_table *table);
+
+/* install.c: with the mutex, let go while it works */
+
+/** What a flush or compaction leads to.  The references of added tables and of the blob file are
+ *  taken over in any case. */
+struct lsm_install {
+    struct lsm_edit edit;
+    struct lsm_memtable *flushed; /* which is in tables now, or NULL */
+    struct lsm_blob_file *blob;   /* new, or NULL */
+    const struct lsm_garbage *garbage;
+    size_t garbage_count;
+};
+
+/** Write the manifest that `install` leads to, then let readers see it.  IO after the manifest was
+ *  written poisons the engine, for nobody knows which one is on the disk. */
+KVORUM_CHECKED kvorum_status lsm_install(struct lsm *lsm, const struct lsm_install *install);
+/** Read the manifest, and open what it names.  Before the engine is shared. */
+KVORUM_CHECKED kvorum_status lsm_manifest_load(struct lsm *lsm);
+/** Fill in what is known of the whole store, and encode.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status lsm_manifest_bytes(const struct lsm *lsm,
+                                                struct lsm_manifest *manifest,
+                                                const struct lsm_levels *levels,
+                                                const struct lsm_blobs *blobs,
+                                                struct buffer *ret_bytes);
+/** The first manifest of a store. */
+KVORUM_CHECKED kvorum_status lsm_manifest_begin(struct lsm *lsm);
+/** Remove tables and temporary files that no manifest names. */
+void lsm_remove_orphans(struct lsm *lsm);
+/** Remove log segments before `first_segment`. */
+void lsm_remove_segments(struct lsm *lsm);
+
+/* checkpoint.c, verify.c */
+
+kvorum_status lsm_checkpoint(struct engine *engine, const char *path);
+kvorum_status lsm_verify(struct engine *engine,
+                         void (*report)(void *context, const struct engine_damage *damage),
+                         void *context);
+kvorum_status lsm_range_size(struct engine *engine, const struct engine_range *range,
+                             uint64_t *ret_size);
 
 /* store.c: the directory */
 
 /** Lock the directory and read, or make, its FORMAT file.  *ret_fresh: there is no log yet. */
 KVORUM_CHECKED kvorum_status lsm_store_open(struct lsm *lsm, bool create, bool *ret_fresh);
+
+/** Make a directory durably. */
+KVORUM_CHECKED kvorum_status lsm_make_directory(struct disk *disk, const char *path);
+/** This store's FORMAT file, there. */
+KVORUM_CHECKED kvorum_status lsm_format_write(struct lsm *lsm, const char *directory);
 
 /* recover.c */
 

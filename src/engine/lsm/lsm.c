@@ -1,127 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The lsm engine's door: opening, reads, iterators, closing.  Writes are in submit.c.
  *
- *      reads      memtable, at the sequence number visible when they begin; no lock
- *      writes     append.c -> flush.c -> segment.c, and the memtable
- *      open       store.c -> recover.c
+ *      reads      read.c, iterator.c: memtables and tables, inside the epoch; no lock
+ *      writes     submit.c -> append.c -> commit.c -> segment.c, and the memtable
+ *      background background.c -> flush.c, compact.c -> output.c -> install.c
+ *      open       store.c -> install.c (manifest) -> recover.c (log)
  *
  * Closing marks the log: the mark says that all before it is durable, so damage done to it later is
  * told from a torn tail. */
 #include "engine/lsm/lsm.h"
 
-#include "base/hash.h"
-#include "engine/common/scan.h"
 #include "engine/lsm/internal.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MEMTABLE_LIMIT_DEFAULT ((uint64_t)1 << 30)
-#define SEGMENT_SIZE_DEFAULT ((uint64_t)64 << 20)
-#define SEGMENT_SIZE_MIN ((uint64_t)4096)
+/* --- statistics ---------------------------------------------------------------------------- */
 
-struct lsm_iterator {
-    struct scan scan; /* first */
-    struct guard *guard;
-};
-
-/* --- reads --------------------------------------------------------------------------------- */
-
-static kvorum_status lsm_get(struct engine *engine, struct bytes key,
-                             const struct engine_read *read, struct engine_view *ret_view)
+static void add_memtable(const struct lsm_memtable *memtable, struct engine_stats *ret_stats)
 {
-    struct lsm *lsm = (struct lsm *)engine;
-    struct bytes value;
-    (void)read;
-    struct guard *guard = guard_enter(&lsm->memtable.readers);
-    kvorum_status status =
-        lsm_memtable_get(&lsm->memtable, key, lsm_memtable_visible(&lsm->memtable), &value);
-    if (status == KVORUM_OK)
-        *ret_view = (struct engine_view){ value, engine, guard };
-    else
-        guard_leave(guard);
-    return status;
+    ret_stats->live_entries += memtable->live_count;
+    ret_stats->memory_size += lsm_memtable_held(memtable);
+    ret_stats->puts += memtable->puts;
+    ret_stats->deletes += memtable->deletes;
 }
 
-static void lsm_release(struct engine_view *view)
+/* A deletion hides one entry, mostly; what is superseded in several levels counts several times. */
+static void add_tables(const struct lsm_levels *levels, struct engine_stats *ret_stats)
 {
-    guard_leave(view->guard);
-}
-
-static void lsm_prefetch(struct engine *engine, const struct bytes *keys, size_t count)
-{
-    lsm_memtable_prefetch(&((struct lsm *)engine)->memtable, keys, count);
-}
-
-static kvorum_status lsm_iterate(struct engine *engine, const struct engine_range *range,
-                                 const struct engine_read *read,
-                                 struct engine_iterator **ret_iterator)
-{
-    struct lsm *lsm = (struct lsm *)engine;
-    (void)read;
-    struct lsm_iterator *iterator = malloc(sizeof(*iterator));
-    if (iterator == NULL)
-        return KVORUM_NO_MEMORY;
-    iterator->guard = guard_enter(&lsm->memtable.readers);
-    uint64_t sequence = lsm_memtable_visible(&lsm->memtable);
-    if (!scan_init(&iterator->scan, engine->ops, &lsm->memtable.tree, sequence, range)) {
-        guard_leave(iterator->guard);
-        free(iterator);
-        return KVORUM_NO_MEMORY;
+    uint64_t entries = 0, deletes = 0;
+    for (int i = 0; i < ENGINE_LEVELS; i++) {
+        ret_stats->levels[i].tables = levels->level[i].count;
+        ret_stats->levels[i].size = levels->level[i].size;
+        ret_stats->disk_size += levels->level[i].size;
+        for (size_t j = 0; j < levels->level[i].count; j++) {
+            entries += levels->level[i].tables[j]->meta.entries;
+            deletes += levels->level[i].tables[j]->meta.deletes;
+        }
     }
-    *ret_iterator = &iterator->scan.iterator;
-    return KVORUM_OK;
+    ret_stats->live_entries += entries > 2 * deletes ? entries - 2 * deletes : 0;
 }
 
-static void lsm_iterator_close(struct engine_iterator *iterator)
+static void add_counts(const struct lsm *lsm, struct engine_stats *ret_stats)
 {
-    scan_done((struct scan *)iterator);
-    guard_leave(((struct lsm_iterator *)iterator)->guard);
-    free(iterator);
-}
-
-static void lsm_iterator_first(struct engine_iterator *iterator)
-{
-    scan_first((struct scan *)iterator);
-}
-
-static void lsm_iterator_last(struct engine_iterator *iterator)
-{
-    scan_last((struct scan *)iterator);
-}
-
-static void lsm_iterator_seek(struct engine_iterator *iterator, struct bytes key)
-{
-    scan_seek((struct scan *)iterator, key);
-}
-
-static void lsm_iterator_next(struct engine_iterator *iterator)
-{
-    scan_next((struct scan *)iterator);
-}
-
-static void lsm_iterator_previous(struct engine_iterator *iterator)
-{
-    scan_previous((struct scan *)iterator);
+    const struct lsm_counts *counts = &lsm->counts;
+    memcpy(ret_stats->levels, counts->levels, sizeof(counts->levels));
+    ret_stats->batches = counts->batches;
+    ret_stats->syncs = counts->syncs;
+    ret_stats->synced_batches = counts->synced_batches;
+    ret_stats->recovered_batches = counts->recovered_batches;
+    ret_stats->dropped_tail_size = counts->dropped_tail_size;
+    ret_stats->flushes = counts->flushes;
+    ret_stats->flushed_size = counts->flushed_size;
+    ret_stats->compactions = counts->compactions;
+    ret_stats->compaction_read_size = counts->compaction_read_size;
+    ret_stats->compaction_written_size = counts->compaction_written_size;
+    ret_stats->slowdowns = counts->slowdowns;
+    ret_stats->stalls = counts->stalls;
+    ret_stats->puts = counts->puts;
+    ret_stats->deletes = counts->deletes;
 }
 
 static void lsm_stats(struct engine *engine, struct engine_stats *ret_stats)
 {
     struct lsm *lsm = (struct lsm *)engine;
     pthread_mutex_lock(&lsm->mutex);
-    ret_stats->live_entries = lsm->memtable.live_count;
-    ret_stats->memory_size =
-        lsm_memtable_held(&lsm->memtable) + lsm->groups[0].capacity + lsm->groups[1].capacity;
-    ret_stats->memory_limit = lsm->memtable.limit;
-    ret_stats->disk_size = lsm->log_size;
-    ret_stats->batches = lsm->batches;
-    ret_stats->puts = lsm->memtable.puts;
-    ret_stats->deletes = lsm->memtable.deletes;
-    ret_stats->gets = guards_entered(&lsm->memtable.readers);
-    ret_stats->syncs = lsm->syncs;
-    ret_stats->synced_batches = lsm->synced_batches;
-    ret_stats->recovered_batches = lsm->recovered_batches;
-    ret_stats->dropped_tail_size = lsm->dropped_tail_size;
+    const struct lsm_state *state = lsm_state_now(lsm);
+    add_counts(lsm, ret_stats);
+    add_memtable(state->active, ret_stats);
+    for (size_t i = 0; i < state->frozen_count; i++)
+        add_memtable(state->frozen[i], ret_stats);
+    add_tables(state->levels, ret_stats);
+    for (size_t i = 0; state->blobs != NULL && i < state->blobs->count; i++)
+        ret_stats->disk_size += state->blobs->files[i]->size;
+    ret_stats->memory_size +=
+        lsm->groups[0].capacity + lsm->groups[1].capacity + lsm->spares.size;
+    ret_stats->log_size = lsm->log_size;
+    ret_stats->disk_size += lsm->log_size;
+    ret_stats->snapshots = lsm->snapshot_count;
+    for (size_t i = 0; i < sizeof(lsm->gets) / sizeof(lsm->gets[0]); i++)
+        ret_stats->gets += atomic_load_explicit(&lsm->gets[i].count, memory_order_relaxed);
+    lsm_cache_stats(lsm->cache, ret_stats);
     pthread_mutex_unlock(&lsm->mutex);
 }
 
@@ -155,26 +114,45 @@ static void close_segments(struct lsm *lsm)
 static void lsm_free(struct lsm *lsm)
 {
     close_segments(lsm);
-    lsm_jobs_abandon(lsm);
+    lsm_lifeline_cut(lsm->lifeline);
     lsm_group_done(&lsm->groups[0]);
     lsm_group_done(&lsm->groups[1]);
-    lsm_memtable_done(&lsm->memtable);
+    free(lsm->notes);
+    lsm_state_release(atomic_load(&lsm->state));
+    epoch_done(&lsm->epoch);
+    pool_spares_done(&lsm->spares);
+    lsm_cache_destroy(lsm->cache);
+    for (int i = 0; i < ENGINE_LEVELS; i++)
+        buffer_done(&lsm->cursor.key[i]);
     if (lsm->lock_file != NULL)
         lsm->lock_file->ops->close(lsm->lock_file);
     pthread_cond_destroy(&lsm->changed);
+    pthread_mutex_destroy(&lsm->identity);
     pthread_mutex_destroy(&lsm->mutex);
     free(lsm);
+}
+
+/* Work under way ends at its next step. */
+static void end_background(struct lsm *lsm)
+{
+    pthread_mutex_lock(&lsm->mutex);
+    lsm->closing = true;
+    pthread_cond_broadcast(&lsm->changed);
+    pthread_mutex_unlock(&lsm->mutex);
+    lsm_lifeline_cut(lsm->lifeline);
+    lsm->lifeline = NULL;
 }
 
 static void lsm_close(struct engine *engine)
 {
     struct lsm *lsm = (struct lsm *)engine;
-    lsm_drain(lsm);
-    lsm_jobs_abandon(lsm); /* waits for one that is running */
-    lsm->commit_job = lsm->prepare_job = NULL;
-    pthread_mutex_lock(&lsm->mutex);
-    mark_end(lsm);
-    pthread_mutex_unlock(&lsm->mutex);
+    if (!lsm->options.read_only) {
+        lsm_drain(lsm);
+        end_background(lsm);
+        pthread_mutex_lock(&lsm->mutex);
+        mark_end(lsm);
+        pthread_mutex_unlock(&lsm->mutex);
+    }
     lsm_free(lsm);
 }
 
@@ -182,9 +160,11 @@ static void lsm_close(struct engine *engine)
 
 static const struct engine_ops lsm_ops = {
     .name = "lsm",
-    .capabilities = ENGINE_ORDERED | ENGINE_DURABLE | ENGINE_SNAPSHOT,
+    .capabilities = ENGINE_ORDERED | ENGINE_DURABLE | ENGINE_SNAPSHOT | ENGINE_HELD_SNAPSHOT |
+                    ENGINE_MERGES | ENGINE_RANGES | ENGINE_TABLES,
     .close = lsm_close,
     .get = lsm_get,
+    .get_many = lsm_get_many,
     .release = lsm_release,
     .prefetch = lsm_prefetch,
     .write = lsm_write,
@@ -198,11 +178,93 @@ static const struct engine_ops lsm_ops = {
     .iterator_next = lsm_iterator_next,
     .iterator_previous = lsm_iterator_previous,
     .stats = lsm_stats,
+    .snapshot_take = lsm_snapshot_take,
+    .snapshot_release = lsm_snapshot_release,
+    .flush = lsm_flush_all,
+    .compact = lsm_compact,
+    .settle = lsm_settle,
+    .checkpoint = lsm_checkpoint,
+    .verify = lsm_verify,
+    .range_size = lsm_range_size,
 };
 
-static uint64_t or_default(uint64_t value, uint64_t otherwise)
+enum { MIB = 1024 * 1024, SEGMENT_SIZE_MIN = 4096, MEMTABLE_SIZE_MIN = 4096 };
+
+#define DEFAULT(field, value)                                                                      \
+    if ((field) == 0)                                                                              \
+    (field) = (value)
+
+static struct lsm_options with_defaults(const struct lsm_options *given)
 {
-    return value == 0 ? otherwise : value;
+    struct lsm_options options = *given;
+    DEFAULT(options.memtable_size, 64 * MIB);
+    if (options.memtable_size < MEMTABLE_SIZE_MIN)
+        options.memtable_size = MEMTABLE_SIZE_MIN;
+    DEFAULT(options.segment_size, 64 * MIB);
+    if (options.segment_size < SEGMENT_SIZE_MIN)
+        options.segment_size = SEGMENT_SIZE_MIN;
+    DEFAULT(options.cache_size, 64 * MIB);
+    DEFAULT(options.block_size, 4096);
+    DEFAULT(options.filter_bits, 10);
+    DEFAULT(options.level0_trigger, 8);
+    DEFAULT(options.level0_slowdown, 2 * options.level0_trigger);
+    DEFAULT(options.level0_stop, 3 * options.level0_trigger);
+    if (options.level0_stop <= options.level0_slowdown)
+        options.level0_stop = options.level0_slowdown + 1;
+    DEFAULT(options.level1_size, options.level0_trigger * options.memtable_size);
+    DEFAULT(options.level_multiplier, 10);
+    DEFAULT(options.table_size, 64 * MIB);
+    DEFAULT(options.compactions, 1);
+    if (options.compactions > LSM_COMPACTIONS_MAX)
+        options.compactions = LSM_COMPACTIONS_MAX;
+    DEFAULT(options.blob_size, MIB);
+    return options;
+}
+
+static struct lsm_policy policy_of(const struct lsm_options *options)
+{
+    return (struct lsm_policy){ .level0_trigger = options->level0_trigger,
+                                .level1_size = options->level1_size,
+                                .multiplier = options->level_multiplier,
+                                .table_size = options->table_size,
+                                .overlap_size_max = 10 * options->table_size };
+}
+
+/* An empty state: what the manifest names comes later. */
+static bool create_state(struct lsm *lsm)
+{
+    struct lsm_state first = { .active = lsm_memtable_create(&lsm->epoch, &lsm->spares) };
+    if (first.active != NULL && lsm_levels_create(&first.levels) == KVORUM_OK &&
+        lsm_state_set(lsm, &first) == KVORUM_OK)
+        return true;
+    lsm_memtable_release(first.active);
+    lsm_levels_release(first.levels);
+    return false;
+}
+
+static void init(struct lsm *lsm, const struct lsm_options *options)
+{
+    lsm->engine.ops = &lsm_ops;
+    lsm->options = with_defaults(options);
+    lsm->options.path = lsm->path;
+    lsm->disk = options->disk;
+    lsm->log = options->log;
+    lsm->jobs = options->jobs;
+    snprintf(lsm->path, sizeof(lsm->path), "%s", options->path);
+    lsm->segment_size = lsm->options.segment_size;
+    lsm->policy = policy_of(&lsm->options);
+    lsm->filling = &lsm->groups[0];
+    lsm->flushing = &lsm->groups[1];
+    lsm->last_commit = &lsm->first_commit;
+    random_init(&lsm->random, options->identity_seed);
+    list_init(&lsm->snapshots);
+    for (int i = 0; i < ENGINE_LEVELS; i++)
+        buffer_init(&lsm->cursor.key[i], ENGINE_KEY_SIZE_MAX + 1);
+    epoch_init(&lsm->epoch);
+    pool_spares_init(&lsm->spares, lsm->options.memtable_size);
+    pthread_mutex_init(&lsm->mutex, NULL);
+    pthread_mutex_init(&lsm->identity, NULL);
+    pthread_cond_init(&lsm->changed, NULL);
 }
 
 static struct lsm *lsm_create(const struct lsm_options *options)
@@ -210,21 +272,12 @@ static struct lsm *lsm_create(const struct lsm_options *options)
     struct lsm *lsm = calloc(1, sizeof(*lsm));
     if (lsm == NULL)
         return NULL;
-    lsm->engine.ops = &lsm_ops;
-    lsm->disk = options->disk;
-    lsm->log = options->log;
-    lsm->jobs = options->jobs;
-    snprintf(lsm->path, sizeof(lsm->path), "%s", options->path);
-    lsm->segment_size = or_default(options->segment_size, SEGMENT_SIZE_DEFAULT);
-    if (lsm->segment_size < SEGMENT_SIZE_MIN)
-        lsm->segment_size = SEGMENT_SIZE_MIN;
-    random_init(&lsm->random, options->identity_seed);
-    lsm->filling = &lsm->groups[0];
-    lsm->flushing = &lsm->groups[1];
-    pthread_mutex_init(&lsm->mutex, NULL);
-    pthread_cond_init(&lsm->changed, NULL);
-    uint64_t limit = or_default(options->memtable_limit, MEMTABLE_LIMIT_DEFAULT);
-    if (!lsm_memtable_init(&lsm->memtable, limit) || !lsm_jobs_create(lsm)) {
+    init(lsm, options);
+    kvorum_status status =
+        lsm_cache_create(&lsm->epoch, lsm->options.cache_size, lsm->options.table_memory_size,
+                         lsm->options.open_files, &lsm->cache);
+    lsm->lifeline = lsm_lifeline_create(lsm);
+    if (status != KVORUM_OK || lsm->lifeline == NULL || !create_state(lsm)) {
         lsm_free(lsm);
         return NULL;
     }
@@ -241,6 +294,8 @@ kvorum_status lsm_open(const struct lsm_options *options, struct engine **ret_en
     if (lsm == NULL)
         return KVORUM_NO_MEMORY;
     kvorum_status status = lsm_store_open(lsm, options->create, &fresh);
+    if (status == KVORUM_OK && !options->read_only)
+        lsm_remove_orphans(lsm);
     if (status == KVORUM_OK)
         status = lsm_recover(lsm, fresh);
     if (status != KVORUM_OK) {

@@ -16,7 +16,8 @@ static const uint8_t magic[8] = { 'K', 'V', 'l', 's', 'm', 'M', 'A', 'N' };
 enum {
     VERSION = 8,
     SIZE = 16,
-    HEADER_SIZE = 72,
+    HEADER_SIZE = 88,
+    FLAG_LOG_BEGINS = 1,
     CHECKSUM_SIZE = 8,
     TABLE_SIZE_MIN = 75, /* with two empty bounds */
     BLOB_SIZE = 24,
@@ -43,6 +44,9 @@ static void write_header(struct buffer *buffer, const struct lsm_manifest *manif
     write_u64(buffer, manifest->first_segment);
     write_u32(buffer, (uint32_t)manifest->table_count);
     write_u32(buffer, (uint32_t)manifest->blob_count);
+    write_u64(buffer, manifest->flushed_batch);
+    write_u32(buffer, manifest->log_begins ? FLAG_LOG_BEGINS : 0);
+    write_u32(buffer, 0);
 }
 
 static void write_table(struct buffer *buffer, const struct lsm_manifest_table *table)
@@ -108,7 +112,8 @@ static kvorum_status judge(struct bytes bytes)
     return version == LSM_MANIFEST_VERSION ? KVORUM_OK : KVORUM_CORRUPT;
 }
 
-static void read_header(struct reader *reader, struct lsm_manifest *ret, uint32_t *ret_name_size)
+/* False: a flag or a byte that means nothing yet is set. */
+static bool read_header(struct reader *reader, struct lsm_manifest *ret, uint32_t *ret_name_size)
 {
     read_bytes(reader, sizeof(magic) + sizeof(uint32_t));
     *ret_name_size = read_u32(reader);
@@ -120,6 +125,10 @@ static void read_header(struct reader *reader, struct lsm_manifest *ret, uint32_
     ret->first_segment = read_u64(reader);
     ret->table_count = read_u32(reader);
     ret->blob_count = read_u32(reader);
+    ret->flushed_batch = read_u64(reader);
+    uint32_t flags = read_u32(reader), unused = read_u32(reader);
+    ret->log_begins = (flags & FLAG_LOG_BEGINS) != 0;
+    return (flags & ~(uint32_t)FLAG_LOG_BEGINS) == 0 && unused == 0;
 }
 
 static bool table_plausible(const struct lsm_manifest *manifest,
@@ -238,8 +247,9 @@ kvorum_status lsm_manifest_decode(struct bytes bytes, struct arena *arena,
     if (status != KVORUM_OK)
         return status;
     struct reader reader = reader_of(bytes_make(bytes.data, bytes.size - CHECKSUM_SIZE));
-    read_header(&reader, &read, &name_size);
-    if (name_size > LSM_MANIFEST_NAME_SIZE_MAX || read.flushed_sequence > LSM_SEQUENCE_MAX)
+    bool known = read_header(&reader, &read, &name_size);
+    if (!known || name_size > LSM_MANIFEST_NAME_SIZE_MAX ||
+        read.flushed_sequence > LSM_SEQUENCE_MAX)
         return KVORUM_CORRUPT;
     read.merge_name = read_bytes(&reader, name_size);
     if (reader.failed)

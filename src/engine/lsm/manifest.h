@@ -18,7 +18,10 @@
  *       56     8   number of the first log segment that is needed
  *       64     4   number of tables
  *       68     4   number of blob files
- *       72         name of the merge operator
+ *       72     8   flushed batch number
+ *       80     4   flags: 1 the log begins anew, see below
+ *       84     4   zero
+ *       88         name of the merge operator
  *                  tables: level 0 newest first, then each level in key order
  *                        0  1  level              41  8  largest sequence number
  *                        1  8  number             49  8  entries
@@ -52,9 +55,11 @@ struct lsm_manifest_blob {
 struct lsm_manifest {
     struct lsm_id store;
     uint64_t next_file;        /* number for the next table or blob file */
-    uint64_t flushed_sequence; /* batches up to here are in tables: the log before is not needed */
+    uint64_t flushed_sequence; /* changes up to here are in tables */
+    uint64_t flushed_batch;    /* the batch that ends there: the log before is not needed */
     uint64_t first_segment;    /* lowest number of a log segment that is needed */
-    struct bytes merge_name;   /* of the merge operator; empty: none yet */
+    bool log_begins; /* no segment has to be there: the first is about to be made, behind tables */
+    struct bytes merge_name;           /* of the merge operator; empty: none yet */
     struct lsm_manifest_table *tables; /* level by level; 0 newest first, others in key order */
     size_t table_count;
     struct lsm_manifest_blob *blobs; /* by number */

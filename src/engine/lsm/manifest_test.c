@@ -43,6 +43,8 @@ static void draft_init(struct draft *draft)
         .store = { 0x1716151413121110, 0x1f1e1d1c1b1a1918 },
         .next_file = 10,
         .flushed_sequence = 41,
+        .flushed_batch = 17,
+        .log_begins = true,
         .first_segment = 6,
         .merge_name = BYTES_LITERAL("add"),
         .tables = draft->tables,
@@ -240,13 +242,13 @@ static size_t name_too_long(uint8_t *image, size_t size)
 
 static size_t bound_too_long(uint8_t *image, size_t size)
 {
-    image[72 + 3 + 73] = 0x7f; /* the lower bound of the first table takes what follows */
+    image[88 + 3 + 73] = 0x7f; /* the lower bound of the first table takes what follows */
     return seal(image, size);
 }
 
 static size_t bound_size_not_shortest(uint8_t *image, size_t size)
 {
-    uint8_t *at = image + 72 + 3 + 73;
+    uint8_t *at = image + 88 + 3 + 73;
     memmove(at + 1, at, size - (size_t)(at - image));
     at[0] = 0x81;
     at[1] = 0;
@@ -363,6 +365,8 @@ static void assert_same(const struct lsm_manifest *read, const struct lsm_manife
     assert_int_equal(read->next_file, wanted->next_file);
     assert_int_equal(read->flushed_sequence, wanted->flushed_sequence);
     assert_int_equal(read->first_segment, wanted->first_segment);
+    assert_int_equal(read->flushed_batch, wanted->flushed_batch);
+    assert_int_equal(read->log_begins, wanted->log_begins);
     assert_true(bytes_equal(read->merge_name, wanted->merge_name));
     assert_int_equal(read->table_count, wanted->table_count);
     assert_int_equal(read->blob_count, wanted->blob_count);

@@ -19,8 +19,6 @@
 #include "engine/lsm/log_reader.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct numbers {
@@ -39,6 +37,7 @@ struct tail {
 struct recovery {
     struct lsm *lsm;
     struct numbers numbers, leftovers;
+    struct numbers flushed;       /* before what the manifest says is needed */
     struct lsm_log_reader reader; /* of the segment at hand */
     struct disk_file *file;
     struct tail tail;
@@ -64,23 +63,16 @@ static bool numbers_add(struct numbers *numbers, uint64_t number)
     return true;
 }
 
-static bool parse_name(const char *name, bool temporary, uint64_t *ret_number)
-{
-    char expected[LSM_NAME_SIZE];
-    if (sscanf(name, "log-%16" SCNx64, ret_number) != 1)
-        return false;
-    lsm_segment_name(*ret_number, temporary, expected);
-    return strcmp(name, expected) == 0;
-}
-
 /* Names are sorted, and so then are the numbers. */
 static bool see_name(void *context, const char *name)
 {
     struct recovery *recovery = context;
     uint64_t number;
-    if (parse_name(name, false, &number))
-        return numbers_add(&recovery->numbers, number);
-    if (parse_name(name, true, &number))
+    if (lsm_file_parse(name, LSM_FILE_LOG, &number))
+        return numbers_add(number < recovery->lsm->first_segment ? &recovery->flushed
+                                                                 : &recovery->numbers,
+                           number);
+    if (lsm_file_parse(name, LSM_FILE_LOG_NEW, &number))
         return numbers_add(&recovery->leftovers, number);
     return true;
 }
@@ -91,19 +83,28 @@ static kvorum_status find_segments(struct recovery *recovery)
     kvorum_status status = lsm->disk->ops->list(lsm->disk, lsm->path, see_name, recovery);
     if (status != KVORUM_OK)
         return status;
-    return recovery->numbers.failed || recovery->leftovers.failed ? KVORUM_NO_MEMORY : KVORUM_OK;
+    bool failed =
+        recovery->numbers.failed || recovery->leftovers.failed || recovery->flushed.failed;
+    return failed ? KVORUM_NO_MEMORY : KVORUM_OK;
 }
 
-/* Spares that were never written to.  One that stays does no harm: it is cut off when reused. */
-static void remove_leftovers(struct recovery *recovery)
+static void remove_all(struct lsm *lsm, const struct numbers *numbers, enum lsm_file kind)
 {
-    struct lsm *lsm = recovery->lsm;
-    for (size_t i = 0; i < recovery->leftovers.count; i++) {
-        char name[LSM_NAME_SIZE], path[LSM_PATH_SIZE];
-        lsm_segment_name(recovery->leftovers.list[i], true, name);
-        if (lsm_path(lsm, name, path) == KVORUM_OK)
+    for (size_t i = 0; i < numbers->count; i++) {
+        char path[LSM_PATH_SIZE];
+        if (lsm_file_path(lsm, kind, numbers->list[i], path) == KVORUM_OK)
             (void)lsm->disk->ops->remove(lsm->disk, path);
     }
+}
+
+/* Spares that were never written to (one that stays does no harm: it is cut off when reused), and
+ * segments whose batches are all in tables. */
+static void remove_leftovers(struct recovery *recovery)
+{
+    if (recovery->lsm->options.read_only)
+        return;
+    remove_all(recovery->lsm, &recovery->leftovers, LSM_FILE_LOG_NEW);
+    remove_all(recovery->lsm, &recovery->flushed, LSM_FILE_LOG);
 }
 
 /* --- one segment --------------------------------------------------------------------------- */
@@ -112,7 +113,7 @@ static kvorum_status damaged(const struct recovery *recovery, uint64_t number, u
                              kvorum_status status, const char *what)
 {
     char name[LSM_NAME_SIZE];
-    lsm_segment_name(number, false, name);
+    lsm_file_name(LSM_FILE_LOG, number, name);
     log_error(recovery->lsm->log, what, LOG_TEXT("store", recovery->lsm->path),
               LOG_TEXT("file", name), LOG_U64("offset", offset), LOG_STATUS(status));
     return status;
@@ -129,17 +130,25 @@ static void segment_leave(struct recovery *recovery)
 static kvorum_status segment_open(const struct recovery *recovery, uint64_t number, unsigned flags,
                                   struct disk_file **ret_file)
 {
-    char name[LSM_NAME_SIZE], path[LSM_PATH_SIZE];
+    char path[LSM_PATH_SIZE];
     struct disk *disk = recovery->lsm->disk;
-    lsm_segment_name(number, false, name);
-    kvorum_status status = lsm_path(recovery->lsm, name, path);
+    kvorum_status status = lsm_file_path(recovery->lsm, LSM_FILE_LOG, number, path);
     return status == KVORUM_OK ? disk->ops->open(disk, path, flags, ret_file) : status;
 }
 
-/* The header must name this store, this number, and the sequence number that is due. */
-static kvorum_status segment_enter(struct recovery *recovery, uint64_t number)
+/* The first one that is needed may begin with batches that are in tables. */
+static bool begins_where_due(const struct recovery *recovery, const struct lsm_log_header *header)
 {
     const struct lsm *lsm = recovery->lsm;
+    if (header->number == lsm->first_segment)
+        return header->first_sequence > 0 && header->first_sequence <= lsm->flushed_batch + 1;
+    return header->first_sequence == lsm->taken + 1;
+}
+
+/* The header must name this store, this number, and the batch that is due. */
+static kvorum_status segment_enter(struct recovery *recovery, uint64_t number)
+{
+    struct lsm *lsm = recovery->lsm;
     segment_leave(recovery);
     kvorum_status status = segment_open(recovery, number, DISK_READ, &recovery->file);
     if (status != KVORUM_OK)
@@ -153,9 +162,38 @@ static kvorum_status segment_enter(struct recovery *recovery, uint64_t number)
     if (header->store.low != lsm->store.low || header->store.high != lsm->store.high)
         return damaged(recovery, number, 16, KVORUM_FOREIGN,
                        "a log segment belongs to another store");
-    if (header->number != number || header->first_sequence != lsm->taken + 1)
+    if (header->number != number || !begins_where_due(recovery, header))
         return damaged(recovery, number, 48, KVORUM_CORRUPT, "a log segment is out of place");
+    lsm->taken = header->first_sequence - 1;
     return KVORUM_OK;
+}
+
+/* A memtable that fills up while the log is read becomes a table at once. */
+static kvorum_status flush_if_full(struct lsm *lsm)
+{
+    const struct lsm_memtable *active = lsm_state_now(lsm)->active;
+    if (lsm->options.read_only || lsm_memtable_used(active) < lsm->options.memtable_size)
+        return KVORUM_OK;
+    pthread_mutex_lock(&lsm->mutex);
+    kvorum_status status = lsm_freeze(lsm);
+    if (status == KVORUM_OK)
+        status = lsm_flush_oldest(lsm);
+    pthread_mutex_unlock(&lsm->mutex);
+    return status;
+}
+
+static kvorum_status apply(struct lsm *lsm, const struct lsm_log_record *record)
+{
+    struct lsm_memtable *active = lsm_state_now(lsm)->active;
+    kvorum_status status = lsm_memtable_reserve(active, record->payload, lsm->sequence + 1);
+    if (status != KVORUM_OK)
+        return status;
+    lsm->sequence = lsm_memtable_apply(active, record->payload, lsm->sequence + 1);
+    active->batch_last = record->sequence;
+    atomic_store(&lsm->visible, lsm->sequence);
+    lsm_memtable_reclaim(active);
+    lsm->counts.recovered_batches++;
+    return flush_if_full(lsm);
 }
 
 static kvorum_status replay(struct recovery *recovery, const struct lsm_log_record *record)
@@ -163,14 +201,9 @@ static kvorum_status replay(struct recovery *recovery, const struct lsm_log_reco
     struct lsm *lsm = recovery->lsm;
     recovery->mark_ends = record->type == LSM_LOG_MARK;
     lsm->taken = record->sequence;
-    if (record->type == LSM_LOG_MARK)
+    if (record->type == LSM_LOG_MARK || record->sequence <= lsm->flushed_batch)
         return KVORUM_OK;
-    kvorum_status status = lsm_memtable_reserve(&lsm->memtable, record->payload);
-    if (status != KVORUM_OK)
-        return status;
-    lsm_memtable_apply(&lsm->memtable, record->payload, record->sequence);
-    lsm->recovered_batches++;
-    return KVORUM_OK;
+    return apply(lsm, record);
 }
 
 /* --- segments that have a successor -------------------------------------------------------- */
@@ -214,14 +247,24 @@ static kvorum_status previous_size_of(struct recovery *recovery, uint64_t number
     return KVORUM_OK;
 }
 
+static kvorum_status leave_behind(struct lsm *lsm, uint64_t number, uint64_t size)
+{
+    if (!lsm_segment_notes_reserve(lsm, 2))
+        return KVORUM_NO_MEMORY;
+    lsm_segment_note(lsm, &(struct lsm_segment_note){ number, lsm->taken, size });
+    lsm->log_size += size;
+    return KVORUM_OK;
+}
+
 static kvorum_status replay_whole(struct recovery *recovery, uint64_t number)
 {
     uint64_t end = 0;
     kvorum_status status = previous_size_of(recovery, number + 1, &end);
     if (status == KVORUM_OK)
         status = segment_enter(recovery, number);
-    recovery->lsm->log_size += end;
-    return status == KVORUM_OK ? replay_until(recovery, number, end) : status;
+    if (status == KVORUM_OK)
+        status = replay_until(recovery, number, end);
+    return status == KVORUM_OK ? leave_behind(recovery->lsm, number, end) : status;
 }
 
 /* --- the last segment ---------------------------------------------------------------------- */
@@ -287,7 +330,7 @@ static kvorum_status measure_torn(struct recovery *recovery)
         if (size > 0)
             last = at + size;
     }
-    recovery->lsm->dropped_tail_size = last - end;
+    recovery->lsm->counts.dropped_tail_size = last - end;
     if (last > end)
         PROBE("lsm: a torn tail was dropped");
     return KVORUM_OK;
@@ -305,10 +348,10 @@ static kvorum_status judge_end(struct recovery *recovery)
     if (status != KVORUM_NOT_FOUND)
         return status;
     status = measure_torn(recovery);
-    if (status == KVORUM_OK && lsm->dropped_tail_size > 0)
+    if (status == KVORUM_OK && lsm->counts.dropped_tail_size > 0)
         log_warn(lsm->log, "the torn tail of the log was dropped, as after a crash",
                  LOG_TEXT("store", lsm->path), LOG_U64("segment", number),
-                 LOG_U64("offset", offset), LOG_U64("size", lsm->dropped_tail_size));
+                 LOG_U64("offset", offset), LOG_U64("size", lsm->counts.dropped_tail_size));
     return status;
 }
 
@@ -401,6 +444,17 @@ static kvorum_status begin_segment(struct recovery *recovery, const struct lsm_l
     return KVORUM_OK;
 }
 
+/* The old last segment holds what comes before the first batch of the new one. */
+static kvorum_status leave_behind_kept(struct recovery *recovery, uint64_t number, uint64_t size)
+{
+    struct lsm *lsm = recovery->lsm;
+    uint64_t taken = lsm->taken;
+    lsm->taken = lsm->active->header.first_sequence - 1;
+    kvorum_status status = leave_behind(lsm, number, size);
+    lsm->taken = taken;
+    return status;
+}
+
 static kvorum_status go_on(struct recovery *recovery)
 {
     const struct lsm_log_header *old = &recovery->reader.header;
@@ -415,52 +469,93 @@ static kvorum_status go_on(struct recovery *recovery)
     kvorum_status status = begin_segment(recovery, &header, recovery->end - keep);
     if (status != KVORUM_OK || header.number == old->number)
         return status;
-    recovery->lsm->log_size += keep;
+    status = leave_behind_kept(recovery, old->number, keep);
     cut_old(recovery, old->number, keep);
-    return KVORUM_OK;
+    return status;
 }
 
 static kvorum_status check_numbers(const struct recovery *recovery)
 {
     const struct numbers *numbers = &recovery->numbers;
-    for (size_t i = 0; i < numbers->count; i++)
-        if (numbers->list[i] != i + 1)
-            return damaged(recovery, i + 1, 0, KVORUM_CORRUPT, "a segment of the log is missing");
+    uint64_t due = recovery->lsm->first_segment;
+    for (size_t i = 0; i < numbers->count; i++, due++)
+        if (numbers->list[i] != due)
+            return damaged(recovery, due, 0, KVORUM_CORRUPT, "a segment of the log is missing");
+    if (numbers->count == 0 && !recovery->lsm->log_begins)
+        return damaged(recovery, due, 0, KVORUM_CORRUPT, "the log is gone");
     return KVORUM_OK;
+}
+
+static kvorum_status begin_log(struct recovery *recovery)
+{
+    struct lsm *lsm = recovery->lsm;
+    lsm->taken = lsm->flushed_batch;
+    struct lsm_log_header header = { .number = lsm->first_segment,
+                                     .first_sequence = lsm->taken + 1 };
+    kvorum_status status = begin_segment(recovery, &header, 0);
+    if (status != KVORUM_OK || !lsm->log_begins)
+        return status;
+    pthread_mutex_lock(&lsm->mutex);
+    lsm->log_begins = false;
+    status = lsm_install(lsm, &(struct lsm_install){ 0 });
+    pthread_mutex_unlock(&lsm->mutex);
+    return status;
+}
+
+/* The power failed when tables held more than the log on the disk: batches that nobody had asked to
+ * sync.  The log begins anew behind them; the manifest says so before the old one goes. */
+static kvorum_status begin_log_anew(struct recovery *recovery)
+{
+    struct lsm *lsm = recovery->lsm;
+    uint64_t last = recovery->numbers.list[recovery->numbers.count - 1];
+    segment_leave(recovery);
+    if (!lsm_segment_notes_reserve(lsm, 1))
+        return KVORUM_NO_MEMORY;
+    pthread_mutex_lock(&lsm->mutex);
+    lsm_segment_note(lsm, &(struct lsm_segment_note){ last, lsm->taken, recovery->end });
+    lsm->log_size += recovery->end;
+    lsm->log_begins = true;
+    kvorum_status status = lsm_install(lsm, &(struct lsm_install){ 0 });
+    pthread_mutex_unlock(&lsm->mutex);
+    PROBE("lsm: the log began anew behind the tables");
+    return status == KVORUM_OK ? begin_log(recovery) : status;
+}
+
+static kvorum_status replay_segments(struct recovery *recovery)
+{
+    const struct numbers *numbers = &recovery->numbers;
+    kvorum_status status = KVORUM_OK;
+    for (size_t i = 0; i + 1 < numbers->count && status == KVORUM_OK; i++)
+        status = replay_whole(recovery, numbers->list[i]);
+    return status == KVORUM_OK ? replay_last(recovery, numbers->list[numbers->count - 1]) : status;
 }
 
 static kvorum_status replay_all(struct recovery *recovery)
 {
+    const struct lsm *lsm = recovery->lsm;
     kvorum_status status = find_segments(recovery);
-    size_t count = recovery->numbers.count;
     if (status == KVORUM_OK)
         status = check_numbers(recovery);
-    for (size_t i = 1; status == KVORUM_OK && i < count; i++)
-        status = replay_whole(recovery, i);
-    if (status == KVORUM_OK)
-        status = replay_last(recovery, count);
-    if (status != KVORUM_OK)
+    if (status == KVORUM_OK && recovery->numbers.count > 0)
+        status = replay_segments(recovery);
+    if (status != KVORUM_OK || lsm->options.read_only)
         return status;
     remove_leftovers(recovery);
-    return go_on(recovery);
+    if (recovery->numbers.count == 0)
+        return begin_log(recovery);
+    return lsm->taken < lsm->flushed_batch ? begin_log_anew(recovery) : go_on(recovery);
 }
 
 kvorum_status lsm_recover(struct lsm *lsm, bool fresh)
 {
     struct recovery recovery = { .lsm = lsm };
-    uint64_t limit = lsm->memtable.limit;
-    lsm->memtable.limit = 0; /* what was taken once must be readable again */
-    kvorum_status status;
-    if (fresh)
-        status = begin_segment(&recovery,
-                               &(struct lsm_log_header){ .number = 1, .first_sequence = 1 }, 0);
-    else
-        status = replay_all(&recovery);
+    atomic_store(&lsm->visible, lsm->sequence);
+    kvorum_status status = fresh && !lsm->log_begins ? begin_log(&recovery) : replay_all(&recovery);
     segment_leave(&recovery);
     free(recovery.numbers.list);
     free(recovery.leftovers.list);
+    free(recovery.flushed.list);
     free(recovery.tail.offsets);
-    lsm->memtable.limit = limit;
     lsm->written = lsm->synced = lsm->opened = lsm->taken;
     return status;
 }

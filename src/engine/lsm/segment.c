@@ -9,27 +9,33 @@
  * header, whenever the power fails. */
 #include "engine/lsm/internal.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <assert.h>
 #include <stdlib.h>
 
-kvorum_status lsm_path(const struct lsm *lsm, const char *name, char *ret_path)
+bool lsm_segment_notes_reserve(struct lsm *lsm, size_t count)
 {
-    int size = snprintf(ret_path, LSM_PATH_SIZE, "%s/%s", lsm->path, name);
-    return size > 0 && size < LSM_PATH_SIZE ? KVORUM_OK : KVORUM_INVALID;
+    size_t needed = lsm->note_count + count, capacity = lsm->note_capacity;
+    if (needed <= capacity)
+        return true;
+    capacity = needed + 16;
+    struct lsm_segment_note *notes = realloc(lsm->notes, capacity * sizeof(*notes));
+    if (notes == NULL)
+        return false;
+    lsm->notes = notes;
+    lsm->note_capacity = capacity;
+    return true;
 }
 
-void lsm_segment_name(uint64_t number, bool temporary, char *ret_name)
+void lsm_segment_note(struct lsm *lsm, const struct lsm_segment_note *note)
 {
-    snprintf(ret_name, LSM_NAME_SIZE, "log-%016" PRIx64 ".%s", number, temporary ? "new" : "log");
+    assert(lsm->note_count < lsm->note_capacity);
+    lsm->notes[lsm->note_count++] = *note;
 }
 
 static kvorum_status segment_path(const struct lsm *lsm, uint64_t number, bool temporary,
                                   char *ret_path)
 {
-    char name[LSM_NAME_SIZE];
-    lsm_segment_name(number, temporary, name);
-    return lsm_path(lsm, name, ret_path);
+    return lsm_file_path(lsm, temporary ? LSM_FILE_LOG_NEW : LSM_FILE_LOG, number, ret_path);
 }
 
 /* A file that could not be synced is not tried again: the next attempt is another one.  But the
@@ -70,7 +76,7 @@ kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number, uint64_t capa
     if (segment == NULL)
         return KVORUM_NO_MEMORY;
     segment->header.store = lsm->store;
-    segment->header.file = (struct lsm_id){ random_next(&lsm->random), random_next(&lsm->random) };
+    segment->header.file = lsm_new_id(lsm);
     segment->header.number = number;
     segment->capacity = capacity;
     segment->end = LSM_LOG_HEADER_SIZE;

@@ -4,27 +4,32 @@
  *      LOCK                       held while open
  *      FORMAT                     48 bytes:  offset size
  *                                               0     8   magic "KVORUMst"
- *                                               8     4   format version, 1
+ *                                               8     4   format version, 2 (1: before tables)
  *                                              12     4   kind of engine: 1 lsm
  *                                              16    16   id of the store
  *                                              32     8   zero
  *                                              40     8   XXH3-64 of bytes 8..39
+ *      MANIFEST                   which tables make up the store, manifest.h
  *      log-NUMBER.log, .new       segments, segment.c
+ *      table-NUMBER.tbl           sorted tables, table/table.h
+ *      blob-NUMBER.blb            large values, blob.h
  *
- * A new store gets an (empty) first segment under its temporary name, then FORMAT, then that
- * segment its final name: with FORMAT there, the lack of any segment is damage, not a new store. */
+ * A new store gets an (empty) first segment under its temporary name and an empty manifest, then
+ * FORMAT, then that segment its final name: with FORMAT there, the lack of a manifest or of any
+ * segment is damage, not a new store. */
 #include "base/hash.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/little.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum { FORMAT_VERSION = 1, FORMAT_KIND_LSM = 1, FORMAT_SIZE = 48, FORMAT_CHECKSUM = 40 };
+enum { FORMAT_VERSION = 2, FORMAT_KIND_LSM = 1, FORMAT_SIZE = 48, FORMAT_CHECKSUM = 40 };
 
 static const uint8_t magic[8] = { 'K', 'V', 'O', 'R', 'U', 'M', 's', 't' };
 
 struct names {
-    bool format, first_temporary, segments, others;
+    bool format, first_temporary, segments, tables, others;
 };
 
 static bool has_suffix(const char *name, const char *suffix)
@@ -37,14 +42,19 @@ static bool see_name(void *context, const char *name)
 {
     struct names *names = context;
     char first[LSM_NAME_SIZE];
-    lsm_segment_name(1, true, first);
+    uint64_t number;
+    lsm_file_name(LSM_FILE_LOG_NEW, 1, first);
     if (strcmp(name, "FORMAT") == 0)
         names->format = true;
     else if (strcmp(name, first) == 0)
         names->first_temporary = true;
-    else if (strncmp(name, "log-", 4) == 0 && has_suffix(name, ".log"))
+    else if (lsm_file_parse(name, LSM_FILE_LOG, &number))
         names->segments = true;
-    else if (strcmp(name, "LOCK") != 0 && !has_suffix(name, ".new"))
+    else if (lsm_file_parse(name, LSM_FILE_TABLE, &number) ||
+             lsm_file_parse(name, LSM_FILE_BLOB, &number))
+        names->tables = true;
+    else if (strcmp(name, "LOCK") != 0 && strcmp(name, "MANIFEST") != 0 &&
+             !has_suffix(name, ".new"))
         names->others = true;
     return true;
 }
@@ -73,7 +83,8 @@ static void format_encode(const struct lsm *lsm, uint8_t *ret_bytes)
     little_put64(ret_bytes + FORMAT_CHECKSUM, format_checksum(ret_bytes));
 }
 
-static kvorum_status format_decode(struct lsm *lsm, const uint8_t *bytes, size_t size)
+static kvorum_status format_decode(struct lsm *lsm, const uint8_t *bytes, size_t size,
+                                   uint32_t *ret_version)
 {
     bool ours = size >= sizeof(magic) && memcmp(bytes, magic, sizeof(magic)) == 0;
     if (size < FORMAT_SIZE)
@@ -85,13 +96,14 @@ static kvorum_status format_decode(struct lsm *lsm, const uint8_t *bytes, size_t
         return KVORUM_CORRUPT;
     if (little_get32(bytes + 8) > FORMAT_VERSION)
         return KVORUM_NEWER_FORMAT;
+    *ret_version = little_get32(bytes + 8);
     if (little_get32(bytes + 12) != FORMAT_KIND_LSM)
         return KVORUM_FOREIGN;
     lsm->store = (struct lsm_id){ little_get64(bytes + 16), little_get64(bytes + 24) };
     return KVORUM_OK;
 }
 
-static kvorum_status format_read(struct lsm *lsm)
+static kvorum_status format_read(struct lsm *lsm, uint32_t *ret_version)
 {
     char path[LSM_PATH_SIZE];
     struct disk_file *file;
@@ -106,46 +118,20 @@ static kvorum_status format_read(struct lsm *lsm)
     file->ops->close(file);
     if (status != KVORUM_OK)
         return status;
-    status = format_decode(lsm, bytes, size);
+    status = format_decode(lsm, bytes, size, ret_version);
     if (status != KVORUM_OK)
         log_error(lsm->log, "this is not a store that can be opened", LOG_TEXT("file", path),
                   LOG_STATUS(status));
     return status;
 }
 
-static kvorum_status format_write_temporary(struct lsm *lsm, const char *path)
+kvorum_status lsm_format_write(struct lsm *lsm, const char *directory)
 {
-    struct disk_file *file;
     uint8_t bytes[FORMAT_SIZE];
+    bool unsure;
     format_encode(lsm, bytes);
-    kvorum_status status = lsm->disk->ops->open(lsm->disk, path, DISK_WRITE | DISK_CREATE, &file);
-    if (status != KVORUM_OK)
-        return status;
-    status = file->ops->truncate(file, 0);
-    if (status == KVORUM_OK)
-        status = file->ops->pwrite(file, bytes, sizeof(bytes), 0);
-    if (status == KVORUM_OK)
-        status = file->ops->sync(file);
-    file->ops->close(file);
-    return status;
-}
-
-static kvorum_status format_write(struct lsm *lsm)
-{
-    struct disk *disk = lsm->disk;
-    char temporary[LSM_PATH_SIZE], path[LSM_PATH_SIZE];
-    kvorum_status status = lsm_path(lsm, "FORMAT.new", temporary);
-    if (status == KVORUM_OK)
-        status = lsm_path(lsm, "FORMAT", path);
-    if (status == KVORUM_OK)
-        status = format_write_temporary(lsm, temporary);
-    if (status == KVORUM_OK)
-        status = disk->ops->sync_dir(disk, lsm->path); /* the first segment's name comes before */
-    if (status == KVORUM_OK)
-        status = disk->ops->rename(disk, temporary, path);
-    if (status == KVORUM_OK)
-        status = disk->ops->sync_dir(disk, lsm->path);
-    return status;
+    return lsm_write_whole(lsm->disk, directory, "FORMAT", bytes_make(bytes, sizeof(bytes)),
+                           &unsure);
 }
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -153,25 +139,27 @@ static kvorum_status format_write(struct lsm *lsm)
 static kvorum_status make_store(struct lsm *lsm)
 {
     struct lsm_segment *first;
-    lsm->store = (struct lsm_id){ random_next(&lsm->random), random_next(&lsm->random) };
+    lsm->store = lsm_new_id(lsm);
     kvorum_status status = lsm_segment_create(lsm, 1, LSM_LOG_HEADER_SIZE, &first);
     if (status != KVORUM_OK)
         return status;
-    status = format_write(lsm);
+    status = lsm_manifest_begin(lsm);
+    if (status == KVORUM_OK)
+        status = lsm_format_write(lsm, lsm->path);
     lsm_segment_close(lsm, first, false);
     return status;
 }
 
-static kvorum_status make_directory(struct lsm *lsm)
+kvorum_status lsm_make_directory(struct disk *disk, const char *path)
 {
     char parent[LSM_PATH_SIZE];
-    kvorum_status status = lsm->disk->ops->make_dir(lsm->disk, lsm->path);
+    kvorum_status status = disk->ops->make_dir(disk, path);
     if (status != KVORUM_OK)
         return status;
-    memcpy(parent, lsm->path, sizeof(parent));
+    snprintf(parent, sizeof(parent), "%s", path);
     char *slash = strrchr(parent, '/');
     *(slash == NULL ? parent : slash) = '\0';
-    return lsm->disk->ops->sync_dir(lsm->disk, parent);
+    return disk->ops->sync_dir(disk, parent);
 }
 
 /* Before anything is written, the lock file included, make sure that the place is ours to use. */
@@ -180,7 +168,7 @@ static kvorum_status judge(struct lsm *lsm, bool create)
     struct names names;
     kvorum_status status = look(lsm, &names);
     if (status == KVORUM_NOT_FOUND && create) {
-        status = make_directory(lsm);
+        status = lsm_make_directory(lsm->disk, lsm->path);
         if (status == KVORUM_OK)
             status = look(lsm, &names);
     }
@@ -188,8 +176,8 @@ static kvorum_status judge(struct lsm *lsm, bool create)
         return status;
     if (names.format)
         return KVORUM_OK;
-    if (names.segments) {
-        log_error(lsm->log, "segments of a log, but no FORMAT file", LOG_TEXT("store", lsm->path));
+    if (names.segments || names.tables) {
+        log_error(lsm->log, "files of a store, but no FORMAT file", LOG_TEXT("store", lsm->path));
         return KVORUM_CORRUPT;
     }
     if (names.others)
@@ -197,10 +185,28 @@ static kvorum_status judge(struct lsm *lsm, bool create)
     return create ? KVORUM_OK : KVORUM_NOT_FOUND;
 }
 
-static kvorum_status check_segments(struct lsm *lsm, const struct names *names, bool *ret_fresh)
+/* Stores of the release before tables: a log from segment 1 on, and nothing else. */
+static kvorum_status upgrade(struct lsm *lsm)
 {
+    if (lsm->options.read_only)
+        return KVORUM_NOT_ALLOWED;
+    kvorum_status status = lsm_manifest_begin(lsm);
+    return status == KVORUM_OK ? lsm_format_write(lsm, lsm->path) : status;
+}
+
+static kvorum_status read_store(struct lsm *lsm, const struct names *names, bool *ret_fresh)
+{
+    uint32_t version = 0;
+    kvorum_status status = format_read(lsm, &version);
+    if (status == KVORUM_OK && version < FORMAT_VERSION)
+        status = upgrade(lsm);
+    if (status == KVORUM_OK)
+        status = lsm_manifest_load(lsm);
+    if (status != KVORUM_OK)
+        return status;
     *ret_fresh = !names->segments;
-    if (names->segments || names->first_temporary)
+    bool begins = names->first_temporary && lsm->first_segment == 1;
+    if (names->segments || begins || lsm->log_begins)
         return KVORUM_OK;
     log_error(lsm->log, "the log is gone", LOG_TEXT("store", lsm->path));
     return KVORUM_CORRUPT;
@@ -223,7 +229,6 @@ kvorum_status lsm_store_open(struct lsm *lsm, bool create, bool *ret_fresh)
         return status;
     *ret_fresh = true;
     if (!names.format)
-        return make_store(lsm);
-    status = format_read(lsm);
-    return status == KVORUM_OK ? check_segments(lsm, &names, ret_fresh) : status;
+        return lsm->options.read_only ? KVORUM_NOT_FOUND : make_store(lsm);
+    return read_store(lsm, &names, ret_fresh);
 }

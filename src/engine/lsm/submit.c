@@ -7,7 +7,7 @@
  *      done   <----------------------------
  *        completes the queue's head while it is ready
  *
- * A job and writers in engine_write share the one leader-and-followers code in flush.c. A commit
+ * A job and writers in engine_write share the one leader-and-followers code in commit.c. A commit
  * that asked for LOG needs no job unless one that asked for SYNC waits too, or the log is at the
  * end of a segment. */
 #include "engine/common/batch.h"
@@ -16,44 +16,62 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { BACKLOG_SIZE = 64 * LSM_FLUSH_SIZE };
+enum { BACKLOG_SIZE = 64 * LSM_COMMIT_SIZE };
 
-static kvorum_status reserve(struct lsm *lsm, struct bytes payload)
+static kvorum_status reserve(struct lsm *lsm, struct bytes payload, bool may_wait)
 {
     bool waited = false;
     kvorum_status status;
     do {
         if (lsm->failure != KVORUM_OK)
             return KVORUM_POISONED;
-        status = lsm_memtable_reserve(&lsm->memtable, payload);
+        status = lsm_make_room(lsm, may_wait, &waited);
+        if (status != KVORUM_OK || waited)
+            continue;
+        status = lsm_memtable_reserve(lsm_state_now(lsm)->active, payload, lsm->sequence + 1);
         if (status == KVORUM_OK)
             status = lsm_append_reserve(lsm, payload.size, &waited);
     } while (status == KVORUM_OK && waited);
     return status;
 }
 
+static kvorum_status check_batch(const struct lsm *lsm, const struct engine_batch *batch)
+{
+    if (lsm->options.read_only)
+        return KVORUM_NOT_ALLOWED;
+    bool merges = (engine_batch_needs(batch) & ENGINE_MERGES) != 0;
+    return merges && lsm->options.merge == NULL ? KVORUM_UNSUPPORTED : KVORUM_OK;
+}
+
 /* With the mutex: take `batch` into memtable and log, or leave both as they were. */
-static kvorum_status take(struct lsm *lsm, const struct engine_batch *batch)
+static kvorum_status take(struct lsm *lsm, const struct engine_batch *batch, bool may_wait)
 {
     struct bytes payload = engine_batch_bytes(batch);
-    if (payload.size == 0)
-        return lsm->failure == KVORUM_OK ? KVORUM_OK : KVORUM_POISONED;
-    kvorum_status status = reserve(lsm, payload);
+    kvorum_status status = check_batch(lsm, batch);
     if (status != KVORUM_OK)
         return status;
+    if (payload.size == 0)
+        return lsm->failure == KVORUM_OK ? KVORUM_OK : KVORUM_POISONED;
+    status = reserve(lsm, payload, may_wait);
+    if (status != KVORUM_OK)
+        return status;
+    struct lsm_memtable *active = lsm_state_now(lsm)->active;
     lsm_append(lsm, LSM_LOG_BATCH, payload);
-    lsm_memtable_apply(&lsm->memtable, payload, lsm->taken);
-    lsm->batches++;
+    lsm->sequence = lsm_memtable_apply(active, payload, lsm->sequence + 1);
+    active->batch_last = lsm->taken;
+    atomic_store_explicit(&lsm->visible, lsm->sequence, memory_order_release);
+    lsm_memtable_reclaim(active);
+    lsm->counts.batches++;
     return KVORUM_OK;
 }
 
 /* A writer that does not wait still must not outrun the disk without end. */
 static void relieve(struct lsm *lsm)
 {
-    while (lsm->filling->size > BACKLOG_SIZE && lsm->flush_running)
+    while (lsm->filling->size > BACKLOG_SIZE && lsm->commit_running)
         pthread_cond_wait(&lsm->changed, &lsm->mutex);
-    if (lsm->filling->size > LSM_FLUSH_SIZE && !lsm->flush_running && lsm->failure == KVORUM_OK)
-        lsm_flush(lsm);
+    if (lsm->filling->size > LSM_COMMIT_SIZE && !lsm->commit_running && lsm->failure == KVORUM_OK)
+        lsm_commit_group(lsm);
 }
 
 kvorum_status lsm_write(struct engine *engine, const struct engine_batch *batch,
@@ -62,13 +80,13 @@ kvorum_status lsm_write(struct engine *engine, const struct engine_batch *batch,
     struct lsm *lsm = (struct lsm *)engine;
     bool sync = durability == ENGINE_SYNC;
     pthread_mutex_lock(&lsm->mutex);
-    kvorum_status status = take(lsm, batch);
-    uint64_t sequence = lsm->taken;
+    kvorum_status status = take(lsm, batch, true);
+    uint64_t last = lsm->taken;
     if (status == KVORUM_OK && durability == ENGINE_NONE) {
         relieve(lsm);
     } else if (status == KVORUM_OK) {
-        lsm_commit_until(lsm, sequence, sync);
-        status = lsm_outcome(lsm, sequence, sync);
+        lsm_commit_until(lsm, last, sync);
+        status = lsm_outcome(lsm, last, sync);
     }
     if (lsm_spare_due(lsm))
         lsm_prepare_spare(lsm);
@@ -85,7 +103,7 @@ kvorum_status lsm_submit(struct engine *engine, const struct engine_batch *batch
     if (lsm->jobs == NULL)
         return KVORUM_UNSUPPORTED;
     pthread_mutex_lock(&lsm->mutex);
-    kvorum_status status = take(lsm, batch);
+    kvorum_status status = take(lsm, batch, false);
     commit->ticket = lsm->taken;
     pthread_mutex_unlock(&lsm->mutex);
     if (status != KVORUM_OK)
@@ -159,22 +177,35 @@ static void complete(struct lsm *lsm)
     lsm->completing = false;
 }
 
-static void start(struct lsm *lsm, struct lsm_job *job)
+static void commit_work(struct lsm *lsm)
 {
-    job->pending = true;
-    jobs_submit(lsm->jobs, &job->job);
+    pthread_mutex_lock(&lsm->mutex);
+    lsm_commit_until(lsm, lsm->taken, lsm->job_syncs);
+    pthread_mutex_unlock(&lsm->mutex);
 }
 
+/* No kick of its own accord: the owner may want what came meanwhile to wait for more. */
+static void commit_done(struct lsm *lsm)
+{
+    lsm->commit_pending = false;
+    complete(lsm);
+    if (lsm->kicked_inside)
+        lsm_kick(&lsm->engine);
+}
+
+/* Without memory for a job the next kick tries again. */
 static void start_commit(struct lsm *lsm)
 {
     lsm->job_syncs = lsm->sync_commits > 0;
-    start(lsm, lsm->commit_job);
+    lsm->commit_pending = true;
+    if (!lsm_job_start(lsm, commit_work, commit_done))
+        lsm->commit_pending = false;
 }
 
 /* True when what is waiting takes a sync, or waits for another thread's. */
 static bool needs_job(const struct lsm *lsm)
 {
-    return lsm->sync_commits > 0 || lsm->flush_running || lsm->filling->run_count > 1 ||
+    return lsm->sync_commits > 0 || lsm->commit_running || lsm->filling->run_count > 1 ||
            (lsm->filling->run_count == 1 && lsm->filling->runs[0].segment != lsm->named);
 }
 
@@ -187,28 +218,41 @@ static bool flush_here(struct lsm *lsm)
     if (waiting && lsm->failure == KVORUM_OK) {
         job = needs_job(lsm);
         if (!job)
-            lsm_flush(lsm);
+            lsm_commit_group(lsm);
     }
     pthread_mutex_unlock(&lsm->mutex);
     return !job;
 }
 
+static void prepare_work(struct lsm *lsm)
+{
+    pthread_mutex_lock(&lsm->mutex);
+    if (lsm_spare_due(lsm))
+        lsm_prepare_spare(lsm);
+    pthread_mutex_unlock(&lsm->mutex);
+}
+
+static void prepare_done(struct lsm *lsm)
+{
+    lsm->prepare_pending = false;
+}
+
 static void kick_spare(struct lsm *lsm)
 {
-    if (lsm->prepare_job->pending)
+    if (lsm->prepare_pending)
         return;
     pthread_mutex_lock(&lsm->mutex);
     bool due = lsm_spare_due(lsm);
     pthread_mutex_unlock(&lsm->mutex);
     if (due)
-        start(lsm, lsm->prepare_job);
+        lsm->prepare_pending = lsm_job_start(lsm, prepare_work, prepare_done);
 }
 
 void lsm_kick(struct engine *engine)
 {
     struct lsm *lsm = (struct lsm *)engine;
     lsm->kicked_inside = lsm->completing;
-    if (lsm->jobs == NULL || lsm->commit_job->pending || lsm->completing)
+    if (lsm->jobs == NULL || lsm->commit_pending || lsm->completing)
         return;
     complete(lsm); /* what writers on other threads have committed meanwhile */
     if (flush_here(lsm))
@@ -226,98 +270,4 @@ void lsm_drain(struct lsm *lsm)
         pthread_mutex_unlock(&lsm->mutex);
         complete(lsm);
     } while (lsm->first_commit != NULL);
-}
-
-/* --- jobs ---------------------------------------------------------------------------------- */
-
-static void commit_work(struct lsm *lsm)
-{
-    pthread_mutex_lock(&lsm->mutex);
-    lsm_commit_until(lsm, lsm->taken, lsm->job_syncs);
-    pthread_mutex_unlock(&lsm->mutex);
-}
-
-/* No kick of its own accord: the owner may want what came meanwhile to wait for more. */
-static void commit_done(struct lsm *lsm)
-{
-    complete(lsm);
-    if (lsm->kicked_inside)
-        lsm_kick(&lsm->engine);
-}
-
-static void prepare_work(struct lsm *lsm)
-{
-    pthread_mutex_lock(&lsm->mutex);
-    if (lsm_spare_due(lsm))
-        lsm_prepare_spare(lsm);
-    pthread_mutex_unlock(&lsm->mutex);
-}
-
-static void prepare_done(struct lsm *lsm)
-{
-    (void)lsm;
-}
-
-static void job_work(struct job *job)
-{
-    struct lsm_job *work = (struct lsm_job *)job;
-    pthread_mutex_lock(&work->mutex);
-    if (work->lsm != NULL)
-        work->work(work->lsm);
-    pthread_mutex_unlock(&work->mutex);
-}
-
-static void job_free(struct lsm_job *job)
-{
-    pthread_mutex_destroy(&job->mutex);
-    free(job);
-}
-
-static void job_done(struct job *job)
-{
-    struct lsm_job *work = (struct lsm_job *)job;
-    work->pending = false;
-    if (work->lsm != NULL)
-        work->done(work->lsm);
-    else
-        job_free(work);
-}
-
-static struct lsm_job *job_create(struct lsm *lsm, void (*work)(struct lsm *lsm),
-                                  void (*done)(struct lsm *lsm))
-{
-    struct lsm_job *job = calloc(1, sizeof(*job));
-    if (job == NULL)
-        return NULL;
-    *job = (struct lsm_job){
-        .job = { .work = job_work, .done = job_done }, .lsm = lsm, .work = work, .done = done
-    };
-    pthread_mutex_init(&job->mutex, NULL);
-    return job;
-}
-
-bool lsm_jobs_create(struct lsm *lsm)
-{
-    lsm->last_commit = &lsm->first_commit;
-    lsm->commit_job = job_create(lsm, commit_work, commit_done);
-    lsm->prepare_job = job_create(lsm, prepare_work, prepare_done);
-    return lsm->commit_job != NULL && lsm->prepare_job != NULL;
-}
-
-/* One under way finds the engine gone and is freed when its `done` comes. */
-static void job_abandon(struct lsm_job *job)
-{
-    if (job == NULL)
-        return;
-    pthread_mutex_lock(&job->mutex);
-    job->lsm = NULL;
-    pthread_mutex_unlock(&job->mutex);
-    if (!job->pending)
-        job_free(job);
-}
-
-void lsm_jobs_abandon(struct lsm *lsm)
-{
-    job_abandon(lsm->commit_job);
-    job_abandon(lsm->prepare_job);
 }

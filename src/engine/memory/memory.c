@@ -34,7 +34,7 @@ static kvorum_status memory_get(struct engine *engine, struct bytes key,
     pthread_rwlock_unlock(&memory->lock);
     if (version == NULL)
         return KVORUM_NOT_FOUND;
-    *ret_view = (struct engine_view){ version_value(version), engine, version };
+    *ret_view = (struct engine_view){ version_value(version), engine, version, 0 };
     return KVORUM_OK;
 }
 
@@ -133,7 +133,7 @@ static struct version *version_fill(struct version *version, uint64_t sequence,
 {
     version->older = NULL;
     version->sequence = sequence;
-    version->size = (uint32_t)change->value.size & INT32_MAX;
+    version->size = (uint32_t)change->value.size;
     version->deleted = change->kind == ENGINE_DELETE;
     atomic_store_explicit(&version->references, 1, memory_order_relaxed);
     if (change->value.size > 0)

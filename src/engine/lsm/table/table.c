@@ -66,7 +66,7 @@ void lsm_table_release(struct lsm_table *table)
     assert(references > 0);
     if (references > 1)
         return;
-    table->inside->item.free = epoch_over;
+    table->inside->item = (struct epoch_item){ .free = epoch_over, .heavy = true };
     epoch_retire(table->inside->cache->epoch, &table->inside->item);
 }
 

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The manifest on disk, and the state that readers see: changed together, one change at a time.
+ *
+ *      1  next levels, next manifest                     nothing happened yet
+ *      2  MANIFEST.new written and synced                a failure leaves the store as it was
+ *      3  renamed over MANIFEST, directory synced        a failure: nobody knows which one is there
+ *      4  state swapped, old files removed
+ *
+ * Both manifests of step 3 describe the store truly as long as no file of either goes away, so
+ * after a failure there everything stays, and the engine takes no more writes. */
+#include "engine/lsm/internal.h"
+
+#include "base/planted.h"
+#include <assert.h>
+#include <stdlib.h>
+
+enum { MANIFEST_SIZE_MAX = 1 << 30, ARENA_LIMIT = 1 << 30 };
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+static size_t table_count(const struct lsm_levels *levels)
+{
+    size_t count = 0;
+    for (int i = 0; i < ENGINE_LEVELS; i++)
+        count += levels->level[i].count;
+    return count;
+}
+
+static void list_tables(const struct lsm_levels *levels, struct lsm_manifest_table *list)
+{
+    for (int i = 0; i < ENGINE_LEVELS; i++)
+        for (size_t j = 0; j < levels->level[i].count; j++)
+            *list++ = (struct lsm_manifest_table){ i, levels->level[i].tables[j]->meta };
+}
+
+static void list_blobs(const struct lsm_blobs *blobs, struct lsm_manifest_blob *list)
+{
+    for (size_t i = 0; blobs != NULL && i < blobs->count; i++) {
+        const struct lsm_blob_file *file = blobs->files[i];
+        list[i] =
+            (struct lsm_manifest_blob){ file->number, file->size, atomic_load(&file->garbage) };
+    }
+}
+
+static struct bytes merge_name(const struct lsm *lsm)
+{
+    const struct engine_merge_operator *merge = lsm->options.merge;
+    return merge == NULL ? (struct bytes){ 0 } : bytes_of_string(merge->name);
+}
+
+kvorum_status lsm_manifest_bytes(const struct lsm *lsm, struct lsm_manifest *manifest,
+                                 const struct lsm_levels *levels, const struct lsm_blobs *blobs,
+                                 struct buffer *ret_bytes)
+{
+    size_t tables = table_count(levels), files = blobs == NULL ? 0 : blobs->count;
+    manifest->store = lsm->store;
+    manifest->next_file = lsm->next_file;
+    manifest->merge_name = merge_name(lsm);
+    manifest->tables = malloc((tables + 1) * sizeof(manifest->tables[0]));
+    manifest->blobs = malloc((files + 1) * sizeof(manifest->blobs[0]));
+    bool good = manifest->tables != NULL && manifest->blobs != NULL;
+    if (good) {
+        list_tables(levels, manifest->tables);
+        list_blobs(blobs, manifest->blobs);
+        manifest->table_count = tables;
+        manifest->blob_count = files;
+        lsm_manifest_encode(manifest, ret_bytes);
+    }
+    free(manifest->tables);
+    free(manifest->blobs);
+    return good && !ret_bytes->failed ? KVORUM_OK : KVORUM_NO_MEMORY;
+}
+
+/* --- installing ---------------------------------------------------------------------------- */
+
+static void apply_garbage(const struct lsm_blobs *blobs, const struct lsm_install *install,
+                          bool back)
+{
+    for (size_t i = 0; i < install->garbage_count; i++) {
+        struct lsm_blob_file *file = lsm_blobs_find(blobs, install->garbage[i].number);
+        if (file == NULL)
+            continue;
+        if (back)
+            atomic_fetch_sub(&file->garbage, install->garbage[i].size);
+        else
+            atomic_fetch_add(&file->garbage, install->garbage[i].size);
+    }
+}
+
+/* The first segment that a replay needs. */
+static uint64_t first_segment(const struct lsm *lsm, uint64_t flushed_batch)
+{
+    uint64_t first = lsm->first_segment;
+    for (size_t i = 0; i < lsm->note_count && lsm->notes[i].last_batch <= flushed_batch; i++)
+        first = lsm->notes[i].number + 1;
+    return first;
+}
+
+static bool added_again(const struct lsm_edit *edit, const struct lsm_table *table)
+{
+    for (size_t i = 0; i < edit->added_count; i++)
+        if (edit->added[i].table == table)
+            return true;
+    return false;
+}
+
+/* Their files go with the last state that shows them. */
+static void retire_tables(const struct lsm_edit *edit)
+{
+    for (size_t i = 0; i < edit->removed_count; i++)
+        if (!added_again(edit, edit->removed[i]))
+            atomic_store(&edit->removed[i]->obsolete, true);
+}
+
+/* What never became part of the store; `keep`: it may have. */
+static void abandon_added(const struct lsm_install *install, bool keep)
+{
+    const struct lsm_edit *edit = &install->edit;
+    for (size_t i = 0; i < edit->added_count; i++) {
+        bool moved = false;
+        for (size_t j = 0; j < edit->removed_count; j++)
+            moved |= edit->removed[j] == edit->added[i].table;
+        if (!moved && !keep)
+            atomic_store(&edit->added[i].table->obsolete, true);
+    }
+    if (install->blob != NULL && !keep)
+        atomic_store(&install->blob->obsolete, true);
+}
+
+/* Memtables may have been frozen since; the flushed one is still the oldest. */
+static kvorum_status swap(struct lsm *lsm, const struct lsm_install *install,
+                          struct lsm_levels *levels, struct lsm_blobs *blobs)
+{
+    struct lsm_state next = *lsm_state_now(lsm);
+    if (install->flushed != NULL) {
+        assert(next.frozen[next.frozen_count - 1] == install->flushed);
+        next.frozen_count--;
+    }
+    next.levels = levels;
+    next.blobs = blobs;
+    lsm_memtable_reference(next.active);
+    for (size_t i = 0; i < next.frozen_count; i++)
+        lsm_memtable_reference(next.frozen[i]);
+    kvorum_status status = lsm_state_set(lsm, &next);
+    if (status == KVORUM_OK)
+        return KVORUM_OK;
+    lsm_memtable_release(next.active);
+    for (size_t i = 0; i < next.frozen_count; i++)
+        lsm_memtable_release(next.frozen[i]);
+    return status;
+}
+
+struct change {
+    struct lsm_levels *levels;
+    struct lsm_blobs *blobs;
+    struct lsm_manifest manifest;
+    struct buffer bytes;
+};
+
+/* Step 1. */
+static kvorum_status prepare(struct lsm *lsm, const struct lsm_install *install,
+                             struct change *change)
+{
+    const struct lsm_state *now = lsm_state_now(lsm);
+    const struct lsm_memtable *flushed = install->flushed;
+    struct lsm_manifest *manifest = &change->manifest;
+    kvorum_status status = lsm_levels_edit(now->levels, &install->edit, &change->levels);
+    if (status != KVORUM_OK)
+        return status;
+    apply_garbage(now->blobs, install, false);
+    change->blobs = lsm_blobs_edit(now->blobs, &install->blob, install->blob != NULL);
+    if (change->blobs == NULL) {
+        apply_garbage(now->blobs, install, true);
+        return KVORUM_NO_MEMORY;
+    }
+    manifest->flushed_batch = flushed == NULL ? lsm->flushed_batch : flushed->batch_last;
+    manifest->flushed_sequence = flushed == NULL ? lsm->flushed_sequence : flushed->sequence_last;
+    manifest->first_segment = first_segment(lsm, manifest->flushed_batch);
+    manifest->log_begins = lsm->log_begins;
+    return lsm_manifest_bytes(lsm, manifest, change->levels, change->blobs, &change->bytes);
+}
+
+static void count_flushed(struct lsm *lsm, const struct lsm_memtable *flushed)
+{
+    lsm->counts.puts += flushed == NULL ? 0 : flushed->puts;
+    lsm->counts.deletes += flushed == NULL ? 0 : flushed->deletes;
+}
+
+static kvorum_status install_alone(struct lsm *lsm, const struct lsm_install *install)
+{
+    struct change change = { 0 };
+    bool unsure = false;
+    buffer_init(&change.bytes, MANIFEST_SIZE_MAX);
+    kvorum_status status = prepare(lsm, install, &change);
+    if (status == KVORUM_OK) {
+        pthread_mutex_unlock(&lsm->mutex);
+        status =
+            lsm_write_whole(lsm->disk, lsm->path, "MANIFEST", buffer_bytes(&change.bytes), &unsure);
+        pthread_mutex_lock(&lsm->mutex);
+    }
+    bool written = status == KVORUM_OK;
+    struct lsm_blobs *old_blobs = lsm_blobs_reference(lsm_state_now(lsm)->blobs);
+    if (status == KVORUM_OK)
+        status = swap(lsm, install, change.levels, change.blobs);
+    buffer_done(&change.bytes);
+    if (status == KVORUM_OK) {
+        retire_tables(&install->edit);
+        lsm_blobs_retire(old_blobs, change.blobs);
+        lsm_blobs_release(old_blobs);
+        lsm->flushed_batch = change.manifest.flushed_batch;
+        lsm->flushed_sequence = change.manifest.flushed_sequence;
+        lsm->first_segment = change.manifest.first_segment;
+        count_flushed(lsm, install->flushed);
+        return KVORUM_OK;
+    }
+    lsm_blobs_release(old_blobs);
+    if (unsure || written)
+        lsm_poison(lsm, status, "the manifest cannot be renewed");
+    if (change.blobs != NULL && !unsure)
+        apply_garbage(lsm_state_now(lsm)->blobs, install, true);
+    abandon_added(install, unsure);
+    if (change.levels != NULL)
+        lsm_levels_release(change.levels);
+    else
+        for (size_t i = 0; i < install->edit.added_count; i++)
+            lsm_table_release(install->edit.added[i].table);
+    if (change.blobs != NULL)
+        lsm_blobs_release(change.blobs);
+    else
+        lsm_blob_file_release(install->blob);
+    return status;
+}
+
+kvorum_status lsm_install(struct lsm *lsm, const struct lsm_install *install)
+{
+    while (lsm->installing)
+        pthread_cond_wait(&lsm->changed, &lsm->mutex);
+    if (lsm->failure != KVORUM_OK) {
+        abandon_added(install, false);
+        for (size_t i = 0; i < install->edit.added_count; i++)
+            lsm_table_release(install->edit.added[i].table);
+        lsm_blob_file_release(install->blob);
+        return KVORUM_POISONED;
+    }
+    lsm->installing = true;
+    kvorum_status status = install_alone(lsm, install);
+    if (status == KVORUM_OK)
+        lsm_remove_segments(lsm);
+    lsm->installing = false;
+    pthread_cond_broadcast(&lsm->changed);
+    return status;
+}
+
+/* --- old segments -------------------------------------------------------------------------- */
+
+/* One that cannot be removed now is removed at the next open. */
+void lsm_remove_segments(struct lsm *lsm)
+{
+    size_t count = 0;
+    while (count < lsm->note_count && lsm->notes[count].number < lsm->first_segment)
+        lsm->log_size -= lsm->notes[count++].size;
+    if (count == 0)
+        return;
+    uint64_t first = lsm->notes[0].number;
+    lsm->note_count -= count;
+    memmove(lsm->notes, lsm->notes + count, lsm->note_count * sizeof(lsm->notes[0]));
+    pthread_mutex_unlock(&lsm->mutex);
+    for (uint64_t number = first; number < first + count; number++) {
+        char path[LSM_PATH_SIZE];
+        if (lsm_file_path(lsm, LSM_FILE_LOG, number, path) == KVORUM_OK)
+            (void)lsm->disk->ops->remove(lsm->disk, path);
+    }
+    pthread_mutex_lock(&lsm->mutex);
+}
+
+/* --- at open ------------------------------------------------------------------------------- */
+
+kvorum_status lsm_manifest_begin(struct lsm *lsm)
+{
+    struct lsm_manifest manifest = { .first_segment = 1 };
+    struct buffer bytes;
+    bool unsure;
+    const struct lsm_state *now = lsm_state_now(lsm);
+    lsm->next_file = lsm->first_segment = 1;
+    buffer_init(&bytes, MANIFEST_SIZE_MAX);
+    kvorum_status status = lsm_manifest_bytes(lsm, &manifest, now->levels, NULL, &bytes);
+    if (status == KVORUM_OK)
+        status = lsm_write_whole(lsm->disk, lsm->path, "MANIFEST", buffer_bytes(&bytes), &unsure);
+    buffer_done(&bytes);
+    return status;
+}
+
+static kvorum_status read_whole(struct lsm *lsm, struct buffer *ret_bytes)
+{
+    char path[LSM_PATH_SIZE];
+    struct disk_file *file;
+    uint64_t size = 0;
+    size_t read_size = 0;
+    kvorum_status status = lsm_path(lsm, "MANIFEST", path);
+    if (status == KVORUM_OK)
+        status = lsm->disk->ops->open(lsm->disk, path, DISK_READ, &file);
+    if (status != KVORUM_OK)
+        return status == KVORUM_NOT_FOUND ? KVORUM_CORRUPT : status;
+    status = file->ops->size(file, &size);
+    uint8_t *at = status == KVORUM_OK && size <= MANIFEST_SIZE_MAX
+                      ? buffer_reserve(ret_bytes, size + 1)
+                      : NULL;
+    if (status == KVORUM_OK && at == NULL)
+        status = size > MANIFEST_SIZE_MAX ? KVORUM_CORRUPT : KVORUM_NO_MEMORY;
+    if (status == KVORUM_OK)
+        status = file->ops->pread(file, at, size, 0, &read_size);
+    ret_bytes->size += read_size;
+    file->ops->close(file);
+    return status;
+}
+
+static kvorum_status copy_bounds(struct lsm_table_meta *meta)
+{
+    uint8_t *bounds = malloc(meta->lower.size + meta->upper.size + 1);
+    if (bounds == NULL)
+        return KVORUM_NO_MEMORY;
+    memcpy(bounds, meta->lower.data, meta->lower.size);
+    if (meta->upper.size > 0)
+        memcpy(bounds + meta->lower.size, meta->upper.data, meta->upper.size);
+    meta->upper.data = bounds + meta->lower.size;
+    meta->lower.data = bounds;
+    return KVORUM_OK;
+}
+
+/* A table that is not there, or has another size, is found out now and not by a reader later. */
+static kvorum_status check_file(struct lsm *lsm, const char *path, uint64_t expected_size)
+{
+    struct disk_file *file;
+    uint64_t size = 0;
+    kvorum_status status = lsm->disk->ops->open(lsm->disk, path, DISK_READ, &file);
+    if (status == KVORUM_OK) {
+        status = file->ops->size(file, &size);
+        file->ops->close(file);
+    }
+    if (status == KVORUM_NOT_FOUND || (status == KVORUM_OK && size != expected_size)) {
+        log_error(lsm->log, "a file that the manifest names is missing, or not of its size",
+                  LOG_TEXT("file", path), LOG_U64("size", size),
+                  LOG_U64("expected", expected_size));
+        return KVORUM_CORRUPT;
+    }
+    return status;
+}
+
+static kvorum_status open_table(struct lsm *lsm, struct lsm_table_meta meta,
+                                struct lsm_table **ret_table)
+{
+    char path[LSM_PATH_SIZE];
+    struct lsm_table *table;
+    kvorum_status status = lsm_file_path(lsm, LSM_FILE_TABLE, meta.number, path);
+    if (status == KVORUM_OK)
+        status = check_file(lsm, path, meta.size);
+    if (status == KVORUM_OK)
+        status = copy_bounds(&meta);
+    if (status != KVORUM_OK)
+        return status;
+    status = lsm_table_create(lsm->disk, path, &lsm->store, &meta, lsm->cache, &table);
+    if (status != KVORUM_OK) {
+        free((void *)(uintptr_t)meta.lower.data);
+        return status;
+    }
+    status = lsm_table_load_ranges(table);
+    if (status != KVORUM_OK) {
+        lsm_table_release(table);
+        return status;
+    }
+    *ret_table = table;
+    return KVORUM_OK;
+}
+
+static kvorum_status open_tables(struct lsm *lsm, const struct lsm_manifest *manifest,
+                                 struct lsm_levels **ret_levels)
+{
+    struct lsm_edit edit = { 0 };
+    struct lsm_levels *empty = NULL;
+    edit.added = calloc(manifest->table_count + 1, sizeof(edit.added[0]));
+    kvorum_status status = edit.added == NULL ? KVORUM_NO_MEMORY : lsm_levels_create(&empty);
+    for (size_t i = 0; i < manifest->table_count && status == KVORUM_OK; i++) {
+        struct lsm_edit_add *add = &edit.added[edit.added_count];
+        add->level = manifest->tables[i].level;
+        status = open_table(lsm, manifest->tables[i].meta, &add->table);
+        edit.added_count += status == KVORUM_OK;
+    }
+    if (status == KVORUM_OK)
+        status = lsm_levels_edit(empty, &edit, ret_levels);
+    if (status != KVORUM_OK)
+        for (size_t i = 0; i < edit.added_count; i++)
+            lsm_table_release(edit.added[i].table);
+    free(edit.added);
+    lsm_levels_release(empty);
+    return status;
+}
+
+static kvorum_status open_blobs(struct lsm *lsm, const struct lsm_manifest *manifest,
+                                struct lsm_blobs **ret_blobs)
+{
+    struct lsm_blob_file **files = calloc(manifest->blob_count + 1, sizeof(struct lsm_blob_file *));
+    size_t count = 0;
+    kvorum_status status = files == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
+    for (; count < manifest->blob_count && status == KVORUM_OK; count += status == KVORUM_OK) {
+        const struct lsm_manifest_blob *blob = &manifest->blobs[count];
+        char path[LSM_PATH_SIZE];
+        status = lsm_file_path(lsm, LSM_FILE_BLOB, blob->number, path);
+        if (status == KVORUM_OK)
+            status = check_file(lsm, path, blob->size);
+        if (status != KVORUM_OK)
+            break;
+        files[count] = lsm_blob_file_create(lsm, blob->number, blob->size, blob->garbage);
+        status = files[count] == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
+    }
+    if (status == KVORUM_OK)
+        *ret_blobs = lsm_blobs_edit(NULL, files, count);
+    if (status == KVORUM_OK && *ret_blobs == NULL)
+        status = KVORUM_NO_MEMORY;
+    for (size_t i = 0; status != KVORUM_OK && i < count; i++)
+        lsm_blob_file_release(files[i]);
+    free(files);
+    return status;
+}
+
+static kvorum_status check_merge(struct lsm *lsm, const struct lsm_manifest *manifest)
+{
+    struct bytes ours = merge_name(lsm);
+    if (ours.size == 0 || manifest->merge_name.size == 0 || bytes_equal(ours, manifest->merge_name))
+        return KVORUM_OK;
+    log_error(lsm->log, "the store was made with another merge operator",
+              LOG_TEXT("store", lsm->path), LOG_BYTES("its", manifest->merge_name),
+              LOG_BYTES("given", ours));
+    return KVORUM_INVALID;
+}
+
+static kvorum_status adopt(struct lsm *lsm, const struct lsm_manifest *manifest)
+{
+    struct lsm_state next = { .active = lsm_state_now(lsm)->active };
+    if (manifest->store.low != lsm->store.low || manifest->store.high != lsm->store.high) {
+        log_error(lsm->log, "the manifest belongs to another store", LOG_TEXT("store", lsm->path));
+        return KVORUM_FOREIGN;
+    }
+    kvorum_status status = check_merge(lsm, manifest);
+    if (status == KVORUM_OK)
+        status = open_tables(lsm, manifest, &next.levels);
+    if (status == KVORUM_OK)
+        status = open_blobs(lsm, manifest, &next.blobs);
+    if (status == KVORUM_OK) {
+        lsm_memtable_reference(next.active);
+        status = lsm_state_set(lsm, &next);
+        if (status != KVORUM_OK)
+            lsm_memtable_release(next.active);
+    }
+    if (status != KVORUM_OK) {
+        lsm_levels_release(next.levels);
+        lsm_blobs_release(next.blobs);
+        return status;
+    }
+    lsm->next_file = manifest->next_file;
+    lsm->first_segment = manifest->first_segment;
+    lsm->log_begins = manifest->log_begins;
+    lsm->flushed_batch = manifest->flushed_batch;
+    lsm->sequence = lsm->flushed_sequence = manifest->flushed_sequence;
+    return KVORUM_OK;
+}
+
+kvorum_status lsm_manifest_load(struct lsm *lsm)
+{
+    struct lsm_manifest manifest;
+    struct buffer bytes;
+    struct arena arena;
+    buffer_init(&bytes, MANIFEST_SIZE_MAX + 16);
+    arena_init(&arena, ARENA_LIMIT);
+    kvorum_status status = read_whole(lsm, &bytes);
+    if (status == KVORUM_OK)
+        status = lsm_manifest_decode(buffer_bytes(&bytes), &arena, &manifest);
+    if (status != KVORUM_OK)
+        log_error(lsm->log, "the manifest cannot be read", LOG_TEXT("store", lsm->path),
+                  LOG_STATUS(status));
+    else
+        status = adopt(lsm, &manifest);
+    arena_done(&arena);
+    buffer_done(&bytes);
+    return status;
+}
+
+/* --- orphans ------------------------------------------------------------------------------- */
+
+/* Names are gathered first: a directory is not changed while it is listed. */
+struct orphans {
+    struct lsm *lsm;
+    struct buffer names; /* each with its NUL */
+};
+
+static bool is_named(const struct lsm *lsm, const char *name)
+{
+    const struct lsm_state *state = atomic_load(&lsm->state);
+    uint64_t number;
+    if (lsm_file_parse(name, LSM_FILE_BLOB, &number))
+        return lsm_blobs_find(state->blobs, number) != NULL;
+    if (!lsm_file_parse(name, LSM_FILE_TABLE, &number))
+        return true;
+    for (int i = 0; i < ENGINE_LEVELS; i++)
+        for (size_t j = 0; j < state->levels->level[i].count; j++)
+            if (state->levels->level[i].tables[j]->meta.number == number)
+                return true;
+    return false;
+}
+
+static bool see_name(void *context, const char *name)
+{
+    struct orphans *orphans = context;
+    bool temporary = strcmp(name, "MANIFEST.new") == 0 || strcmp(name, "FORMAT.new") == 0;
+    if (temporary || !is_named(orphans->lsm, name))
+        buffer_append(&orphans->names, name, strlen(name) + 1);
+    return true;
+}
+
+void lsm_remove_orphans(struct lsm *lsm)
+{
+    struct orphans orphans = { .lsm = lsm };
+    buffer_init(&orphans.names, 1 << 24);
+    (void)lsm->disk->ops->list(lsm->disk, lsm->path, see_name, &orphans);
+    for (size_t at = 0; at < orphans.names.size;) {
+        const char *name = (const char *)orphans.names.data + at;
+        char path[LSM_PATH_SIZE];
+        if (lsm_path(lsm, name, path) == KVORUM_OK)
+            (void)lsm->disk->ops->remove(lsm->disk, path);
+        at += strlen(name) + 1;
+    }
+    buffer_done(&orphans.names);
+}

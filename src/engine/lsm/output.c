@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables that come out of a flush or compaction.
+ *
+ *      reduce --> | table | table | table ...        cut between two keys, when a table is large
+ *                    \ large values --> blob file     enough or would meet too much of the level
+ *                                                     after next
+ *
+ * Each table gets the deleted ranges of its stretch, [its cut, the next cut), so that they are
+ * found in the table that a reader of those keys looks at. */
+#include "engine/lsm/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { PROGRESS_SIZE = 1024 * 1024 };
+
+struct output {
+    struct lsm *lsm;
+    const struct lsm_output_plan *plan;
+    struct lsm_reduce *reduce;
+    struct lsm_outputs *outputs;
+    struct lsm_table_options options;
+
+    struct lsm_table_writer *writer; /* of the table at hand, or NULL */
+    uint64_t number;
+    uint64_t reported_size; /* of the table at hand, to lsm_progress */
+    bool cut_wanted;        /* at the first key above `key` */
+    struct buffer key;      /* see cut_wanted */
+    struct buffer begin;    /* of the stretch at hand */
+    size_t grandparent;     /* index of the next one */
+    uint64_t overlap_size;  /* of those met by the table at hand */
+
+    struct lsm_blob_writer blob;
+    struct buffer value; /* read from a blob */
+    uint8_t address[LSM_BLOB_ADDRESS_MAX];
+};
+
+/* --- garbage ------------------------------------------------------------------------------- */
+
+static bool garbage_add(struct lsm_outputs *outputs, struct bytes address_bytes)
+{
+    struct lsm_blob_address address;
+    if (!lsm_blob_address_decode(address_bytes, &address))
+        return true; /* a damaged one is met again by readers, who say so */
+    for (size_t i = 0; i < outputs->garbage_count; i++) {
+        if (outputs->garbage[i].number != address.number)
+            continue;
+        outputs->garbage[i].size += address.size;
+        return true;
+    }
+    if (outputs->garbage_count == outputs->garbage_capacity) {
+        size_t capacity = outputs->garbage_capacity == 0 ? 16 : outputs->garbage_capacity * 2;
+        struct lsm_garbage *garbage = realloc(outputs->garbage, capacity * sizeof(*garbage));
+        if (garbage == NULL)
+            return false; /* less garbage is known than there is: it stays longer */
+        outputs->garbage = garbage;
+        outputs->garbage_capacity = capacity;
+    }
+    outputs->garbage[outputs->garbage_count++] =
+        (struct lsm_garbage){ address.number, address.size };
+    return true;
+}
+
+static void blob_dropped(void *context, const struct lsm_entry *entry)
+{
+    (void)garbage_add(((struct output *)context)->outputs, entry->value);
+}
+
+static kvorum_status blob_read(void *context, const struct lsm_entry *entry,
+                               struct buffer *ret_value)
+{
+    return lsm_blob_read(((struct output *)context)->lsm, entry->value, ret_value);
+}
+
+/* --- one table ----------------------------------------------------------------------------- */
+
+static uint64_t next_number(struct lsm *lsm, struct lsm_id *ret_file)
+{
+    pthread_mutex_lock(&lsm->mutex);
+    uint64_t number = lsm->next_file++;
+    *ret_file = lsm_new_id(lsm);
+    pthread_mutex_unlock(&lsm->mutex);
+    return number;
+}
+
+static kvorum_status begin_table(struct output *o)
+{
+    char path[LSM_PATH_SIZE];
+    struct lsm *lsm = o->lsm;
+    struct lsm_id file;
+    o->number = next_number(lsm, &file);
+    o->reported_size = o->overlap_size = 0;
+    kvorum_status status = lsm_file_path(lsm, LSM_FILE_TABLE, o->number, path);
+    if (status != KVORUM_OK)
+        return status;
+    return lsm_table_writer_create(lsm->disk, path, &lsm->store, &file, o->number, &o->options,
+                                   &o->writer);
+}
+
+static bool outputs_reserve(struct lsm_outputs *outputs)
+{
+    if (outputs->count < outputs->capacity)
+        return true;
+    size_t capacity = outputs->capacity == 0 ? 16 : outputs->capacity * 2;
+    struct lsm_table **tables = realloc(outputs->tables, capacity * sizeof(struct lsm_table *));
+    if (tables == NULL)
+        return false;
+    outputs->tables = tables;
+    outputs->capacity = capacity;
+    return true;
+}
+
+static kvorum_status add_range(void *context, const struct lsm_range *range)
+{
+    struct output *o = context;
+    kvorum_status status = o->writer == NULL ? begin_table(o) : KVORUM_OK;
+    return status == KVORUM_OK ? lsm_table_writer_add_range(o->writer, range) : status;
+}
+
+static kvorum_status make_table(struct output *o, struct lsm_table_meta *meta)
+{
+    char path[LSM_PATH_SIZE];
+    struct lsm_table *table;
+    kvorum_status status = lsm_file_path(o->lsm, LSM_FILE_TABLE, o->number, path);
+    if (status == KVORUM_OK)
+        status = lsm_table_create(o->lsm->disk, path, &o->lsm->store, meta, o->lsm->cache, &table);
+    if (status != KVORUM_OK) {
+        free((void *)(uintptr_t)meta->lower.data);
+        return status;
+    }
+    o->outputs->tables[o->outputs->count++] = table;
+    o->outputs->written_size += meta->size;
+    return meta->ranges == 0 ? KVORUM_OK : lsm_table_load_ranges(table);
+}
+
+/* The table at hand ends before `upper` (empty: the end of the inputs). */
+static kvorum_status end_table(struct output *o, struct bytes upper)
+{
+    struct lsm_table_meta meta;
+    struct lsm_table_writer *writer;
+    kvorum_status status = KVORUM_OK;
+    if (o->plan->reduce.ranges != NULL)
+        status = lsm_reduce_ranges(o->reduce, buffer_bytes(&o->begin), upper, add_range, o);
+    if (status != KVORUM_OK || o->writer == NULL)
+        return status;
+    if (!outputs_reserve(o->outputs))
+        return KVORUM_NO_MEMORY;
+    writer = o->writer;
+    o->writer = NULL;
+    status = lsm_table_writer_finish(writer, &meta);
+    return status == KVORUM_OK ? make_table(o, &meta) : status;
+}
+
+/* --- cuts ---------------------------------------------------------------------------------- */
+
+static bool copy(struct buffer *to, struct bytes from)
+{
+    buffer_reset(to);
+    buffer_append_bytes(to, from);
+    return !to->failed;
+}
+
+/* What the table at hand would have to be merged with one level further down. */
+static bool meets_too_much(struct output *o, struct bytes key)
+{
+    if (o->plan->level + 1 >= ENGINE_LEVELS || o->plan->table_size == UINT64_MAX)
+        return false;
+    const struct lsm_level *below = &o->plan->state->levels->level[o->plan->level + 1];
+    while (o->grandparent < below->count &&
+           !lsm_below_upper(key, below->tables[o->grandparent]->meta.upper))
+        o->overlap_size += below->tables[o->grandparent++]->meta.size;
+    return o->overlap_size > o->lsm->policy.overlap_size_max;
+}
+
+static kvorum_status cut_before(struct output *o, struct bytes key)
+{
+    if (!o->cut_wanted || o->writer == NULL || bytes_equal(key, buffer_bytes(&o->key)))
+        return KVORUM_OK;
+    o->cut_wanted = false;
+    kvorum_status status = end_table(o, key);
+    if (status == KVORUM_OK && !copy(&o->begin, key))
+        status = KVORUM_NO_MEMORY;
+    return status;
+}
+
+static kvorum_status after_entry(struct output *o, struct bytes key)
+{
+    uint64_t size = lsm_table_writer_size(o->writer);
+    if (size >= o->reported_size + PROGRESS_SIZE) {
+        uint64_t more = size - o->reported_size;
+        o->reported_size = size;
+        if (!lsm_progress(o->lsm, more))
+            return KVORUM_CLOSED;
+    }
+    if (o->cut_wanted || (size < o->plan->table_size && !meets_too_much(o, key)))
+        return KVORUM_OK;
+    o->cut_wanted = true;
+    return copy(&o->key, key) ? KVORUM_OK : KVORUM_NO_MEMORY;
+}
+
+/* --- values out of line -------------------------------------------------------------------- */
+
+static kvorum_status put_out_of_line(struct output *o, struct lsm_entry *entry, struct bytes value)
+{
+    struct lsm_blob_address address;
+    struct lsm_id unused;
+    kvorum_status status = KVORUM_OK;
+    if (o->blob.file == NULL)
+        status = lsm_blob_writer_open(o->lsm, next_number(o->lsm, &unused), &o->blob);
+    if (status == KVORUM_OK)
+        status = lsm_blob_writer_add(&o->blob, entry->key, value, &address);
+    if (status != KVORUM_OK)
+        return status;
+    entry->kind = LSM_BLOB;
+    entry->value = bytes_make(o->address, lsm_blob_address_encode(&address, o->address));
+    return lsm_progress(o->lsm, address.size) ? KVORUM_OK : KVORUM_CLOSED;
+}
+
+/* A value in a file that is mostly garbage is moved to the new one. */
+static kvorum_status move_blob(struct output *o, struct lsm_entry *entry)
+{
+    struct lsm_blob_address address;
+    if (o->plan->state->blobs == NULL || !lsm_blob_address_decode(entry->value, &address))
+        return KVORUM_OK;
+    const struct lsm_blob_file *file = lsm_blobs_find(o->plan->state->blobs, address.number);
+    if (file == NULL || !lsm_blob_file_worn(file))
+        return KVORUM_OK;
+    buffer_reset(&o->value);
+    kvorum_status status = lsm_blob_read(o->lsm, entry->value, &o->value);
+    if (status != KVORUM_OK)
+        return status;
+    (void)garbage_add(o->outputs, entry->value);
+    return put_out_of_line(o, entry, buffer_bytes(&o->value));
+}
+
+static kvorum_status place_value(struct output *o, struct lsm_entry *entry)
+{
+    if (entry->kind == LSM_BLOB)
+        return move_blob(o, entry);
+    if (entry->kind == LSM_PUT && entry->value.size >= o->lsm->options.blob_size)
+        return put_out_of_line(o, entry, entry->value);
+    return KVORUM_OK;
+}
+
+static kvorum_status end_blob(struct output *o)
+{
+    if (o->blob.file == NULL)
+        return KVORUM_OK;
+    uint64_t number = o->blob.number, size = o->blob.size;
+    kvorum_status status = lsm_blob_writer_finish(&o->blob);
+    if (status == KVORUM_OK)
+        o->outputs->blob = lsm_blob_file_create(o->lsm, number, size, 0);
+    if (status == KVORUM_OK && o->outputs->blob != NULL) {
+        o->outputs->written_size += size;
+        return KVORUM_OK;
+    }
+    lsm_blob_writer_abandon(o->lsm, &o->blob);
+    return status == KVORUM_OK ? KVORUM_NO_MEMORY : status;
+}
+
+/* --- all of it ----------------------------------------------------------------------------- */
+
+static kvorum_status write_entry(struct output *o, struct lsm_entry *entry)
+{
+    kvorum_status status = cut_before(o, entry->key);
+    if (status == KVORUM_OK)
+        status = place_value(o, entry);
+    if (status == KVORUM_OK && o->writer == NULL)
+        status = begin_table(o);
+    if (status == KVORUM_OK)
+        status = lsm_table_writer_add(o->writer, entry);
+    return status == KVORUM_OK ? after_entry(o, entry->key) : status;
+}
+
+static kvorum_status write_all(struct output *o)
+{
+    kvorum_status status = KVORUM_OK;
+    while (status == KVORUM_OK) {
+        struct lsm_entry entry;
+        epoch_guard guard = epoch_enter(&o->lsm->epoch); /* one entry at a time: see epoch.h */
+        status = lsm_reduce_next(o->reduce, &entry);
+        epoch_leave(guard);
+        if (status == KVORUM_OK)
+            status = write_entry(o, &entry);
+    }
+    if (status == KVORUM_NOT_FOUND)
+        status = end_table(o, o->plan->upper);
+    return status == KVORUM_OK ? end_blob(o) : status;
+}
+
+static struct lsm_table_options table_options(const struct lsm *lsm, int level)
+{
+    const struct lsm_options *options = &lsm->options;
+    static const enum lsm_compression compressions[] = { [LSM_PACK_DEFAULT] = LSM_STORED,
+                                                         [LSM_PACK_NONE] = LSM_STORED,
+                                                         [LSM_PACK_LZ4] = LSM_LZ4,
+                                                         [LSM_PACK_ZSTD] = LSM_ZSTD };
+    return (struct lsm_table_options){
+        .block_size = options->block_size,
+        .filter_bits = options->filter_bits == LSM_FILTER_BITS_NONE ? 0 : options->filter_bits,
+        .compression = compressions[options->packing[level]],
+    };
+}
+
+kvorum_status lsm_write_outputs(struct lsm *lsm, const struct lsm_output_plan *plan,
+                                struct lsm_source *source, struct lsm_outputs *ret_outputs)
+{
+    struct output o = { .lsm = lsm, .plan = plan, .outputs = ret_outputs };
+    struct lsm_reduce_options reduce = plan->reduce;
+    o.options = table_options(lsm, plan->level);
+    *ret_outputs = (struct lsm_outputs){ 0 };
+    buffer_init(&o.key, ENGINE_KEY_SIZE_MAX + 1);
+    buffer_init(&o.begin, ENGINE_KEY_SIZE_MAX + 1);
+    buffer_init(&o.value, (size_t)ENGINE_VALUE_SIZE_MAX + 1);
+    reduce.merge = lsm->options.merge;
+    reduce.blob_dropped = blob_dropped;
+    reduce.blob_read = blob_read;
+    reduce.context = &o;
+    epoch_guard guard = epoch_enter(&lsm->epoch);
+    kvorum_status status = lsm_reduce_create(&reduce, source, &o.reduce);
+    epoch_leave(guard);
+    if (status == KVORUM_OK && !copy(&o.begin, plan->lower))
+        status = KVORUM_NO_MEMORY;
+    if (status == KVORUM_OK)
+        status = write_all(&o);
+    lsm_table_writer_abandon(o.writer);
+    if (status != KVORUM_OK) {
+        if (o.blob.file != NULL)
+            lsm_blob_writer_abandon(lsm, &o.blob);
+        lsm_outputs_abandon(ret_outputs);
+    }
+    lsm_reduce_destroy(o.reduce);
+    buffer_done(&o.key);
+    buffer_done(&o.begin);
+    buffer_done(&o.value);
+    return status;
+}
+
+void lsm_outputs_abandon(struct lsm_outputs *outputs)
+{
+    for (size_t i = 0; i < outputs->count; i++) {
+        atomic_store(&outputs->tables[i]->obsolete, true);
+        lsm_table_release(outputs->tables[i]);
+    }
+    if (outputs->blob != NULL) {
+        atomic_store(&outputs->blob->obsolete, true);
+        lsm_blob_file_release(outputs->blob);
+    }
+    free(outputs->tables);
+    free(outputs->garbage);
+    *outputs = (struct lsm_outputs){ 0 };
+}
+
+/* --- deleted ranges of a table ------------------------------------------------------------- */
+
+static kvorum_status collect(void *context, const struct lsm_range *range)
+{
+    struct lsm_ranges **ranges = context, *more;
+    kvorum_status status = lsm_ranges_add(*ranges, range, &more);
+    if (status != KVORUM_OK)
+        return status;
+    lsm_ranges_destroy(*ranges);
+    *ranges = more;
+    return KVORUM_OK;
+}
+
+kvorum_status lsm_table_load_ranges(struct lsm_table *table)
+{
+    if (table->ranges != NULL || table->meta.ranges == 0)
+        return KVORUM_OK;
+    kvorum_status status = lsm_table_read_ranges(table, collect, &table->ranges);
+    if (status != KVORUM_OK) {
+        lsm_ranges_destroy(table->ranges);
+        table->ranges = NULL;
+    }
+    return status;
+}
