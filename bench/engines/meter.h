@@ -9,7 +9,8 @@
 
 struct usage {
     double seconds;         /* since any fixed point */
-    double own, all;        /* processor seconds: this process; the machine, steal included */
+    double own, all;        /* processor seconds: this process; the machine without the kernel's own
+                             * threads, and with what the host stole */
     uint64_t written, read; /* bytes that went to or came from the disk, for this process */
 };
 
@@ -27,7 +28,9 @@ static inline uint64_t ticks(void)
 /** Measured once, by waiting 20 ms. */
 double ticks_per_second(void);
 
-void usage_now(struct usage *ret_usage);
+/** What takes long is looked at before `begin` and after `end`, outside of what is measured. */
+void usage_begin(struct usage *ret_usage);
+void usage_end(struct usage *ret_usage);
 /** Processors that others used between the two, on average. */
 double usage_foreign(const struct usage *begin, const struct usage *end);
 /** Wait until others use less than 0.15 processors, at most so long; what they used last. */

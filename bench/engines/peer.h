@@ -57,6 +57,11 @@ struct peer_ops {
     void (*settle)(void *store);
 };
 
+static inline double mebibytes(uint64_t size)
+{
+    return (double)size / (1 << 20);
+}
+
 /** NULL: not built in. */
 const struct peer_ops *peer_find(const char *name);
 /** The built in ones, NULL behind the last. */

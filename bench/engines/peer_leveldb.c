@@ -33,11 +33,10 @@ static void check(char *error, const char *what)
 static void describe(const struct settings *settings, char *text, size_t size)
 {
     snprintf(text, size,
-             "LevelDB %d.%d: LRU cache %llu MiB, write buffer %llu MiB, Bloom %u bits, "
+             "LevelDB %d.%d: LRU cache %.3g MiB, write buffer %.3g MiB, Bloom %u bits, "
              "compression %s, %d open files",
-             leveldb_major_version(), leveldb_minor_version(),
-             (unsigned long long)settings->cache_size >> 20,
-             (unsigned long long)settings->buffer_size >> 20, settings->filter_bits,
+             leveldb_major_version(), leveldb_minor_version(), mebibytes(settings->cache_size),
+             mebibytes(settings->buffer_size), settings->filter_bits,
              settings->lz4 ? "snappy (it has no lz4)" : "none", OPEN_FILES);
 }
 

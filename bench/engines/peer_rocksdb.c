@@ -33,11 +33,11 @@ static void check(char *error, const char *what)
 static void describe(const struct settings *settings, char *text, size_t size)
 {
     snprintf(text, size,
-             "RocksDB %s: LRU cache %llu MiB, write buffer %llu MiB, Bloom %u bits, "
+             "RocksDB %s: LRU cache %.3g MiB, write buffer %.3g MiB, Bloom %u bits, "
              "compression %s, "
              "2 background jobs",
-             BENCH_ROCKSDB_VERSION, (unsigned long long)settings->cache_size >> 20,
-             (unsigned long long)settings->buffer_size >> 20, settings->filter_bits,
+             BENCH_ROCKSDB_VERSION, mebibytes(settings->cache_size),
+             mebibytes(settings->buffer_size), settings->filter_bits,
              settings->lz4 ? "lz4" : "none");
 }
 

@@ -71,10 +71,10 @@ void outcome_check(struct outcome *outcome, const struct records *records, uint6
 void phase_settle(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome)
 {
     (void)phase;
-    usage_now(&ret_outcome->begin);
+    usage_begin(&ret_outcome->begin);
     bench->peer->settle(bench->store);
     ret_outcome->operations = 1;
-    usage_now(&ret_outcome->end);
+    usage_end(&ret_outcome->end);
 }
 
 void phase_evict(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome)
@@ -85,8 +85,8 @@ void phase_evict(struct bench *bench, const struct phase *phase, struct outcome 
     bench->peer->settle(bench->store);
     bench->peer->close(bench->store);
     files_evict(bench->settings.path);
-    usage_now(&ret_outcome->begin);
+    usage_begin(&ret_outcome->begin);
     bench->store = bench->peer->open(&bench->settings);
     ret_outcome->operations = 1;
-    usage_now(&ret_outcome->end);
+    usage_end(&ret_outcome->end);
 }

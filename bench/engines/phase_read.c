@@ -40,7 +40,7 @@ static void reader_done(struct reader *reader)
 
 static void begin(struct reader *reader, struct outcome *outcome)
 {
-    usage_now(&outcome->begin);
+    usage_begin(&outcome->begin);
     reader->deadline = phase_deadline(reader->bench, reader->phase);
 }
 
@@ -75,7 +75,7 @@ void phase_read(struct bench *bench, const struct phase *phase, struct outcome *
         histogram_add(&ret_outcome->latency, now - before);
         before = now;
     }
-    usage_now(&ret_outcome->end);
+    usage_end(&ret_outcome->end);
     reader_done(&reader);
 }
 
@@ -118,7 +118,7 @@ void phase_get_many(struct bench *bench, const struct phase *phase, struct outco
         histogram_add(&ret_outcome->latency, now - before);
         before = now;
     }
-    usage_now(&ret_outcome->end);
+    usage_end(&ret_outcome->end);
     reader_done(&reader);
 }
 
@@ -155,7 +155,7 @@ void phase_seek(struct bench *bench, const struct phase *phase, struct outcome *
         histogram_add(&ret_outcome->latency, now - before);
         before = now;
     }
-    usage_now(&ret_outcome->end);
+    usage_end(&ret_outcome->end);
     bench->peer->cursor_close(reader.session);
     reader_done(&reader);
 }
@@ -167,14 +167,14 @@ void phase_scan(struct bench *bench, const struct phase *phase, struct outcome *
     uint64_t number = 0;
     reader_init(&reader, bench, phase);
     bench->peer->cursor_open(reader.session);
-    usage_now(&ret_outcome->begin);
+    usage_begin(&ret_outcome->begin);
     bool found = bench->peer->cursor_seek(reader.session, NULL, &key, &value);
     for (; found; number++) {
         if (record_of_key(key) != number || value.size != bench->settings.value_size)
             ret_outcome->wrong++;
         found = bench->peer->cursor_next(reader.session, &key, &value);
     }
-    usage_now(&ret_outcome->end);
+    usage_end(&ret_outcome->end);
     if (number < bench->records.count)
         ret_outcome->missing += bench->records.count - number;
     ret_outcome->operations = number;

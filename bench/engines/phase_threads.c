@@ -95,10 +95,10 @@ void phase_threads(struct bench *bench, const struct phase *phase, struct outcom
     }
     pthread_barrier_wait(&crew.start);
     crew.deadline = phase_deadline(bench, phase);
-    usage_now(&ret_outcome->begin);
+    usage_begin(&ret_outcome->begin);
     pthread_barrier_wait(&crew.start);
     for (unsigned i = 0; i < count; i++)
         gather(&workers[i], phase, ret_outcome);
-    usage_now(&ret_outcome->end);
+    usage_end(&ret_outcome->end);
     pthread_barrier_destroy(&crew.start);
 }

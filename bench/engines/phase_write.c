@@ -64,7 +64,7 @@ void phase_fill(struct bench *bench, const struct phase *phase, struct outcome *
                              { { 0 } }, 0,     value_buffer(bench) };
     uint64_t left = phase_count(bench, phase);
     random_init(&writer.random, OVERWRITE_SEED);
-    usage_now(&ret_outcome->begin);
+    usage_begin(&ret_outcome->begin);
     uint64_t deadline = phase_deadline(bench, phase), before = ticks();
     while (left > 0 && before < deadline) {
         uint64_t count = phase->batch > left ? left : phase->batch;
@@ -77,7 +77,7 @@ void phase_fill(struct bench *bench, const struct phase *phase, struct outcome *
         histogram_add(&ret_outcome->latency, now - before);
         before = now;
     }
-    usage_now(&ret_outcome->end);
+    usage_end(&ret_outcome->end);
     ret_outcome->operations = writer.index;
     free(writer.value);
     bench->peer->session_close(writer.session);
@@ -107,7 +107,7 @@ void phase_verify(struct bench *bench, const struct phase *phase, struct outcome
     struct random random;
     (void)phase;
     uint64_t step = bench->records.count / VERIFIED + 1;
-    usage_now(&ret_outcome->begin);
+    usage_begin(&ret_outcome->begin);
     for (uint64_t i = 0; i < bench->records.count; i += step)
         verify_one(bench, session, i, 0, value, ret_outcome);
     random_init(&random, OVERWRITE_SEED);
@@ -117,7 +117,7 @@ void phase_verify(struct bench *bench, const struct phase *phase, struct outcome
         if (i % (count / VERIFIED + 1) == 0)
             verify_one(bench, session, number, overwrite->generation, value, ret_outcome);
     }
-    usage_now(&ret_outcome->end);
+    usage_end(&ret_outcome->end);
     free(value);
     bench->peer->session_close(session);
 }
