@@ -6,6 +6,7 @@
 
 const struct peer_ops *const peers[] = {
     &peer_lsm,
+    &peer_memory,
 #ifdef BENCH_ROCKSDB
     &peer_rocksdb,
 #endif

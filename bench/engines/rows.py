@@ -12,7 +12,7 @@ MIB = 1 << 20
 # Once around the cache is kept small for the other sets: the budget of blocks and of writes, bytes.
 BUDGET, TIGHT_BUDGET = (512 * MIB, 64 * MIB), (24 * MIB, 8 * MIB)
 KEY_SIZE = 16
-OURS = {"lsm": "Kvorum lsm"}
+OURS = {"lsm": "Kvorum lsm", "memory": "Kvorum memory"}
 RIVALS = ["rocksdb", "leveldb"]     # the better of them is what a ratio is of
 WITNESSES = ["lmdb", "wiredtiger"]  # other designs: for proportion, not for the verdict
 TITLES = {**OURS, "rocksdb": "RocksDB", "leveldb": "LevelDB", "lmdb": "LMDB",
