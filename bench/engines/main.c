@@ -38,6 +38,14 @@ void bench_fail(const char *format, ...)
     _Exit(3);
 }
 
+void *bench_new(size_t size)
+{
+    void *memory = calloc(1, size);
+    if (memory == NULL)
+        bench_fail("no memory for %zu bytes", size);
+    return memory;
+}
+
 static const struct option names[] = {
     { "peer", required_argument, NULL, 'p' },
     { "path", required_argument, NULL, 'd' },
@@ -160,10 +168,8 @@ static void print_outcome(const struct bench *bench, const struct phase *phase,
 
 static bool run_phase(struct bench *bench, const char *name)
 {
-    struct outcome *outcome = calloc(1, sizeof(*outcome));
+    struct outcome *outcome = bench_new(sizeof(*outcome));
     const struct phase *phase = phase_find(name);
-    if (outcome == NULL)
-        bench_fail("no memory");
     phase->run(bench, phase, outcome);
     print_outcome(bench, phase, outcome);
     bool right = outcome->wrong == 0 && outcome->missing == 0;

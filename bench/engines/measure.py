@@ -147,5 +147,6 @@ def measure(choice):
                       f"{choice.runs}: {engine:12}", end="\r" if sys.stderr.isatty() else "\n",
                       file=sys.stderr, flush=True)
                 measure_once(choice, engine, plan, results)
-    print(" " * 70, end="\r", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(" " * 70, end="\r", file=sys.stderr)
     return results

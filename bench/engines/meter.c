@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/engines/meter.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -73,28 +73,33 @@ static double machine_seconds(void)
     return (double)busy / (double)sysconf(_SC_CLK_TCK);
 }
 
-/* Threads of the kernel write back what engines wrote: nobody's fault, and no noise. */
-static double kernel_seconds(void)
+/* Clock ticks that a thread of the kernel used; 0 for any other process. */
+static uint64_t kernel_ticks(const char *path)
 {
     enum { KERNEL_THREAD = 0x200000 }; /* PF_KTHREAD of linux/sched.h */
-    char text[1024], path[64];
+    char text[1024];
+    unsigned flags;
+    unsigned long user, system;
+    if (!slurp(path, text, sizeof(text)))
+        return 0; /* it ended meanwhile */
+    /* pid (name) state, 5 numbers, flags, 4 numbers, times; a name may hold anything */
+    const char *rest = strrchr(text, ')');
+    if (rest == NULL || sscanf(rest, ") %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu", &flags,
+                               &user, &system) != 3)
+        return 0;
+    return (flags & KERNEL_THREAD) != 0 ? user + system : 0;
+}
+
+/* Threads of the kernel write back what engines wrote: that is no noise. */
+static double kernel_seconds(void)
+{
+    glob_t found;
     uint64_t sum = 0;
-    DIR *folder = opendir("/proc");
-    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-        unsigned flags;
-        unsigned long user, system;
-        snprintf(path, sizeof(path), "/proc/%.32s/stat", entry->d_name);
-        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || !slurp(path, text, sizeof(text)))
-            continue;
-        const char *rest = strrchr(text, ')'); /* name) state, 5 numbers, flags, 4 numbers, times */
-        if (rest != NULL &&
-            sscanf(rest, ") %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu", &flags, &user,
-                   &system) == 3 &&
-            (flags & KERNEL_THREAD) != 0)
-            sum += user + system;
-    }
-    if (folder != NULL)
-        closedir(folder);
+    if (glob("/proc/[0-9]*/stat", GLOB_NOSORT, NULL, &found) != 0)
+        return 0;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        sum += kernel_ticks(found.gl_pathv[i]);
+    globfree(&found);
     return (double)sum / (double)sysconf(_SC_CLK_TCK);
 }
 

@@ -68,6 +68,8 @@ const struct peer_ops *peer_find(const char *name);
 extern const struct peer_ops *const peers[];
 
 noreturn void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** Zeroed memory, to be freed; there always is some. */
+void *bench_new(size_t size);
 /** Wait until this process has used no processor for a while: for engines that cannot be asked. */
 void bench_wait_idle(void);
 

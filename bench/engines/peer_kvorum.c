@@ -89,8 +89,9 @@ static void store_close(void *store)
 
 static void *session_open(void *store)
 {
-    struct session *session = calloc(1, sizeof(*session));
-    if (session == NULL || (session->batch = kvorum_batch_create()) == NULL)
+    struct session *session = bench_new(sizeof(*session));
+    session->batch = kvorum_batch_create();
+    if (session->batch == NULL)
         bench_fail("no memory");
     session->store = store;
     return session;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LevelDB: its defaults but for what `describe` says.  It has no multi-get and knows only snappy. */
+/* LevelDB: its defaults but for what `describe` says.  It has no multi-get, and only snappy. */
 #include "bench/engines/peers.h"
 
 #include <stdio.h>
@@ -42,9 +42,7 @@ static void describe(const struct settings *settings, char *text, size_t size)
 
 static void *store_open(const struct settings *settings)
 {
-    struct store *store = calloc(1, sizeof(*store));
-    if (store == NULL)
-        bench_fail("no memory");
+    struct store *store = bench_new(sizeof(*store));
     leveldb_options_t *options = store->options = leveldb_options_create();
     store->cache = leveldb_cache_create_lru(settings->cache_size);
     store->filter = leveldb_filterpolicy_create_bloom((int)settings->filter_bits);
@@ -81,9 +79,7 @@ static void store_close(void *context)
 
 static void *session_open(void *store)
 {
-    struct session *session = calloc(1, sizeof(*session));
-    if (session == NULL)
-        bench_fail("no memory");
+    struct session *session = bench_new(sizeof(*session));
     session->store = store;
     session->batch = leveldb_writebatch_create();
     return session;

@@ -36,11 +36,9 @@ static void describe(const struct settings *settings, char *text, size_t size)
 
 static void *store_open(const struct settings *settings)
 {
-    struct store *store = calloc(1, sizeof(*store));
+    struct store *store = bench_new(sizeof(*store));
     MDB_txn *first;
     unsigned flags = MDB_NORDAHEAD | MDB_NOTLS | (settings->durable ? 0 : MDB_NOSYNC);
-    if (store == NULL)
-        bench_fail("no memory");
     check(mdb_env_create(&store->environment), "create");
     check(mdb_env_set_mapsize(store->environment, MAP_SIZE), "map");
     check(mdb_env_open(store->environment, settings->path, flags, 0644), "open");
@@ -59,9 +57,7 @@ static void store_close(void *context)
 
 static void *session_open(void *context)
 {
-    struct session *session = calloc(1, sizeof(*session));
-    if (session == NULL)
-        bench_fail("no memory");
+    struct session *session = bench_new(sizeof(*session));
     session->store = context;
     check(mdb_txn_begin(session->store->environment, NULL, MDB_RDONLY, &session->reads), "begin");
     mdb_txn_reset(session->reads);

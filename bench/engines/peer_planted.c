@@ -43,10 +43,8 @@ static void *store_open(const struct settings *settings, enum fault fault)
         store.fault = fault;
         store.count = settings->record_count;
         store.value_size = settings->value_size;
-        store.present = calloc(store.count, sizeof(*store.present));
-        store.values = calloc(store.count, store.value_size);
-        if (store.present == NULL || store.values == NULL)
-            bench_fail("no memory");
+        store.present = bench_new(store.count * sizeof(*store.present));
+        store.values = bench_new(store.count * store.value_size);
     }
     return &store;
 }
@@ -58,13 +56,9 @@ static void store_close(void *context)
 
 static void *session_open(void *context)
 {
-    struct session *session = calloc(1, sizeof(*session));
-    if (session == NULL)
-        bench_fail("no memory");
+    struct session *session = bench_new(sizeof(*session));
     session->store = context;
-    session->lent = calloc(1, session->store->value_size);
-    if (session->lent == NULL)
-        bench_fail("no memory");
+    session->lent = bench_new(session->store->value_size);
     return session;
 }
 

@@ -65,9 +65,7 @@ static void set_options(struct store *store, const struct settings *settings)
 
 static void *store_open(const struct settings *settings)
 {
-    struct store *store = calloc(1, sizeof(*store));
-    if (store == NULL)
-        bench_fail("no memory");
+    struct store *store = bench_new(sizeof(*store));
     set_options(store, settings);
     const char *names[] = { "default" };
     const rocksdb_options_t *options[] = { store->options };
@@ -94,9 +92,7 @@ static void store_close(void *context)
 
 static void *session_open(void *store)
 {
-    struct session *session = calloc(1, sizeof(*session));
-    if (session == NULL)
-        bench_fail("no memory");
+    struct session *session = bench_new(sizeof(*session));
     session->store = store;
     session->batch = rocksdb_writebatch_create();
     return session;

@@ -43,11 +43,9 @@ static void describe(const struct settings *settings, char *text, size_t size)
 
 static void *store_open(const struct settings *settings)
 {
-    struct store *store = calloc(1, sizeof(*store));
+    struct store *store = bench_new(sizeof(*store));
     WT_SESSION *session;
     char text[256];
-    if (store == NULL)
-        bench_fail("no memory");
     snprintf(text, sizeof(text),
              "create,cache_size=%uM,log=(enabled=true,file_max=128MB),session_max=100,"
              "transaction_sync=(enabled=false,method=fsync),checkpoint=(wait=60,log_size=1GB),"
@@ -70,9 +68,7 @@ static void store_close(void *context)
 static void *session_open(void *context)
 {
     struct store *store = context;
-    struct session *session = calloc(1, sizeof(*session));
-    if (session == NULL)
-        bench_fail("no memory");
+    struct session *session = bench_new(sizeof(*session));
     check(store->connection->open_session(store->connection, NULL, NULL, &session->session),
           "session");
     check(session->session->open_cursor(session->session, TABLE, NULL, "overwrite=true",

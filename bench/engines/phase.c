@@ -20,7 +20,7 @@ static const struct phase phases[] = {
     { .name = "readrandom", .run = phase_read, .order = RANDOM, .seconds = 2 },
     { .name = "readzipf", .run = phase_read, .order = ZIPF, .seconds = 2 },
     { .name = "readmissing", .run = phase_read, .order = RANDOM, .seconds = 1.5, .absent = true },
-    { .name = "readcold", .run = phase_read, .order = RANDOM, .seconds = 2 },
+    { .name = "readcold", .run = phase_read, .order = RANDOM, .share = 0.01, .seconds = 2 },
     { .name = "read2", .run = phase_threads, .seconds = 2, .readers = 2 },
     { .name = "multiget", .run = phase_get_many, .seconds = 2 },
     { .name = "seek10", .run = phase_seek, .seconds = 1.5 },
@@ -47,7 +47,7 @@ const struct phase *phase_find(const char *name)
 
 uint64_t phase_deadline(const struct bench *bench, const struct phase *phase)
 {
-    if (phase->share > 0)
+    if (phase->seconds == 0)
         return UINT64_MAX;
     return ticks() + (uint64_t)(phase->seconds * bench->seconds_factor * ticks_per_second());
 }

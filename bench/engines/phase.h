@@ -30,8 +30,8 @@ struct phase {
     const char *name;
     void (*run)(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome);
     enum order order;
-    double share;   /* of all records: how many operations; 0: by time */
-    double seconds; /* when by time */
+    double share;   /* of all records: how many operations at most; 0: any number */
+    double seconds; /* how long at most; 0: any time */
     unsigned batch; /* records a write; 0 and 1: one */
     unsigned generation;
     bool sync;
@@ -57,7 +57,7 @@ void phase_evict(struct bench *bench, const struct phase *phase, struct outcome 
 /** Readers and writers side by side, each on a session of its own, by time. */
 void phase_threads(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome);
 
-/** The tick at which a phase by time ends; UINT64_MAX: never. */
+/** The tick at which a phase has to end, and after how many operations; UINT64_MAX: never. */
 uint64_t phase_deadline(const struct bench *bench, const struct phase *phase);
 uint64_t phase_count(const struct bench *bench, const struct phase *phase);
 /** Count an answer of `get` for record `number`. */

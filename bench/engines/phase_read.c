@@ -26,9 +26,7 @@ static void reader_init(struct reader *reader, struct bench *bench, const struct
         .session = bench->peer->session_open(bench->store),
         .capacity = bench->settings.value_size + 1,
     };
-    reader->values = malloc(reader->capacity * MANY);
-    if (reader->values == NULL)
-        bench_fail("no memory for values");
+    reader->values = bench_new(reader->capacity * MANY);
     random_init(&reader->random, 40);
 }
 
@@ -68,8 +66,9 @@ void phase_read(struct bench *bench, const struct phase *phase, struct outcome *
     reader_init(&reader, bench, phase);
     if (phase->order == ZIPF)
         records_draw_zipf(&bench->records);
+    uint64_t count = phase_count(bench, phase);
     begin(&reader, ret_outcome);
-    for (uint64_t before = ticks(); before < reader.deadline;) {
+    for (uint64_t before = ticks(); before < reader.deadline && ret_outcome->operations < count;) {
         read_one(&reader, ret_outcome);
         uint64_t now = ticks();
         histogram_add(&ret_outcome->latency, now - before);

@@ -47,9 +47,7 @@ static void *work(void *context)
     struct worker *worker = context;
     struct crew *crew = worker->crew;
     void *session = crew->bench->peer->session_open(crew->bench->store);
-    uint8_t *value = malloc(crew->bench->settings.value_size + 64);
-    if (value == NULL)
-        bench_fail("no memory for a value");
+    uint8_t *value = bench_new(crew->bench->settings.value_size + 1);
     pthread_barrier_wait(&crew->start); /* all are ready */
     pthread_barrier_wait(&crew->start); /* the deadline is set */
     for (uint64_t before = ticks(); before < crew->deadline;) {
@@ -90,7 +88,7 @@ void phase_threads(struct bench *bench, const struct phase *phase, struct outcom
         *worker = (struct worker){ .crew = &crew, .writes = i >= phase->readers };
         worker->outcome = calloc(1, sizeof(*worker->outcome));
         random_init(&worker->random, 50 + i);
-        if (worker->outcome == NULL || pthread_create(&worker->thread, NULL, work, worker) != 0)
+        if (pthread_create(&worker->thread, NULL, work, worker) != 0)
             bench_fail("cannot start a thread");
     }
     pthread_barrier_wait(&crew.start);

@@ -50,18 +50,10 @@ static void write_batch(struct writer *writer, uint64_t count)
     peer->batch_commit(writer->session, writer->phase->sync);
 }
 
-static uint8_t *value_buffer(const struct bench *bench)
-{
-    uint8_t *value = malloc(bench->settings.value_size + 64);
-    if (value == NULL)
-        bench_fail("no memory for a value");
-    return value;
-}
-
 void phase_fill(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome)
 {
     struct writer writer = { bench,     phase, bench->peer->session_open(bench->store),
-                             { { 0 } }, 0,     value_buffer(bench) };
+                             { { 0 } }, 0,     bench_new(bench->settings.value_size + 1) };
     uint64_t left = phase_count(bench, phase);
     random_init(&writer.random, OVERWRITE_SEED);
     usage_begin(&ret_outcome->begin);
@@ -102,7 +94,7 @@ static void verify_one(struct bench *bench, void *session, uint64_t number, unsi
 void phase_verify(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome)
 {
     void *session = bench->peer->session_open(bench->store);
-    uint8_t *value = value_buffer(bench);
+    uint8_t *value = bench_new(bench->settings.value_size + 1);
     const struct phase *overwrite = phase_find("overwrite");
     struct random random;
     (void)phase;

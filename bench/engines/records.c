@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/engines/records.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,7 @@ void records_init(struct records *records, uint64_t count, size_t value_size)
     while ((UINT64_C(1) << records->bits) < count)
         records->bits++;
     size_t size = POOL_SIZE + value_size + ENDS;
-    records->pool = malloc(size);
-    if (records->pool == NULL)
-        bench_fail("no memory for %zu bytes", size);
+    records->pool = bench_new(size);
     random_init(&random, 20);
     memset(records->pool, 'k', size);
     for (size_t i = 0; i + 8 <= size; i += 16) {
@@ -126,9 +125,8 @@ void records_draw_zipf(struct records *records)
     struct random random;
     if (records->zipf != NULL)
         return;
-    records->zipf = malloc(ZIPF_DRAWN * sizeof(*records->zipf));
-    if (records->zipf == NULL)
-        bench_fail("no memory for the zipf numbers");
+    assert(records->count > 0);
+    records->zipf = bench_new(ZIPF_DRAWN * sizeof(*records->zipf));
     double n = (double)records->count, sum = 0, two = 1 + pow(0.5, ZIPF_EXPONENT);
     for (uint64_t i = 1; i <= records->count; i++)
         sum += pow((double)i, -ZIPF_EXPONENT);
