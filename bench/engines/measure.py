@@ -34,7 +34,7 @@ class Choice:
 
     @property
     def seconds_factor(self):
-        return min(1.0, self.scale ** 0.5)
+        return min(1.0, self.scale ** 0.75)  # short windows say little
 
 
 @dataclasses.dataclass
@@ -127,12 +127,14 @@ def measure_once(choice, engine, plan, results):
             cell.foreign.append(lines[row.place]["foreign"])
 
 
-def engines_of(choice, run):
-    """Who runs in this round; the first one changes.  Witnesses run once."""
+def engines_of(choice, plan, run):
+    """Who runs in this round; the first one changes.  Witnesses run once, and not everything."""
     rivals = [choice.ours] + [name for name in choice.others if name not in WITNESSES]
     turn = run % len(rivals)
     rivals = rivals[turn:] + rivals[:turn]
-    return rivals + ([name for name in choice.others if name in WITNESSES] if run == 0 else [])
+    if run > 0 or not PLANS[plan].witnessed:
+        return rivals
+    return rivals + [name for name in choice.others if name in WITNESSES]
 
 
 def measure(choice):
@@ -142,7 +144,7 @@ def measure(choice):
     begin = time.monotonic()
     for plan in plans:
         for run in range(choice.runs):
-            for engine in engines_of(choice, run):
+            for engine in engines_of(choice, plan, run):
                 print(f"  {time.monotonic() - begin:5.0f} s  {plan}, run {run + 1} of "
                       f"{choice.runs}: {engine:12}", end="\r" if sys.stderr.isatty() else "\n",
                       file=sys.stderr, flush=True)

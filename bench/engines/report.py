@@ -44,7 +44,7 @@ def verdict(row, ours, ratio):
 
 def number(cell, unit):
     if cell.value is None:
-        return {"WRONG": "WRONG", "not installed": "absent"}.get(cell.failure, "failed")
+        return {"": "-", "WRONG": "WRONG", "not installed": "absent"}.get(cell.failure, "failed")
     digits = 0 if unit in ("op/s", "MiB") and cell.value >= 10 else 2
     return f"{cell.value:,.{digits}f}" + ("~" if cell.disturbed else "")
 
