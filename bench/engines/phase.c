@@ -17,6 +17,7 @@ static const struct phase phases[] = {
       .batch = 100,
       .sync = true },
     { .name = "sync8", .run = phase_threads, .seconds = 2, .writers = 8, .sync = true },
+    { .name = "warm", .run = phase_warm },
     { .name = "readrandom", .run = phase_read, .order = RANDOM, .seconds = 1.5 },
     { .name = "readzipf", .run = phase_read, .order = ZIPF, .seconds = 1.5 },
     { .name = "readmissing", .run = phase_read, .order = RANDOM, .seconds = 1.5, .absent = true },

@@ -43,6 +43,9 @@ struct phase {
 const struct phase *phase_find(const char *name);
 
 void phase_fill(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome);
+/** Get every 16th record in order, so that each block is in whatever cache the engine has: filling
+ *  it costs more than most reads, and a phase by time would measure little else. */
+void phase_warm(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome);
 void phase_read(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome);
 void phase_get_many(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome);
 void phase_seek(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome);

@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 
-enum { STEPS = 9 /* of seek + 10, behind the first entry */ };
+enum { WARM_STEP = 16, STEPS = 9 /* of seek + 10, behind the first entry */ };
 
 struct reader {
     struct bench *bench;
@@ -49,15 +49,25 @@ static uint64_t next_number(struct reader *reader)
                                         : random_below(&reader->random, records->count);
 }
 
-static void read_one(struct reader *reader, struct outcome *outcome)
+static void read_one(struct reader *reader, uint64_t number, struct outcome *outcome)
 {
     char text[KEY_SIZE];
-    uint64_t number = next_number(reader);
     bool absent = reader->phase->absent;
     struct bytes key = record_key(number, absent, text);
     long size = reader->bench->peer->get(reader->session, key, reader->values, reader->capacity);
     outcome_check(outcome, &reader->bench->records, number, absent, reader->values, size);
     outcome->operations++;
+}
+
+void phase_warm(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome)
+{
+    struct reader reader;
+    reader_init(&reader, bench, phase);
+    begin(&reader, ret_outcome);
+    for (uint64_t number = 0; number < bench->records.count; number += WARM_STEP)
+        read_one(&reader, number, ret_outcome);
+    usage_end(&ret_outcome->end);
+    reader_done(&reader);
 }
 
 void phase_read(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome)
@@ -69,7 +79,7 @@ void phase_read(struct bench *bench, const struct phase *phase, struct outcome *
     uint64_t count = phase_count(bench, phase);
     begin(&reader, ret_outcome);
     for (uint64_t before = ticks(); before < reader.deadline && ret_outcome->operations < count;) {
-        read_one(&reader, ret_outcome);
+        read_one(&reader, next_number(&reader), ret_outcome);
         uint64_t now = ticks();
         histogram_add(&ret_outcome->latency, now - before);
         before = now;

@@ -35,16 +35,16 @@ class Plan:
 PLANS = {
     "sequential": Plan(5_000_000, 100, (("fillseq",),), witnessed=True),
     "random": Plan(5_000_000, 100, (
-        ("fillrandom", "settle"), ("scan",), ("readrandom",), ("readzipf",), ("readmissing",),
+        ("fillrandom", "settle", "warm"), ("scan",), ("readrandom",), ("readzipf",), ("readmissing",),
         ("read2",), ("multiget",), ("seek10",), ("overwrite", "settle", "verify"), ("readwrite",),
         ("evict", "readcold")), witnessed=True),
     "batches": Plan(2_500_000, 100, (("fillbatch",),)),
     "durable": Plan(200_000, 100, ((), ("sync",), ("syncbatch",), ("sync8",)), durable=True,
                     witnessed=True),
     "large": Plan(1_000_000, 1000, (
-        ("fillrandom", "settle"), ("scan",), ("readrandom",), ("readzipf",), ("seek10",))),
+        ("fillrandom", "settle", "warm"), ("scan",), ("readrandom",), ("readzipf",), ("seek10",))),
     "tight": Plan(4 * sum(TIGHT_BUDGET) // (KEY_SIZE + 100), 100, (
-        ("fillrandom", "settle"), ("readrandom",)), TIGHT_BUDGET),
+        ("fillrandom", "settle", "warm"), ("readrandom",)), TIGHT_BUDGET),
 }
 
 
