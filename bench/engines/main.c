@@ -216,12 +216,11 @@ static int run(struct bench *bench, const struct options *options, char **phases
     bool right = true;
     for (; right && *phases != NULL; phases++)
         right = run_phase(bench, *phases);
-    if (!right)
-        return 1;
     bench->peer->close(bench->store);
     records_done(&bench->records);
-    printf("{\"done\": true}\n");
-    return 0;
+    if (right)
+        printf("{\"done\": true}\n");
+    return right ? 0 : 1;
 }
 
 int main(int count, char **words)
