@@ -3,6 +3,7 @@ set(CMAKE_C_STANDARD 17)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON) # the layers are also in libkvorum.so
 set(KVORUM_SANITIZE "" CACHE STRING "value of -fsanitize=, empty for none")
 option(KVORUM_FUZZ "build *_fuzz.c with libFuzzer instead of the corpus replayer" OFF)
 option(KVORUM_COVERAGE "instrument for coverage" OFF)

@@ -9,6 +9,10 @@
 #ifndef KVORUM_STATUS_H
 #define KVORUM_STATUS_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define KVORUM_STATUS_LIST(X) /* numbers go on the wire: never reuse one */                        \
     X(OK, 0, FINAL, "success")                                                                     \
     X(NOT_FOUND, 1, FINAL, "no such key")                                                          \
@@ -48,12 +52,17 @@ typedef enum kvorum_status {
 enum kvorum_status_class { KVORUM_FINAL, KVORUM_RETRY, KVORUM_UNKNOWN };
 
 #define KVORUM_CHECKED __attribute__((warn_unused_result))
+#define KVORUM_API __attribute__((visibility("default"))) /* what the library exports */
 
 /** Static text for people ("no such key").  Any number is accepted. */
-const char *kvorum_status_text(kvorum_status status);
+KVORUM_API const char *kvorum_status_text(kvorum_status status);
 /** Static name for programs ("NOT_FOUND").  Any number is accepted. */
-const char *kvorum_status_name(kvorum_status status);
+KVORUM_API const char *kvorum_status_name(kvorum_status status);
 /** What a caller may conclude from `status`; a number not in the list is UNKNOWN. */
-enum kvorum_status_class kvorum_status_class(kvorum_status status);
+KVORUM_API enum kvorum_status_class kvorum_status_class(kvorum_status status);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -3,12 +3,10 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
-struct queue {
-    struct job *first, *last;
-};
+#include "os/job_queue.h"
+#include "os/threads.h"
 
 struct jobs_thread {
     struct jobs jobs;
@@ -17,7 +15,7 @@ struct jobs_thread {
 
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t submitted, job_finished;
-    struct queue waiting, finished;
+    struct job_queue waiting, finished;
     size_t under_way; /* submitted, and not yet taken by drain */
     bool stopping;
 
@@ -25,29 +23,11 @@ struct jobs_thread {
     pthread_t threads[];
 };
 
-static void queue_push(struct queue *queue, struct job *job)
-{
-    job->next = NULL;
-    if (queue->first == NULL)
-        queue->first = job;
-    else
-        queue->last->next = job;
-    queue->last = job;
-}
-
-static struct job *queue_pop(struct queue *queue)
-{
-    struct job *job = queue->first;
-    queue->first = job->next;
-    job->next = NULL;
-    return job;
-}
-
 static void submit(struct jobs *jobs, struct job *job)
 {
     struct jobs_thread *self = (struct jobs_thread *)jobs;
     pthread_mutex_lock(&self->mutex);
-    queue_push(&self->waiting, job);
+    job_queue_push(&self->waiting, job);
     self->under_way++;
     pthread_mutex_unlock(&self->mutex);
     pthread_cond_signal(
@@ -64,7 +44,7 @@ static struct job *next_job(struct jobs_thread *self)
     pthread_mutex_lock(&self->mutex);
     while (self->waiting.first == NULL && !self->stopping)
         pthread_cond_wait(&self->submitted, &self->mutex);
-    struct job *job = self->waiting.first == NULL ? NULL : queue_pop(&self->waiting);
+    struct job *job = self->waiting.first == NULL ? NULL : job_queue_pop(&self->waiting);
     pthread_mutex_unlock(&self->mutex);
     return job;
 }
@@ -73,7 +53,7 @@ static void finish(struct jobs_thread *self, struct job *job)
 {
     pthread_mutex_lock(&self->mutex);
     bool first = self->finished.first == NULL; /* the owner was told about the others */
-    queue_push(&self->finished, job);
+    job_queue_push(&self->finished, job);
     pthread_cond_signal(&self->job_finished);
     pthread_mutex_unlock(&self->mutex);
     if (first && self->wakeup != NULL)
@@ -92,13 +72,13 @@ static void *run_worker(void *context)
 
 /* --- the owner ----------------------------------------------------------------------------- */
 
-static struct queue take_finished(struct jobs_thread *self, bool wait)
+static struct job_queue take_finished(struct jobs_thread *self, bool wait)
 {
     pthread_mutex_lock(&self->mutex);
     while (wait && self->finished.first == NULL && self->under_way > 0)
         pthread_cond_wait(&self->job_finished, &self->mutex);
-    struct queue taken = self->finished;
-    self->finished = (struct queue){ 0 };
+    struct job_queue taken = self->finished;
+    self->finished = (struct job_queue){ 0 };
     for (struct job *job = taken.first; job != NULL; job = job->next)
         self->under_way--;
     pthread_mutex_unlock(&self->mutex);
@@ -108,10 +88,10 @@ static struct queue take_finished(struct jobs_thread *self, bool wait)
 size_t jobs_thread_drain(struct jobs *jobs, bool wait)
 {
     assert(jobs->ops == &jobs_thread_ops);
-    struct queue taken = take_finished((struct jobs_thread *)jobs, wait);
+    struct job_queue taken = take_finished((struct jobs_thread *)jobs, wait);
     size_t count = 0;
     while (taken.first != NULL) {
-        struct job *job = queue_pop(&taken);
+        struct job *job = job_queue_pop(&taken);
         job->done(job); /* the job may be gone or submitted again after it */
         count++;
     }
@@ -142,21 +122,6 @@ struct jobs *jobs_thread_stop(struct jobs *jobs)
     return NULL;
 }
 
-/* Signals belong to the threads that expect them. */
-static bool start_threads(struct jobs_thread *self, unsigned thread_count)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (self->thread_count < thread_count) {
-        if (pthread_create(&self->threads[self->thread_count], NULL, run_worker, self) != 0)
-            break;
-        self->thread_count++;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return self->thread_count == thread_count;
-}
-
 kvorum_status jobs_thread_start(unsigned thread_count, void (*wakeup)(void *context), void *context,
                                 struct jobs **ret_jobs)
 {
@@ -170,7 +135,8 @@ kvorum_status jobs_thread_start(unsigned thread_count, void (*wakeup)(void *cont
     pthread_mutex_init(&self->mutex, NULL);
     pthread_cond_init(&self->submitted, NULL);
     pthread_cond_init(&self->job_finished, NULL);
-    if (!start_threads(self, thread_count)) {
+    self->thread_count = os_threads_start(self->threads, thread_count, run_worker, self);
+    if (self->thread_count < thread_count) {
         end_threads(self);
         return KVORUM_NO_MEMORY;
     }

@@ -32,7 +32,7 @@ def check(paths):
 
 
 folders = {}
-for header in files(ROOT, ("include", "src", "sim"), (".h",)):
+for header in files(ROOT, ("include", "src", "sim", "bench"), (".h",)):
     folders.setdefault(os.path.dirname(header), []).append(header)
 rows([(f"the headers of {folder} compile alone", paths) for folder, paths in folders.items()],
      check)

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening and closing: a disk, threads for jobs, and the engine on top of them.
+ *
+ *      kvorum_store -> engine -> disk   rooted at "/", since a checkpoint may go anywhere on the
+ *                             |         file system; the store is an absolute path below it
+ *                             -> jobs  os/jobs_pool
+ */
+#include <stdlib.h>
+
+#include "embed/internal.h"
+#include "engine/lsm/lsm.h"
+#include "engine/memory/memory.h"
+#include "os/disk.h"
+#include "os/entropy.h"
+#include "os/jobs_pool.h"
+#include "os/path.h"
+
+enum { BACKGROUND_THREADS_DEFAULT = 2 };
+
+static struct lsm_options lsm_options_of(kvorum_store *store, const char *path)
+{
+    const kvorum_options *options = &store->options;
+    return (struct lsm_options){
+        .disk = store->disk,
+        .path = path,
+        .jobs = store->jobs,
+        .log = &store->log,
+        .identity_seed = os_entropy_u64(),
+        .create = !options->must_exist,
+        .memtable_limit = options->memtable_size,
+        .segment_size = options->log_segment_size,
+    };
+}
+
+/* EXISTS when there is a store, be it damaged or somebody else's at the moment. */
+static kvorum_status open_new(const struct lsm_options *options, struct engine **ret_engine)
+{
+    struct lsm_options probe = *options;
+    struct engine *engine;
+    probe.create = false;
+    kvorum_status status = lsm_open(&probe, &engine);
+    if (status == KVORUM_NOT_FOUND)
+        return lsm_open(options, ret_engine);
+    if (status == KVORUM_OK)
+        engine_close(engine);
+    bool there = status == KVORUM_OK || status == KVORUM_LOCKED || status == KVORUM_CORRUPT ||
+                 status == KVORUM_NEWER_FORMAT;
+    return there ? KVORUM_EXISTS : status;
+}
+
+static kvorum_status open_world(kvorum_store *store)
+{
+    unsigned threads = store->options.background_threads;
+    kvorum_status status = os_disk_open("/", false, &store->disk);
+    if (status != KVORUM_OK)
+        return status;
+    return jobs_pool_start(threads == 0 ? BACKGROUND_THREADS_DEFAULT : threads, &store->jobs);
+}
+
+static kvorum_status open_lsm(kvorum_store *store, const char *path)
+{
+    char *whole;
+    if (path == NULL)
+        return KVORUM_INVALID;
+    kvorum_status status = os_path_absolute(path, &whole);
+    if (status != KVORUM_OK)
+        return status;
+    status = open_world(store);
+    if (status == KVORUM_OK) {
+        const struct lsm_options options = lsm_options_of(store, whole + 1);
+        status = store->options.must_be_new ? open_new(&options, &store->engine)
+                                            : lsm_open(&options, &store->engine);
+    }
+    free(whole);
+    return status;
+}
+
+static kvorum_status open_memory(kvorum_store *store)
+{
+    const struct memory_options options = { .size_limit = store->options.memtable_size };
+    if (store->options.must_exist)
+        return KVORUM_NOT_FOUND;
+    return memory_open(&options, &store->engine);
+}
+
+static bool wants_memory(const kvorum_store *store)
+{
+    return store->options.engine != NULL && strcmp(store->options.engine, "memory") == 0;
+}
+
+/* The engine may still have jobs under way when it is closed; they need the disk. */
+kvorum_store *kvorum_close(kvorum_store *store)
+{
+    if (store == NULL)
+        return NULL;
+    engine_close(store->engine);
+    jobs_pool_stop(store->jobs);
+    os_disk_close(store->disk);
+    for (size_t i = 0; i < EMBED_IDLE_BATCHES; i++)
+        engine_batch_destroy(atomic_load(&store->idle_batches[i]));
+    embed_callbacks_done(store);
+    free(store);
+    return NULL;
+}
+
+kvorum_status kvorum_open(const char *path, const kvorum_options *options, kvorum_store **ret_store)
+{
+    if (ret_store == NULL)
+        return KVORUM_INVALID;
+    kvorum_status status = embed_options_check(options);
+    if (status != KVORUM_OK)
+        return status;
+    kvorum_store *store = calloc(1, sizeof(*store));
+    if (store == NULL)
+        return KVORUM_NO_MEMORY;
+    if (options != NULL)
+        store->options = *options;
+    status = embed_callbacks_init(store);
+    if (status == KVORUM_OK)
+        status = wants_memory(store) ? open_memory(store) : open_lsm(store, path);
+    if (status != KVORUM_OK) {
+        kvorum_close(store);
+        return status;
+    }
+    *ret_store = store;
+    return KVORUM_OK;
+}
+
+const char *kvorum_version(void)
+{
+    return KVORUM_VERSION;
+}
