@@ -53,9 +53,11 @@ static size_t unescape_one(const char *text, struct buffer *out)
         buffer_append_u8(out, (uint8_t)meant[known - letters]);
         return 1;
     }
-    if (*text != 'x' || digit_of(text[1]) < 0 || digit_of(text[2]) < 0)
+    int high = *text == 'x' ? digit_of(text[1]) : -1;
+    int low = high < 0 ? -1 : digit_of(text[2]);
+    if (low < 0)
         return 0;
-    buffer_append_u8(out, (uint8_t)(digit_of(text[1]) << 4 | digit_of(text[2])));
+    buffer_append_u8(out, (uint8_t)(high * 16 + low));
     return 3;
 }
 
