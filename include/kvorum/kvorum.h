@@ -195,7 +195,7 @@ KVORUM_API KVORUM_CHECKED kvorum_status kvorum_get(kvorum_store *store, kvorum_b
  *  not keep views for long. */
 typedef struct kvorum_view {
     kvorum_bytes value;
-    void *lent[2]; /* the store's */
+    void *lent[6]; /* the store's */
 } kvorum_view;
 
 /** Lend the value of `key`.  NOT_FOUND, WOULD_BLOCK.  On OK the caller owes kvorum_view_release. */

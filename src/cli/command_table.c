@@ -194,6 +194,87 @@ static const struct option config_options_here[] = {
 };
 static const struct option none[] = { END };
 
+#define STORE_OUTPUT(standard)                                                                     \
+    {                                                                                              \
+        .name = "output", .letter = 'o', .kind = OPTION_CHOICE, .argument = "table|json|plain",    \
+        .fallback = (standard), .help = "How to print"                                             \
+    }
+#define ESCAPED                                                                                    \
+    FLAG("escaped", "Keys and values given here are escaped, as scan prints them: \\xHH, \\\\, "   \
+                    "\\n")
+
+static const struct option store_create_options[] = {
+    CHOICE("engine", "lsm", "lsm", "What keeps the data"),
+    END,
+};
+static const struct option store_put_options[] = { ESCAPED, END };
+static const struct option store_get_options[] = { STORE_OUTPUT("plain"), ESCAPED, END };
+static const struct option store_scan_options[] = {
+    STORE_OUTPUT("table"),
+    TEXT("prefix", "PREFIX", "Only keys that begin with it"),
+    TEXT("from", "KEY", "Begin with this key, or the next one"),
+    TEXT("to", "KEY", "End before this key"),
+    NUMBER("limit", "COUNT", 1, INT64_MAX, NULL, "Stop after so many"),
+    FLAG("keys", "Print no values"),
+    FLAG("reverse", "From the last key to the first"),
+    ESCAPED,
+    END,
+};
+static const struct option store_print_options[] = { STORE_OUTPUT("table"), END };
+static const struct option store_dump_options[] = {
+    TEXT("file", "FILE", "Write to a file instead of standard output"),
+    END,
+};
+
+static const char store_details[] =
+    "These commands open the files of a store that no process has open: one of the embedded\n"
+    "library, or a store-N folder of a stopped node.  Another process that has it makes them end\n"
+    "with 7, damage with 70, a folder that holds something else with 8.\n"
+    "\n"
+    "  kvorum store create pets\n"
+    "  kvorum store put pets cat meow\n"
+    "  kvorum store scan pets --prefix c";
+static const char store_put_details[] =
+    "VALUE - is standard input.  On disk when the command ends.";
+static const char store_get_details[] =
+    "plain: the value to standard output as it is; table: escaped, and cut when it is long; json:\n"
+    "one object with key and value, or key_base64 and value_base64 where they are no UTF-8.";
+static const char store_scan_details[] =
+    "table: key, size and value, escaped, and cut when they are long.  plain: key, tab, value,\n"
+    "escaped and whole, one a line.  json: one object a line with key and value, or key_base64 "
+    "and\n"
+    "value_base64 where they are no UTF-8.  Escaped is: \\\\ \\n \\r \\t, and \\xHH for bytes that "
+    "are\n"
+    "no printable UTF-8.";
+static const char store_verify_details[] =
+    "Exit 0: all bytes are as they were written; 1: damage was found and is listed.";
+static const char store_salvage_details[] =
+    "PATH stays as it is.  Exit 0: nothing was lost; 1: something was, and the places are listed.";
+
+static const struct command store_commands[] = {
+    { "create", "PATH", "Make an empty store", NULL, store_create_options, 1, 1,
+      command_store_create, NULL, NULL },
+    { "put", "PATH KEY VALUE", "Write a value", store_put_details, store_put_options, 3, 3,
+      command_store_put, NULL, NULL },
+    { "get", "PATH KEY", "Print a value", store_get_details, store_get_options, 2, 2,
+      command_store_get, NULL, NULL },
+    { "delete", "PATH KEY", "Delete a key; exit 1 when there is none", NULL, store_put_options, 2,
+      2, command_store_delete, NULL, NULL },
+    { "scan", "PATH", "Print keys and values in order", store_scan_details, store_scan_options, 1,
+      1, command_store_scan, NULL, NULL },
+    { "inspect", "PATH", "Show what the store is made of", NULL, store_print_options, 1, 1,
+      command_store_inspect, NULL, NULL },
+    { "verify", "PATH", "Read everything and check it", store_verify_details, store_print_options,
+      1, 1, command_store_verify, NULL, NULL },
+    { "dump", "PATH", "Print all records as JSON lines, as scan -o json does", NULL,
+      store_dump_options, 1, 1, command_store_dump, NULL, NULL },
+    { "compact", "PATH", "Rewrite the files without what was deleted or overwritten", NULL, none, 1,
+      1, command_store_compact, NULL, NULL },
+    { "salvage", "PATH NEW-PATH", "Copy all that is intact to a new store", store_salvage_details,
+      store_print_options, 2, 2, command_store_salvage, NULL, NULL },
+    { .name = NULL },
+};
+
 static const struct command demo_commands[] = {
     { "run", "", "Start five nodes, load real data, survive a failure; stay until Ctrl-C", NULL,
       demo_run_options, 0, 0, command_demo_run, NULL, NULL },
@@ -253,6 +334,8 @@ const struct command command_table[] = {
       demo_commands, NULL },
     { "bench", "", "Load a node or a cluster and measure it", NULL, bench_options, 0, 0,
       command_bench, NULL, NULL },
+    { "store", "COMMAND", "Read, write and repair a store's files, offline", store_details, NULL, 0,
+      0, NULL, store_commands, NULL },
     { "config", "COMMAND", "Check or show a node's configuration", NULL, NULL, 0, 0, NULL,
       config_commands, NULL },
     { "completion", "bash|zsh", "Print the completion script of a shell", NULL, none, 1, 1,

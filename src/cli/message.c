@@ -38,8 +38,8 @@ void say_note(const char *format, ...)
     va_end(arguments);
 }
 
-/* Size of the UTF-8 sequence at the front, 0 when it is none or a control character. */
-static size_t printable_size(struct bytes text)
+/* None, too, when it is a control character. */
+size_t printable_size(struct bytes text)
 {
     uint8_t first = text.data[0];
     if (first < 0x80)

@@ -16,6 +16,8 @@ int fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3))
 /** The text and a newline, without "kvorum: ". */
 void say_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/** Size of the printable UTF-8 character that `text` (not empty) begins with; 0: it is none. */
+size_t printable_size(struct bytes text);
 /** Write `text` so that it can neither drive a terminal nor break a line: bytes that are no
  *  printable UTF-8 become '.'. */
 void print_safely(FILE *file, struct bytes text);

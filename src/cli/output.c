@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/base64.h"
 #include "cli/message.h"
 
 enum output_format output_format_parse(const char *text)
@@ -133,6 +134,27 @@ void json_print_text(FILE *file, struct bytes text)
     if (json == NULL || json_dumpf(json, file, JSON_ENCODE_ANY) != 0)
         fputs("null", file);
     json_decref(json);
+}
+
+void json_set_base64(json_t *object, const char *name, struct bytes bytes)
+{
+    struct buffer encoded;
+    buffer_init(&encoded, bytes.size * 2 + 16);
+    base64_append(&encoded, bytes);
+    json_object_set_new(object, name, json_text(buffer_bytes(&encoded)));
+    buffer_done(&encoded);
+}
+
+void json_set_bytes(json_t *object, const char *name, struct bytes bytes)
+{
+    char other[64];
+    json_t *text = json_stringn(bytes.size == 0 ? "" : (const char *)bytes.data, bytes.size);
+    if (text != NULL) {
+        json_object_set_new(object, name, text);
+        return;
+    }
+    snprintf(other, sizeof(other), "%s_base64", name);
+    json_set_base64(object, other, bytes);
 }
 
 int json_print(json_t *json, FILE *file)

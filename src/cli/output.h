@@ -45,6 +45,9 @@ void csv_print(FILE *file, struct bytes text);
 void json_print_text(FILE *file, struct bytes text);
 /** The same as a value; NULL out of memory. */
 json_t *json_text(struct bytes text);
+/** Set `name` to `bytes` as text, or `name`_base64 when they are no UTF-8. */
+void json_set_bytes(json_t *object, const char *name, struct bytes bytes);
+void json_set_base64(json_t *object, const char *name, struct bytes bytes);
 /** Indented, with a newline; frees `json`.  Returns an exit code. */
 int json_print(json_t *json, FILE *file);
 

@@ -4,7 +4,10 @@
 
 #include "embed/internal.h"
 
-enum { OPERANDS_ON_STACK = 32 };
+enum {
+    OPERANDS_ON_STACK = 32,
+    LEVEL_COLUMNS = 6, /* a line begins with its level, which is told apart */
+};
 
 /* --- merging ------------------------------------------------------------------------------- */
 
@@ -64,6 +67,8 @@ static void write_line(void *context, enum log_level level, struct bytes line)
     const kvorum_logger *logger = context;
     if (line.size > 0 && line.data[line.size - 1] == '\n')
         line.size--;
+    if (line.size > LEVEL_COLUMNS)
+        line = bytes_from(line, LEVEL_COLUMNS);
     char *text = strndup((const char *)line.data, line.size);
     if (text != NULL)
         logger->write(logger->context, public_level(level), text);

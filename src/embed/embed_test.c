@@ -153,6 +153,7 @@ static void test_log(void)
     close(file);
     assert_int_equal(try_open(folder_path(&folder, "said"), &options), KVORUM_CORRUPT);
     assert_non_null(strstr(said, "FORMAT"));
+    assert_memory_equal(said, "this is not a store", 19);
     assert_null(strchr(said, '\n'));
 }
 

@@ -17,9 +17,13 @@ static kvorum_status read_of(const kvorum_read *read, struct engine_read *ret_re
     return KVORUM_OK;
 }
 
+/* What the engine wants back is kept as it is. */
 static kvorum_view public_view(const struct engine_view *view)
 {
-    return (kvorum_view){ embed_public_bytes(view->value), { view->engine, view->guard } };
+    kvorum_view public = { embed_public_bytes(view->value), { NULL } };
+    static_assert(sizeof(*view) <= sizeof(public.lent), "it fits");
+    memcpy(public.lent, view, sizeof(*view));
+    return public;
 }
 
 kvorum_status kvorum_get_view(kvorum_store *store, kvorum_bytes key, const kvorum_read *read,
@@ -41,10 +45,11 @@ kvorum_status kvorum_get_view(kvorum_store *store, kvorum_bytes key, const kvoru
 
 void kvorum_view_release(kvorum_view *view)
 {
-    if (view == NULL || view->lent[0] == NULL)
+    struct engine_view lent;
+    if (view == NULL)
         return;
-    struct engine_view lent = { embed_bytes(view->value), view->lent[0], view->lent[1] };
-    engine_release(&lent);
+    memcpy(&lent, view->lent, sizeof(lent));
+    engine_release(&lent); /* does nothing for one that is zero */
     *view = (kvorum_view){ 0 };
 }
 

@@ -188,7 +188,7 @@ static void test_senseless(void)
     for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
         assert_int_equal(statuses[i], KVORUM_INVALID);
     assert_null(it);
-    assert_null(view.lent[0]);
+    assert_null(view.value.data);
     kvorum_batch_destroy(batch);
     kvorum_close(store);
 }

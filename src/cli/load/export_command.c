@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "cli/base64.h"
 #include "cli/commands.h"
 #include "cli/load/pump.h"
 #include "cli/message.h"
@@ -67,35 +66,15 @@ static void request(void *context, const struct pump_work *work, const char *hos
 
 /* --- one record as one line ------------------------------------------------------------------ */
 
-static void set_base64(json_t *object, const char *name, struct bytes bytes)
-{
-    struct buffer encoded;
-    buffer_init(&encoded, bytes.size * 2 + 16);
-    base64_append(&encoded, bytes);
-    json_object_set_new(object, name, json_text(buffer_bytes(&encoded)));
-    buffer_done(&encoded);
-}
-
-/* False when it is no UTF-8 and must be text. */
-static bool set_bytes(json_t *object, const char *name, const char *base64_name, struct bytes bytes,
-                      int values)
-{
-    json_t *text = values == VALUES_BASE64
-                       ? NULL
-                       : json_stringn(bytes.size == 0 ? "" : (const char *)bytes.data, bytes.size);
-    if (text != NULL)
-        json_object_set_new(object, name, text);
-    else if (values == VALUES_TEXT)
-        return false;
-    else
-        set_base64(object, base64_name, bytes);
-    return true;
-}
-
+/* False when the value is no UTF-8 and must be text. */
 static bool set_value(json_t *object, const struct sibling_view *view, int values)
 {
     json_object_set_new(object, "content_type", json_text(view->content_type));
-    return set_bytes(object, "value", "value_base64", view->value, values);
+    if (values == VALUES_BASE64)
+        json_set_base64(object, "value_base64", view->value);
+    else
+        json_set_bytes(object, "value", view->value);
+    return values != VALUES_TEXT || json_object_get(object, "value") != NULL;
 }
 
 static int append_to_file(const char *text, size_t size, void *context)
@@ -107,7 +86,8 @@ static bool write_record(struct export *export, struct bytes key)
 {
     const struct siblings *siblings = &export->siblings;
     json_t *object = json_object(), *list = json_array();
-    bool good = set_bytes(object, "key", "key_base64", key, VALUES_AUTO);
+    bool good = true;
+    json_set_bytes(object, "key", key);
     if (siblings->count == 1)
         good = set_value(object, &siblings->list[0], (int)export->values) && good;
     for (uint32_t i = 0; siblings->count > 1 && i < siblings->count; i++) {
