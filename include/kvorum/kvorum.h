@@ -145,16 +145,25 @@ typedef struct kvorum_logger {
     void *context;
 } kvorum_logger;
 
+#define KVORUM_NO_FILTER UINT32_MAX /* for filter_bits */
+
 typedef struct kvorum_options {
     const char *engine; /* NULL, "lsm"; "memory": nothing on disk, `path` unused */
     bool must_exist;    /* NOT_FOUND instead of making a store */
     bool must_be_new;   /* EXISTS instead of opening one */
+    bool read_only;     /* nothing is written, not even repaired; writes are NOT_ALLOWED */
     enum kvorum_compression compression;
     uint32_t background_threads; /* for flushes and compactions; 0: 2 */
     uint32_t filter_bits;        /* of the tables' filters, for a key; 0: 10 */
-    uint64_t cache_size;         /* bytes that cached blocks may take; 0: the engine's choice */
-    uint64_t memtable_size;      /* bytes of writes gathered in memory; 0: the engine's choice */
+    uint32_t block_size;         /* what tables are read by, before compression; 0: 4096 */
+    uint32_t open_files;         /* tables open at a time; 0: no limit */
+    uint64_t cache_size;         /* bytes that cached blocks may take; 0: 64 MiB */
+    uint64_t table_memory_size;  /* bytes that indexes and filters may take; 0: no limit */
+    uint64_t memtable_size;      /* bytes of writes gathered in memory for a table; 0: 64 MiB */
     uint64_t log_segment_size;   /* bytes of one file of the log; 0: 64 MiB */
+    uint64_t large_value_size;   /* values from here on are kept apart from their keys, and not
+                                    rewritten by compactions; 0: 1 MiB; UINT64_MAX: never */
+    uint64_t size_limit;         /* memory engine: bytes of keys, values and overhead; 0: none */
     kvorum_merge_operator merge;
     kvorum_compaction_filter filter;
     kvorum_logger log;

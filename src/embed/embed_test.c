@@ -125,6 +125,8 @@ static void test_options(void)
         { { .compression = (enum kvorum_compression)9 }, KVORUM_UNSUPPORTED },
         { { .reserved = { [15] = 1 } }, KVORUM_UNSUPPORTED },
         { { .must_exist = true, .must_be_new = true }, KVORUM_INVALID },
+        { { .read_only = true, .must_be_new = true }, KVORUM_INVALID },
+        { { .block_size = 1U << 30 }, KVORUM_INVALID },
         { { .merge = { .name = "add" } }, KVORUM_INVALID },
         { { .background_threads = 1000 }, KVORUM_INVALID },
         { { .filter_bits = 1000 }, KVORUM_INVALID },

@@ -15,21 +15,53 @@
 #include "os/jobs_pool.h"
 #include "os/path.h"
 
-enum { BACKGROUND_THREADS_DEFAULT = 2 };
+enum { BACKGROUND_THREADS_DEFAULT = 2, COMPACTIONS_MAX = 4 };
 
-static struct lsm_options lsm_options_of(kvorum_store *store, const char *path)
+static unsigned threads_of(const kvorum_options *options)
+{
+    return options->background_threads == 0 ? BACKGROUND_THREADS_DEFAULT
+                                            : options->background_threads;
+}
+
+/* A flush finds a thread though compactions run: writers wait for it. */
+static uint32_t compactions_of(const kvorum_options *options)
+{
+    unsigned threads = threads_of(options);
+    return threads <= 2 ? 1 : threads > COMPACTIONS_MAX ? COMPACTIONS_MAX : threads - 1;
+}
+
+static_assert((int)KVORUM_COMPRESSION_DEFAULT == (int)LSM_PACK_DEFAULT, "one is the other");
+static_assert((int)KVORUM_COMPRESSION_NONE == (int)LSM_PACK_NONE, "one is the other");
+static_assert((int)KVORUM_COMPRESSION_LZ4 == (int)LSM_PACK_LZ4, "one is the other");
+static_assert((int)KVORUM_COMPRESSION_ZSTD == (int)LSM_PACK_ZSTD, "one is the other");
+
+static struct lsm_options lsm_options_of(const kvorum_store *store, const char *path)
 {
     const kvorum_options *options = &store->options;
-    return (struct lsm_options){
+    bool filters = options->filter_bits != KVORUM_NO_FILTER;
+    struct lsm_options lsm = {
         .disk = store->disk,
         .path = path,
         .jobs = store->jobs,
         .log = &store->log,
         .identity_seed = os_entropy_u64(),
-        .create = !options->must_exist,
-        .memtable_limit = options->memtable_size,
+        .create = !options->must_exist && !options->read_only,
+        .read_only = options->read_only,
+        .memtable_size = options->memtable_size,
         .segment_size = options->log_segment_size,
+        .cache_size = options->cache_size,
+        .table_memory_size = options->table_memory_size,
+        .open_files = options->open_files,
+        .block_size = options->block_size,
+        .filter_bits = filters ? (uint8_t)options->filter_bits : (uint8_t)LSM_FILTER_BITS_NONE,
+        .compactions = compactions_of(options),
+        .blob_size = options->large_value_size,
+        .merge = options->merge.merge == NULL ? NULL : &store->merge,
+        .filter = options->filter.keep == NULL ? NULL : &store->filter,
     };
+    for (int i = 0; i < ENGINE_LEVELS; i++)
+        lsm.packing[i] = (enum lsm_packing)options->compression;
+    return lsm;
 }
 
 /* EXISTS when there is a store, be it damaged or somebody else's at the moment. */
@@ -50,11 +82,10 @@ static kvorum_status open_new(const struct lsm_options *options, struct engine *
 
 static kvorum_status open_world(kvorum_store *store)
 {
-    unsigned threads = store->options.background_threads;
     kvorum_status status = os_disk_open("/", false, &store->disk);
     if (status != KVORUM_OK)
         return status;
-    return jobs_pool_start(threads == 0 ? BACKGROUND_THREADS_DEFAULT : threads, &store->jobs);
+    return jobs_pool_start(threads_of(&store->options), &store->jobs);
 }
 
 static kvorum_status open_lsm(kvorum_store *store, const char *path)
@@ -77,8 +108,8 @@ static kvorum_status open_lsm(kvorum_store *store, const char *path)
 
 static kvorum_status open_memory(kvorum_store *store)
 {
-    const struct memory_options options = { .size_limit = store->options.memtable_size };
-    if (store->options.must_exist)
+    const struct memory_options options = { .size_limit = store->options.size_limit };
+    if (store->options.must_exist || store->options.read_only)
         return KVORUM_NOT_FOUND;
     return memory_open(&options, &store->engine);
 }

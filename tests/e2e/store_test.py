@@ -206,6 +206,65 @@ def _():
         equal(found, 3000)
 
 
+# --- tables --------------------------------------------------------------------------------------
+
+def tables(path):
+    return [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(".tbl")]
+
+
+@case("compact puts everything into tables, without what was overwritten or deleted")
+def _():
+    with Pets(cat="a" * 50000, dog="b" * 50000) as path:
+        for i in range(5):
+            store("put", path, "cat", f"{i}" * 50000, check=True)
+        store("delete", path, "dog", check=True)
+        before = json.loads(store("inspect", path, "-o", "json", check=True).stdout)["statistics"]
+        done = expect(store("compact", path), 0, r"pets: \d+ kB before, \d+ kB now")
+        equal(done.stdout, b"")
+        about = json.loads(store("inspect", path, "-o", "json", check=True).stdout)
+        assert about["statistics"]["disk_size"] < before["disk_size"] / 2, (about, before)
+        equal(sum(level["tables"] for level in about["levels"]), 1)
+        expect(store("inspect", path), 0, r"level  tables +size\n +\d+ +1 +\d+ ")
+        equal(store("get", path, "cat", check=True).stdout, b"4" * 50000)
+        expect(store("get", path, "dog"), 1)
+
+
+@case("verify reads everything, and says so")
+def _():
+    with Pets(cat="meow", dog="woof") as path:
+        expect(store("verify", path), 0, r"pets is sound: \d+ \w+ read and checked")
+        expect(store("compact", path), 0)
+        done = expect(store("verify", path), 0, "is sound")
+        equal(done.stdout, b"")
+        equal(json.loads(store("verify", path, "-o", "json", check=True).stdout), [])
+
+
+@case("a damaged table is found by verify, with file and offset, wherever it is")
+def _():
+    with Pets(cat="meow " * 1000, dog="woof " * 1000) as path:
+        expect(store("compact", path), 0)
+        file, = tables(path)
+        size = os.path.getsize(file)
+        for offset in range(0, size, max(1, size // 40)):
+            flip(file, offset)
+            done = store("verify", path)
+            assert done.returncode in (1, 70), (offset, done)
+            assert os.path.basename(file) in text(done), (offset, done)
+            flip(file, offset)
+        expect(store("verify", path), 0, "is sound")
+
+
+@case("commands that only look change no file")
+def _():
+    with Pets(cat="meow", dog="woof") as path:
+        def state():
+            return {name: open(os.path.join(path, name), "rb").read() for name in sorted(os.listdir(path))}
+        before = state()
+        for words in (["get", "cat"], ["scan"], ["inspect"], ["verify"], ["dump"]):
+            expect(store(words[0], path, *words[1:]), 0)
+        equal(state(), before)
+
+
 # --- bad places and bad disks --------------------------------------------------------------------
 
 COMMANDS = (["put", "PATH", "k", "v"], ["get", "PATH", "k"], ["delete", "PATH", "k"], ["scan", "PATH"],

@@ -136,7 +136,7 @@ int command_store_inspect(const struct invocation *invocation)
 {
     struct store_session session;
     char *engine = NULL, *text = NULL;
-    int code = store_open(&session, invocation);
+    int code = store_open_to_read(&session, invocation);
     if (code != EXIT_DONE)
         return code;
     kvorum_status status = kvorum_property(session.store, "engine", &engine);
@@ -255,7 +255,7 @@ static int verified(struct care *care, uint64_t size)
 int command_store_verify(const struct invocation *invocation)
 {
     struct store_session session;
-    int code = store_open(&session, invocation);
+    int code = store_open_to_read(&session, invocation);
     if (code != EXIT_DONE)
         return code;
     struct care care = { .session = &session, .work = verify };

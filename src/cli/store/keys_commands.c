@@ -118,8 +118,9 @@ static int delete (struct store_session *session, kvorum_bytes key)
     return status == KVORUM_OK ? EXIT_DONE : fail_key(session, "delete from", status);
 }
 
-/* Run `act` with the key, which is the second argument, on the open store. */
+/* Open the store, and run `act` with the key, which is the second argument. */
 static int with_key(const struct invocation *invocation,
+                    int (*open)(struct store_session *session, const struct invocation *invocation),
                     int (*act)(struct store_session *session, kvorum_bytes key))
 {
     struct store_session session;
@@ -127,7 +128,7 @@ static int with_key(const struct invocation *invocation,
     buffer_init(&key, ARGUMENT_SIZE_MAX);
     int code = EXIT_USAGE;
     if (store_argument(invocation, 1, &key)) {
-        code = store_open(&session, invocation);
+        code = open(&session, invocation);
         if (code == EXIT_DONE) {
             code = act(&session, store_bytes(&key));
             store_close(&session);
@@ -139,10 +140,10 @@ static int with_key(const struct invocation *invocation,
 
 int command_store_get(const struct invocation *invocation)
 {
-    return with_key(invocation, get);
+    return with_key(invocation, store_open_to_read, get);
 }
 
 int command_store_delete(const struct invocation *invocation)
 {
-    return with_key(invocation, delete);
+    return with_key(invocation, store_open, delete);
 }

@@ -136,7 +136,7 @@ static int scan_store(const struct invocation *invocation, const kvorum_scan *sc
 {
     struct store_session session;
     kvorum_iterator *it;
-    int code = store_open(&session, invocation);
+    int code = store_open_to_read(&session, invocation);
     if (code != EXIT_DONE)
         return code;
     kvorum_status status = kvorum_iterate(session.store, scan, &it);

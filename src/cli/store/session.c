@@ -25,12 +25,24 @@ kvorum_options store_options(struct store_session *session)
     return (kvorum_options){ .must_exist = true, .log = { remember, session } };
 }
 
-int store_open(struct store_session *session, const struct invocation *invocation)
+static int open_as(struct store_session *session, const struct invocation *invocation,
+                   bool read_only)
 {
     store_begin(session, invocation);
-    const kvorum_options options = store_options(session);
+    kvorum_options options = store_options(session);
+    options.read_only = read_only;
     kvorum_status status = kvorum_open(session->path, &options, &session->store);
     return status == KVORUM_OK ? EXIT_DONE : store_fail(session, "open the store", status);
+}
+
+int store_open(struct store_session *session, const struct invocation *invocation)
+{
+    return open_as(session, invocation, false);
+}
+
+int store_open_to_read(struct store_session *session, const struct invocation *invocation)
+{
+    return open_as(session, invocation, true);
 }
 
 void store_close(struct store_session *session)
@@ -113,6 +125,8 @@ static void print_next(const struct store_session *session, kvorum_status status
         say_note("  Next: use that release; this is kvorum %s", kvorum_version());
         break;
     case KVORUM_CORRUPT:
+        if (session->store != NULL)
+            say_note("  Next: kvorum store verify %s says where", path);
         say_note("  Next: kvorum store salvage %s NEW-PATH copies all that is intact", path);
         break;
     case KVORUM_NOT_ALLOWED:

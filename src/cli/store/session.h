@@ -23,8 +23,10 @@ struct store_session {
 void store_begin(struct store_session *session, const struct invocation *invocation);
 /** Options whose log goes to `session`. */
 kvorum_options store_options(struct store_session *session);
-/** Open the store that must be there.  EXIT_DONE, or an exit code after saying why not. */
+/** Open the store that must be there, to change it or only to look.  EXIT_DONE, or an exit code
+ *  after saying why not. */
 int store_open(struct store_session *session, const struct invocation *invocation);
+int store_open_to_read(struct store_session *session, const struct invocation *invocation);
 void store_close(struct store_session *session);
 
 /** Say that `what` ("open the store") failed, why, and what to do next; returns the exit code. */
