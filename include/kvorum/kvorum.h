@@ -397,8 +397,8 @@ typedef struct kvorum_statistics {
     uint64_t filter_refusals;   /* table reads that a filter saved */
     uint64_t flushes, flushed_size;
     uint64_t compactions, compaction_read_size, compaction_written_size;
-    uint64_t slowdowns, slowdown_us; /* writes slowed down gradually */
-    uint64_t stalls, stall_us;       /* writes that waited for a flush or compaction */
+    uint64_t slowdowns; /* writes slowed down gradually */
+    uint64_t stalls;    /* writes that waited for a flush or compaction */
     uint64_t snapshots;              /* held now */
     kvorum_level_statistics levels[KVORUM_LEVELS];
     uint64_t reserved[16];

@@ -34,9 +34,7 @@ enum { TEXT_SIZE_MAX = 1 << 20 };
     X(compaction_read_size)                                                                        \
     X(compaction_written_size)                                                                     \
     X(slowdowns)                                                                                   \
-    X(slowdown_us)                                                                                 \
     X(stalls)                                                                                      \
-    X(stall_us)                                                                                    \
     X(snapshots)
 
 static_assert((int)KVORUM_LEVELS == (int)ENGINE_LEVELS, "one is the other");

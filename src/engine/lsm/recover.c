@@ -550,7 +550,11 @@ kvorum_status lsm_recover(struct lsm *lsm, bool fresh)
 {
     struct recovery recovery = { .lsm = lsm };
     atomic_store(&lsm->visible, lsm->sequence);
-    kvorum_status status = fresh && !lsm->log_begins ? begin_log(&recovery) : replay_all(&recovery);
+    kvorum_status status = KVORUM_OK;
+    if (!fresh || lsm->log_begins)
+        status = replay_all(&recovery);
+    else if (!lsm->options.read_only)
+        status = begin_log(&recovery);
     segment_leave(&recovery);
     free(recovery.numbers.list);
     free(recovery.leftovers.list);

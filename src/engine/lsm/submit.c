@@ -37,8 +37,6 @@ static kvorum_status reserve(struct lsm *lsm, struct bytes payload, bool may_wai
 
 static kvorum_status check_batch(const struct lsm *lsm, const struct engine_batch *batch)
 {
-    if (lsm->options.read_only)
-        return KVORUM_NOT_ALLOWED;
     bool merges = (engine_batch_needs(batch) & ENGINE_MERGES) != 0;
     return merges && lsm->options.merge == NULL ? KVORUM_UNSUPPORTED : KVORUM_OK;
 }
@@ -79,6 +77,8 @@ kvorum_status lsm_write(struct engine *engine, const struct engine_batch *batch,
 {
     struct lsm *lsm = (struct lsm *)engine;
     bool sync = durability == ENGINE_SYNC;
+    if (lsm->options.read_only)
+        return KVORUM_NOT_ALLOWED;
     pthread_mutex_lock(&lsm->mutex);
     kvorum_status status = take(lsm, batch, true);
     uint64_t last = lsm->taken;
@@ -102,6 +102,8 @@ kvorum_status lsm_submit(struct engine *engine, const struct engine_batch *batch
     struct lsm *lsm = (struct lsm *)engine;
     if (lsm->jobs == NULL)
         return KVORUM_UNSUPPORTED;
+    if (lsm->options.read_only)
+        return KVORUM_NOT_ALLOWED;
     pthread_mutex_lock(&lsm->mutex);
     kvorum_status status = take(lsm, batch, false);
     commit->ticket = lsm->taken;
@@ -252,7 +254,7 @@ void lsm_kick(struct engine *engine)
 {
     struct lsm *lsm = (struct lsm *)engine;
     lsm->kicked_inside = lsm->completing;
-    if (lsm->jobs == NULL || lsm->commit_pending || lsm->completing)
+    if (lsm->jobs == NULL || lsm->options.read_only || lsm->commit_pending || lsm->completing)
         return;
     complete(lsm); /* what writers on other threads have committed meanwhile */
     if (flush_here(lsm))
