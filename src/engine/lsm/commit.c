@@ -53,6 +53,12 @@ static kvorum_status write_group(struct lsm *lsm, const struct lsm_group *group)
     return KVORUM_OK;
 }
 
+bool lsm_group_rotates(const struct lsm *lsm)
+{
+    const struct lsm_group *group = lsm->filling;
+    return group->run_count > 1 || (group->run_count == 1 && group->runs[0].segment != lsm->named);
+}
+
 /* One very large group is no reason to hold its memory for ever. */
 static void group_reset(struct lsm_group *group)
 {

@@ -145,6 +145,7 @@ struct lsm {
     struct lsm_group *filling, *flushing;
     bool commit_running;
     bool sync_wanted;                /* by someone who waits */
+    bool relief_started;             /* a job was submitted that commits for all */
     uint64_t taken, written, synced; /* batch numbers */
     uint64_t opened;                 /* taken, when the store was opened */
     uint64_t sequence;               /* of the last change taken */
@@ -241,6 +242,8 @@ void lsm_group_done(struct lsm_group *group);
 void lsm_commit_group(struct lsm *lsm);
 /** Be a leader or follower until batch `batch` is written, or synced, or cannot be. */
 void lsm_commit_until(struct lsm *lsm, uint64_t batch, bool sync);
+/** The filling group goes on in another segment; only while nobody is committing. */
+bool lsm_group_rotates(const struct lsm *lsm);
 bool lsm_reached(const struct lsm *lsm, uint64_t batch, bool sync);
 /** OK when it was reached, else what its batch is to be told. */
 kvorum_status lsm_outcome(const struct lsm *lsm, uint64_t batch, bool sync);

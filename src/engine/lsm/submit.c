@@ -63,12 +63,34 @@ static kvorum_status take(struct lsm *lsm, const struct engine_batch *batch, boo
     return KVORUM_OK;
 }
 
+static void relief_work(struct lsm *lsm)
+{
+    pthread_mutex_lock(&lsm->mutex);
+    lsm->relief_started = false;
+    if (!lsm->commit_running && lsm->failure == KVORUM_OK)
+        lsm_commit_group(lsm);
+    pthread_mutex_unlock(&lsm->mutex);
+}
+
+/* Going on in another segment syncs the one before, which may take as long as the disk needs for
+ * the whole of it: a job does that, and the writers go on. */
+static bool leave_to_job(struct lsm *lsm)
+{
+    if (lsm->jobs == NULL || !lsm_group_rotates(lsm))
+        return false;
+    if (!lsm->relief_started)
+        lsm->relief_started = lsm_job_start(lsm, relief_work, NULL);
+    return lsm->relief_started;
+}
+
 /* A writer that does not wait still must not outrun the disk without end. */
 static void relieve(struct lsm *lsm)
 {
     while (lsm->filling->size > BACKLOG_SIZE && lsm->commit_running)
         pthread_cond_wait(&lsm->changed, &lsm->mutex);
-    if (lsm->filling->size > LSM_COMMIT_SIZE && !lsm->commit_running && lsm->failure == KVORUM_OK)
+    if (lsm->filling->size <= LSM_COMMIT_SIZE || lsm->commit_running || lsm->failure != KVORUM_OK)
+        return;
+    if (lsm->filling->size > BACKLOG_SIZE || !leave_to_job(lsm)) /* no worker came in time */
         lsm_commit_group(lsm);
 }
 
@@ -207,8 +229,7 @@ static void start_commit(struct lsm *lsm)
 /* True when what is waiting takes a sync, or waits for another thread's. */
 static bool needs_job(const struct lsm *lsm)
 {
-    return lsm->sync_commits > 0 || lsm->commit_running || lsm->filling->run_count > 1 ||
-           (lsm->filling->run_count == 1 && lsm->filling->runs[0].segment != lsm->named);
+    return lsm->sync_commits > 0 || lsm->commit_running || lsm_group_rotates(lsm);
 }
 
 /* Decide under the mutex, act after it. */
