@@ -12,6 +12,8 @@ struct fences {
 
 static const struct separator separator_start = { 0 };
 
+enum { DEPTH_MAX = 32 }; /* levels: nodes are at least a third full */
+
 /* The eight bytes of `key` after `skip`, as a number that orders like them. */
 static uint64_t prefix_of(struct bytes key, uint32_t skip)
 {
@@ -164,16 +166,23 @@ static void node_insert(struct tree_node *node, unsigned position, void *item,
     atomic_store_explicit(&node->order, order_insert(order, position, slot), memory_order_release);
 }
 
+/* Into an empty node that nobody reads yet.  Where the same bytes are skipped the prefixes hold, and
+ * no key has to be fetched. */
 static void copy_slots(struct tree_node *to, const struct tree_node *from, unsigned begin,
                        unsigned end)
 {
-    uint64_t order = node_order(from);
+    uint64_t order = node_order(from), copied = 0;
     for (unsigned i = begin; i < end; i++) {
-        unsigned slot = order_slot(order, i);
-        const struct separator *separator =
-            from->level > 0 ? ((const struct tree_inner *)from)->separator[slot] : NULL;
-        node_insert(to, i - begin, node_item(from, slot), separator);
+        unsigned slot = order_slot(order, i), at = i - begin;
+        atomic_store_explicit(&to->item[at], node_item(from, slot), memory_order_relaxed);
+        if (from->level > 0)
+            ((struct tree_inner *)to)->separator[at] =
+                ((const struct tree_inner *)from)->separator[slot];
+        to->prefix[at] = to->skip == from->skip ? from->prefix[slot]
+                                                : prefix_of(node_key(to, at), to->skip);
+        copied = order_insert(copied, at, at);
     }
+    atomic_store_explicit(&to->order, copied, memory_order_release);
 }
 
 static void link_leaves(struct tree_leaf *old, struct tree_leaf *left, struct tree_leaf *right)
@@ -269,10 +278,34 @@ static struct fences child_fences(const struct tree_node *node, unsigned positio
     return fences;
 }
 
+/* The way down so far.  Fences are in memory of their own, which costs a cache miss a level: they
+ * are looked at only when a node is split. */
+struct path {
+    const struct tree_node *node[DEPTH_MAX];
+    unsigned position[DEPTH_MAX];
+    size_t depth;
+};
+
+static void path_add(struct path *path, const struct tree_node *node, unsigned position)
+{
+    assert(path->depth < DEPTH_MAX);
+    path->node[path->depth] = node;
+    path->position[path->depth++] = position;
+}
+
+static struct fences path_fences(const struct path *path)
+{
+    struct fences fences = { { separator_start.key, 0 }, { NULL, 0 } };
+    for (size_t i = 0; i < path->depth; i++)
+        fences = child_fences(path->node[i], path->position[i], fences);
+    return fences;
+}
+
 /* Down to the leaf for `key`, with room made on the way. */
 static struct tree_node *descend_splitting(struct tree *tree, struct bytes key)
 {
-    struct fences fences = { { separator_start.key, 0 }, { NULL, 0 } };
+    struct path path;
+    path.depth = 0;
     if (node_full(root_of(tree)))
         grow_root(tree);
     struct tree_node *node = root_of(tree);
@@ -281,13 +314,13 @@ static struct tree_node *descend_splitting(struct tree *tree, struct bytes key)
         unsigned position = child_position(node, order, key);
         struct tree_node *child = node_item(node, order_slot(order, position));
         prefetch(child);
-        struct fences inside = child_fences(node, position, fences);
         if (node_full(child)) {
-            split_child(tree, node, position, inside, key);
+            struct fences fences = path_fences(&path);
+            split_child(tree, node, position, child_fences(node, position, fences), key);
             continue;
         }
+        path_add(&path, node, position);
         node = child;
-        fences = inside;
     }
     return node;
 }
