@@ -19,8 +19,8 @@
  *
  *  In memory a block is followed by TABLE_SLACK readable bytes, so that short keys are copied and
  *  columns are loaded without counting. */
-#ifndef LSM_TABLE_BLOCK_H
-#define LSM_TABLE_BLOCK_H
+#ifndef ENGINE_LSM_TABLE_BLOCK_H
+#define ENGINE_LSM_TABLE_BLOCK_H
 
 #include "codec/varint.h"
 #include "engine/lsm/little.h"

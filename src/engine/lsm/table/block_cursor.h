@@ -3,8 +3,8 @@
  *
  *  Forward inside a group only the rest of each key is copied: what keys share with the first one
  *  of their group shrinks from one to the next, so it is in place already. */
-#ifndef LSM_TABLE_BLOCK_CURSOR_H
-#define LSM_TABLE_BLOCK_CURSOR_H
+#ifndef ENGINE_LSM_TABLE_BLOCK_CURSOR_H
+#define ENGINE_LSM_TABLE_BLOCK_CURSOR_H
 
 #include "engine/lsm/table/block.h"
 
@@ -48,7 +48,7 @@ static inline kvorum_status table_block_cursor_next(struct table_block_cursor *c
     if (!table_item(&cursor->view, index, &item) || item.shared > cursor->first.size)
         return KVORUM_CORRUPT;
     size_t size = item.shared + item.rest.size;
-    if (size > cursor->key_capacity)
+    if (size - 1 >= cursor->key_capacity) /* too long for now, or empty */
         return table_block_cursor_at(cursor, index, ret_entry);
     table_copy_slack(cursor->key + item.shared, item.rest.data, item.rest.size);
     uint64_t tag = table_tag(&cursor->view, index);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Makes one block of entries after the other (block.h).  Thread: one at a time. */
-#ifndef LSM_TABLE_BLOCK_WRITER_H
-#define LSM_TABLE_BLOCK_WRITER_H
+#ifndef ENGINE_LSM_TABLE_BLOCK_WRITER_H
+#define ENGINE_LSM_TABLE_BLOCK_WRITER_H
 
 #include "engine/lsm/table/block.h"
 

@@ -20,8 +20,8 @@
  *  of its reader (counted too).
  *
  *  Locks: the mutex for cutting and publishing, never while the disk is read. */
-#ifndef LSM_TABLE_CACHE_H
-#define LSM_TABLE_CACHE_H
+#ifndef ENGINE_LSM_TABLE_CACHE_H
+#define ENGINE_LSM_TABLE_CACHE_H
 
 #include "engine/lsm/table/block.h"
 #include "engine/lsm/table/compress.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Compression of blocks.  Thread: one at a time for each of these. */
-#ifndef LSM_TABLE_COMPRESS_H
-#define LSM_TABLE_COMPRESS_H
+#ifndef ENGINE_LSM_TABLE_COMPRESS_H
+#define ENGINE_LSM_TABLE_COMPRESS_H
 
 #include "engine/lsm/table/table.h"
 

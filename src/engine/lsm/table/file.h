@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Reading a table's file, without index and cache.  Errors: IO, NO_MEMORY, and CORRUPT, FOREIGN,
  *  NEWER_FORMAT about what is there. */
-#ifndef LSM_TABLE_FILE_H
-#define LSM_TABLE_FILE_H
+#ifndef ENGINE_LSM_TABLE_FILE_H
+#define ENGINE_LSM_TABLE_FILE_H
 
 #include "engine/lsm/table/compress.h"
 #include "engine/lsm/table/format.h"

@@ -6,8 +6,8 @@
  *             picks the line     x constant, whose top bits in steps of 9 are the bits in the line
  *
  *      block  probes u8 | zero, 7 bytes | lines */
-#ifndef LSM_TABLE_FILTER_H
-#define LSM_TABLE_FILTER_H
+#ifndef ENGINE_LSM_TABLE_FILTER_H
+#define ENGINE_LSM_TABLE_FILTER_H
 
 #include "base/bytes.h"
 

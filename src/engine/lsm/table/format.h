@@ -40,8 +40,8 @@
  *       88     8   magic "KVlsmTBL"
  *
  *  The seed is XXH3-64 of (file id, offset of the block in the file, u64). */
-#ifndef LSM_TABLE_FORMAT_H
-#define LSM_TABLE_FORMAT_H
+#ifndef ENGINE_LSM_TABLE_FORMAT_H
+#define ENGINE_LSM_TABLE_FORMAT_H
 
 #include "base/buffer.h"
 #include "engine/lsm/table/table.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Steps of a point read, for reads of one and of many. */
-#ifndef LSM_TABLE_GET_H
-#define LSM_TABLE_GET_H
+#ifndef ENGINE_LSM_TABLE_GET_H
+#define ENGINE_LSM_TABLE_GET_H
 
 #include "engine/lsm/table/open.h"
 

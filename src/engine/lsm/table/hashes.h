@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** The hashes of a table's keys, kept until its filter can be made: how large it must be is known
  *  only at the end.  Pieces, so that nothing is copied to grow. */
-#ifndef LSM_TABLE_HASHES_H
-#define LSM_TABLE_HASHES_H
+#ifndef ENGINE_LSM_TABLE_HASHES_H
+#define ENGINE_LSM_TABLE_HASHES_H
 
 #include "base/bytes.h"
 

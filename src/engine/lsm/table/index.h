@@ -14,8 +14,8 @@
  *  separator behind what all share, as a number; separators are looked at where prefixes are the
  *  same.  The tops stay in the processor's caches; what is read behind them lies together and is
  *  asked for at once, slots included: a search waits for memory once. */
-#ifndef LSM_TABLE_INDEX_H
-#define LSM_TABLE_INDEX_H
+#ifndef ENGINE_LSM_TABLE_INDEX_H
+#define ENGINE_LSM_TABLE_INDEX_H
 
 #include "base/buffer.h"
 #include "kvorum/status.h"

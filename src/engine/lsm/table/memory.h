@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Memory that is read at random for long: indexes and filters. */
-#ifndef LSM_TABLE_MEMORY_H
-#define LSM_TABLE_MEMORY_H
+#ifndef ENGINE_LSM_TABLE_MEMORY_H
+#define ENGINE_LSM_TABLE_MEMORY_H
 
 #include <stddef.h>
 

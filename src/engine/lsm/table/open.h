@@ -4,8 +4,8 @@
  *  It is made on first use and falls out, with the file closed, when the cache's limits for tables
  *  are passed and it was not used since the hand went by.  Readers find it by one load inside the
  *  epoch; who keeps it longer takes a reference. */
-#ifndef LSM_TABLE_OPEN_H
-#define LSM_TABLE_OPEN_H
+#ifndef ENGINE_LSM_TABLE_OPEN_H
+#define ENGINE_LSM_TABLE_OPEN_H
 
 #include "engine/lsm/table/cache.h"
 #include "engine/lsm/table/file.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A block is put together where it will be written from:
  *
- *      data | ... framed blocks | frame | raw block | room to compress it into |
+ *      data | ... framed blocks | frame | raw block | zeros | room to compress it into |
  *                                 ^ size
  */
 #include "engine/lsm/table/output.h"
@@ -33,7 +33,9 @@ static size_t padded(size_t raw_size)
 
 uint8_t *table_output_reserve(struct table_output *output, size_t raw_size)
 {
-    size_t spare = table_compressed_limit(raw_size) + TABLE_ALIGNMENT;
+    size_t spare = 0;
+    if (output->compressor.kind != LSM_STORED)
+        spare = table_compressed_limit(raw_size);
     if (raw_size > TABLE_BLOCK_SIZE_MAX || !make_room(output, padded(raw_size) + spare))
         return NULL;
     return output->data + output->size + TABLE_FRAME_SIZE;

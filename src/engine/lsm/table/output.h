@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** The file a table is written to: blocks are framed in a buffer that goes out in pieces of about
  *  1 MiB.  Thread: one at a time. */
-#ifndef LSM_TABLE_OUTPUT_H
-#define LSM_TABLE_OUTPUT_H
+#ifndef ENGINE_LSM_TABLE_OUTPUT_H
+#define ENGINE_LSM_TABLE_OUTPUT_H
 
 #include "engine/lsm/table/compress.h"
 #include "engine/lsm/table/format.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Blocks are found without foot and index: at every eighth byte, a frame whose checksum is right for
- * this file and this place.  Nothing else looks like one, not even a copy of a block inside a value.
+/* Blocks are found without foot and index: at every eighth byte, a frame whose checksum is right
+ * for this file and this place.  Nothing else looks like one, not even a copy of a block inside a
+ * value.
  *
  * The file's id, which the checksums need, stands in the head, the foot and the properties. */
 #include "engine/lsm/table/block_cursor.h"
@@ -53,7 +54,7 @@ static kvorum_status look_at(struct salvage *s, uint64_t offset, uint64_t size)
         return KVORUM_OK;
     if (size < PIECE_SIZE)
         size = s->size - offset < PIECE_SIZE ? s->size - offset : PIECE_SIZE;
-    if (s->capacity < size) {
+    if (s->data == NULL || s->capacity < size) {
         free(s->data);
         s->capacity = 0;
         s->begin = s->end = 0;
@@ -132,6 +133,8 @@ static kvorum_status ask_properties(struct salvage *s)
 /* The head says best what the file is, when no part tells its id. */
 static kvorum_status identify(struct salvage *s)
 {
+    if (s->size == 0)
+        return KVORUM_CORRUPT;
     kvorum_status head = ask_head(s);
     if (head == KVORUM_OK || head == KVORUM_NO_MEMORY || head == KVORUM_NEWER_FORMAT)
         return head;

@@ -8,10 +8,13 @@
  *  block's offset, so it is believed only in its own place and can be found by a salvage without
  *  the index.
  *
- *  In memory: index and filter are loaded on first use and stay while `table_memory_limit` of the
- *  cache allows.  The index is an array searched by eight-byte prefixes; each of its places has a
- *  slot that points to the block when it is cached, so that a read takes no lock, no hash look-up
- *  and no reference count: the epoch (common/epoch.h) keeps what it looks at alive.
+ *  In memory: index and filter are loaded on first use and stay while the limits of the cache
+ *  allow.  The index is an array searched by eight-byte prefixes; each of its places has a slot
+ *  that points to the block when it is cached, so that a read takes no lock, no hash look-up and no
+ *  reference count: the epoch (common/epoch.h) keeps what it looks at alive.
+ *
+ *  Errors of reads, besides those named: IO, NO_MEMORY, and CORRUPT, FOREIGN, NEWER_FORMAT about
+ *  the file (a missing one is CORRUPT).  NOT_FOUND only ever means that there is no such key.
  *
  *  Thread: a writer one at a time; tables any.  Readers are inside `epoch` during a call. */
 #ifndef ENGINE_LSM_TABLE_H
@@ -59,7 +62,8 @@ KVORUM_CHECKED kvorum_status lsm_table_writer_add(struct lsm_table_writer *write
 /** Deleted ranges in any order, any time before finish. */
 KVORUM_CHECKED kvorum_status lsm_table_writer_add_range(struct lsm_table_writer *writer,
                                                         const struct lsm_range *range);
-/** Bytes the file would have if it were finished now, about. */
+/** Bytes the file would have if it were finished now, about: compression of the block under way is
+ *  not known yet. */
 uint64_t lsm_table_writer_size(const struct lsm_table_writer *writer);
 bool lsm_table_writer_empty(const struct lsm_table_writer *writer);
 /** Write the rest and sync.  On OK the file is complete (its name is not synced yet), and
@@ -73,9 +77,16 @@ void lsm_table_writer_abandon(struct lsm_table_writer *writer); /* removes the f
 
 struct lsm_cache;
 
-/** Blocks of all tables of a store, up to `block_limit` bytes, and indexes and filters, up to
- *  `table_limit` bytes (0: no limit) and `open_limit` open files (0: none).  Own: outlives the
- *  tables.  What falls out is retired into `epoch`. */
+/** Blocks of all tables of a store, up to `block_limit` bytes (0: none are kept), and indexes and
+ *  filters, up to `table_limit` bytes and `open_limit` open files (0: no limit; one table may be
+ *  open in any case).  What falls out is retired into `epoch`.
+ *
+ *  The memory for blocks is taken as it is needed, never given back, and never more than the limit.
+ *  When all of it is in use by readers that stay in the epoch, or is pinned, or a block is larger
+ *  than a 64th of the limit (at least 16 KiB), a block lives outside for as long as its readers are
+ *  in the epoch; cache_size counts it.
+ *
+ *  Own: outlives the tables and all pins; destroyed before the epoch is, with nobody inside. */
 KVORUM_CHECKED kvorum_status lsm_cache_create(struct epoch *epoch, uint64_t block_limit,
                                               uint64_t table_limit, size_t open_limit,
                                               struct lsm_cache **ret_cache);
@@ -83,7 +94,8 @@ void lsm_cache_destroy(struct lsm_cache *cache); /* NULL is fine */
 void lsm_cache_stats(const struct lsm_cache *cache, struct engine_stats *ret_stats); /* its part */
 
 struct lsm_block; /* a block in memory */
-/** Keep a block beyond the epoch, for a value that is lent.  Cheap. */
+/** Keep a block beyond the epoch, for a value that is lent.  From inside the epoch in which it was
+ *  found.  An atomic addition, in a place that is shared with neighbouring blocks. */
 void lsm_block_pin(struct lsm_block *block);
 void lsm_block_unpin(struct lsm_block *block);
 
@@ -105,17 +117,19 @@ struct lsm_table {
     struct lsm_pick_span *span;
 };
 
-/** Takes over meta's bounds.  One reference.  `path` is copied.  Does not touch the disk. */
+/** Takes over meta's bounds (one malloc at lower.data) when it answers OK.  One reference.  `path`
+ *  is copied.  Does not touch the disk. */
 KVORUM_CHECKED kvorum_status lsm_table_create(struct disk *disk, const char *path,
                                               const struct lsm_id *store,
                                               const struct lsm_table_meta *meta,
                                               struct lsm_cache *cache,
                                               struct lsm_table **ret_table);
 void lsm_table_reference(struct lsm_table *table);
-/** The last one closes it, removes the file if it is obsolete, and frees (through the epoch). */
+/** The last one closes it, removes the file if it is obsolete, and frees, `ranges` too (through the
+ *  epoch: whoever retires something may do this work). */
 void lsm_table_release(struct lsm_table *table);
 
-/** Call `visit` for each deleted range.  IO, CORRUPT, or what `visit` returned. */
+/** Call `visit` for each deleted range, in the order they were added.  Also what it returned. */
 KVORUM_CHECKED kvorum_status lsm_table_read_ranges(
     struct lsm_table *table, kvorum_status (*visit)(void *context, const struct lsm_range *range),
     void *context);
@@ -132,7 +146,7 @@ struct lsm_search {
 };
 
 uint64_t lsm_key_hash(struct bytes key);
-/** OK (of any kind, deletions too), NOT_FOUND, WOULD_BLOCK, IO, CORRUPT, NO_MEMORY. */
+/** OK (of any kind, deletions too), NOT_FOUND, WOULD_BLOCK. */
 KVORUM_CHECKED kvorum_status lsm_table_get(struct lsm_table *table, struct lsm_search *search);
 /** The same for many at once, memory accesses overlapped by prefetching in steps (filter, index,
  *  block) over all of them. */
@@ -157,14 +171,16 @@ uint64_t lsm_table_range_size(struct lsm_table *table, struct bytes lower, struc
 size_t lsm_table_split(struct lsm_table *table, size_t count, struct bytes *ret_keys);
 
 /** Read every byte, past the cache, and check it: checksums, order, counts, bounds, that the filter
- *  knows every key, that the file is what `meta` says.  Each damage is reported. */
+ *  knows every key, that the file is what `meta` says.  Each damage is reported.  OK, or the status
+ *  of the first damage. */
 KVORUM_CHECKED kvorum_status lsm_table_verify(struct lsm_table *table,
                                               void (*report)(void *context,
                                                              const struct engine_damage *damage),
                                               void *context);
 
-/** Every entry and range in blocks of `file` that are provably intact, whatever else is broken; the
- *  size of what was not, in bytes.  `store` and *ret_file: NULL, or what the file says of itself. */
+/** Every entry and range in blocks of the file that are provably intact, in their order, whatever
+ *  else is broken; *ret_lost_size: bytes of what was not.  Also what the callbacks returned.
+ *  NOT_FOUND; CORRUPT and the like: nothing in it tells which file it was. */
 KVORUM_CHECKED kvorum_status
 lsm_table_salvage(struct disk *disk, const char *path,
                   kvorum_status (*entry)(void *context, const struct lsm_entry *entry),

@@ -200,9 +200,9 @@ static void check_at(const struct cursor *c, size_t index)
     assert_int_equal(got->kind, wanted->kind);
 }
 
-typedef void (*move)(struct lsm_source *source);
+typedef void move_function(struct lsm_source *source);
 
-static void make_move(struct cursor *c, move move)
+static void make_move(struct cursor *c, move_function *move)
 {
     epoch_guard guard = epoch_enter(&c->f->epoch);
     move(c->source);

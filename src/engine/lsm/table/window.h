@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Blocks that stand together in a file, read ahead in one piece into memory of its own. */
-#ifndef LSM_TABLE_WINDOW_H
-#define LSM_TABLE_WINDOW_H
+#ifndef ENGINE_LSM_TABLE_WINDOW_H
+#define ENGINE_LSM_TABLE_WINDOW_H
 
 #include "engine/lsm/table/open.h"
 

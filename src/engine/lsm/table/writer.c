@@ -11,7 +11,12 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { BLOCK_SIZE = 4096, GROUP_SIZE = 16, KEY_ROOM = ENGINE_KEY_SIZE_MAX + 1 };
+enum {
+    BLOCK_SIZE = 4096,
+    BLOCK_SIZE_MAX = 64 << 20,
+    GROUP_SIZE = 16,
+    KEY_ROOM = ENGINE_KEY_SIZE_MAX + 1
+};
 
 struct lsm_table_writer {
     struct disk *disk;
@@ -72,6 +77,8 @@ static struct lsm_table_writer *allocate(struct disk *disk, const char *path,
     writer->disk = disk;
     writer->path = strdup(path);
     writer->block_limit = options->block_size == 0 ? BLOCK_SIZE : options->block_size;
+    if (writer->block_limit > BLOCK_SIZE_MAX)
+        writer->block_limit = BLOCK_SIZE_MAX;
     writer->filter_bits = options->filter_bits;
     table_block_writer_init(&writer->block, group_shift(interval == 0 ? GROUP_SIZE : interval));
     table_index_writer_init(&writer->index);
