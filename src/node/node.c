@@ -313,8 +313,6 @@ static void fail_request(struct node *node, struct request *request, uint16_t me
         forward_on_lost(node, request);
     else if (request->kind == REQUEST_LIST)
         list_on_lost(node, request, member);
-    else if (request->kind == REQUEST_PROPERTIES)
-        property_on_lost(node, request, member);
 }
 
 /* A write in flight stays in flight: the member may have taken it.  Ids are collected first,

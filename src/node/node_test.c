@@ -35,7 +35,7 @@ struct world {
     struct test_net nets[NODES_MAX];
     struct node *nodes[NODES_MAX];
     struct engine *stores[NODES_MAX];
-    bool down[NODES_MAX];
+    bool down[NODES_MAX], deaf_to_properties[NODES_MAX];
     struct parcel queue[QUEUE_MAX];
     size_t head, tail;
 };
@@ -74,6 +74,8 @@ static bool test_send(struct net *net, struct net_address to, const struct messa
     struct world *world = from->world;
     if (world->down[to.member])
         return false;
+    if (world->deaf_to_properties[to.member] && message->kind == MESSAGE_PROPERTIES)
+        return true;
     assert_true(world->tail - world->head < QUEUE_MAX);
     struct parcel *parcel = &world->queue[world->tail++ % QUEUE_MAX];
     parcel->from = (struct net_address){ from->member, 0 };
@@ -577,6 +579,45 @@ static void properties_reach_everybody_and_can_be_reset(void)
     world_free(world);
 }
 
+/* Silence is no confirmation: the change is answered when the silent one is known to be dead. */
+static void a_change_waits_for_a_member_that_may_be_alive(void)
+{
+    struct world *world = world_make(3);
+    struct bucket_properties properties;
+    bucket_properties_init(&properties);
+    properties.allow_mult = 1;
+    struct outcome outcome = { 0 };
+    world->down[2] = true;
+    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties,
+                        false, note, &outcome);
+    settle(world);
+    node_link_lost(world->nodes[0], 2, false);
+    pass(world, 1000);
+    assert_false(outcome.answered);
+    pass(world, 2500);
+    assert_true(outcome.answered);
+    assert_int_equal(outcome.status, KVORUM_OK);
+    world_free(world);
+}
+
+static void a_change_that_is_not_confirmed_is_of_unknown_outcome(void)
+{
+    struct world *world = world_make(3);
+    struct bucket_properties properties;
+    bucket_properties_init(&properties);
+    properties.allow_mult = 1;
+    struct outcome outcome = { 0 };
+    world->deaf_to_properties[2] = true;
+    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties,
+                        false, note, &outcome);
+    pass(world, 3500);
+    assert_false(outcome.answered);
+    pass(world, 1000);
+    assert_int_equal(outcome.status, KVORUM_TIMEOUT);
+    assert_non_null(strstr(outcome.reason, "n3 may be alive and has not confirmed it"));
+    world_free(world);
+}
+
 static void too_many_siblings_are_refused(void)
 {
     struct world *world = world_make(1);
@@ -626,6 +667,10 @@ int main(void)
         { "impossible levels are refused at once", impossible_levels_are_refused_at_once },
         { "limits have names", limits_have_names },
         { "listing finds every key once, also around a dead node", listing_finds_every_key_once },
+        { "a change waits for a member that may be alive",
+          a_change_waits_for_a_member_that_may_be_alive },
+        { "a change that is not confirmed is of unknown outcome",
+          a_change_that_is_not_confirmed_is_of_unknown_outcome },
         { "properties reach everybody, late-comers too, and can be reset",
           properties_reach_everybody_and_can_be_reset },
         { "too many siblings are refused", too_many_siblings_are_refused },

@@ -154,9 +154,8 @@ static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_
             write_on_acknowledged(node, request, plan->target, status, durable);
         break;
     case COMMIT_PROPERTIES:
-        request = request_find(node, plan->request_id, REQUEST_PROPERTIES);
-        if (request != NULL)
-            property_on_stored(node, request, status);
+    case COMMIT_PROPERTIES_ANSWER:
+        property_on_stored(node, plan, status);
         break;
     }
 }
