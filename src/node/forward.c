@@ -59,6 +59,12 @@ static struct bytes pack_forward(struct node *node, const struct operation *oper
     forward.context = protobuf_data(operation->context);
     forward.flags = operation->flags;
     forward.timeout_us = timeout_us;
+    struct bucket_properties ignored;
+    struct object_mode mode;
+    property_table_mode(node, key->type, key->bucket, &ignored, &mode);
+    mode = mode_later(mode, operation->mode);
+    forward.siblings = mode.siblings;
+    forward.mode_since = mode.since;
     if (!fill_metadata(node, operation, &forward))
         return (struct bytes){ 0 };
     return node_pack(node, &forward.base);
@@ -253,6 +259,7 @@ static bool read_forward(struct node *node, const Peer__Forward *from, struct by
         .flags =
             (from->flags & (OPERATION_RETURN_BODY | OPERATION_OVERWRITE)) | OPERATION_FORWARDED,
         .timeout_ms = (uint32_t)(from->timeout_us / 1000),
+        .mode = { from->siblings, from->mode_since },
         .metadata = metadata,
         .metadata_count = (uint32_t)from->n_metadata,
         .value = value,

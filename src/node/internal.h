@@ -82,7 +82,7 @@ struct request {
 
     struct key_address address;
     struct quorum quorum;
-    enum object_mode mode;
+    struct object_mode mode;
     uint32_t flags;
     uint8_t target_count;
     uint8_t stand_in_acks;
@@ -238,6 +238,14 @@ void property_table_close(struct node *node);
 uint64_t property_table_digest(const struct node *node);
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties);
+/** The same, and how the bucket treats concurrent values, as far as is known here. */
+void property_table_mode(struct node *node, struct bytes type, struct bytes bucket,
+                         struct bucket_properties *ret_properties, struct object_mode *ret_mode);
+/** Of two members' words on one bucket's mode, the later decision. */
+static inline struct object_mode mode_later(struct object_mode a, struct object_mode b)
+{
+    return b.since > a.since ? b : a;
+}
 void property_on_message(struct node *node, struct net_address from, const struct message *message);
 void property_on_answer(struct node *node, struct net_address from, const struct message *message);
 void property_on_stored(struct node *node, const struct commit_plan *plan, kvorum_status status);

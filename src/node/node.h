@@ -93,6 +93,8 @@ struct operation {
     struct bytes context;           /* as from answer_context; empty: none */
     uint32_t flags;
     uint32_t timeout_ms; /* 0: default */
+    /* Of the bucket, as the node knew it that forwarded this to us; zero: nobody did. */
+    struct object_mode mode;
     /* PUT */
     const struct metadata *metadata;
     uint32_t metadata_count;

@@ -579,6 +579,60 @@ static void properties_reach_everybody_and_can_be_reset(void)
     world_free(world);
 }
 
+static bool has_value(const struct outcome *seen, const char *value)
+{
+    return strstr(seen->values, value) != NULL;
+}
+
+/* n3 was away when the bucket began to keep siblings, and takes part before it hears of that. */
+static void a_member_that_was_away_drops_no_siblings(void)
+{
+    struct world *world = world_make(3);
+    cut(world, 2);
+    allow_siblings(world);
+    put(world, 0, "cat", "first", NULL);
+    put(world, 1, "cat", "second", NULL);
+    world->down[2] = false;
+    put(world, 2, "cat", "third", NULL);
+    put(world, 2, "cat", "fourth", NULL);
+    struct bucket_properties known;
+    node_properties(world->nodes[2], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &known);
+    assert_int_equal(known.allow_mult, 0);
+    for (uint16_t at = 0; at < 3; at++) {
+        struct outcome seen = get(world, at, "cat");
+        assert_true(has_value(&seen, "first") && has_value(&seen, "second"));
+        assert_true(has_value(&seen, "fourth"));
+    }
+    heal(world, 2);
+    put(world, 2, "cat", "fifth", NULL);
+    struct outcome seen = get(world, 0, "cat");
+    assert_true(has_value(&seen, "fourth") && has_value(&seen, "fifth"));
+    assert_int_equal(put(world, 1, "cat", "all", &seen).status, KVORUM_OK);
+    assert_string_equal(get(world, 2, "cat").values, "all");
+    world_free(world);
+}
+
+static void siblings_are_given_up_where_the_last_write_is_to_win_again(void)
+{
+    struct world *world = world_make(3);
+    allow_siblings(world);
+    put(world, 0, "cat", "first", NULL);
+    put(world, 1, "cat", "second", NULL);
+    struct bucket_properties none;
+    bucket_properties_init(&none);
+    struct outcome reset = { 0 };
+    node_set_properties(world->nodes[1], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &none, true,
+                        note, &reset);
+    settle(world);
+    assert_int_equal(reset.status, KVORUM_OK);
+    assert_string_equal(get(world, 0, "cat").values, "second"); /* the later one */
+    put(world, 2, "cat", "third", NULL);
+    assert_string_equal(get(world, 0, "cat").values, "third");
+    allow_siblings(world); /* what was given up is gone */
+    assert_string_equal(get(world, 0, "cat").values, "third");
+    world_free(world);
+}
+
 /* Silence is no confirmation: the change is answered when the silent one is known to be dead. */
 static void a_change_waits_for_a_member_that_may_be_alive(void)
 {
@@ -667,6 +721,9 @@ int main(void)
         { "impossible levels are refused at once", impossible_levels_are_refused_at_once },
         { "limits have names", limits_have_names },
         { "listing finds every key once, also around a dead node", listing_finds_every_key_once },
+        { "a member that was away drops no siblings", a_member_that_was_away_drops_no_siblings },
+        { "siblings are given up where the last write is to win again",
+          siblings_are_given_up_where_the_last_write_is_to_win_again },
         { "a change waits for a member that may be alive",
           a_change_waits_for_a_member_that_may_be_alive },
         { "a change that is not confirmed is of unknown outcome",

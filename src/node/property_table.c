@@ -132,16 +132,25 @@ uint64_t property_table_digest(const struct node *node)
     return table->storing == 0 ? table->digest : ~table->digest;
 }
 
+void property_table_mode(struct node *node, struct bytes type, struct bytes bucket,
+                         struct bucket_properties *ret_properties, struct object_mode *ret_mode)
+{
+    const struct property_table *table = node->properties;
+    const struct record *record = NULL;
+    *ret_properties = table->defaults;
+    if (table->records.count > 0)
+        record = find(table, type, bucket);
+    if (record != NULL)
+        bucket_properties_apply(ret_properties, &record->properties);
+    ret_mode->siblings = ret_properties->allow_mult == 1 && ret_properties->last_write_wins != 1;
+    ret_mode->since = record == NULL ? 0 : record->stamp;
+}
+
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties)
 {
-    const struct property_table *table = node->properties;
-    *ret_properties = table->defaults;
-    if (table->records.count == 0)
-        return;
-    const struct record *record = find(table, type, bucket);
-    if (record != NULL)
-        bucket_properties_apply(ret_properties, &record->properties);
+    struct object_mode mode;
+    property_table_mode(node, type, bucket, ret_properties, &mode);
 }
 
 void node_properties(struct node *node, struct bytes type, struct bytes bucket,
