@@ -159,6 +159,17 @@ void forward_on_lost(struct node *node, struct request *request)
     request_close(node, request);
 }
 
+/* It never left this node, so nobody can have written anything.  Its value is not here any more to
+ * be sent to another. */
+void forward_on_unsent(struct node *node, struct request *request)
+{
+    refuse(node, request, KVORUM_UNAVAILABLE,
+           reason_printf(node,
+                         "not written: node %s was to coordinate the write and cannot be reached. "
+                         "Next: retry",
+                         node->config.epoch->members[request->forward.member].name));
+}
+
 void forward_on_answer(struct node *node, struct net_address from, const struct message *message)
 {
     struct request *request = request_find(node, message->request_id, REQUEST_FORWARD);

@@ -220,6 +220,7 @@ void forward_on_request(struct node *node, struct net_address from, const struct
 void forward_on_answer(struct node *node, struct net_address from, const struct message *message);
 void forward_done(struct node *node);
 void forward_on_lost(struct node *node, struct request *request);
+void forward_on_unsent(struct node *node, struct request *request);
 
 bool composite_needed(const struct operation *operation);
 uint64_t composite_start(struct node *node, const struct operation *operation,

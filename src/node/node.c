@@ -343,6 +343,28 @@ void node_link_lost(struct node *node, uint16_t member, bool refused)
     node_leave(node);
 }
 
+static void fail_unsent(struct node *node, struct request *request, uint16_t member, uint8_t kind)
+{
+    int target = request_target_of(request, member);
+    if (kind == MESSAGE_FORWARD && request->kind == REQUEST_FORWARD &&
+        request->forward.member == member)
+        forward_on_unsent(node, request);
+    else if (kind == MESSAGE_MERGE && request->kind == REQUEST_PUT && target >= 0)
+        write_on_acknowledged(node, request, (uint8_t)target, KVORUM_UNAVAILABLE, false);
+    else if (kind == MESSAGE_GET && request->kind == REQUEST_GET && target >= 0)
+        read_on_failed(node, request, (uint8_t)target);
+}
+
+/* What did not leave had no effect there: that is more than a lost link says. */
+void node_unsent(struct node *node, uint16_t member, const struct message *message)
+{
+    node_enter(node);
+    struct map_item *found = map_find(&node->requests, message->request_id);
+    if (found != NULL)
+        fail_unsent(node, LIST_ENTRY(found, struct request, by_id), member, message->kind);
+    node_leave(node);
+}
+
 void node_set_liveness(struct node *node, uint16_t member, enum liveness_state state)
 {
     if (member >= node->config.epoch->member_count || node->peers[member].state == state)

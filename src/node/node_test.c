@@ -98,6 +98,16 @@ static uint16_t test_shard_of(struct net *net, uint16_t member, uint32_t partiti
 
 static const struct net_ops test_net_ops = { test_send, test_shard_of };
 
+/* Nothing that is under way will arrive, and the senders are told. */
+static void give_back(struct world *world)
+{
+    for (size_t end = world->tail; world->head < end; world->head++) {
+        struct parcel *parcel = &world->queue[world->head % QUEUE_MAX];
+        node_unsent(world->nodes[parcel->from.member], parcel->to.member, &parcel->message);
+        free(parcel->memory);
+    }
+}
+
 /* Deliver everything that is under way. */
 static void settle(struct world *world)
 {
@@ -672,6 +682,33 @@ static void a_change_that_is_not_confirmed_is_of_unknown_outcome(void)
     world_free(world);
 }
 
+/* The net took the messages and gave them back: nothing can have been written there. */
+static void a_write_that_never_left_was_not_written(void)
+{
+    struct world *world = world_make(5);
+    uint16_t owner = owner_of(world, "cat", 0), other = 0;
+    for (uint16_t place = 0; place < 3; place++)
+        other += owner_of(world, "cat", place) == other;
+    for (uint16_t place = 0; place < 3; place++)
+        other += owner_of(world, "cat", place) == other;
+    for (uint16_t place = 0; place < 3; place++)
+        assert_int_not_equal(owner_of(world, "cat", place), other);
+    struct operation operation = operation_on(OPERATION_PUT, "cat");
+    operation.value = BYTES_LITERAL("v");
+    struct outcome forwarded = { 0 }, owned = { 0 };
+    node_submit(world->nodes[other], &operation, note, &forwarded);
+    node_submit(world->nodes[owner], &operation, note, &owned);
+    give_back(world);
+    assert_true(forwarded.answered);
+    assert_int_equal(forwarded.status, KVORUM_UNAVAILABLE);
+    assert_non_null(strstr(forwarded.reason, "not written: node n"));
+    settle(world);
+    assert_true(owned.answered); /* others stood in for the owners that were not reached */
+    assert_int_equal(owned.status, KVORUM_OK);
+    assert_true(owned.stand_ins > 0);
+    world_free(world);
+}
+
 static void too_many_siblings_are_refused(void)
 {
     struct world *world = world_make(1);
@@ -728,6 +765,7 @@ int main(void)
           a_change_waits_for_a_member_that_may_be_alive },
         { "a change that is not confirmed is of unknown outcome",
           a_change_that_is_not_confirmed_is_of_unknown_outcome },
+        { "a write that never left was not written", a_write_that_never_left_was_not_written },
         { "properties reach everybody, late-comers too, and can be reset",
           properties_reach_everybody_and_can_be_reset },
         { "too many siblings are refused", too_many_siblings_are_refused },
