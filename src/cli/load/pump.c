@@ -48,9 +48,11 @@ static struct pump_work *new_work(struct pump *pump)
             return NULL;
         buffer_init(&work->key, 1 << 20);
         buffer_init(&work->value, (size_t)1 << 30);
+        buffer_init(&work->note, 1 << 20);
     }
     buffer_reset(&work->key);
     buffer_reset(&work->value);
+    buffer_reset(&work->note);
     work->stage = work->attempts = 0;
     work->following = NULL;
     return work;
@@ -62,6 +64,7 @@ static void free_works(struct pump_work *work)
         struct pump_work *following = work->following;
         buffer_done(&work->key);
         buffer_done(&work->value);
+        buffer_done(&work->note);
         free(work);
         work = following;
     }
@@ -90,6 +93,8 @@ static void retry_work(struct pump *pump, struct pump_work *work, int exit_code,
     work->due_us = pump->now_us + RETRY_MS * 1000ull * (work->attempts < 10 ? work->attempts : 10);
     work->following = pump->waiting;
     pump->waiting = work;
+    if (pump->config->ops->again != NULL)
+        pump->config->ops->again(pump->config->context, work);
     if (!pump->stopped && pump->now_us - work->begin_us > pump->config->retry_ms * 1000ull) {
         char text[480];
         snprintf(text, sizeof(text), "'%.*s' was tried %u times in %u s: %s",
