@@ -248,6 +248,22 @@ def _():
             equal(json.loads(value)["n"], 1990 + i)
 
 
+@case("import gives up, and says so, when its node does not come back")
+def _():
+    with one_node() as node:
+        lines = b"".join(b'{"id": "k%d"}\n' % i for i in range(30000))
+        child = subprocess.Popen([binary(), "import", "--bucket", "j", "--key-field", "id",
+                                  "--retry", "1", "--node", f"127.0.0.1:{node.http_port}"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        child.stdin.write(lines[:len(lines) // 2])
+        child.stdin.flush()
+        node.kill()
+        out, err = child.communicate(lines[len(lines) // 2:], timeout=20 * SLOW)
+        equal(child.returncode, 3, err.decode())
+        assert b"import ended after" in err and b"Next:" in err, err
+
+
 @case("import reads Debian control records, export gives them back")
 def _():
     records = [f"Package: p{i}\nVersion: {i}\nDescription: é {i}\n more\n" for i in range(500)]
