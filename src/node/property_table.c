@@ -15,8 +15,7 @@
 #include "codec/varint.h"
 #include "node/internal.h"
 
-/* The time-out leaves a member that fell silent the time to be found dead. */
-enum { TABLE_RECORDS_MAX = 100000, UPDATE_TIMEOUT_US = 4 * 1000 * 1000 };
+enum { TABLE_RECORDS_MAX = 100000, UPDATE_SLACK_US = 1000 * 1000 };
 
 struct record {
     struct map_item by_name;
@@ -389,6 +388,12 @@ static kvorum_status hand_over(struct node *node, struct request *request, struc
     return send_records(node, own, request->id, false, &record, 1) ? KVORUM_OK : KVORUM_OVERLOADED;
 }
 
+/* Leaves a member that fell silent the time to be found dead. */
+static uint64_t update_timeout_us(const struct node *node)
+{
+    return node->liveness.config.dead_us + UPDATE_SLACK_US;
+}
+
 static kvorum_status change(struct node *node, struct request *request, struct bytes type,
                             struct bytes bucket, const struct bucket_properties *overrides)
 {
@@ -408,8 +413,9 @@ static kvorum_status change(struct node *node, struct request *request, struct b
     buffer_done(&encoding);
     if (status != KVORUM_OK)
         return status;
-    uint64_t timeout_us =
-        UPDATE_TIMEOUT_US * (node->config.shard == 0 ? 1u : 2u); /* shard 0's first */
+    uint64_t timeout_us = update_timeout_us(node);
+    if (node->config.shard != 0) /* shard 0's comes first */
+        timeout_us += UPDATE_SLACK_US;
     request->property_update = arena_allocate_zero(&request->arena, sizeof(struct property_update));
     if (request->property_update == NULL ||
         !request_register(node, request, node->now_us + timeout_us))
@@ -493,7 +499,7 @@ static struct request *open_errand(struct node *node, struct net_address to, uin
     struct property_errand *errand = arena_new(&request->arena, struct property_errand);
     request->property_update = arena_new(&request->arena, struct property_update);
     if (errand == NULL || request->property_update == NULL ||
-        !request_register(node, request, node->now_us + UPDATE_TIMEOUT_US)) {
+        !request_register(node, request, node->now_us + update_timeout_us(node))) {
         request_close(node, request);
         return NULL;
     }
