@@ -154,6 +154,13 @@ bool maybe_replaces(const struct record *later, const struct record *earlier)
     return has(later->maybe, earlier->id);
 }
 
+bool record_is_kept(const struct history *history, const struct record *write)
+{
+    if (!history->siblings || !history->changes)
+        return history->siblings;
+    return write->version_known ? write->version.kept : write->mode_known;
+}
+
 bool maybe_deleted(const struct history *history, const struct record *earlier)
 {
     const int32_t *ids = history->by_key[earlier->key];
@@ -238,7 +245,11 @@ int version_compare(const struct version *a, const struct version *b)
 static struct version version_of(struct history *history, uint32_t key,
                                  const struct sibling *sibling)
 {
-    struct version version = { NO_OPERATION, sibling->tombstone, sibling->dot, sibling->stamp };
+    struct version version = { .writer = NO_OPERATION,
+                               .tombstone = sibling->tombstone,
+                               .kept = sibling->kept,
+                               .dot = sibling->dot,
+                               .stamp = sibling->stamp };
     if (!sibling->tombstone)
         version.writer = history_writer(history, key, sibling->value);
     return version;
@@ -253,6 +264,7 @@ void history_see(struct history *history, uint32_t key, const struct object *obj
         check_dot(history, key, sibling, &version);
         if (version.writer == NO_OPERATION)
             continue;
+        check_birth(history, &history->records[version.writer], &version);
         history->records[version.writer].version = version;
         history->records[version.writer].version_known = true;
     }

@@ -24,6 +24,7 @@ enum { NO_OPERATION = -1, SIM_KEY_SIZE = 16 };
 struct version {
     int32_t writer; /* operation id; NO_OPERATION for a tombstone */
     bool tombstone;
+    bool kept; /* made where siblings are kept */
     struct dot dot;
     uint64_t stamp;
 };
@@ -50,6 +51,7 @@ struct record {
     uint32_t value_size;
     uint64_t *sure, *maybe; /* writes: sets of operation ids */
     bool maybe_all;         /* `maybe` is everything submitted before it was over */
+    bool mode_known;        /* the member that took it knew the bucket's last mode */
     bool version_known;     /* somebody saw what it wrote: */
     struct version version;
     struct reading reading; /* the object in its answer */
@@ -58,7 +60,8 @@ struct record {
 
 struct history {
     struct world *world;
-    bool siblings; /* the bucket's mode */
+    bool siblings; /* the bucket's mode, the last one where it changes: */
+    bool changes;
     struct record *records;
     int32_t count, capacity;
     uint32_t key_count;
@@ -104,6 +107,8 @@ bool record_acknowledged(const struct record *record);
 bool record_may_happen(const struct record *record);
 bool surely_replaces(const struct record *later, const struct record *earlier);
 bool maybe_replaces(const struct record *later, const struct record *earlier);
+/** It stays until a write that saw it replaces it; else something newer may take its place. */
+bool record_is_kept(const struct history *history, const struct record *write);
 /** Some delete of this key may have replaced `earlier`. */
 bool maybe_deleted(const struct history *history, const struct record *earlier);
 /** Order of last write wins: (stamp, actor, counter). */

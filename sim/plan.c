@@ -66,6 +66,8 @@ static void draw_levels(struct world *world, struct plan *plan)
     if (plan->memory)
         levels->dw = 0;
     plan->siblings = !one_in(world, 3);
+    plan->mode_changes = plan->member_count > 1 && one_in(world, 3);
+    plan->mode_changes_first = one_in(world, 2);
     plan->varied_levels = one_in(world, 5);
     if (one_in(world, 6))
         plan->limits.siblings = (uint32_t)choose_between(world, 2, 10);
@@ -183,14 +185,17 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
 {
     const struct quorum_levels *levels = &plan->levels;
     static const char *const syncs[] = { "always", "interval", "never" };
-    buffer_printf(buffer, "%u nodes, %s, sync %s, n=%u r=%u w=%u dw=%u pr=%u pw=%u %s, %s%s%s, ",
+    buffer_printf(buffer, "%u nodes, %s, sync %s, n=%u r=%u w=%u dw=%u pr=%u pw=%u %s, %s%s%s%s, ",
                   plan->member_count, plan->memory ? "memory" : "lsm", syncs[plan->sync], levels->n,
                   levels->r, levels->w, levels->dw, levels->pr, levels->pw,
                   plan->varied_levels ? "varied"
                   : levels->sloppy    ? "sloppy"
                                       : "strict",
-                  plan->siblings ? "siblings" : "last write wins", plan->durable ? ", durable" : "",
-                  plan->strong ? ", strong" : "");
+                  plan->siblings ? "siblings" : "last write wins",
+                  !plan->mode_changes        ? ""
+                  : plan->mode_changes_first ? " (changed before)"
+                                             : " (changed under way)",
+                  plan->durable ? ", durable" : "", plan->strong ? ", strong" : "");
     buffer_printf(buffer, "%u clients, %u keys, timeout %u ms", plan->client_count, plan->key_count,
                   plan->timeout_ms);
     buffer_printf(buffer, ", delay %llu us, loss %u, duplication %u, corruption %u%s",

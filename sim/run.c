@@ -6,6 +6,7 @@
 
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
+#include "sim/modes.h"
 #include "sim/workload.h"
 
 enum {
@@ -29,6 +30,7 @@ struct simulation {
     struct cluster cluster;
     struct history history;
     struct workload workload;
+    struct mode_change mode_change;
     bool *found, *listed; /* by key, at the end */
 };
 
@@ -52,6 +54,21 @@ static bool wait_for(struct simulation *s, bool (*condition)(const struct simula
     return true;
 }
 
+/* The same, event by event: it ends in the very moment. */
+static bool wait_step(struct simulation *s, bool (*condition)(const struct simulation *s),
+                      uint64_t limit_us, const char *what)
+{
+    uint64_t end_us = s->world.now_us + limit_us;
+    while (!condition(s)) {
+        if (s->world.now_us >= end_us)
+            world_fail(&s->world, "liveness", "%s took longer than %llu s", what,
+                       (unsigned long long)(limit_us / SIM_SECOND));
+        if (!world_step(&s->world))
+            return false;
+    }
+    return true;
+}
+
 /* --- the bucket ------------------------------------------------------------------------------ */
 
 struct set_up {
@@ -66,14 +83,11 @@ static void on_properties(void *context, const struct answer *answer)
     set_up->status = answer->status;
 }
 
-/* The mode of the bucket is agreed on before anything goes wrong. */
+/* The properties of the bucket are agreed on before anything goes wrong; its mode may change. */
 static bool set_properties(struct simulation *s)
 {
     struct bucket_properties properties;
-    bucket_properties_init(&properties);
-    properties.levels.n = s->plan.levels.n;
-    properties.allow_mult = s->plan.siblings;
-    properties.last_write_wins = !s->plan.siblings;
+    modes_properties(&s->plan, s->plan.siblings != s->plan.mode_changes, &properties);
     uint64_t end_us = s->world.now_us + founding_limit_us;
     struct set_up set_up = { .status = KVORUM_INTERNAL };
     while (set_up.status != KVORUM_OK) {
@@ -108,6 +122,23 @@ static bool all_running(const struct simulation *s)
 static bool finished(const struct simulation *s)
 {
     return workload_finished(&s->workload);
+}
+
+static bool mode_changed(const struct simulation *s)
+{
+    return s->mode_change.done || !s->plan.mode_changes;
+}
+
+/* The clients begin somewhere in the middle of the change, or exactly at its end. */
+static bool begin_mode_change(struct simulation *s)
+{
+    if (!s->plan.mode_changes)
+        return true;
+    uint64_t busy_us = s->plan.think_us * s->plan.operation_count / s->plan.client_count;
+    mode_change_begin(&s->mode_change,
+                      s->plan.mode_changes_first ? 0 : choose(&s->world, busy_us + 1));
+    return !s->plan.mode_changes_first ||
+           wait_step(s, mode_changed, founding_limit_us, "changing the bucket's mode");
 }
 
 static void check_final(struct simulation *s, const struct record *read)
@@ -206,9 +237,11 @@ static bool list_everything(struct simulation *s)
 
 static bool heal(struct simulation *s)
 {
+    mode_change_end_absence(&s->mode_change);
     cluster_heal(&s->cluster);
     if (!wait_for(s, all_running, restart_limit_us, "restarting after healing") ||
         !wait_for(s, finished, restart_limit_us, "answering what was in flight") ||
+        !wait_for(s, mode_changed, restart_limit_us, "changing the bucket's mode") ||
         !pass_time(s, settle_us))
         return false;
     cluster_restart_all(&s->cluster);
@@ -219,6 +252,8 @@ static bool heal(struct simulation *s)
 static void play(struct simulation *s)
 {
     if (!set_properties(s))
+        return;
+    if (!begin_mode_change(s))
         return;
     s->cluster.network.faults = s->plan.network;
     cluster_begin_faults(&s->cluster);
@@ -231,6 +266,8 @@ static void play(struct simulation *s)
     s->workload.submitted = s->plan.operation_count; /* nothing new */
     if (!heal(s) || !read_everything(s) || !list_everything(s))
         return;
+    if (s->plan.mode_changes && !s->plan.memory)
+        check_all_told(&s->cluster, s->plan.siblings);
     check_converged(&s->cluster, &s->history, (uint8_t)s->plan.levels.n);
     check_bounded(&s->cluster);
 }
@@ -273,7 +310,9 @@ void run(const struct run_options *options, struct run_result *ret_result)
     int32_t capacity =
         (int32_t)(s->plan.operation_count + FINAL_PASSES * FINAL_READS_MAX * s->plan.key_count + 1);
     history_init(&s->history, &s->world, s->plan.siblings, s->plan.key_count, capacity);
+    s->history.changes = s->plan.mode_changes;
     workload_init(&s->workload, &s->cluster, &s->history);
+    mode_change_init(&s->mode_change, &s->cluster, &s->history);
     s->found = calloc(s->plan.key_count, sizeof(*s->found));
     s->listed = calloc(s->plan.key_count, sizeof(*s->listed));
     if (s->found == NULL || s->listed == NULL)
@@ -281,6 +320,7 @@ void run(const struct run_options *options, struct run_result *ret_result)
     play(s);
     report(s, ret_result);
     workload_done(&s->workload);
+    mode_change_done(&s->mode_change);
     cluster_done(&s->cluster);
     history_done(&s->history);
     world_done(&s->world);

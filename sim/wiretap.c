@@ -21,8 +21,10 @@ static void narrate(const struct history *history, const Peer__Merge *merge, uin
                 merge->stand_in ? ", in the place of n" : "", merge->stand_in ? merge->owner : 0);
     for (uint32_t i = 0; i < object->sibling_count; i++) {
         const struct sibling *sibling = &object->siblings[i];
-        world_trace(history->world, "    (%llx, %llu) %.*s", (unsigned long long)sibling->dot.actor,
-                    (unsigned long long)sibling->dot.counter,
+        world_trace(history->world, "    (%llx, %llu) at %llx%s %.*s",
+                    (unsigned long long)sibling->dot.actor,
+                    (unsigned long long)sibling->dot.counter, (unsigned long long)sibling->stamp,
+                    sibling->kept ? " kept" : "",
                     (int)(sibling->tombstone        ? 9
                           : sibling->value.size < 9 ? sibling->value.size
                                                     : 9),

@@ -167,7 +167,7 @@ static struct call *open_call(struct workload *workload, struct record *record,
     if (record->action == ACTION_LIST)
         limit_us *= LIST_TIMEOUT_FACTOR;
     if (record->action == ACTION_PROPERTIES)
-        limit_us = 4 * SIM_SECOND; /* has a timeout of its own */
+        limit_us = 10 * SIM_SECOND; /* has a timeout of its own */
     world_after(workload->world, &call->overdue, limit_us + limit_us / 20 + SLACK_US);
     workload->open++;
     return call;
@@ -246,6 +246,8 @@ static void submit(struct call *call, const struct quorum_levels *levels, struct
     }
     uint16_t shard = call->shard = (uint16_t)choose(workload->world, process->shard_count);
     call->dw = levels->dw;
+    record->mode_known =
+        workload->history->changes && mode_known(workload->history, process, shard);
     world_trace(workload->world, "c%u: operation %d %s key %u at n%u.%u", record->client,
                 record->id, action_name(record->action), record->key, process->member, shard);
     if (call->client != NULL && choose_chance(workload->world, workload->plan->cancelled))

@@ -19,7 +19,8 @@ static bool accounts(const struct history *history, const struct version *versio
     return writer->action == ACTION_PUT_BLIND && maybe_deleted(history, write);
 }
 
-/* Last write wins: itself or something newer, and never what it replaced. */
+/* Last write wins (in the bucket, or when the write was made): itself or something newer, and never
+ * what it replaced. */
 static bool outranks(const struct history *history, const struct version *version,
                      const struct record *write)
 {
@@ -31,13 +32,35 @@ static bool outranks(const struct history *history, const struct version *versio
     return !write->version_known || version_compare(version, &write->version) > 0;
 }
 
+/* While a bucket changes its mode: a write whose context may have seen `write` took its place, and,
+ * made where the last write wins, gave way to something newer without being seen in its turn. */
+static bool gave_way(const struct history *history, const struct record *read,
+                     const struct record *write)
+{
+    const int32_t *ids = history->by_key[read->key];
+    for (uint32_t i = 0; i < history->by_key_count[read->key]; i++) {
+        const struct record *between = &history->records[ids[i]];
+        if (record_is_kept(history, between) || !record_may_happen(between) ||
+            !maybe_replaces(between, write))
+            continue;
+        for (uint32_t j = 0; j < read->reading.count; j++)
+            if (outranks(history, &read->reading.versions[j], between))
+                return true;
+    }
+    return false;
+}
+
 static bool accounted(const struct history *history, const struct record *read,
                       const struct record *write)
 {
+    if (history->changes && gave_way(history, read, write))
+        return true;
     for (uint32_t i = 0; i < read->reading.count; i++) {
         const struct version *version = &read->reading.versions[i];
-        if (history->siblings ? accounts(history, version, write)
-                              : outranks(history, version, write))
+        bool kept = record_is_kept(history, write);
+        if (!kept && outranks(history, version, write))
+            return true;
+        if ((kept || history->changes) && accounts(history, version, write))
             return true;
     }
     return false;

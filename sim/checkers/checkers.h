@@ -42,6 +42,15 @@ void check_deletes(struct history *history, const struct record *read);
 void check_durable(struct cluster *cluster, struct history *history, const struct record *write,
                    uint32_t dw);
 
+/* modes.c: a change of the bucket's mode that was answered is known to all members that are not
+ * known to be dead; after healing, to all; and a write is made in the mode that the member knew
+ * which took it. */
+void check_told(struct cluster *cluster, const struct process *asked, bool siblings);
+void check_all_told(struct cluster *cluster, bool siblings);
+void check_birth(struct history *history, const struct record *write,
+                 const struct version *version);
+bool mode_known(const struct history *history, const struct process *process, uint16_t shard);
+
 /* converged.c: after healing and reading everything, all owners of a key hold the same bytes. */
 void check_converged(struct cluster *cluster, struct history *history, uint8_t n);
 

@@ -230,6 +230,57 @@ static void last_write_wins_keeps_the_newer_only(void **state)
     assert_string_equal("acknowledged", end(&f));
 }
 
+/* The bucket keeps siblings now; `kept`: the first write was already made so. */
+static const char *missing_after_a_change(bool kept, uint64_t stamp)
+{
+    struct fixture f;
+    begin(&f, true);
+    f.history.changes = true;
+    struct record *first = write_done(&f, ACTION_PUT_BLIND, NULL, KVORUM_OK);
+    struct record *second = write_done(&f, ACTION_PUT_BLIND, NULL, KVORUM_OK);
+    read_one(&f, first, 1, 5);
+    first->version.kept = kept;
+    check_all(&f, read_one(&f, second, 2, stamp));
+    return end(&f);
+}
+
+static void a_change_of_mode_takes_no_siblings_away(void **state)
+{
+    (void)state;
+    assert_string_equal("acknowledged", missing_after_a_change(true, 9));
+    assert_string_equal("-", missing_after_a_change(false, 9));
+    assert_string_equal("acknowledged", missing_after_a_change(false, 3));
+}
+
+/* Its place was taken by a write that may have seen it, and that one's by a later one. */
+static void but_may_take_what_another_took(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, true);
+    f.history.changes = true;
+    struct record *first = write_done(&f, ACTION_PUT_BLIND, NULL, KVORUM_OK);
+    struct record *read = read_one(&f, first, 1, 5);
+    first->version.kept = true;
+    struct record *second = write_done(&f, ACTION_PUT_CONTEXT, read, KVORUM_OK);
+    read_one(&f, second, 2, 6);
+    struct record *third = write_done(&f, ACTION_PUT_BLIND, NULL, KVORUM_OK);
+    check_all(&f, read_one(&f, third, 3, 7));
+    assert_string_equal("-", end(&f));
+}
+
+static void a_write_in_the_old_mode_by_one_who_knew_is_found(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, true);
+    f.history.changes = true;
+    struct record *first = write_done(&f, ACTION_PUT_BLIND, NULL, KVORUM_OK);
+    first->mode_known = true;
+    read_one(&f, first, 1, 5); /* not kept */
+    assert_string_equal("modes", end(&f));
+}
+
 static void a_value_read_after_it_was_replaced_is_found(void **state)
 {
     (void)state;
@@ -304,6 +355,9 @@ int main(void)
         cmocka_unit_test(an_overwrite_may_take_it_away),
         cmocka_unit_test(a_missing_unanswered_write_is_fine),
         cmocka_unit_test(last_write_wins_keeps_the_newer_only),
+        cmocka_unit_test(a_change_of_mode_takes_no_siblings_away),
+        cmocka_unit_test(but_may_take_what_another_took),
+        cmocka_unit_test(a_write_in_the_old_mode_by_one_who_knew_is_found),
         cmocka_unit_test(a_value_read_after_it_was_replaced_is_found),
         cmocka_unit_test(a_deleted_value_that_returns_is_found),
         cmocka_unit_test(a_delete_may_take_away_what_it_saw_only),

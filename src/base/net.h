@@ -23,7 +23,8 @@ struct net {
 
 struct net_ops {
     /** Queue `message`, copying it.  False: refused at once (no link, queue full); it was not and
-     *  will not be sent. */
+     *  will not be sent.  One that waited for a link that never came up is given back with
+     *  node_unsent (node/node.h); it was not sent either. */
     bool (*send)(struct net *net, struct net_address to, const struct message *message);
     /** The shard of `member` that owns `partition` there; 0 while the member was never met. */
     uint16_t (*shard_of)(struct net *net, uint16_t member, uint32_t partition);

@@ -25,7 +25,8 @@
     X(BARRIER_MISSING, "a needless merge is acknowledged though its twin is not yet durable")      \
     X(HINT_DROPPED, "a stand-in acknowledges a hint and drops it")                                 \
     X(REPLICA_COUNTED_TWICE, "a doubled acknowledgement counts twice")                             \
-    X(LOG_TAIL_UNCHECKED, "a torn record at the end of the log is accepted without checksum")
+    X(LOG_TAIL_UNCHECKED, "a torn record at the end of the log is accepted without checksum")      \
+    X(MODE_OF_THE_MEMBER, "a replica merges in the mode it knows, not in that of the versions")
 
 enum planted_bug {
     PLANTED_NONE,

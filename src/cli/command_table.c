@@ -109,9 +109,9 @@ static const struct option import_options[] = {
       .kind = OPTION_TEXT,
       .argument = "BUCKET",
       .help = "Where the records go (needed)" },
-    CHOICE("format", "jsonl|deb822", "jsonl",
-           "One JSON object a line, or Debian control records with empty lines between"),
-    TEXT("key-field", "FIELD", "Field that holds the key; deb822: Package"),
+    CHOICE("format", "jsonl|deb822|export", "jsonl",
+           "One JSON object a line; Debian control records; or what export wrote"),
+    TEXT("key-field", "FIELD", "Field that holds the key; deb822: Package, export: key"),
     TEXT("content-type", "TYPE", "Media type of the values; by the format"),
     FLAG("verify", "Read each record back and compare"),
     NUMBER("connections", "COUNT", 1, 256, "32", "Connections, spread over the nodes"),
@@ -307,10 +307,14 @@ static const char put_details[] =
     "VALUE - is standard input.  Write BUCKET/KEY, or BUCKET KEY where a bucket holds a slash.";
 static const char import_details[] =
     "FILE - or none is standard input.  Values are the records as they stand in the source.\n"
-    "Records that cannot be written are tried again, then named; none is skipped silently.";
-static const char export_details[] =
-    "One JSON object a line: key, value (or value_base64), content_type, and siblings where there\n"
-    "are any.";
+    "Records that cannot be written are tried again, then named; none is skipped silently.\n"
+    "--format export restores keys byte for byte, with content type, metadata, indexes and links;\n"
+    "keys with siblings need a bucket with allow_mult.  What the keys hold before is replaced.";
+static const char export_details[] = "One JSON object a line: key, content_type, headers where "
+                                     "there are any, and value; siblings in\n"
+                                     "place of these where there are several.  What is no UTF-8 is "
+                                     "under key_base64 or value_base64.\n"
+                                     "kvorum import --format export reads it back.";
 static const char demo_details[] =
     "NODE is 1, 2, ... or n1, n2, ...  Node k listens on HTTP 8098, RESP 6379, protocol buffers\n"
     "8087 and for its peers on 9098, each plus 100 * (k - 1).";

@@ -70,23 +70,36 @@ bool multipart_next(struct multipart *multipart, struct bytes *ret_head, struct 
     return true;
 }
 
-bool multipart_field(struct bytes head, const char *name, struct bytes *ret_value)
+bool multipart_next_field(struct bytes *head, struct bytes *ret_name, struct bytes *ret_value)
 {
-    size_t name_size = strlen(name);
-    while (head.size > 0) {
-        const uint8_t *end = memchr(head.data, '\n', head.size);
-        size_t size = end == NULL ? head.size : (size_t)(end - head.data) + 1;
-        struct bytes line = bytes_make(head.data, size);
-        head = bytes_from(head, size);
+    while (head->size > 0) {
+        const uint8_t *end = memchr(head->data, '\n', head->size);
+        size_t size = end == NULL ? head->size : (size_t)(end - head->data) + 1;
+        struct bytes line = bytes_make(head->data, size);
+        *head = bytes_from(*head, size);
         while (line.size > 0 && strchr("\r\n \t", line.data[line.size - 1]) != NULL)
             line.size--;
-        if (line.size <= name_size || line.data[name_size] != ':' ||
-            strncasecmp((const char *)line.data, name, name_size) != 0)
+        const uint8_t *colon = line.size == 0 ? NULL : memchr(line.data, ':', line.size);
+        if (colon == NULL)
             continue;
-        line = bytes_from(line, name_size + 1);
+        *ret_name = bytes_make(line.data, (size_t)(colon - line.data));
+        line = bytes_from(line, ret_name->size + 1);
         while (line.size > 0 && line.data[0] == ' ')
             line = bytes_from(line, 1);
         *ret_value = line;
+        return true;
+    }
+    return false;
+}
+
+bool multipart_field(struct bytes head, const char *name, struct bytes *ret_value)
+{
+    size_t name_size = strlen(name);
+    struct bytes found, value;
+    while (multipart_next_field(&head, &found, &value)) {
+        if (found.size != name_size || strncasecmp((const char *)found.data, name, name_size) != 0)
+            continue;
+        *ret_value = value;
         return true;
     }
     return false;

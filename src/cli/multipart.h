@@ -20,4 +20,7 @@ bool multipart_next(struct multipart *multipart, struct bytes *ret_head, struct 
 /** The value of a field of a part's head; `name` in lower case. */
 bool multipart_field(struct bytes head, const char *name, struct bytes *ret_value);
 
+/** The next field of `head`, which moves behind it; false: there is none. */
+bool multipart_next_field(struct bytes *head, struct bytes *ret_name, struct bytes *ret_value);
+
 #endif

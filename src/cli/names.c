@@ -7,7 +7,7 @@
 #include "cli/json_documents.h"
 #include "cli/message.h"
 
-enum { PAGE_SIZE_MAX = 64 << 20 };
+enum { PAGE_SIZE_MAX = 64 << 20, NAME_SIZE_MAX = 1 << 20 };
 
 struct listing {
     bool (*visit)(void *context, struct bytes name);
@@ -15,6 +15,42 @@ struct listing {
     const char *member; /* "keys" or "buckets" */
     bool stopped;
 };
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Percent-encoded, as it would stand in a path. */
+static bool decode(const char *text, struct buffer *ret_name)
+{
+    for (; *text != '\0'; text++) {
+        if (*text != '%') {
+            buffer_append_u8(ret_name, (uint8_t)*text);
+            continue;
+        }
+        int high = hex_digit(text[1]), low = high < 0 ? -1 : hex_digit(text[2]);
+        if (low < 0)
+            return false;
+        buffer_append_u8(ret_name, (uint8_t)(high << 4 | low));
+        text += 2;
+    }
+    return !ret_name->failed;
+}
+
+static int visit_name(struct listing *listing, const char *encoded)
+{
+    struct buffer name;
+    buffer_init(&name, NAME_SIZE_MAX);
+    int code = EXIT_DONE;
+    if (!decode(encoded, &name))
+        code = fail(EXIT_INTERNAL, "the node's list is malformed: a name is not encoded: %.100s",
+                    encoded);
+    else
+        listing->stopped = !listing->visit(listing->context, buffer_bytes(&name));
+    buffer_done(&name);
+    return code;
+}
 
 /* One {"keys":[...]}; EXIT_DONE, or the code of an {"error":...}. */
 static int visit_page(struct listing *listing, struct bytes document)
@@ -33,9 +69,8 @@ static int visit_page(struct listing *listing, struct bytes document)
     size_t i;
     json_array_foreach(names, i, name)
     {
-        struct bytes text = bytes_make(json_string_value(name), json_string_length(name));
-        if (!listing->stopped && json_is_string(name))
-            listing->stopped = !listing->visit(listing->context, text);
+        if (code == EXIT_DONE && !listing->stopped && json_is_string(name))
+            code = visit_name(listing, json_string_value(name));
     }
     json_decref(page);
     return code;
@@ -86,7 +121,7 @@ int names_visit(struct session *session, struct bytes bucket,
     buffer_init(&path, 64 * 1024);
     session_append_path(&path, option_text(session->invocation, "type"), bucket,
                         (struct bytes){ 0 });
-    buffer_printf(&path, "?%s=stream&timeout=%" PRId64, listing.member,
+    buffer_printf(&path, "?%s=stream&names=encoded&timeout=%" PRId64, listing.member,
                   option_number(session->invocation, "timeout", 10000));
     struct http_request request = { .method = "GET", .path = buffer_bytes(&path) };
     kvorum_status status = http_client_send(&session->client, &request);

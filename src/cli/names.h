@@ -5,8 +5,8 @@
 
 #include "cli/session.h"
 
-/** Visit every name; the visitor returns false to stop.  `bucket` without data: the buckets.
- *  Returns an exit code, having said what went wrong. */
+/** Visit every name, as the bytes it is; the visitor returns false to stop.  `bucket` without
+ *  data: the buckets.  Returns an exit code, having said what went wrong. */
 int names_visit(struct session *session, struct bytes bucket,
                 bool (*visit)(void *context, struct bytes name), void *context);
 

@@ -18,7 +18,7 @@ static struct bytes unquoted(struct bytes text)
 
 static struct sibling_view read_single(const struct http_response *response)
 {
-    struct sibling_view view = { .value = buffer_bytes(&response->body) };
+    struct sibling_view view = { .value = buffer_bytes(&response->body), .response = response };
     struct bytes ignored;
     http_response_field(response, "content-type", &view.content_type);
     http_response_field(response, "last-modified", &view.last_modified);
@@ -30,7 +30,7 @@ static struct sibling_view read_single(const struct http_response *response)
 
 static struct sibling_view read_part(struct bytes head, struct bytes body)
 {
-    struct sibling_view view = { .value = body };
+    struct sibling_view view = { .value = body, .head = head };
     struct bytes ignored;
     multipart_field(head, "content-type", &view.content_type);
     multipart_field(head, "last-modified", &view.last_modified);
@@ -58,6 +58,17 @@ bool siblings_read(const struct http_response *response, struct siblings *ret_si
     while (siblings->count < SIBLINGS_MAX && multipart_next(&multipart, &head, &body))
         siblings->list[siblings->count++] = read_part(head, body);
     return siblings->count > 0;
+}
+
+void sibling_visit_fields(const struct sibling_view *view,
+                          void (*visit)(void *context, struct bytes name, struct bytes value),
+                          void *context)
+{
+    struct bytes head = view->head, name, value;
+    for (uint32_t i = 0; view->response != NULL && i < view->response->field_count; i++)
+        visit(context, view->response->fields[i].name, view->response->fields[i].value);
+    while (multipart_next_field(&head, &name, &value))
+        visit(context, name, value);
 }
 
 /* --- printing ------------------------------------------------------------------------------- */

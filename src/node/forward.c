@@ -59,6 +59,12 @@ static struct bytes pack_forward(struct node *node, const struct operation *oper
     forward.context = protobuf_data(operation->context);
     forward.flags = operation->flags;
     forward.timeout_us = timeout_us;
+    struct bucket_properties ignored;
+    struct object_mode mode;
+    property_table_mode(node, key->type, key->bucket, &ignored, &mode);
+    mode = mode_later(mode, operation->mode);
+    forward.siblings = mode.siblings;
+    forward.mode_since = mode.since;
     if (!fill_metadata(node, operation, &forward))
         return (struct bytes){ 0 };
     return node_pack(node, &forward.base);
@@ -151,6 +157,17 @@ void forward_on_lost(struct node *node, struct request *request)
                       node->config.epoch->members[request->forward.member].name);
     request_answer(node, request, &answer);
     request_close(node, request);
+}
+
+/* It never left this node, so nobody can have written anything.  Its value is not here any more to
+ * be sent to another. */
+void forward_on_unsent(struct node *node, struct request *request)
+{
+    refuse(node, request, KVORUM_UNAVAILABLE,
+           reason_printf(node,
+                         "not written: node %s was to coordinate the write and cannot be reached. "
+                         "Next: retry",
+                         node->config.epoch->members[request->forward.member].name));
 }
 
 void forward_on_answer(struct node *node, struct net_address from, const struct message *message)
@@ -253,6 +270,7 @@ static bool read_forward(struct node *node, const Peer__Forward *from, struct by
         .flags =
             (from->flags & (OPERATION_RETURN_BODY | OPERATION_OVERWRITE)) | OPERATION_FORWARDED,
         .timeout_ms = (uint32_t)(from->timeout_us / 1000),
+        .mode = { from->siblings, from->mode_since },
         .metadata = metadata,
         .metadata_count = (uint32_t)from->n_metadata,
         .value = value,

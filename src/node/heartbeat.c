@@ -43,6 +43,9 @@ void heartbeat_step(struct node *node, enum liveness_event_kind kind, uint16_t m
     liveness_step(&node->liveness, &event, &effects);
     if (effects.changed)
         tell_changes(node, before, count);
+    for (uint16_t i = 0; effects.changed && i < count; i++)
+        if (before[i] != LIVENESS_DEAD && node->peers[i].state == LIVENESS_DEAD)
+            property_on_death(node, i);
     for (uint16_t i = 0; effects.send_heartbeats && i < count; i++)
         if (i != node->config.self)
             send_heartbeat(node, (struct net_address){ i, 0 }, false);
@@ -71,10 +74,7 @@ void heartbeat_on_message(struct node *node, struct net_address from, const stru
     if (!hlc_see(&node->hlc, heartbeat->stamp, clock_wall_ms(node->config.clock)))
         log_warn(node->config.log, "a member's clock is more than a minute ahead of ours",
                  LOG_TEXT("member", node->config.epoch->members[from.member].name));
-    if (heartbeat->properties_digest != property_table_digest(node))
-        property_push(node, from);
-    else
-        property_on_heartbeat(node, from.member);
+    property_on_digest(node, from.member, heartbeat->properties_digest);
     if (!heartbeat->answer)
         send_heartbeat(node, from, true);
 }

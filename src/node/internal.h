@@ -82,7 +82,7 @@ struct request {
 
     struct key_address address;
     struct quorum quorum;
-    enum object_mode mode;
+    struct object_mode mode;
     uint32_t flags;
     uint8_t target_count;
     uint8_t stand_in_acks;
@@ -169,12 +169,18 @@ struct replica_read {
 kvorum_status replica_read(struct node *node, const struct key_address *address,
                            struct replica_read *ret_read);
 
-enum commit_kind { COMMIT_NOTHING, COMMIT_ANSWER, COMMIT_TARGET, COMMIT_PROPERTIES };
+enum commit_kind {
+    COMMIT_NOTHING,
+    COMMIT_ANSWER,
+    COMMIT_TARGET,
+    COMMIT_PROPERTIES,
+    COMMIT_PROPERTIES_ANSWER,
+};
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {
     enum commit_kind kind;
-    struct net_address to; /* ANSWER: send MERGE_ANSWER there */
-    uint64_t request_id;   /* ANSWER: the asker's; TARGET, PROPERTIES: ours */
+    struct net_address to; /* ANSWER, PROPERTIES_ANSWER: send it there */
+    uint64_t request_id;   /* both: the asker's; TARGET, PROPERTIES: ours */
     uint8_t target;        /* TARGET */
 };
 enum engine_durability replica_durability(const struct node *node, bool must_sync);
@@ -214,6 +220,7 @@ void forward_on_request(struct node *node, struct net_address from, const struct
 void forward_on_answer(struct node *node, struct net_address from, const struct message *message);
 void forward_done(struct node *node);
 void forward_on_lost(struct node *node, struct request *request);
+void forward_on_unsent(struct node *node, struct request *request);
 
 bool composite_needed(const struct operation *operation);
 uint64_t composite_start(struct node *node, const struct operation *operation,
@@ -232,12 +239,21 @@ void property_table_close(struct node *node);
 uint64_t property_table_digest(const struct node *node);
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties);
+/** The same, and how the bucket treats concurrent values, as far as is known here. */
+void property_table_mode(struct node *node, struct bytes type, struct bytes bucket,
+                         struct bucket_properties *ret_properties, struct object_mode *ret_mode);
+/** Of two members' words on one bucket's mode, the later decision. */
+static inline struct object_mode mode_later(struct object_mode a, struct object_mode b)
+{
+    return b.since > a.since ? b : a;
+}
 void property_on_message(struct node *node, struct net_address from, const struct message *message);
 void property_on_answer(struct node *node, struct net_address from, const struct message *message);
-void property_on_stored(struct node *node, struct request *request, kvorum_status status);
+void property_on_stored(struct node *node, const struct commit_plan *plan, kvorum_status status);
 void property_on_deadline(struct node *node, struct request *request);
-void property_on_lost(struct node *node, struct request *request, uint16_t member);
-void property_on_heartbeat(struct node *node, uint16_t member);
+/** A heartbeat says what `member` has: all that we have, or something else. */
+void property_on_digest(struct node *node, uint16_t member, uint64_t digest);
+void property_on_death(struct node *node, uint16_t member);
 void property_push(struct node *node, struct net_address to);
 void property_pull(struct node *node);
 

@@ -75,11 +75,21 @@ static struct bytes range_end(struct arena *arena, struct bytes prefix)
     return end;
 }
 
-static bool is_live(struct arena *temporary, struct bytes encoding)
+/* A reader would be shown a value. */
+static bool is_live(struct node *node, const struct key_address *address, struct arena *temporary,
+                    struct bytes encoding)
 {
     struct object object;
+    struct bucket_properties ignored;
+    struct object_mode mode;
     arena_reset(temporary);
-    return object_decode(encoding, temporary, &object) == KVORUM_OK && !object_is_deleted(&object);
+    if (object_decode(encoding, temporary, &object) != KVORUM_OK)
+        return false;
+    if (object.sibling_count <= 1)
+        return !object_is_deleted(&object);
+    property_table_mode(node, address->type, address->bucket, &ignored, &mode);
+    return object_show(&object, mode, temporary, &object) == KVORUM_OK &&
+           !object_is_deleted(&object);
 }
 
 static bool page_full(const struct page *page)
@@ -124,8 +134,8 @@ static kvorum_status scan_range(struct node *node, struct engine *store,
     engine_iterator_first(iterator);
     while (iterator->valid && status == KVORUM_OK && page->next.size == 0) {
         struct key_address address;
-        bool live =
-            store_key_parse(iterator->key, &address) && is_live(&temporary, iterator->value);
+        bool live = store_key_parse(iterator->key, &address) &&
+                    is_live(node, &address, &temporary, iterator->value);
         if (!live) {
             engine_iterator_next(iterator);
             continue;

@@ -313,8 +313,6 @@ static void fail_request(struct node *node, struct request *request, uint16_t me
         forward_on_lost(node, request);
     else if (request->kind == REQUEST_LIST)
         list_on_lost(node, request, member);
-    else if (request->kind == REQUEST_PROPERTIES)
-        property_on_lost(node, request, member);
 }
 
 /* A write in flight stays in flight: the member may have taken it.  Ids are collected first,
@@ -342,6 +340,28 @@ void node_link_lost(struct node *node, uint16_t member, bool refused)
     if (node->config.shard == 0)
         heartbeat_step(node, refused ? LIVENESS_LINK_REFUSED : LIVENESS_LINK_LOST, member);
     fail_requests(node, member);
+    node_leave(node);
+}
+
+static void fail_unsent(struct node *node, struct request *request, uint16_t member, uint8_t kind)
+{
+    int target = request_target_of(request, member);
+    if (kind == MESSAGE_FORWARD && request->kind == REQUEST_FORWARD &&
+        request->forward.member == member)
+        forward_on_unsent(node, request);
+    else if (kind == MESSAGE_MERGE && request->kind == REQUEST_PUT && target >= 0)
+        write_on_acknowledged(node, request, (uint8_t)target, KVORUM_UNAVAILABLE, false);
+    else if (kind == MESSAGE_GET && request->kind == REQUEST_GET && target >= 0)
+        read_on_failed(node, request, (uint8_t)target);
+}
+
+/* What did not leave had no effect there: that is more than a lost link says. */
+void node_unsent(struct node *node, uint16_t member, const struct message *message)
+{
+    node_enter(node);
+    struct map_item *found = map_find(&node->requests, message->request_id);
+    if (found != NULL)
+        fail_unsent(node, LIST_ENTRY(found, struct request, by_id), member, message->kind);
     node_leave(node);
 }
 

@@ -93,6 +93,8 @@ struct operation {
     struct bytes context;           /* as from answer_context; empty: none */
     uint32_t flags;
     uint32_t timeout_ms; /* 0: default */
+    /* Of the bucket, as the node knew it that forwarded this to us; zero: nobody did. */
+    struct object_mode mode;
     /* PUT */
     const struct metadata *metadata;
     uint32_t metadata_count;
@@ -161,6 +163,9 @@ void node_set_properties(struct node *node, struct bytes type, struct bytes buck
 void node_receive(struct node *node, struct net_address from, const struct message *message);
 /** A link to `member` was lost, or refused by its host. */
 void node_link_lost(struct node *node, uint16_t member, bool refused);
+/** A message that the net had taken for `member` did not leave, and will not: its link never came
+ *  up.  To be told before node_link_lost. */
+void node_unsent(struct node *node, uint16_t member, const struct message *message);
 /** Only shard 0 detects failures; the process tells the other shards what it found. */
 void node_set_liveness(struct node *node, uint16_t member, enum liveness_state state);
 /** Timers.  Call when clock_monotonic_us reaches node_next_deadline_us, and not much later. */

@@ -35,7 +35,7 @@ struct world {
     struct test_net nets[NODES_MAX];
     struct node *nodes[NODES_MAX];
     struct engine *stores[NODES_MAX];
-    bool down[NODES_MAX];
+    bool down[NODES_MAX], deaf_to_properties[NODES_MAX];
     struct parcel queue[QUEUE_MAX];
     size_t head, tail;
 };
@@ -74,6 +74,8 @@ static bool test_send(struct net *net, struct net_address to, const struct messa
     struct world *world = from->world;
     if (world->down[to.member])
         return false;
+    if (world->deaf_to_properties[to.member] && message->kind == MESSAGE_PROPERTIES)
+        return true;
     assert_true(world->tail - world->head < QUEUE_MAX);
     struct parcel *parcel = &world->queue[world->tail++ % QUEUE_MAX];
     parcel->from = (struct net_address){ from->member, 0 };
@@ -95,6 +97,16 @@ static uint16_t test_shard_of(struct net *net, uint16_t member, uint32_t partiti
 }
 
 static const struct net_ops test_net_ops = { test_send, test_shard_of };
+
+/* Nothing that is under way will arrive, and the senders are told. */
+static void give_back(struct world *world)
+{
+    for (size_t end = world->tail; world->head < end; world->head++) {
+        struct parcel *parcel = &world->queue[world->head % QUEUE_MAX];
+        node_unsent(world->nodes[parcel->from.member], parcel->to.member, &parcel->message);
+        free(parcel->memory);
+    }
+}
 
 /* Deliver everything that is under way. */
 static void settle(struct world *world)
@@ -577,6 +589,126 @@ static void properties_reach_everybody_and_can_be_reset(void)
     world_free(world);
 }
 
+static bool has_value(const struct outcome *seen, const char *value)
+{
+    return strstr(seen->values, value) != NULL;
+}
+
+/* n3 was away when the bucket began to keep siblings, and takes part before it hears of that. */
+static void a_member_that_was_away_drops_no_siblings(void)
+{
+    struct world *world = world_make(3);
+    cut(world, 2);
+    allow_siblings(world);
+    put(world, 0, "cat", "first", NULL);
+    put(world, 1, "cat", "second", NULL);
+    world->down[2] = false;
+    put(world, 2, "cat", "third", NULL);
+    put(world, 2, "cat", "fourth", NULL);
+    struct bucket_properties known;
+    node_properties(world->nodes[2], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &known);
+    assert_int_equal(known.allow_mult, 0);
+    for (uint16_t at = 0; at < 3; at++) {
+        struct outcome seen = get(world, at, "cat");
+        assert_true(has_value(&seen, "first") && has_value(&seen, "second"));
+        assert_true(has_value(&seen, "fourth"));
+    }
+    heal(world, 2);
+    put(world, 2, "cat", "fifth", NULL);
+    struct outcome seen = get(world, 0, "cat");
+    assert_true(has_value(&seen, "fourth") && has_value(&seen, "fifth"));
+    assert_int_equal(put(world, 1, "cat", "all", &seen).status, KVORUM_OK);
+    assert_string_equal(get(world, 2, "cat").values, "all");
+    world_free(world);
+}
+
+static void siblings_are_given_up_where_the_last_write_is_to_win_again(void)
+{
+    struct world *world = world_make(3);
+    allow_siblings(world);
+    put(world, 0, "cat", "first", NULL);
+    put(world, 1, "cat", "second", NULL);
+    struct bucket_properties none;
+    bucket_properties_init(&none);
+    struct outcome reset = { 0 };
+    node_set_properties(world->nodes[1], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &none, true,
+                        note, &reset);
+    settle(world);
+    assert_int_equal(reset.status, KVORUM_OK);
+    assert_string_equal(get(world, 0, "cat").values, "second"); /* the later one */
+    put(world, 2, "cat", "third", NULL);
+    assert_string_equal(get(world, 0, "cat").values, "third");
+    allow_siblings(world); /* what was given up is gone */
+    assert_string_equal(get(world, 0, "cat").values, "third");
+    world_free(world);
+}
+
+/* Silence is no confirmation: the change is answered when the silent one is known to be dead. */
+static void a_change_waits_for_a_member_that_may_be_alive(void)
+{
+    struct world *world = world_make(3);
+    struct bucket_properties properties;
+    bucket_properties_init(&properties);
+    properties.allow_mult = 1;
+    struct outcome outcome = { 0 };
+    world->down[2] = true;
+    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties,
+                        false, note, &outcome);
+    settle(world);
+    node_link_lost(world->nodes[0], 2, false);
+    pass(world, 1000);
+    assert_false(outcome.answered);
+    pass(world, 2500);
+    assert_true(outcome.answered);
+    assert_int_equal(outcome.status, KVORUM_OK);
+    world_free(world);
+}
+
+static void a_change_that_is_not_confirmed_is_of_unknown_outcome(void)
+{
+    struct world *world = world_make(3);
+    struct bucket_properties properties;
+    bucket_properties_init(&properties);
+    properties.allow_mult = 1;
+    struct outcome outcome = { 0 };
+    world->deaf_to_properties[2] = true;
+    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties,
+                        false, note, &outcome);
+    pass(world, 3500);
+    assert_false(outcome.answered);
+    pass(world, 1000);
+    assert_int_equal(outcome.status, KVORUM_TIMEOUT);
+    assert_non_null(strstr(outcome.reason, "n3 may be alive and has not confirmed it"));
+    world_free(world);
+}
+
+/* The net took the messages and gave them back: nothing can have been written there. */
+static void a_write_that_never_left_was_not_written(void)
+{
+    struct world *world = world_make(5);
+    uint16_t owner = owner_of(world, "cat", 0), other = 0;
+    for (uint16_t place = 0; place < 3; place++)
+        other += owner_of(world, "cat", place) == other;
+    for (uint16_t place = 0; place < 3; place++)
+        other += owner_of(world, "cat", place) == other;
+    for (uint16_t place = 0; place < 3; place++)
+        assert_int_not_equal(owner_of(world, "cat", place), other);
+    struct operation operation = operation_on(OPERATION_PUT, "cat");
+    operation.value = BYTES_LITERAL("v");
+    struct outcome forwarded = { 0 }, owned = { 0 };
+    node_submit(world->nodes[other], &operation, note, &forwarded);
+    node_submit(world->nodes[owner], &operation, note, &owned);
+    give_back(world);
+    assert_true(forwarded.answered);
+    assert_int_equal(forwarded.status, KVORUM_UNAVAILABLE);
+    assert_non_null(strstr(forwarded.reason, "not written: node n"));
+    settle(world);
+    assert_true(owned.answered); /* others stood in for the owners that were not reached */
+    assert_int_equal(owned.status, KVORUM_OK);
+    assert_true(owned.stand_ins > 0);
+    world_free(world);
+}
+
 static void too_many_siblings_are_refused(void)
 {
     struct world *world = world_make(1);
@@ -626,6 +758,14 @@ int main(void)
         { "impossible levels are refused at once", impossible_levels_are_refused_at_once },
         { "limits have names", limits_have_names },
         { "listing finds every key once, also around a dead node", listing_finds_every_key_once },
+        { "a member that was away drops no siblings", a_member_that_was_away_drops_no_siblings },
+        { "siblings are given up where the last write is to win again",
+          siblings_are_given_up_where_the_last_write_is_to_win_again },
+        { "a change waits for a member that may be alive",
+          a_change_waits_for_a_member_that_may_be_alive },
+        { "a change that is not confirmed is of unknown outcome",
+          a_change_that_is_not_confirmed_is_of_unknown_outcome },
+        { "a write that never left was not written", a_write_that_never_left_was_not_written },
         { "properties reach everybody, late-comers too, and can be reset",
           properties_reach_everybody_and_can_be_reset },
         { "too many siblings are refused", too_many_siblings_are_refused },

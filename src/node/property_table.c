@@ -6,13 +6,16 @@
  *
  * The record with the larger (stamp, overrides) wins, so copies merge in any order.  A change goes
  * to shard 0, which stores it and tells every member's shard 0 and its own other shards; whoever
- * was away finds out by the digest in heartbeats and is sent everything. */
+ * was away finds out by the digest in heartbeats and is sent everything.
+ *
+ * "OK" says that the change is stored here and known to every member that is not known to be dead;
+ * a link that broke under way is no answer, the digest in a later heartbeat is. */
 #include "base/hash.h"
 #include "codec/protobuf.h"
 #include "codec/varint.h"
 #include "node/internal.h"
 
-enum { TABLE_RECORDS_MAX = 100000, UPDATE_TIMEOUT_US = 3 * 1000 * 1000 };
+enum { TABLE_RECORDS_MAX = 100000, UPDATE_SLACK_US = 1000 * 1000 };
 
 struct record {
     struct map_item by_name;
@@ -25,13 +28,13 @@ struct record {
 struct property_table {
     struct map records; /* by hash of (type, bucket) */
     uint64_t digest;    /* order-independent sum over the records */
+    uint32_t storing;   /* batches on their way to the disk */
     struct bucket_properties defaults;
 };
 
 struct property_update {
     bool stored;
-    uint32_t waiting_count;
-    uint16_t *waiting; /* members that have not answered */
+    bool *told; /* by member: it has the change on disk; NULL: shard 0 carries it out for us */
 };
 
 /* --- the table ------------------------------------------------------------------------------ */
@@ -106,35 +109,47 @@ static kvorum_status table_merge(struct property_table *table, uint64_t stamp, s
         free(record); /* two names with one 64-bit hash */
         return KVORUM_INTERNAL;
     }
-    if (old != NULL) {
-        table->digest -= record_digest(old);
+    if (old != NULL)
         map_remove(&table->records, key);
-        free(old);
-    }
     if (!map_insert(&table->records, &record->by_name, key)) {
+        assert(old == NULL); /* there was room for that one, so nothing is lost here */
         free(record);
         return KVORUM_NO_MEMORY;
     }
+    if (old != NULL)
+        table->digest -= record_digest(old);
+    free(old);
     table->digest += record_digest(record);
     *ret_changed = true;
     return KVORUM_OK;
 }
 
+/* Others take our digest for a promise, so until all is on disk it is one that nobody has. */
 uint64_t property_table_digest(const struct node *node)
 {
-    return node->properties->digest;
+    const struct property_table *table = node->properties;
+    return table->storing == 0 ? table->digest : ~table->digest;
+}
+
+void property_table_mode(struct node *node, struct bytes type, struct bytes bucket,
+                         struct bucket_properties *ret_properties, struct object_mode *ret_mode)
+{
+    const struct property_table *table = node->properties;
+    const struct record *record = NULL;
+    *ret_properties = table->defaults;
+    if (table->records.count > 0)
+        record = find(table, type, bucket);
+    if (record != NULL)
+        bucket_properties_apply(ret_properties, &record->properties);
+    ret_mode->siblings = ret_properties->allow_mult == 1 && ret_properties->last_write_wins != 1;
+    ret_mode->since = record == NULL ? 0 : record->stamp;
 }
 
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties)
 {
-    const struct property_table *table = node->properties;
-    *ret_properties = table->defaults;
-    if (table->records.count == 0)
-        return;
-    const struct record *record = find(table, type, bucket);
-    if (record != NULL)
-        bucket_properties_apply(ret_properties, &record->properties);
+    struct object_mode mode;
+    property_table_mode(node, type, bucket, ret_properties, &mode);
 }
 
 void node_properties(struct node *node, struct bytes type, struct bytes bucket,
@@ -183,7 +198,10 @@ static kvorum_status store_records(struct node *node, struct record *const *reco
         if (status != KVORUM_OK)
             return status;
     }
-    return replica_submit(node, store, node->batch, ENGINE_SYNC, plan);
+    node->properties->storing++; /* until property_on_stored */
+    kvorum_status status = replica_submit(node, store, node->batch, ENGINE_SYNC, plan);
+    node->properties->storing -= status != KVORUM_OK;
+    return status;
 }
 
 /* Merge all records of `bytes`; those that changed are listed in the scratch arena. */
@@ -305,10 +323,11 @@ static void tell_own_shards(struct node *node, struct record *const *records, si
 }
 
 static void answer(struct node *node, struct net_address to, uint64_t request_id,
-                   kvorum_status status)
+                   kvorum_status status, const char *reason)
 {
     Peer__PropertiesAnswer body = PEER__PROPERTIES_ANSWER__INIT;
     body.status = status;
+    body.reason = (char *)reason;
     if (request_id != 0)
         node_send(node, to, MESSAGE_PROPERTIES_ANSWER, request_id, node_pack(node, &body.base),
                   (struct bytes){ 0 });
@@ -316,51 +335,48 @@ static void answer(struct node *node, struct net_address to, uint64_t request_id
 
 /* --- changing ------------------------------------------------------------------------------- */
 
-static void update_settle(struct node *node, struct request *request)
+static void update_end(struct node *node, struct request *request, kvorum_status status,
+                       const char *reason)
 {
-    struct property_update *update = request->property_update;
-    if (!update->stored || update->waiting_count > 0)
-        return;
-    struct answer done = { .status = KVORUM_OK, .reason = "" };
-    request_answer(node, request, &done);
+    struct answer answer = { .status = status, .reason = reason };
+    request_answer(node, request, &answer);
     request_close(node, request);
 }
 
-static bool is_waiting_for(const struct property_update *update, uint16_t member)
+static bool is_missing(const struct node *node, const struct property_update *update,
+                       uint16_t member)
 {
-    for (uint32_t i = 0; i < update->waiting_count; i++)
-        if (update->waiting[i] == member)
-            return true;
-    return false;
+    return member != node->config.self && !update->told[member] &&
+           node->peers[member].state != LIVENESS_DEAD;
 }
 
-static void update_forget(struct node *node, struct request *request, uint16_t member)
+/* Answered when it is stored here, and known to whoever is not known to be dead: now, since one
+ * that was dead may be back. */
+static void update_settle(struct node *node, struct request *request)
 {
-    struct property_update *update = request->property_update;
-    for (uint32_t i = 0; i < update->waiting_count; i++)
-        if (update->waiting[i] == member) {
-            update->waiting[i] = update->waiting[--update->waiting_count];
-            break;
-        }
-    update_settle(node, request);
+    const struct property_update *update = request->property_update;
+    if (!update->stored || update->told == NULL)
+        return;
+    for (uint16_t i = 0; i < node->config.epoch->member_count; i++)
+        if (is_missing(node, update, i))
+            return;
+    update_end(node, request, KVORUM_OK, "");
 }
 
-/* On shard 0: store, tell everybody, wait for those that can be reached. */
+/* On shard 0: store, and tell everybody. */
 static kvorum_status spread(struct node *node, struct request *request, struct record *record)
 {
     struct property_update *update = request->property_update;
     struct commit_plan plan = { .kind = COMMIT_PROPERTIES, .request_id = request->id };
     uint16_t members = node->config.epoch->member_count;
     uint64_t id = request->id;
-    update->waiting = arena_allocate(&request->arena, members * sizeof(*update->waiting));
-    if (update->waiting == NULL)
+    update->told = arena_allocate_zero(&request->arena, members * sizeof(*update->told));
+    if (update->told == NULL)
         return KVORUM_NO_MEMORY;
+    /* One whose link is not up yet gets it after a heartbeat; see property_on_digest. */
     for (uint16_t i = 0; i < members; i++)
-        if (i != node->config.self && placement_reachable(node, i)) {
-            /* One whose link is not up yet gets it after a heartbeat; see property_on_heartbeat. */
+        if (i != node->config.self && placement_reachable(node, i))
             (void)send_records(node, (struct net_address){ i, 0 }, id, false, &record, 1);
-            update->waiting[update->waiting_count++] = i;
-        }
     tell_own_shards(node, &record, 1);
     return store_records(node, &record, 1, &plan);
 }
@@ -368,15 +384,14 @@ static kvorum_status spread(struct node *node, struct request *request, struct r
 /* On another shard: shard 0 of this node does it; its answer ends the request. */
 static kvorum_status hand_over(struct node *node, struct request *request, struct record *record)
 {
-    struct property_update *update = request->property_update;
-    update->stored = true;
-    update->waiting_count = 1;
-    update->waiting = arena_allocate(&request->arena, sizeof(*update->waiting));
-    if (update->waiting == NULL)
-        return KVORUM_NO_MEMORY;
-    update->waiting[0] = node->config.self;
     struct net_address own = { node->config.self, 0 };
     return send_records(node, own, request->id, false, &record, 1) ? KVORUM_OK : KVORUM_OVERLOADED;
+}
+
+/* Leaves a member that fell silent the time to be found dead. */
+static uint64_t update_timeout_us(const struct node *node)
+{
+    return node->liveness.config.dead_us + UPDATE_SLACK_US;
 }
 
 static kvorum_status change(struct node *node, struct request *request, struct bytes type,
@@ -391,13 +406,16 @@ static kvorum_status change(struct node *node, struct request *request, struct b
     if (old != NULL && stamp <= old->stamp)
         stamp = old->stamp + 1;
     bool changed;
-    kvorum_status status =
-        table_merge(node->properties, stamp, type, bucket, buffer_bytes(&encoding), &changed);
+    kvorum_status status = KVORUM_NO_MEMORY;
+    if (!encoding.failed) /* half of an encoding would be another change, or a reset */
+        status =
+            table_merge(node->properties, stamp, type, bucket, buffer_bytes(&encoding), &changed);
     buffer_done(&encoding);
     if (status != KVORUM_OK)
         return status;
-    uint64_t timeout_us =
-        UPDATE_TIMEOUT_US * (node->config.shard == 0 ? 1u : 2u); /* shard 0's first */
+    uint64_t timeout_us = update_timeout_us(node);
+    if (node->config.shard != 0) /* shard 0's comes first */
+        timeout_us += UPDATE_SLACK_US;
     request->property_update = arena_allocate_zero(&request->arena, sizeof(struct property_update));
     if (request->property_update == NULL ||
         !request_register(node, request, node->now_us + timeout_us))
@@ -470,7 +488,7 @@ struct property_errand {
 static void errand_answer(void *context, const struct answer *outcome)
 {
     struct property_errand *errand = context;
-    answer(errand->node, errand->to, errand->request_id, outcome->status);
+    answer(errand->node, errand->to, errand->request_id, outcome->status, outcome->reason);
 }
 
 static struct request *open_errand(struct node *node, struct net_address to, uint64_t request_id)
@@ -481,7 +499,7 @@ static struct request *open_errand(struct node *node, struct net_address to, uin
     struct property_errand *errand = arena_new(&request->arena, struct property_errand);
     request->property_update = arena_new(&request->arena, struct property_update);
     if (errand == NULL || request->property_update == NULL ||
-        !request_register(node, request, node->now_us + UPDATE_TIMEOUT_US)) {
+        !request_register(node, request, node->now_us + update_timeout_us(node))) {
         request_close(node, request);
         return NULL;
     }
@@ -505,12 +523,31 @@ static void run_errand(struct node *node, struct net_address to, uint64_t reques
         request_close(node, request);
     }
     if (status != KVORUM_OK)
-        answer(node, to, request_id, status);
+        answer(node, to, request_id, status, kvorum_status_text(status));
     else if ((request = request_find(node, id, REQUEST_PROPERTIES)) != NULL)
         update_settle(node, request);
 }
 
 /* --- events --------------------------------------------------------------------------------- */
+
+/* What is stored here stays, and whoever has not heard of it will by a heartbeat; but until then
+ * such a member may act by the old properties. */
+static const char *unconfirmed(struct node *node, const struct property_update *update)
+{
+    struct buffer names;
+    buffer_init(&names, 1024);
+    for (uint16_t i = 0; i < node->config.epoch->member_count; i++)
+        if (is_missing(node, update, i))
+            buffer_printf(&names, "%s%s", names.size == 0 ? "" : ", ",
+                          node->config.epoch->members[i].name);
+    const char *reason = reason_printf(
+        node,
+        "the change is stored, but %.*s may be alive and has not confirmed it; until it hears of "
+        "it, it acts by the old properties. Next: repeat the change, or see kvorum status",
+        (int)names.size, names.size == 0 ? "" : (const char *)names.data);
+    buffer_done(&names);
+    return reason;
+}
 
 void property_on_message(struct node *node, struct net_address from, const struct message *message)
 {
@@ -530,65 +567,93 @@ void property_on_message(struct node *node, struct net_address from, const struc
         node->ready |= status == KVORUM_OK && body->all && from.member == node->config.self;
         return;
     }
-    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
     bool own = from.member == node->config.self; /* another shard of ours changed one record */
     if (status == KVORUM_OK && own && count == 1 && message->request_id != 0) {
         run_errand(node, from, message->request_id, changed[0]);
         return;
     }
-    if (status == KVORUM_OK && count > 0) {
-        status = store_records(node, changed, count, &nothing);
+    /* Also what is known already may not be on disk yet: who wants to know waits for it. */
+    if (status == KVORUM_OK && (count > 0 || message->request_id != 0)) {
+        const struct commit_plan plan = { COMMIT_PROPERTIES_ANSWER, from, message->request_id, 0 };
         tell_own_shards(node, changed, count);
+        status = store_records(node, changed, count, &plan);
     }
-    answer(node, from, message->request_id, status);
+    if (status != KVORUM_OK)
+        answer(node, from, message->request_id, status, kvorum_status_text(status));
 }
 
-/* A member whose table equals ours has all that we wait for. */
-void property_on_heartbeat(struct node *node, uint16_t member)
+/* Every change under way is told that `member` has it, or that its state changed.  The answer may
+ * change the list: begin again after each. */
+static void settle_all(struct node *node, uint16_t member, bool told)
 {
     struct list *item = node->active.next;
     while (item != &node->active) {
         struct request *request = LIST_ENTRY(item, struct request, link);
-        bool waits =
-            request->kind == REQUEST_PROPERTIES && is_waiting_for(request->property_update, member);
         item = item->next;
-        if (!waits)
+        if (request->kind != REQUEST_PROPERTIES || request->property_update->told == NULL)
             continue;
-        update_forget(node, request, member);
-        item = node->active.next; /* the answer may have changed the list */
+        request->property_update->told[member] |= told;
+        uint64_t id = request->id;
+        update_settle(node, request);
+        if (map_find(&node->requests, id) == NULL)
+            item = node->active.next;
     }
+}
+
+void property_on_digest(struct node *node, uint16_t member, uint64_t digest)
+{
+    if (digest == node->properties->digest)
+        settle_all(node, member, true);
+    else
+        property_push(node, (struct net_address){ member, 0 });
+}
+
+void property_on_death(struct node *node, uint16_t member)
+{
+    settle_all(node, member, false);
 }
 
 void property_on_answer(struct node *node, struct net_address from, const struct message *message)
 {
+    Peer__PropertiesAnswer *body =
+        node_unpack(node, &peer__properties_answer__descriptor, message->body);
     struct request *request = request_find(node, message->request_id, REQUEST_PROPERTIES);
-    if (request != NULL)
-        update_forget(node, request, from.member);
+    if (body == NULL)
+        node->counters.messages_bad++;
+    if (body == NULL || request == NULL)
+        return;
+    struct property_update *update = request->property_update;
+    kvorum_status status = (kvorum_status)body->status;
+    if (update->told == NULL && from.member == node->config.self)
+        update_end(node, request, status, body->reason); /* shard 0 speaks for all */
+    else if (update->told != NULL && status == KVORUM_OK) {
+        update->told[from.member] = true;
+        update_settle(node, request);
+    }
 }
 
-void property_on_stored(struct node *node, struct request *request, kvorum_status status)
+void property_on_stored(struct node *node, const struct commit_plan *plan, kvorum_status status)
 {
-    if (status == KVORUM_OK) {
-        request->property_update->stored = true;
-        update_settle(node, request);
+    node->properties->storing--;
+    if (plan->kind == COMMIT_PROPERTIES_ANSWER) {
+        answer(node, plan->to, plan->request_id, status, kvorum_status_text(status));
         return;
     }
-    struct answer failed = { .status = status, .reason = kvorum_status_text(status) };
-    request_answer(node, request, &failed);
-    request_close(node, request);
+    struct request *request = request_find(node, plan->request_id, REQUEST_PROPERTIES);
+    if (request == NULL)
+        return;
+    request->property_update->stored = status == KVORUM_OK;
+    if (status == KVORUM_OK)
+        update_settle(node, request);
+    else
+        update_end(node, request, status, kvorum_status_text(status));
 }
 
-void property_on_lost(struct node *node, struct request *request, uint16_t member)
-{
-    update_forget(node, request, member);
-}
-
-/* Who did not answer learns it from a heartbeat; what is stored here stays. */
 void property_on_deadline(struct node *node, struct request *request)
 {
-    bool stored = request->property_update->stored;
-    struct answer late = { .status = stored ? KVORUM_OK : KVORUM_TIMEOUT,
-                           .reason = stored ? "" : "the change was not stored in time" };
-    request_answer(node, request, &late);
-    request_close(node, request);
+    const struct property_update *update = request->property_update;
+    const char *reason = "the change was not stored in time. Next: repeat it";
+    if (update->stored && update->told != NULL)
+        reason = unconfirmed(node, update);
+    update_end(node, request, KVORUM_TIMEOUT, reason);
 }

@@ -94,7 +94,7 @@ static kvorum_status merge_answers(struct node *node, struct request *request,
         struct object object;
         kvorum_status status = object_decode(target->encoding, &node->scratch, &object);
         if (status == KVORUM_OK && *ret_any)
-            status = object_merge(ret_merged, &object, request->mode, &node->scratch, ret_merged);
+            status = object_merge(ret_merged, &object, &node->scratch, ret_merged);
         else if (status == KVORUM_OK)
             *ret_merged = object;
         if (status != KVORUM_OK)
@@ -156,6 +156,8 @@ static void reply(struct node *node, struct request *request, kvorum_status stat
                              .needed = request->quorum.r,
                              .reason = "" };
     count_stand_ins(request, &answer);
+    if (answer.status == KVORUM_OK && any)
+        answer.status = object_show(&merged, request->mode, &node->scratch, &merged);
     if (answer.status != KVORUM_OK)
         answer.reason =
             reason_printf(node, "cannot read %s: %s", reason_key(node, &request->address),
@@ -286,9 +288,8 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
                                        &request->address);
     assert(addressed); /* node_submit checked the sizes */
     struct bucket_properties properties;
-    property_table_get(node, request->address.type, request->address.bucket, &properties);
-    bool siblings = properties.allow_mult == 1 && properties.last_write_wins != 1;
-    request->mode = siblings ? OBJECT_SIBLINGS : OBJECT_LAST_WRITE_WINS;
+    property_table_mode(node, request->address.type, request->address.bucket, &properties,
+                        &request->mode);
     const char *level = NULL;
     kvorum_status status =
         quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,

@@ -154,9 +154,8 @@ static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_
             write_on_acknowledged(node, request, plan->target, status, durable);
         break;
     case COMMIT_PROPERTIES:
-        request = request_find(node, plan->request_id, REQUEST_PROPERTIES);
-        if (request != NULL)
-            property_on_stored(node, request, status);
+    case COMMIT_PROPERTIES_ANSWER:
+        property_on_stored(node, plan, status);
         break;
     }
 }
@@ -276,12 +275,16 @@ static kvorum_status barrier(struct node *node, const struct key_address *addres
                           replica_durability(node, must_sync), plan);
 }
 
-static enum object_mode bucket_mode(struct node *node, const struct key_address *address)
+/* The mistake: this member's word on the bucket's mode counts for more than the versions'. */
+static void forget_mode(struct node *node, const struct key_address *address, struct object *merged)
 {
     struct bucket_properties properties;
-    property_table_get(node, address->type, address->bucket, &properties);
-    bool siblings = properties.allow_mult == 1 && properties.last_write_wins != 1;
-    return siblings ? OBJECT_SIBLINGS : OBJECT_LAST_WRITE_WINS;
+    struct object_mode mode;
+    property_table_mode(node, address->type, address->bucket, &properties, &mode);
+    if (mode.siblings || merged->sibling_count < 2)
+        return;
+    merged->siblings[0] = *object_winner(merged);
+    merged->sibling_count = 1;
 }
 
 kvorum_status replica_merge(struct node *node, const struct key_address *address,
@@ -305,13 +308,14 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
     if (!read.held)
         return replica_store(node, address, encoding, target, must_sync, plan);
 
-    enum object_mode mode = bucket_mode(node, address);
     status = object_decode(read.encoding, &node->scratch, &local);
-    if (status == KVORUM_OK && object_contains(&local, &incoming, mode) &&
+    if (status == KVORUM_OK && object_contains(&local, &incoming) &&
         (target == NULL || !target->stand_in))
         status = barrier(node, address, must_sync, plan);
     else if (status == KVORUM_OK) {
-        status = object_merge(&local, &incoming, mode, &node->scratch, &merged);
+        status = object_merge(&local, &incoming, &node->scratch, &merged);
+        if (status == KVORUM_OK && PLANTED(MODE_OF_THE_MEMBER))
+            forget_mode(node, address, &merged);
         buffer_reset(&node->encoding);
         if (status == KVORUM_OK)
             object_encode(&merged, &node->encoding);

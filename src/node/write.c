@@ -115,7 +115,8 @@ static void reply(struct node *node, struct request *request, kvorum_status stat
         answer.reason =
             reason_quorum(node, request, status, answer.level, answer.answered, answer.needed);
     else if ((request->flags & OPERATION_RETURN_BODY) != 0 &&
-             object_decode(request->encoding, &node->scratch, &object) == KVORUM_OK)
+             object_decode(request->encoding, &node->scratch, &object) == KVORUM_OK &&
+             object_show(&object, request->mode, &node->scratch, &object) == KVORUM_OK)
         answer.object = &object;
     request_answer(node, request, &answer);
 }
@@ -170,8 +171,7 @@ static void adopt_context(const struct operation *operation, const struct object
     bool replaces = (operation->flags & OPERATION_OVERWRITE) != 0;
     if (local == NULL || operation->context.size > 0 || !(replaces || object_is_deleted(local)))
         return;
-    context->clock = local->clock;
-    context->stamp = object_max_stamp(local);
+    *context = object_context_of(local);
 }
 
 static kvorum_status make_object(struct node *node, struct request *request, int own,
@@ -196,6 +196,8 @@ static kvorum_status make_object(struct node *node, struct request *request, int
         .value = operation->value,
     };
     adopt_context(operation, local, &context);
+    if (PLANTED(MODE_OF_THE_MEMBER) && !request->mode.siblings && local != NULL)
+        request->mode.since = object_max_stamp(local) + 1;
     uint64_t actor = choose_actor(node, &request->targets[own], fresh.stamp);
     return object_put(local, &context, &fresh, actor, request->mode, &node->scratch, ret_object);
 }
@@ -259,9 +261,9 @@ static kvorum_status resolve(struct node *node, struct request *request,
                              const char **ret_reason)
 {
     struct bucket_properties properties;
-    property_table_get(node, request->address.type, request->address.bucket, &properties);
-    bool siblings = properties.allow_mult == 1 && properties.last_write_wins != 1;
-    request->mode = siblings ? OBJECT_SIBLINGS : OBJECT_LAST_WRITE_WINS;
+    property_table_mode(node, request->address.type, request->address.bucket, &properties,
+                        &request->mode);
+    request->mode = mode_later(request->mode, operation->mode);
     kvorum_status status =
         quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
                        &request->quorum, ret_level);

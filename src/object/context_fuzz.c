@@ -15,8 +15,8 @@ static void check(struct bytes bytes)
     arena_init(&arena, (size_t)1 << 24);
     struct object_context context;
     if (context_decode(bytes, &arena, &context) == KVORUM_OK) {
-        struct sibling sibling = { .stamp = context.stamp };
-        struct object object = { context.clock, &sibling, 1 };
+        struct sibling sibling = { .stamp = context.stamp, .kept = true };
+        struct object object = { context.clock, &sibling, 1, context.last };
         struct buffer buffer;
         buffer_init(&buffer, (size_t)1 << 24);
         context_encode(&object, &buffer);

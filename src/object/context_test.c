@@ -16,6 +16,8 @@ static const struct golden goldens[] = {
     { "context_empty", "" },
     { "context_one", "a1 | a1@7=x" },
     { "context_two", "a300 b2 | a299@7=x b2@9!" },
+    { "context_last", "a300 b2 | a299~7=x b2@9!" },
+    { "context_replaced", "a300 b2 <a299~7 | b2@9!" },
 };
 
 static void golden_path(const char *name, char ret_path[128])
@@ -62,6 +64,9 @@ static void check_golden(const void *row_context)
     struct object_context context;
     assert_int_equal(context_decode(expected, &arena, &context), KVORUM_OK);
     assert_true(context.stamp == object_max_stamp(&object));
+    struct write_mark last = object_last_mark(&object);
+    assert_true(context.last.stamp == last.stamp && context.last.dot.actor == last.dot.actor &&
+                context.last.dot.counter == last.dot.counter);
     assert_int_equal(context.clock.count, object.clock.count);
     assert_true(clock_vector_covers(&context.clock, &object.clock));
     assert_true(clock_vector_covers(&object.clock, &context.clock));
@@ -101,7 +106,15 @@ struct row {
 static const struct row rows[] = {
     { "an empty clock", BYTES_LITERAL("\1\7\0\0\0\0\0\0\0\0"), KVORUM_OK },
     { "one actor", BYTES_LITERAL("\1\7\0\0\0\0\0\0\0\1a\0\0\0\0\0\0\0\5"), KVORUM_OK },
-    { "another format", BYTES_LITERAL("\2\7\0\0\0\0\0\0\0\0"), KVORUM_CORRUPT },
+    { "a write that is not kept",
+      BYTES_LITERAL("\2\7\0\0\0\0\0\0\0\1a\0\0\0\0\0\0\0\5\7\0\0\0\0\0\0\0\0\4"), KVORUM_OK },
+    { "one that the clock does not cover",
+      BYTES_LITERAL("\2\7\0\0\0\0\0\0\0\1a\0\0\0\0\0\0\0\5\7\0\0\0\0\0\0\0\0\5"), KVORUM_CORRUPT },
+    { "one that is later than the latest",
+      BYTES_LITERAL("\2\6\0\0\0\0\0\0\0\1a\0\0\0\0\0\0\0\5\7\0\0\0\0\0\0\0\0\4"), KVORUM_CORRUPT },
+    { "one that does not follow", BYTES_LITERAL("\2\7\0\0\0\0\0\0\0\1a\0\0\0\0\0\0\0\5"),
+      KVORUM_CORRUPT },
+    { "another format", BYTES_LITERAL("\3\7\0\0\0\0\0\0\0\0"), KVORUM_CORRUPT },
     { "no clock", BYTES_LITERAL("\1\7\0\0\0\0\0\0\0"), KVORUM_CORRUPT },
     { "a byte too many", BYTES_LITERAL("\1\7\0\0\0\0\0\0\0\0\0"), KVORUM_CORRUPT },
     { "a clock cut short", BYTES_LITERAL("\1\7\0\0\0\0\0\0\0\1a\0\0\0\0\0\0\0"), KVORUM_CORRUPT },

@@ -57,26 +57,33 @@ static kvorum_status read_metadata(struct reader *reader, struct arena *arena,
     return KVORUM_OK;
 }
 
-static bool read_dot(struct reader *reader, const struct clock_vector *clock, struct dot *ret_dot)
+struct dot dot_read(struct reader *reader, const struct clock_vector *clock)
 {
     uint64_t entry = read_varint(reader), age = read_varint(reader);
-    if (entry >= clock->count || age >= clock->entries[entry].counter)
-        return false;
-    *ret_dot = (struct dot){ clock->entries[entry].actor, clock->entries[entry].counter - age };
-    return true;
+    if (entry >= clock->count || age >= clock->entries[entry].counter) {
+        reader_fail(reader);
+        return (struct dot){ 0, 0 };
+    }
+    return (struct dot){ clock->entries[entry].actor, clock->entries[entry].counter - age };
+}
+
+struct write_mark write_mark_read(struct reader *reader, const struct clock_vector *clock)
+{
+    uint64_t stamp = read_u64(reader);
+    return (struct write_mark){ stamp, dot_read(reader, clock) };
 }
 
 /* All but the bytes of the value, which follow the last sibling; its size is noted. */
 static kvorum_status read_sibling(struct reader *reader, const struct clock_vector *clock,
                                   struct arena *arena, struct sibling *ret)
 {
-    if (!read_dot(reader, clock, &ret->dot))
-        return KVORUM_CORRUPT;
+    ret->dot = dot_read(reader, clock);
     ret->stamp = read_u64(reader);
     uint8_t flags = read_u8(reader);
-    if ((flags & ~OBJECT_FLAG_TOMBSTONE) != 0)
+    if (reader->failed || (flags & ~(OBJECT_FLAG_TOMBSTONE | OBJECT_FLAG_KEPT)) != 0)
         return KVORUM_CORRUPT;
-    ret->tombstone = flags == OBJECT_FLAG_TOMBSTONE;
+    ret->tombstone = (flags & OBJECT_FLAG_TOMBSTONE) != 0;
+    ret->kept = (flags & OBJECT_FLAG_KEPT) != 0;
     kvorum_status status = read_metadata(reader, arena, ret);
     ret->value = (struct bytes){ NULL, read_varint(reader) };
     return status;
@@ -102,16 +109,41 @@ static kvorum_status read_siblings(struct reader *reader, struct arena *arena,
     return reader_finished(reader) ? KVORUM_OK : KVORUM_CORRUPT;
 }
 
+static struct write_mark read_last(struct reader *reader, const struct clock_vector *clock)
+{
+    uint8_t follows = read_u8(reader);
+    if (follows > 1)
+        reader_fail(reader);
+    return follows == 1 ? write_mark_read(reader, clock) : (struct write_mark){ 0 };
+}
+
+/* "At most one sibling is not kept, and none where `last` is written"; and each object in the
+ * version that encode.c would choose. */
+static bool is_regular(const struct object *object, uint8_t format)
+{
+    uint32_t others = object->last.dot.counter != 0, kept = 0;
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
+        kept += object->siblings[i].kept;
+        others += !object->siblings[i].kept;
+    }
+    bool needs_kept = kept > 0 || object->last.dot.counter != 0;
+    return others <= 1 && needs_kept == (format == OBJECT_FORMAT_KEPT);
+}
+
 kvorum_status object_decode(struct bytes bytes, struct arena *arena, struct object *ret_object)
 {
     struct reader reader = reader_of(bytes);
     uint8_t format = read_u8(&reader);
-    if (format != OBJECT_FORMAT)
-        return format > OBJECT_FORMAT ? KVORUM_NEWER_FORMAT : KVORUM_CORRUPT;
-    struct object object;
+    if (format < OBJECT_FORMAT_LAST || format > OBJECT_FORMAT_KEPT)
+        return format > OBJECT_FORMAT_KEPT ? KVORUM_NEWER_FORMAT : KVORUM_CORRUPT;
+    struct object object = { 0 };
     kvorum_status status = clock_vector_read(&reader, arena, &object.clock);
+    if (status == KVORUM_OK && format == OBJECT_FORMAT_KEPT)
+        object.last = read_last(&reader, &object.clock);
     if (status == KVORUM_OK)
         status = read_siblings(&reader, arena, &object);
+    if (status == KVORUM_OK && !is_regular(&object, format))
+        status = KVORUM_CORRUPT;
     if (status == KVORUM_OK)
         *ret_object = object;
     return status;

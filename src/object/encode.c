@@ -2,15 +2,19 @@
 /** An object as bytes: on disk, between nodes, under digests.
  *
  *      offset  size      field
- *      0       1         version of the format: 1
+ *      0       1         version of the format: 1, or 2 where 1 cannot hold the object
  *      1       varint    C, entries of the clock (at most 4,096)
  *              C x       actor     8, little-endian, each above the one before
  *                        counter   varint, at least 1
+ *              in version 2:
+ *                        replaced  1: 1 when `last` follows, else 0
+ *                        stamp     8, little-endian  } the newest write that was not kept, which a
+ *                        entry, age  as below        } kept one replaced
  *              varint    S, siblings (at most 1,024)
  *              S x       entry     varint, place of the dot's actor in the clock
  *                        age       varint, the entry's counter less the dot's counter
  *                        stamp     8, little-endian
- *                        flags     1: bit 0 tombstone, the others 0
+ *                        flags     1: bit 0 tombstone, bit 1 kept (version 2), the others 0
  *                        count     varint, of metadata (at most 1,024)
  *                        count x   kind    1, not 0
  *                                  name    varint size, bytes
@@ -22,7 +26,10 @@
  *  an object has one encoding.  A dot is told by the clock it lies under, so a dot that the clock
  *  does not cover cannot be written down; it costs 2 bytes.  Values stand last: a big one is
  *  contiguous, and the rest can be read without touching it.  One sibling and no metadata cost 25
- *  bytes.
+ *  bytes, 26 where it is kept.
+ *
+ *  At most one sibling is not kept, and none where `last` is written.  Version 1 is for objects
+ *  that know of one mode only: no sibling is kept, at most one is there, `last` is not needed.
  *
  *  docs/formats/object.md holds this table for readers of other languages; decode.c reads it.
  */
@@ -30,6 +37,7 @@
 
 #include "codec/varint.h"
 #include "object/encoding.h"
+#include "object/sibling.h"
 
 /* Place in the clock of the actor of `dot`; siblings ascend, so each search starts where the last
  * ended. */
@@ -40,6 +48,21 @@ static uint32_t entry_of(const struct clock_vector *clock, struct dot dot, uint3
     assert(from < clock->count && clock->entries[from].actor == dot.actor);
     assert(dot.counter >= 1 && dot.counter <= clock->entries[from].counter);
     return from;
+}
+
+uint8_t *dot_pack(uint8_t *at, const struct clock_vector *clock, struct dot dot, uint32_t from,
+                  uint32_t *ret_entry)
+{
+    *ret_entry = entry_of(clock, dot, from);
+    at = varint_put(at, *ret_entry);
+    return varint_put(at, clock->entries[*ret_entry].counter - dot.counter);
+}
+
+size_t dot_packed_size(const struct clock_vector *clock, struct dot dot, uint32_t from,
+                       uint32_t *ret_entry)
+{
+    *ret_entry = entry_of(clock, dot, from);
+    return varint_size(*ret_entry) + varint_size(clock->entries[*ret_entry].counter - dot.counter);
 }
 
 static size_t sized_size(struct bytes bytes)
@@ -65,17 +88,37 @@ static size_t sibling_size(const struct sibling *sibling)
     return size;
 }
 
+size_t write_mark_packed_size(const struct clock_vector *clock, struct write_mark mark)
+{
+    uint32_t entry;
+    return 8 + dot_packed_size(clock, mark.dot, 0, &entry);
+}
+
+/* Its newest write that is not kept was replaced, and must be told. */
+static bool tells_last(const struct object *object)
+{
+    return object->last.dot.counter != 0 && object_last(object) == NULL;
+}
+
+static uint8_t format_of(const struct object *object)
+{
+    bool kept = tells_last(object);
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+        kept |= object->siblings[i].kept;
+    return kept ? OBJECT_FORMAT_KEPT : OBJECT_FORMAT_LAST;
+}
+
 size_t object_encoded_size(const struct object *object)
 {
     size_t size = 1 + clock_size(&object->clock) + varint_size(object->sibling_count);
+    if (format_of(object) == OBJECT_FORMAT_KEPT)
+        size += 1;
+    if (tells_last(object))
+        size += write_mark_packed_size(&object->clock, object->last);
     uint32_t entry = 0;
-    for (uint32_t i = 0; i < object->sibling_count; i++) {
-        struct dot dot = object->siblings[i].dot;
-        entry = entry_of(&object->clock, dot, entry);
-        size += varint_size(entry) +
-                varint_size(object->clock.entries[entry].counter - dot.counter) +
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+        size += dot_packed_size(&object->clock, object->siblings[i].dot, entry, &entry) +
                 sibling_size(&object->siblings[i]);
-    }
     return size;
 }
 
@@ -111,6 +154,12 @@ size_t clock_vector_packed_size(const struct clock_vector *clock)
     return clock_size(clock);
 }
 
+uint8_t *write_mark_pack(uint8_t *at, const struct clock_vector *clock, struct write_mark mark)
+{
+    uint32_t entry;
+    return dot_pack(put_u64(at, mark.stamp), clock, mark.dot, 0, &entry);
+}
+
 static uint8_t *put_metadata(uint8_t *at, const struct metadata *metadata)
 {
     assert(metadata->kind != 0);
@@ -122,7 +171,8 @@ static uint8_t *put_metadata(uint8_t *at, const struct metadata *metadata)
 static uint8_t *put_head(uint8_t *at, const struct sibling *sibling)
 {
     at = put_u64(at, sibling->stamp);
-    *at++ = sibling->tombstone ? OBJECT_FLAG_TOMBSTONE : 0;
+    *at++ =
+        (sibling->tombstone ? OBJECT_FLAG_TOMBSTONE : 0) | (sibling->kept ? OBJECT_FLAG_KEPT : 0);
     at = varint_put(at, sibling->metadata_count);
     for (uint32_t i = 0; i < sibling->metadata_count; i++)
         at = put_metadata(at, &sibling->metadata[i]);
@@ -131,15 +181,16 @@ static uint8_t *put_head(uint8_t *at, const struct sibling *sibling)
 
 static uint8_t *put_object(uint8_t *at, const struct object *object)
 {
-    *at++ = OBJECT_FORMAT;
+    uint8_t format = *at++ = format_of(object);
     at = clock_vector_pack(at, &object->clock);
+    if (format == OBJECT_FORMAT_KEPT)
+        *at++ = tells_last(object);
+    if (tells_last(object))
+        at = write_mark_pack(at, &object->clock, object->last);
     at = varint_put(at, object->sibling_count);
     uint32_t entry = 0;
     for (uint32_t i = 0; i < object->sibling_count; i++) {
-        struct dot dot = object->siblings[i].dot;
-        entry = entry_of(&object->clock, dot, entry);
-        at = varint_put(at, entry);
-        at = varint_put(at, object->clock.entries[entry].counter - dot.counter);
+        at = dot_pack(at, &object->clock, object->siblings[i].dot, entry, &entry);
         at = put_head(at, &object->siblings[i]);
     }
     for (uint32_t i = 0; i < object->sibling_count; i++)

@@ -19,13 +19,19 @@ static struct sibling one_sibling[] = {
 };
 static struct dot two_actors[] = { { 1, 300 }, { UINT64_MAX, UINT64_MAX } };
 static struct sibling three_siblings[] = {
-    { .dot = { 1, 44 }, .stamp = 1, .value = BYTES_LITERAL("old") },
-    { .dot = { 1, 300 }, .stamp = UINT64_MAX, .tombstone = true },
+    { .dot = { 1, 44 }, .stamp = 1, .kept = true, .value = BYTES_LITERAL("old") },
+    { .dot = { 1, 300 }, .stamp = UINT64_MAX, .kept = true, .tombstone = true },
     { .dot = { UINT64_MAX, 1 },
       .stamp = 2,
+      .kept = true,
       .metadata = of_a_page,
       .metadata_count = 4,
       .value = BYTES_LITERAL("<p>") },
+};
+
+static struct sibling of_both_modes[] = {
+    { .dot = { 1, 44 }, .stamp = 1, .value = BYTES_LITERAL("old") },
+    { .dot = { 1, 300 }, .stamp = 7, .kept = true, .value = BYTES_LITERAL("new") },
 };
 
 struct golden {
@@ -35,8 +41,10 @@ struct golden {
 static const struct golden goldens[] = {
     { .name = "empty" },
     { .name = "clock_only", .object.clock = { two_actors, 2 } },
-    { "one", { { one_actor, 1 }, one_sibling, 1 } },
-    { "three", { { two_actors, 2 }, three_siblings, 3 } },
+    { "one", { { one_actor, 1 }, one_sibling, 1, { 0 } } },
+    { "three", { { two_actors, 2 }, three_siblings, 3, { 0 } } },
+    { "both_modes", { { two_actors, 2 }, of_both_modes, 2, { 0 } } },
+    { "replaced", { { two_actors, 2 }, of_both_modes + 1, 1, { 5, { UINT64_MAX, 1 } } } },
 };
 
 static void golden_path(const char *name, char ret_path[128])
@@ -68,7 +76,7 @@ static void write_golden(const char *name, struct bytes bytes)
 static void assert_same_sibling(const struct sibling *a, const struct sibling *b)
 {
     assert_true(a->dot.actor == b->dot.actor && a->dot.counter == b->dot.counter);
-    assert_true(a->stamp == b->stamp && a->tombstone == b->tombstone);
+    assert_true(a->stamp == b->stamp && a->tombstone == b->tombstone && a->kept == b->kept);
     assert_true(bytes_equal(a->value, b->value));
     assert_int_equal(a->metadata_count, b->metadata_count);
     for (uint32_t i = 0; i < a->metadata_count; i++) {
@@ -84,6 +92,8 @@ static void assert_same(const struct object *a, const struct object *b)
     assert_true(clock_vector_covers(&a->clock, &b->clock));
     assert_true(clock_vector_covers(&b->clock, &a->clock));
     assert_int_equal(a->sibling_count, b->sibling_count);
+    assert_true(a->last.stamp == b->last.stamp && a->last.dot.actor == b->last.dot.actor &&
+                a->last.dot.counter == b->last.dot.counter);
     for (uint32_t i = 0; i < a->sibling_count; i++)
         assert_same_sibling(&a->siblings[i], &b->siblings[i]);
 }
@@ -118,6 +128,7 @@ static void check_golden(const void *context)
 #define STAMP "01 00 00 00 00 00 00 00 "
 /* of a sibling: stamp, no flags, no metadata, value of one byte */
 #define PLAIN STAMP "00 00 01 "
+#define KEPT STAMP "02 00 01 "
 
 struct row {
     const char *name;
@@ -131,10 +142,10 @@ static const struct row rows[] = {
     { "a tombstone with a value is read as it is",
       "01 01 " ACTOR_A "05 01 00 00 " STAMP "01 00 01 78", KVORUM_OK },
     { "two siblings, their values behind them",
-      "01 01 " ACTOR_A "05 02 00 01 " PLAIN "00 00 " PLAIN "78 79", KVORUM_OK },
+      "02 01 " ACTOR_A "05 00 02 00 01 " KEPT "00 00 " KEPT "78 79", KVORUM_OK },
     { "no bytes", "", KVORUM_CORRUPT },
     { "format 0", "00 00 00", KVORUM_CORRUPT },
-    { "a later format", "02 00 00", KVORUM_NEWER_FORMAT },
+    { "a later format", "03 00 00", KVORUM_NEWER_FORMAT },
     { "nothing but the format", "01", KVORUM_CORRUPT },
     { "no sibling count", "01 00", KVORUM_CORRUPT },
     { "a byte too many", "01 00 00 00", KVORUM_CORRUPT },
@@ -144,8 +155,8 @@ static const struct row rows[] = {
     { "a value longer than memory",
       "01 01 " ACTOR_A "05 01 00 00 " STAMP "00 00 ff ff ff ff ff ff ff ff ff 01", KVORUM_CORRUPT },
     { "values whose sizes overflow",
-      "01 01 " ACTOR_A "05 02 00 01 " STAMP "00 00 ff ff ff ff ff ff ff ff ff 01 00 00 " STAMP
-      "00 00 02 78",
+      "02 01 " ACTOR_A "05 00 02 00 01 " STAMP "02 00 ff ff ff ff ff ff ff ff ff 01 00 00 " STAMP
+      "02 00 02 78",
       KVORUM_CORRUPT },
     { "actors out of order", "01 02 " ACTOR_B "01 " ACTOR_A "01 00", KVORUM_CORRUPT },
     { "an actor twice", "01 02 " ACTOR_A "01 " ACTOR_A "02 00", KVORUM_CORRUPT },
@@ -161,12 +172,33 @@ static const struct row rows[] = {
     { "a dot before the first", "01 01 " ACTOR_A "05 01 00 05 " PLAIN "78", KVORUM_CORRUPT },
     { "a sibling without a clock", "01 00 01 00 00 " PLAIN "78", KVORUM_CORRUPT },
     { "siblings of one actor out of order",
-      "01 01 " ACTOR_A "05 02 00 00 " PLAIN "00 01 " PLAIN "78 79", KVORUM_CORRUPT },
+      "02 01 " ACTOR_A "05 00 02 00 00 " KEPT "00 01 " KEPT "78 79", KVORUM_CORRUPT },
     { "siblings of two actors out of order",
-      "01 02 " ACTOR_A "05 " ACTOR_B "05 02 01 00 " PLAIN "00 00 " PLAIN "78 79", KVORUM_CORRUPT },
-    { "a dot twice", "01 01 " ACTOR_A "05 02 00 01 " PLAIN "00 01 " PLAIN "78 79", KVORUM_CORRUPT },
-    { "an unknown flag", "01 01 " ACTOR_A "05 01 00 00 " STAMP "02 00 01 78", KVORUM_CORRUPT },
-    { "more siblings than bytes", "01 01 " ACTOR_A "05 02 00 00 " PLAIN "78", KVORUM_CORRUPT },
+      "02 02 " ACTOR_A "05 " ACTOR_B "05 00 02 01 00 " KEPT "00 00 " KEPT "78 79", KVORUM_CORRUPT },
+    { "a dot twice", "02 01 " ACTOR_A "05 00 02 00 01 " KEPT "00 01 " KEPT "78 79",
+      KVORUM_CORRUPT },
+    { "an unknown flag", "01 01 " ACTOR_A "05 01 00 00 " STAMP "04 00 01 78", KVORUM_CORRUPT },
+    { "more siblings than bytes", "02 01 " ACTOR_A "05 00 02 00 00 " KEPT "78", KVORUM_CORRUPT },
+    { "a kept sibling", "02 01 " ACTOR_A "05 00 01 00 00 " KEPT "78", KVORUM_OK },
+    { "a kept sibling and one that is not",
+      "02 01 " ACTOR_A "05 00 02 00 01 " PLAIN "00 00 " KEPT "78 79", KVORUM_OK },
+    { "a kept sibling and one that is not and was replaced",
+      "02 01 " ACTOR_A "05 01 " STAMP "00 01 01 00 00 " KEPT "78", KVORUM_OK },
+    { "one that is not kept, replaced, and nothing else",
+      "02 01 " ACTOR_A "05 01 " STAMP "00 01 00", KVORUM_OK },
+    { "two siblings that are not kept",
+      "02 01 " ACTOR_A "05 00 02 00 01 " PLAIN "00 00 " PLAIN "78 79", KVORUM_CORRUPT },
+    { "two siblings that are not kept in format 1",
+      "01 01 " ACTOR_A "05 02 00 01 " PLAIN "00 00 " PLAIN "78 79", KVORUM_CORRUPT },
+    { "one that is not kept, there and replaced",
+      "02 01 " ACTOR_A "05 01 " STAMP "00 01 01 00 00 " PLAIN "78", KVORUM_CORRUPT },
+    { "a kept sibling in format 1", "01 01 " ACTOR_A "05 01 00 00 " KEPT "78", KVORUM_CORRUPT },
+    { "an object of format 1 in format 2", "02 01 " ACTOR_A "05 00 01 00 00 " PLAIN "78",
+      KVORUM_CORRUPT },
+    { "a replaced write of an actor not in the clock",
+      "02 01 " ACTOR_A "05 01 " STAMP "01 01 01 00 00 " KEPT "78", KVORUM_CORRUPT },
+    { "something else before the siblings", "02 01 " ACTOR_A "05 02 01 00 00 " KEPT "78",
+      KVORUM_CORRUPT },
     { "metadata of kind 0", "01 01 " ACTOR_A "05 01 00 00 " STAMP "00 01 00 00 00 01 78",
       KVORUM_CORRUPT },
     { "metadata of an unknown kind", "01 01 " ACTOR_A "05 01 00 00 " STAMP "00 01 c8 00 00 01 78",
@@ -274,7 +306,7 @@ static void counts_without_bytes_take_no_memory(void **state)
     (void)state;
     struct arena arena;
     arena_init(&arena, 4096);
-    static const uint8_t clock[] = { 1, 0x80, 0x20, 0 }, siblings[] = { 1, 0, 0x80, 0x08 };
+    static const uint8_t clock[] = { 1, 0x80, 0x20, 0 }, siblings[] = { 2, 0, 0, 0x80, 0x08 };
     assert_int_equal(decode_and_back(bytes_make(clock, sizeof(clock)), &arena), KVORUM_CORRUPT);
     assert_int_equal(decode_and_back(bytes_make(siblings, sizeof(siblings)), &arena),
                      KVORUM_CORRUPT);
@@ -304,10 +336,10 @@ static void decoders_keep_the_limits(void **state)
     for (uint32_t i = 0; i <= OBJECT_CLOCK_MAX; i++)
         dots[i] = (struct dot){ i, 1 };
     for (uint32_t i = 0; i <= OBJECT_SIBLING_MAX; i++)
-        siblings[i].dot = dots[i];
+        siblings[i] = (struct sibling){ .dot = dots[i], .kept = true };
     for (uint32_t i = 0; i <= OBJECT_METADATA_MAX; i++)
         metadata[i].kind = METADATA_LINK;
-    struct object object = { { dots, OBJECT_CLOCK_MAX }, siblings, OBJECT_SIBLING_MAX };
+    struct object object = { { dots, OBJECT_CLOCK_MAX }, siblings, OBJECT_SIBLING_MAX, { 0 } };
     siblings[3].metadata = metadata;
     siblings[3].metadata_count = OBJECT_METADATA_MAX;
     assert_int_equal(decode_of(&object), KVORUM_OK);

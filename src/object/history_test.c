@@ -2,8 +2,9 @@
 /* Random histories of replicas and clients against a model too slow to be wrong.
  *
  *  The model never merges: a state is the set of all writes known there, and each write carries the
- *  set of those its client had seen.  Siblings are the known writes that no known write had seen.
- *  After each step the object at the replica must encode to the very bytes of the model's.
+ *  set of those its client had seen.  Siblings are the kept writes known there that no known write
+ *  had seen, and of the others the newest, unless a kept write had seen it.  After each step the
+ *  object at the replica must encode to the very bytes of the model's.
  *
  *  Messages are lost, doubled and reordered, contexts are of any age, wall clocks disagree.
  *  A failing history is cut to its shortest failing beginning; KVORUM_SEED=n runs one alone. */
@@ -17,15 +18,16 @@
 
 enum { REPLICAS = 4, WRITES = 64, MESSAGES = 12, CONTEXTS = 6, STEPS = 120, HISTORIES = 2000 };
 
-/* ANY: each step draws its mode, as while a bucket's property changes. */
+/* ANY: each write draws its mode, and since when, as while a bucket's property changes. */
 enum story { STORY_SIBLINGS, STORY_LAST_WRITE_WINS, STORY_ANY };
 
 struct write {
-    uint64_t had_seen; /* bit i: write i */
+    uint64_t had_seen; /* bit i: write i; what it replaces */
     struct sibling sibling;
 };
 
-/* An object, or a client's context, as bytes; and what it knows. */
+/* An object, or a client's context, as bytes; and what it knows.  A client's context names writes
+ * that the coordinator may never have held. */
 struct known {
     struct bytes bytes;
     uint64_t writes;
@@ -48,11 +50,16 @@ static uint64_t draw(struct history *history, uint64_t limit)
     return random_below(&history->random, limit);
 }
 
-static enum object_mode draw_mode(struct history *history)
+static struct object_mode draw_mode(struct history *history)
 {
-    bool any = history->story == STORY_ANY && random_chance(&history->random, 1, 2);
-    return history->story == STORY_LAST_WRITE_WINS || any ? OBJECT_LAST_WRITE_WINS
-                                                          : OBJECT_SIBLINGS;
+    struct object_mode mode = { .siblings = history->story == STORY_SIBLINGS };
+    if (history->story == STORY_ANY) {
+        mode.siblings = random_chance(&history->random, 1, 2);
+        mode.since = random_chance(&history->random, 1, 2)
+                         ? 0
+                         : (history->now_ms - draw(history, 50)) << HLC_COUNTER_BITS;
+    }
+    return mode;
 }
 
 static uint64_t actor_of(uint32_t replica)
@@ -117,21 +124,34 @@ static bool model_replaced(const struct history *history, uint64_t writes, uint3
     return false;
 }
 
-/* Nobody known has a larger (stamp, actor). */
+/* Nobody known that is not kept has a larger (stamp, actor). */
 static bool model_wins(const struct history *history, uint64_t writes, uint32_t which)
 {
     const struct sibling *one = &history->writes[which].sibling;
     for (uint32_t i = 0; i < history->write_count; i++) {
         const struct sibling *other = &history->writes[i].sibling;
-        if (knows(writes, i) && (other->stamp > one->stamp ||
-                                 (other->stamp == one->stamp && other->dot.actor > one->dot.actor)))
+        if (knows(writes, i) && !other->kept &&
+            (other->stamp > one->stamp ||
+             (other->stamp == one->stamp && other->dot.actor > one->dot.actor)))
             return false;
     }
     return true;
 }
 
+/* A kept write that saw a newer one of the others replaces the older ones with it. */
+static void model_sibling(const struct history *history, uint64_t writes, uint32_t which,
+                          struct object *object)
+{
+    const struct sibling *sibling = &history->writes[which].sibling;
+    bool replaced = model_replaced(history, writes, which);
+    if (sibling->kept ? !replaced : model_wins(history, writes, which) && !replaced)
+        object->siblings[object->sibling_count++] = *sibling;
+    else if (!sibling->kept && model_wins(history, writes, which))
+        object->last = (struct write_mark){ sibling->stamp, sibling->dot };
+}
+
 /* Actor by actor, in the order they wrote: that is the canonical order. */
-static struct object model_object(struct history *history, uint64_t writes, enum object_mode mode)
+static struct object model_object(struct history *history, uint64_t writes)
 {
     struct object object = { 0 };
     object.clock.entries = arena_allocate(&history->arena, REPLICAS * sizeof(struct dot));
@@ -142,11 +162,8 @@ static struct object model_object(struct history *history, uint64_t writes, enum
         if (counter > 0)
             object.clock.entries[object.clock.count++] = (struct dot){ actor, counter };
         for (uint32_t i = 0; i < history->write_count; i++) {
-            if (!knows(writes, i) || history->writes[i].sibling.dot.actor != actor)
-                continue;
-            if (mode == OBJECT_SIBLINGS ? !model_replaced(history, writes, i)
-                                        : model_wins(history, writes, i))
-                object.siblings[object.sibling_count++] = history->writes[i].sibling;
+            if (knows(writes, i) && history->writes[i].sibling.dot.actor == actor)
+                model_sibling(history, writes, i, &object);
         }
     }
     return object;
@@ -170,17 +187,28 @@ static void complain(struct history *history, const char *what, const struct obj
 static void check_replica(struct history *history, const struct known *replica)
 {
     struct object real = decode(history, replica->bytes);
-    enum object_mode mode =
-        history->story == STORY_SIBLINGS ? OBJECT_SIBLINGS : OBJECT_LAST_WRITE_WINS;
-    struct object model = model_object(history, replica->writes, mode);
+    struct object model = model_object(history, replica->writes);
     if (object_max_stamp(&real) != model_max_stamp(history, replica->writes))
         complain(history, "the largest stamp of all is not here", &real, &model);
-    if (history->story != STORY_ANY &&
-        !bytes_equal(encode(history, &real, false), encode(history, &model, false)))
+    if (!bytes_equal(encode(history, &real, false), encode(history, &model, false)))
         complain(history, "not what the model says", &real, &model);
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
+
+/* What a write in `mode` replaces without having been told: where the last write wins, what was not
+ * kept, and what was kept before that was decided. */
+static uint64_t model_given_up(const struct history *history, uint64_t writes,
+                               struct object_mode mode)
+{
+    uint64_t given_up = 0;
+    for (uint32_t i = 0; i < history->write_count; i++) {
+        const struct sibling *sibling = &history->writes[i].sibling;
+        if (knows(writes, i) && !mode.siblings && (!sibling->kept || sibling->stamp < mode.since))
+            given_up |= (uint64_t)1 << i;
+    }
+    return given_up;
+}
 
 /* On top of any context held by any client, or blindly. */
 static void step_put(struct history *history, uint32_t at)
@@ -196,20 +224,21 @@ static void step_put(struct history *history, uint32_t at)
     uint64_t seen = blind ? 0 : client->writes;
     uint64_t skew_ms = 40 * at;
     uint64_t stamp = hlc_now(&history->clocks[at], history->now_ms + skew_ms);
+    struct object_mode mode = draw_mode(history);
     uint64_t above = model_max_stamp(history, replica->writes | seen) + 1;
+    above = above > mode.since ? above : mode.since + 1;
     char *value = arena_printf(&history->arena, "w%u", history->write_count);
     struct sibling fresh = { .stamp = stamp,
                              .tombstone = random_chance(&history->random, 1, 4),
+                             .kept = mode.siblings,
                              .value = bytes_of_string(value) };
 
     struct object local = decode(history, replica->bytes);
-    if (object_put(&local, blind ? NULL : &context, &fresh, actor_of(at), draw_mode(history),
-                   &history->arena, &local) != KVORUM_OK)
+    if (object_put(&local, blind ? NULL : &context, &fresh, actor_of(at), mode, &history->arena,
+                   &local) != KVORUM_OK)
         abort();
     struct write *write = &history->writes[history->write_count];
-    *write = (struct write){ seen, fresh };
-    if (history->story != STORY_SIBLINGS) /* it replaces all that was here */
-        write->had_seen |= replica->writes;
+    *write = (struct write){ seen | model_given_up(history, replica->writes, mode), fresh };
     write->sibling.stamp = stamp > above ? stamp : above;
     write->sibling.dot.actor = actor_of(at);
     replica->writes |= seen | (uint64_t)1 << history->write_count++;
@@ -224,7 +253,7 @@ static void step_receive(struct history *history, uint32_t at, const struct know
         return;
     struct object local = decode(history, replica->bytes);
     struct object incoming = decode(history, message->bytes);
-    if (object_merge(&local, &incoming, draw_mode(history), &history->arena, &local) != KVORUM_OK)
+    if (object_merge(&local, &incoming, &history->arena, &local) != KVORUM_OK)
         abort();
     (void)hlc_see(&history->clocks[at], object_max_stamp(&incoming), history->now_ms);
     replica->writes |= message->writes;
@@ -262,8 +291,6 @@ static void settle(struct history *history)
 {
     struct known said[REPLICAS];
     memcpy(said, history->replicas, sizeof(said));
-    if (history->story == STORY_ANY) /* the property has arrived everywhere */
-        history->story = STORY_LAST_WRITE_WINS;
     for (uint32_t at = 0; at < REPLICAS; at++) {
         uint32_t first = (uint32_t)draw(history, REPLICAS);
         for (uint32_t i = 0; i < REPLICAS; i++) {

@@ -7,15 +7,20 @@
 #include <stdio.h>
 
 #include "base/random.h"
+#include "object/sibling.h"
 #include "tests/support/object_text.h"
 
 enum { CASES = 100000, CASES_A_SIZE = 20000 };
+
+/* Which siblings the objects have: a bucket that never changed its mode, or one that did. */
+enum kind { KIND_KEPT, KIND_LAST, KIND_BOTH };
+static const char *const kind_names[] = { "kept siblings", "last write wins", "both modes" };
 
 struct law {
     struct random random;
     struct arena arena;
     unsigned size; /* 1..5: actors, counters, stamps are drawn below it */
-    enum object_mode mode;
+    enum kind kind;
     uint64_t seed;
 };
 
@@ -45,12 +50,44 @@ static void random_siblings(struct law *law, struct dot last, struct object *obj
         if (random_chance(&law->random, 1, 2))
             continue;
         struct sibling *sibling = &object->siblings[object->sibling_count++];
-        *sibling = (struct sibling){ .dot = { last.actor, counter },
-                                     .stamp = draw(law, 2 + law->size),
-                                     .tombstone = random_chance(&law->random, 1, 4),
-                                     .value = random_value(law) };
+        *sibling =
+            (struct sibling){ .dot = { last.actor, counter },
+                              .stamp = draw(law, 2 + law->size),
+                              .tombstone = random_chance(&law->random, 1, 4),
+                              .kept = law->kind == KIND_KEPT ||
+                                      (law->kind == KIND_BOTH && random_chance(&law->random, 1, 2)),
+                              .value = random_value(law) };
         random_metadata(law, sibling);
     }
+}
+
+/* Of those that are not kept only the winner stays. */
+static void leave_one(struct object *object)
+{
+    const struct sibling *winner = NULL;
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
+        if (!object->siblings[i].kept)
+            winner =
+                winner == NULL ? &object->siblings[i] : sibling_max(winner, &object->siblings[i]);
+    }
+    struct sibling last = winner == NULL ? (struct sibling){ 0 } : *winner;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
+        if (object->siblings[i].kept || (object->siblings[i].dot.actor == last.dot.actor &&
+                                         object->siblings[i].dot.counter == last.dot.counter))
+            object->siblings[count++] = object->siblings[i];
+    }
+    object->sibling_count = count;
+}
+
+/* A replaced write that was not kept, by chance; where one is there it says nothing. */
+static void random_last(struct law *law, struct object *object)
+{
+    if (law->kind != KIND_BOTH || object->clock.count == 0 || random_chance(&law->random, 1, 2))
+        return;
+    struct dot newest = object->clock.entries[draw(law, object->clock.count)];
+    object->last.stamp = draw(law, 2 + law->size);
+    object->last.dot = (struct dot){ newest.actor, 1 + draw(law, newest.counter) };
 }
 
 static struct object random_object(struct law *law)
@@ -66,10 +103,8 @@ static struct object random_object(struct law *law)
         object.clock.entries[object.clock.count++] = last;
         random_siblings(law, last, &object);
     }
-    if (law->mode == OBJECT_LAST_WRITE_WINS && object.sibling_count > 1) {
-        object.siblings[0] = *object_winner(&object);
-        object.sibling_count = 1;
-    }
+    leave_one(&object);
+    random_last(law, &object);
     return object;
 }
 
@@ -85,6 +120,18 @@ static struct bytes encode(struct law *law, const struct object *object)
     return copy;
 }
 
+static struct bytes context_of(struct law *law, const struct object *object)
+{
+    struct buffer buffer;
+    buffer_init(&buffer, 1 << 16);
+    context_encode(object, &buffer);
+    struct bytes copy;
+    if (buffer.failed || !arena_copy(&law->arena, buffer_bytes(&buffer), &copy))
+        abort();
+    buffer_done(&buffer);
+    return copy;
+}
+
 static bool same(struct law *law, const struct object *a, const struct object *b)
 {
     return bytes_equal(encode(law, a), encode(law, b));
@@ -93,7 +140,7 @@ static bool same(struct law *law, const struct object *a, const struct object *b
 static struct object merge(struct law *law, const struct object *a, const struct object *b)
 {
     struct object merged;
-    if (object_merge(a, b, law->mode, &law->arena, &merged) != KVORUM_OK)
+    if (object_merge(a, b, &law->arena, &merged) != KVORUM_OK)
         abort();
     return merged;
 }
@@ -102,8 +149,7 @@ static void explain(const struct law *law, const char *what, const struct object
 {
     struct buffer text;
     buffer_init(&text, 1 << 16);
-    fprintf(stderr, "%s is broken, %s mode, KVORUM_SEED=%llu\n", what,
-            law->mode == OBJECT_SIBLINGS ? "siblings" : "last-write-wins",
+    fprintf(stderr, "%s is broken, %s, KVORUM_SEED=%llu\n", what, kind_names[law->kind],
             (unsigned long long)law->seed);
     for (int i = 0; i < 3; i++)
         fprintf(stderr, "  %c: %s\n", 'a' + i, object_text(&objects[i], &text));
@@ -125,9 +171,9 @@ static const char *check_merge(struct law *law, const struct object *o)
         return "a + a = a";
     if (!same(law, &again, &ab))
         return "(a + b) + a = a + b";
-    if (object_contains(&o[0], &o[1], law->mode) != same(law, &ab, &o[0]))
+    if (object_contains(&o[0], &o[1]) != same(law, &ab, &o[0]))
         return "a contains b exactly when a + b = a";
-    if (!object_contains(&left, &o[1], law->mode))
+    if (!object_contains(&left, &o[1]))
         return "a + b + c contains b";
     return NULL;
 }
@@ -142,47 +188,84 @@ static const struct sibling *find(const struct object *object, struct dot dot)
     return NULL;
 }
 
-/* Siblings of local are there exactly when the context does not cover them. */
+/* What a write on top of local leaves: what its context did not see and its mode does not give
+ * up. */
+static bool must_survive(const struct sibling *sibling, const struct object_context *context,
+                         struct object_mode mode)
+{
+    struct dot dot = sibling->dot, last = context->last.dot;
+    if (!sibling->kept) {
+        bool newer = sibling->stamp != context->last.stamp ? sibling->stamp > context->last.stamp
+                     : dot.actor != last.actor             ? dot.actor > last.actor
+                                                           : dot.counter > last.counter;
+        return mode.siblings && newer;
+    }
+    bool covered = dot.counter <= clock_vector_counter(&context->clock, dot.actor);
+    return !covered && (mode.siblings || sibling->stamp >= mode.since);
+}
+
 static bool survivors_right(const struct object *local, const struct object_context *context,
-                            const struct object *result)
+                            struct object_mode mode, const struct object *result)
 {
     uint32_t survivors = 0;
     for (uint32_t i = 0; i < local->sibling_count; i++) {
-        struct dot dot = local->siblings[i].dot;
-        bool covered = dot.counter <= clock_vector_counter(&context->clock, dot.actor);
-        if (covered != (find(result, dot) == NULL))
+        bool survives = must_survive(&local->siblings[i], context, mode);
+        if (survives != (find(result, local->siblings[i].dot) != NULL))
             return false;
-        survivors += !covered;
+        survivors += survives;
     }
     return result->sibling_count == survivors + 1;
+}
+
+/* A reader sees all that the next write would leave, and of the rest the winner. */
+static bool shown_right(struct law *law, const struct object *object, struct object_mode mode)
+{
+    struct object shown;
+    static const struct object_context blind = { .stamp = 0 };
+    if (object_show(object, mode, &law->arena, &shown) != KVORUM_OK)
+        abort();
+    uint32_t survivors = 0;
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
+        bool survives = must_survive(&object->siblings[i], &blind, mode);
+        if (survives && find(&shown, object->siblings[i].dot) == NULL)
+            return false;
+        survivors += survives;
+    }
+    return shown.sibling_count == survivors + (survivors < object->sibling_count ? 1 : 0) &&
+           bytes_equal(context_of(law, &shown), context_of(law, object)) &&
+           (object_winner(&shown) == NULL) == (object_winner(object) == NULL);
 }
 
 /* a is local, b is what the client read. */
 static const char *check_put(struct law *law, const struct object *o)
 {
-    struct object_context context = { o[1].clock, object_max_stamp(&o[1]) };
-    struct object seen = { .clock = o[1].clock }, result;
+    struct object_context context = object_context_of(&o[1]);
+    struct object seen = { .clock = o[1].clock, .last = object_last_mark(&o[1]) }, result;
     struct sibling fresh = { .stamp = draw(law, 9), .value = BYTES_LITERAL("new") };
+    struct object_mode mode = { law->kind == KIND_KEPT ||
+                                    (law->kind == KIND_BOTH && random_chance(&law->random, 1, 2)),
+                                draw(law, 2 + law->size) };
     uint64_t actor = 'a' + draw(law, law->size + 1);
-    if (object_put(&o[0], &context, &fresh, actor, law->mode, &law->arena, &result) != KVORUM_OK)
+    if (object_put(&o[0], &context, &fresh, actor, mode, &law->arena, &result) != KVORUM_OK)
         abort();
     struct dot dot = { actor, clock_vector_counter(&result.clock, actor) };
     const struct sibling *made = find(&result, dot);
-    if (made == NULL || !bytes_equal(made->value, fresh.value))
+    if (made == NULL || !bytes_equal(made->value, fresh.value) || made->kept != mode.siblings)
         return "the new dot is the actor's last";
     if (dot.counter <= clock_vector_counter(&o[0].clock, actor) ||
         dot.counter <= clock_vector_counter(&o[1].clock, actor))
         return "the new dot is above local's and the context's";
-    if (made->stamp < fresh.stamp || made->stamp <= context.stamp ||
+    if (made->stamp < fresh.stamp || made->stamp <= context.stamp || made->stamp <= mode.since ||
         made->stamp <= object_max_stamp(&o[0]) || object_winner(&result) != made)
         return "the new stamp is above all";
-    if (!object_contains(&result, &o[0], law->mode))
+    if (!object_contains(&result, &o[0]))
         return "put(local) contains local";
-    if (!object_contains(&result, &seen, law->mode))
-        return "put(context) contains the context's clock";
-    if (law->mode == OBJECT_LAST_WRITE_WINS ? result.sibling_count != 1
-                                            : !survivors_right(&o[0], &context, &result))
-        return "what the context does not cover stays";
+    if (!object_contains(&result, &seen))
+        return "put(context) contains what the client saw";
+    if (!survivors_right(&o[0], &context, mode, &result))
+        return "what the context did not see and the mode does not give up stays";
+    if (!shown_right(law, &o[0], mode))
+        return "a reader is shown what the next write leaves, and the winner of the rest";
     return NULL;
 }
 
@@ -197,9 +280,9 @@ static const char *check_round_trip(struct law *law, const struct object *o)
     return NULL;
 }
 
-static void run_case(enum object_mode mode, uint64_t seed)
+static void run_case(enum kind kind, uint64_t seed)
 {
-    struct law law = { .mode = mode, .seed = seed };
+    struct law law = { .kind = kind, .seed = seed };
     law.size = (unsigned)(1 + seed / CASES_A_SIZE);
     random_init(&law.random, seed);
     arena_init(&law.arena, 1 << 20);
@@ -216,27 +299,33 @@ static void run_case(enum object_mode mode, uint64_t seed)
     assert_null(broken);
 }
 
-static void run_mode(enum object_mode mode)
+static void run_kind(enum kind kind)
 {
     const char *only = getenv("KVORUM_SEED");
     if (only != NULL) {
-        run_case(mode, strtoull(only, NULL, 10));
+        run_case(kind, strtoull(only, NULL, 10));
         return;
     }
     for (uint64_t seed = 0; seed < CASES; seed++)
-        run_case(mode, seed);
+        run_case(kind, seed);
 }
 
 static void laws_hold_among_siblings(void **state)
 {
     (void)state;
-    run_mode(OBJECT_SIBLINGS);
+    run_kind(KIND_KEPT);
 }
 
 static void laws_hold_where_the_last_write_wins(void **state)
 {
     (void)state;
-    run_mode(OBJECT_LAST_WRITE_WINS);
+    run_kind(KIND_LAST);
+}
+
+static void laws_hold_between_the_modes(void **state)
+{
+    (void)state;
+    run_kind(KIND_BOTH);
 }
 
 int main(void)
@@ -244,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(laws_hold_among_siblings),
         cmocka_unit_test(laws_hold_where_the_last_write_wins),
+        cmocka_unit_test(laws_hold_between_the_modes),
     };
     return cmocka_run_group_tests_name("laws", tests, NULL, NULL);
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Least upper bound of two objects.
+/** Least upper bound of two objects: of their clocks, of their kept siblings, and of the newest of
+ *  the others.
  *
- *  Siblings mode is one small lattice for each dot, and merge takes the greater state of each:
+ *  Kept siblings are one small lattice for each dot, and merge takes the greater state of each:
  *
- *      never seen      <   present, by sibling_compare     <   superseded
+ *      never seen      <   present, by sibling_compare     <   replaced
  *      (above clock)       (at most one content in truth)      (at or below clock, no sibling)
  *
  *  A maximum over a chain is associative, commutative and idempotent, and so is any number of them
- *  side by side; that the superseded dots of an actor fit in one counter needs dots without gaps.
+ *  side by side; that the replaced dots of an actor fit in one counter needs dots without gaps.
  *
- *  Last-write-wins mode is the product of the clock's lattice and the chain of sibling_compare.
- *  Whether the other clock covers the winner is not asked: "covered" and "smaller stamp" agree in
- *  every object made by object_put, and asking would cost associativity in every other.
+ *  The others are one chain together: first by (stamp, actor, counter), then "present" below
+ *  "replaced by a kept write".  Whether the other clock covers the winner is not asked.
  */
 #include "base/planted.h"
 #include "object/clock_vector.h"
@@ -25,47 +25,76 @@ static const struct sibling *unless_seen(const struct sibling *sibling,
     return clock_vector_has(other, sibling->dot) ? NULL : sibling;
 }
 
-/* `ret_siblings` has room for all of both. */
-static uint32_t merge_siblings(const struct object *a, const struct object *b,
-                               struct sibling *ret_siblings)
+static uint32_t next_kept(const struct object *object, uint32_t i)
 {
-    uint32_t i = 0, j = 0, count = 0;
+    while (i < object->sibling_count && !object->siblings[i].kept)
+        i++;
+    return i;
+}
+
+/* <0: `a` has the next kept dot, >0: `b`, 0: both have it. */
+static int compare_heads(const struct object *a, uint32_t i, const struct object *b, uint32_t j)
+{
+    return i == a->sibling_count   ? 1
+           : j == b->sibling_count ? -1
+                                   : dot_compare(a->siblings[i].dot, b->siblings[j].dot);
+}
+
+/* `ret_siblings` has room for all of both. */
+static uint32_t merge_kept(const struct object *a, const struct object *b,
+                           struct sibling *ret_siblings)
+{
+    uint32_t i = next_kept(a, 0), j = next_kept(b, 0), count = 0;
     while (i < a->sibling_count || j < b->sibling_count) {
-        int order = i == a->sibling_count   ? 1
-                    : j == b->sibling_count ? -1
-                                            : dot_compare(a->siblings[i].dot, b->siblings[j].dot);
+        int order = compare_heads(a, i, b, j);
         const struct sibling *kept = NULL;
         if (order < 0)
-            kept = unless_seen(&a->siblings[i++], &b->clock);
+            kept = unless_seen(&a->siblings[i], &b->clock);
         else if (order > 0)
-            kept = unless_seen(&b->siblings[j++], &a->clock);
+            kept = unless_seen(&b->siblings[j], &a->clock);
         else
-            kept = sibling_max(&a->siblings[i++], &b->siblings[j++]);
+            kept = sibling_max(&a->siblings[i], &b->siblings[j]);
         if (kept != NULL)
             ret_siblings[count++] = *kept;
+        i = order <= 0 ? next_kept(a, i + 1) : i;
+        j = order >= 0 ? next_kept(b, j + 1) : j;
     }
     return count;
 }
 
-static uint32_t merge_winner(const struct object *a, const struct object *b,
-                             struct sibling *ret_siblings)
+/* The chain of writes that are not kept: which object stands higher in it. */
+static int compare_last(const struct object *a, const struct object *b)
 {
-    const struct sibling *x = object_winner(a), *y = object_winner(b);
-    if (x == NULL && y == NULL)
-        return 0;
-    *ret_siblings = x == NULL ? *y : y == NULL ? *x : *sibling_max(x, y);
-    return 1;
+    int by_mark = write_mark_compare(object_last_mark(a), object_last_mark(b));
+    const struct sibling *x = object_last(a), *y = object_last(b);
+    if (by_mark != 0 || (x == NULL && y == NULL))
+        return by_mark;
+    return x == NULL ? 1 : y == NULL ? -1 : sibling_compare(x, y);
 }
 
-kvorum_status object_merge(const struct object *a, const struct object *b, enum object_mode mode,
-                           struct arena *arena, struct object *ret_object)
+/* Put the higher of the two, if it is there, in its place among the kept. */
+static void merge_last(const struct object *a, const struct object *b, struct object *merged)
+{
+    const struct object *higher = compare_last(a, b) < 0 ? b : a;
+    const struct sibling *last = object_last(higher);
+    merged->last = higher->last;
+    if (last == NULL)
+        return;
+    uint32_t at = merged->sibling_count++;
+    for (; at > 0 && dot_compare(merged->siblings[at - 1].dot, last->dot) > 0; at--)
+        merged->siblings[at] = merged->siblings[at - 1];
+    merged->siblings[at] = *last;
+}
+
+kvorum_status object_merge(const struct object *a, const struct object *b, struct arena *arena,
+                           struct object *ret_object)
 {
     bool leave_out = PLANTED(TOMBSTONE_IGNORED) && b->sibling_count > 0 && object_is_deleted(b);
-    if (leave_out || object_contains(a, b, mode)) {
+    if (leave_out || object_contains(a, b)) {
         *ret_object = *a;
         return KVORUM_OK;
     }
-    if (object_contains(b, a, mode)) {
+    if (object_contains(b, a)) {
         *ret_object = *b;
         return KVORUM_OK;
     }
@@ -77,8 +106,8 @@ kvorum_status object_merge(const struct object *a, const struct object *b, enum 
     merged.siblings = arena_allocate(arena, sizeof(*merged.siblings) * room);
     if (merged.siblings == NULL)
         return KVORUM_NO_MEMORY;
-    merged.sibling_count = mode == OBJECT_LAST_WRITE_WINS ? merge_winner(a, b, merged.siblings)
-                                                          : merge_siblings(a, b, merged.siblings);
+    merged.sibling_count = merge_kept(a, b, merged.siblings);
+    merge_last(a, b, &merged);
     if (PLANTED(MERGE_DROPS_SIBLING) && merged.sibling_count > 1)
         merged.sibling_count = 1;
     if (merged.clock.count > OBJECT_CLOCK_MAX)
@@ -89,36 +118,25 @@ kvorum_status object_merge(const struct object *a, const struct object *b, enum 
     return KVORUM_OK;
 }
 
-/* The same walk as merge_siblings: nothing of `a` may go, nothing of `b` may come. */
-static bool contains_siblings(const struct object *a, const struct object *b)
+/* The same walk as merge_kept: nothing of `a` may go, nothing of `b` may come. */
+static bool contains_kept(const struct object *a, const struct object *b)
 {
-    uint32_t i = 0, j = 0;
+    uint32_t i = next_kept(a, 0), j = next_kept(b, 0);
     while (i < a->sibling_count || j < b->sibling_count) {
-        int order = i == a->sibling_count   ? 1
-                    : j == b->sibling_count ? -1
-                                            : dot_compare(a->siblings[i].dot, b->siblings[j].dot);
+        int order = compare_heads(a, i, b, j);
         if (order < 0 && unless_seen(&a->siblings[i], &b->clock) == NULL)
             return false;
         if (order == 0 && sibling_compare(&a->siblings[i], &b->siblings[j]) < 0)
             return false;
-        i += order <= 0; /* order > 0: a's clock covers b's, so it saw this one and replaced it */
-        j += order >= 0;
+        /* order > 0: a's clock covers b's, so it saw this one and replaced it */
+        i = order <= 0 ? next_kept(a, i + 1) : i;
+        j = order >= 0 ? next_kept(b, j + 1) : j;
     }
     return true;
 }
 
-/* An object with several siblings is from a time in the other mode: merging reduces it to one. */
-static bool contains_winner(const struct object *a, const struct object *b)
+bool object_contains(const struct object *a, const struct object *b)
 {
-    if (a->sibling_count > 1)
-        return false;
-    const struct sibling *x = object_winner(a), *y = object_winner(b);
-    return y == NULL || (x != NULL && sibling_compare(x, y) >= 0);
-}
-
-bool object_contains(const struct object *a, const struct object *b, enum object_mode mode)
-{
-    if (!clock_vector_covers(&a->clock, &b->clock))
-        return false;
-    return mode == OBJECT_LAST_WRITE_WINS ? contains_winner(a, b) : contains_siblings(a, b);
+    return clock_vector_covers(&a->clock, &b->clock) && compare_last(a, b) >= 0 &&
+           contains_kept(a, b);
 }

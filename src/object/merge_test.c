@@ -3,54 +3,61 @@
 
 #include "tests/support/object_text.h"
 
-#define LWW OBJECT_LAST_WRITE_WINS
-#define SIBLINGS OBJECT_SIBLINGS
-
 struct row {
     const char *name;
-    enum object_mode mode;
     const char *a, *b, *expected;
 };
 
 static const struct row rows[] = {
-    { "an empty object adds nothing", SIBLINGS, "a1 | a1@5=x", "", "a1 | a1@5=x" },
-    { "equal objects merge to themselves", SIBLINGS, "a1 | a1@5=x", "a1 | a1@5=x", "a1 | a1@5=x" },
-    { "writes that did not see each other stay both", SIBLINGS, "a1 | a1@5=x", "b1 | b1@6=y",
+    { "an empty object adds nothing", "a1 | a1@5=x", "", "a1 | a1@5=x" },
+    { "equal objects merge to themselves", "a1 | a1@5=x", "a1 | a1@5=x", "a1 | a1@5=x" },
+    { "writes that did not see each other stay both", "a1 | a1@5=x", "b1 | b1@6=y",
       "a1 b1 | a1@5=x b1@6=y" },
-    { "what the other side saw and no longer holds goes", SIBLINGS, "a1 | a1@5=x", "a1 b1 | b1@6=y",
+    { "what the other side saw and no longer holds goes", "a1 | a1@5=x", "a1 b1 | b1@6=y",
       "a1 b1 | b1@6=y" },
-    { "what the other side saw and still holds stays", SIBLINGS, "a1 | a1@5=x",
-      "a1 b1 | a1@5=x b1@6=y", "a1 b1 | a1@5=x b1@6=y" },
-    { "each side replaces what it saw of the other", SIBLINGS, "a2 b1 | a2@9=x", "a1 b2 | b2@8=y",
+    { "what the other side saw and still holds stays", "a1 | a1@5=x", "a1 b1 | a1@5=x b1@6=y",
+      "a1 b1 | a1@5=x b1@6=y" },
+    { "each side replaces what it saw of the other", "a2 b1 | a2@9=x", "a1 b2 | b2@8=y",
       "a2 b2 | a2@9=x b2@8=y" },
-    { "siblings of one actor are told apart by their counters", SIBLINGS, "a3 | a2@5=x a3@6=y",
+    { "siblings of one actor are told apart by their counters", "a3 | a2@5=x a3@6=y",
       "a3 b1 | a3@6=y b1@7=z", "a3 b1 | a3@6=y b1@7=z" },
-    { "a clock without siblings still replaces", SIBLINGS, "a2 b1 | a2@5=x b1@6=y", "a2",
-      "a2 b1 | b1@6=y" },
-    { "a tombstone replaces what it saw", SIBLINGS, "a1 | a1@5=x", "a1 b1 | b1@6!",
-      "a1 b1 | b1@6!" },
-    { "a tombstone and a concurrent value stay both", SIBLINGS, "a2 | a2@7!", "a1 b1 | b1@6=y",
+    { "a clock without siblings still replaces", "a2 b1 | a2@5=x b1@6=y", "a2", "a2 b1 | b1@6=y" },
+    { "a tombstone replaces what it saw", "a1 | a1@5=x", "a1 b1 | b1@6!", "a1 b1 | b1@6!" },
+    { "a tombstone and a concurrent value stay both", "a2 | a2@7!", "a1 b1 | b1@6=y",
       "a2 b1 | a2@7! b1@6=y" },
-    { "a stamp decides nothing among siblings", SIBLINGS, "a1 | a1@100=x", "a1 b1 | b1@1=y",
+    { "a stamp decides nothing among siblings", "a1 | a1@100=x", "a1 b1 | b1@1=y",
       "a1 b1 | b1@1=y" },
-    { "one dot with two contents keeps the later stamp", SIBLINGS, "a1 | a1@5=x", "a1 | a1@6=w",
+    { "one dot with two contents keeps the later stamp", "a1 | a1@5=x", "a1 | a1@6=w",
       "a1 | a1@6=w" },
-    { "one dot and stamp with two contents keeps the greater value", SIBLINGS, "a1 | a1@5=x",
-      "a1 | a1@5=y", "a1 | a1@5=y" },
-    { "one dot as value and tombstone is a tombstone", SIBLINGS, "a1 | a1@5=x", "a1 | a1@5!",
-      "a1 | a1@5!" },
+    { "one dot and stamp with two contents keeps the greater value", "a1 | a1@5=x", "a1 | a1@5=y",
+      "a1 | a1@5=y" },
+    { "one dot as value and tombstone is a tombstone", "a1 | a1@5=x", "a1 | a1@5!", "a1 | a1@5!" },
 
-    { "the later stamp wins", LWW, "a1 | a1@5=x", "b1 | b1@6=y", "a1 b1 | b1@6=y" },
-    { "of equal stamps the greater actor wins", LWW, "a1 | a1@5=x", "b1 | b1@5=y",
-      "a1 b1 | b1@5=y" },
-    { "of equal stamps and actors the greater counter wins", LWW, "a1 | a1@5=x", "a2 | a2@5=y",
-      "a2 | a2@5=y" },
-    { "a later tombstone wins", LWW, "a1 | a1@5=x", "b1 | b1@6!", "a1 b1 | b1@6!" },
-    { "a value after a tombstone wins", LWW, "a1 | a1@7=x", "b1 | b1@6!", "a1 b1 | a1@7=x" },
-    { "a clock without siblings adds its clock", LWW, "a1 | a1@7=x", "b3", "a1 b3 | a1@7=x" },
-    { "two clocks without siblings", LWW, "a1", "b3", "a1 b3" },
-    { "left-over siblings are reduced to the winner", LWW, "a1 b1 | a1@7=x b1@6=y", "",
-      "a1 b1 | a1@7=x" },
+    { "the later stamp wins", "a1 | a1~5=x", "b1 | b1~6=y", "a1 b1 | b1~6=y" },
+    { "of equal stamps the greater actor wins", "a1 | a1~5=x", "b1 | b1~5=y", "a1 b1 | b1~5=y" },
+    { "of equal stamps and actors the greater counter wins", "a1 | a1~5=x", "a2 | a2~5=y",
+      "a2 | a2~5=y" },
+    { "a later tombstone wins", "a1 | a1~5=x", "b1 | b1~6!", "a1 b1 | b1~6!" },
+    { "a value after a tombstone wins", "a1 | a1~7=x", "b1 | b1~6!", "a1 b1 | a1~7=x" },
+    { "a clock without siblings adds its clock", "a1 | a1~7=x", "b3", "a1 b3 | a1~7=x" },
+    { "two clocks without siblings", "a1", "b3", "a1 b3" },
+
+    { "a kept value and another stay both, whichever is later", "a1 | a1@5=x", "b1 | b1~9=y",
+      "a1 b1 | a1@5=x b1~9=y" },
+    { "a later one replaces only the other that is not kept", "a1 b1 | a1@5=x b1~6=y",
+      "c1 | c1~9=z", "a1 b1 c1 | a1@5=x c1~9=z" },
+    { "an earlier one does not come beside them", "a1 b1 | a1@5=x b1~6=y", "c1 | c1~4=z",
+      "a1 b1 c1 | a1@5=x b1~6=y" },
+    { "a kept value replaces the one it saw", "a1 | a1~5=x", "a1 b1 <a1~5 | b1@6=y",
+      "a1 b1 <a1~5 | b1@6=y" },
+    { "and those older than that", "c1 | c1~4=z", "a1 b1 <a1~5 | b1@6=y",
+      "a1 b1 c1 <a1~5 | b1@6=y" },
+    { "and leaves one that is newer", "c1 | c1~7=z", "a1 b1 <a1~5 | b1@6=y",
+      "a1 b1 c1 | b1@6=y c1~7=z" },
+    { "the newest of what both replaced is remembered", "a1 b1 <a1~5 | b1@6=y",
+      "a1 c1 d1 <c1~8 | d1@9=z", "a1 b1 c1 d1 <c1~8 | b1@6=y d1@9=z" },
+    { "two that saw all kept values of each other", "a1 | a1@5=x", "a1 b1 | b1~9=y",
+      "a1 b1 | b1~9=y" },
 };
 
 /* Both ways round, and into the place of either argument. */
@@ -63,18 +70,18 @@ static void check(const void *context)
     buffer_init(&text, 1 << 16);
     struct object a = object_of_text(row->a, &arena), b = object_of_text(row->b, &arena);
     struct object merged;
-    assert_int_equal(object_merge(&a, &b, row->mode, &arena, &merged), KVORUM_OK);
+    assert_int_equal(object_merge(&a, &b, &arena, &merged), KVORUM_OK);
     assert_string_equal(object_text(&merged, &text), row->expected);
-    assert_true(object_contains(&merged, &a, row->mode));
-    assert_true(object_contains(&merged, &b, row->mode));
-    assert_int_equal(object_contains(&a, &b, row->mode), strcmp(row->a, row->expected) == 0);
-    assert_int_equal(object_contains(&b, &a, row->mode), strcmp(row->b, row->expected) == 0);
+    assert_true(object_contains(&merged, &a));
+    assert_true(object_contains(&merged, &b));
+    assert_int_equal(object_contains(&a, &b), strcmp(row->a, row->expected) == 0);
+    assert_int_equal(object_contains(&b, &a), strcmp(row->b, row->expected) == 0);
 
     struct object into = b;
-    assert_int_equal(object_merge(&into, &a, row->mode, &arena, &into), KVORUM_OK);
+    assert_int_equal(object_merge(&into, &a, &arena, &into), KVORUM_OK);
     assert_string_equal(object_text(&into, &text), row->expected);
     into = b;
-    assert_int_equal(object_merge(&a, &into, row->mode, &arena, &into), KVORUM_OK);
+    assert_int_equal(object_merge(&a, &into, &arena, &into), KVORUM_OK);
     assert_string_equal(object_text(&into, &text), row->expected);
     buffer_done(&text);
     arena_done(&arena);
@@ -92,6 +99,7 @@ static struct object many(uint64_t first_actor, uint32_t count, bool siblings, s
     for (uint32_t i = 0; i < count; i++) {
         object.clock.entries[i] = (struct dot){ first_actor + i, 1 };
         object.siblings[i].dot = object.clock.entries[i];
+        object.siblings[i].kept = true;
     }
     return object;
 }
@@ -102,11 +110,11 @@ static void merge_beyond_limit(bool siblings, uint32_t limit, kvorum_status expe
     arena_init(&arena, 1 << 22);
     struct object a = many(1, limit - 1, siblings, &arena), b = many(limit, 1, siblings, &arena);
     struct object merged = { 0 };
-    assert_int_equal(object_merge(&a, &b, OBJECT_SIBLINGS, &arena, &merged), KVORUM_OK);
+    assert_int_equal(object_merge(&a, &b, &arena, &merged), KVORUM_OK);
     assert_int_equal(merged.clock.count, limit);
     b = many(limit, 2, siblings, &arena);
     merged.sibling_count = 77;
-    assert_int_equal(object_merge(&a, &b, OBJECT_SIBLINGS, &arena, &merged), expected);
+    assert_int_equal(object_merge(&a, &b, &arena, &merged), expected);
     assert_int_equal(merged.sibling_count, 77);
     arena_done(&arena);
 }
@@ -135,7 +143,7 @@ static void merge_fails_cleanly_without_memory(void **state)
     for (size_t limit = 0; status == KVORUM_NO_MEMORY; limit += 512) {
         struct object merged = { .sibling_count = 77 };
         arena_init(&arena, limit);
-        status = object_merge(&a, &b, OBJECT_SIBLINGS, &arena, &merged);
+        status = object_merge(&a, &b, &arena, &merged);
         assert_int_equal(merged.sibling_count, status == KVORUM_OK ? 2 : 77);
         refused += status == KVORUM_NO_MEMORY;
         arena_done(&arena);

@@ -4,13 +4,21 @@
  *      object = clock                      dotted version vector set: every dot <= clock was seen
  *             + siblings, each = dot       (actor, counter): the write that made it
  *                              + stamp     hybrid logical clock of that write
- *                              + tombstone flag, metadata, value
+ *                              + kept flag, tombstone flag, metadata, value
+ *             + last               the newest write that was not kept, where it is not there
  *
- *  Merge keeps a sibling when both sides have it, or when one has it and the other's clock does not
- *  cover its dot (Preguica et al. 2012; Almeida et al. 2014).  It is associative, commutative and
- *  idempotent.  In last-write-wins mode clocks merge the same way and the one sibling with the
- *  largest (stamp, actor, counter) stays: the product of two lattices, so the same laws hold among
- *  objects of at most one sibling (one with more is left over from the other mode, and is reduced).
+ *  Each write brings the mode of its bucket with it, so merging asks nobody for a mode, and a
+ *  replica that does not know a bucket's newest mode drops nothing:
+ *
+ *      kept        written where concurrent values stay siblings.  It stays when both sides have
+ *                  it, or when one has it and the other's clock does not cover its dot (Preguica
+ *                  et al. 2012; Almeida et al. 2014).
+ *      not kept    written where the last write wins.  Of all of these the one with the largest
+ *                  (stamp, actor, counter) stays, until a kept write replaces it that saw it.
+ *
+ *  An object has any number of kept siblings and at most one other.  Merge is the product of three
+ *  lattices (clock; kept dots; the newest of the others), so it is associative, commutative and
+ *  idempotent for all objects.
  *
  *  Everything here is pure: no clock, no randomness, no I/O.  Views point into the decoded bytes,
  *  new arrays live in the arena.  Order of clock entries (by actor) and siblings (by dot) is
@@ -58,26 +66,39 @@ struct sibling {
     struct dot dot;
     uint64_t stamp; /* hlc.h; its milliseconds are Last-Modified */
     bool tombstone;
+    bool kept; /* made where siblings are kept: only a write that saw it replaces it */
     uint32_t metadata_count;
     struct metadata *metadata;
     struct bytes value;
+};
+
+/** The place of a write in the order of last write wins; counter 0: no write. */
+struct write_mark {
+    uint64_t stamp;
+    struct dot dot;
 };
 
 struct object {
     struct clock_vector clock;
     struct sibling *siblings; /* sorted by (actor, counter) */
     uint32_t sibling_count;
+    /* Where no sibling is without `kept`: the newest such write, which a kept one replaced.  Older
+     * ones that arrive later stay out by it. */
+    struct write_mark last;
 };
 
-enum object_mode {
-    OBJECT_SIBLINGS, /* concurrent values are all kept */
-    OBJECT_LAST_WRITE_WINS,
+/** How a bucket treats concurrent values. */
+struct object_mode {
+    bool siblings;  /* keep them; false: the last write wins */
+    uint64_t since; /* stamp of that decision; 0: it was never another */
 };
 
-/** What a client saw: the clock of the object it read and the largest stamp in it. */
+/** What a client saw: the clock of the object it read, the largest stamp in it, and the newest of
+ *  its writes that are not kept. */
 struct object_context {
     struct clock_vector clock;
     uint64_t stamp;
+    struct write_mark last;
 };
 
 /** Read `bytes`; views point into them.  CORRUPT, NEWER_FORMAT, NO_MEMORY. */
@@ -93,15 +114,18 @@ uint64_t object_digest(struct bytes encoding);
 /** Least upper bound of `a` and `b`.  The result may share arrays with both, and *ret_object may be
  *  one of them.  NO_MEMORY; TOO_LARGE and TOO_MANY_SIBLINGS beyond what decoders accept. */
 KVORUM_CHECKED kvorum_status object_merge(const struct object *a, const struct object *b,
-                                          enum object_mode mode, struct arena *arena,
-                                          struct object *ret_object);
+                                          struct arena *arena, struct object *ret_object);
 /** True when merging `b` into `a` would change nothing. */
-bool object_contains(const struct object *a, const struct object *b, enum object_mode mode);
+bool object_contains(const struct object *a, const struct object *b);
 
 /** One write by `actor` on top of `local` (NULL: key unknown here): siblings that `context` (NULL:
- *  a blind write) covers go, the others stay (siblings mode); `fresh` gets a new dot above all of
- *  this actor in local and context, and a stamp of at least fresh->stamp, above local's and the
- *  context's.  In last-write-wins mode the write supersedes everything local.
+ *  a blind write) saw go, the others stay; `fresh` gets a new dot above all of this actor in local
+ *  and context, and a stamp of at least fresh->stamp, above local's, the context's, and
+ *  mode.since.  Its `kept` becomes mode.siblings.
+ *
+ *  Where the last write wins the write also replaces what is local and not kept, and what was kept
+ *  before mode.since: whoever decided then that the last write wins gave those up.  What was kept
+ *  later stays, because its coordinator knew of a newer decision than ours.
  *
  *  An actor must never use a dot twice for one key, and its clock says "I saw all of mine below".
  *  So `local` is all that this actor ever wrote there: an earlier put has to be in it before the
@@ -114,14 +138,24 @@ bool object_contains(const struct object *a, const struct object *b, enum object
 KVORUM_CHECKED kvorum_status object_put(const struct object *local,
                                         const struct object_context *context,
                                         const struct sibling *fresh, uint64_t actor,
-                                        enum object_mode mode, struct arena *arena,
+                                        struct object_mode mode, struct arena *arena,
                                         struct object *ret_object);
+
+/** What a reader of a bucket in `mode` is shown: all siblings; or, where the last write wins, one
+ *  for all that object_put would replace there, and those it would leave.  The clock stays, so the
+ *  context of what is shown covers what is not.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status object_show(const struct object *object, struct object_mode mode,
+                                         struct arena *arena, struct object *ret_object);
 
 /** No sibling that is not a tombstone (true for an empty object). */
 bool object_is_deleted(const struct object *object);
 /** The sibling with the largest (stamp, actor, counter); NULL for an empty object. */
 const struct sibling *object_winner(const struct object *object);
 uint64_t object_max_stamp(const struct object *object);
+/** The newest write that is not kept, there or replaced. */
+struct write_mark object_last_mark(const struct object *object);
+/** What a client that is shown `object` saw; shares its clock. */
+struct object_context object_context_of(const struct object *object);
 /** First metadata of `kind`, or NULL. */
 const struct metadata *sibling_metadata(const struct sibling *sibling, enum metadata_kind kind);
 

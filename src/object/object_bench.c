@@ -8,6 +8,8 @@
 
 enum { ROUNDS = 5000000 };
 
+static const struct object_mode siblings = { .siblings = true };
+
 struct bench {
     struct arena kept, scratch;
     struct buffer buffer;
@@ -26,7 +28,7 @@ static void must(bool holds)
 static void put(struct bench *bench, const struct object *local, uint64_t actor,
                 struct arena *arena, struct object *ret)
 {
-    must(object_put(local, &bench->context, &bench->fresh, actor, OBJECT_SIBLINGS, arena, ret) ==
+    must(object_put(local, &bench->context, &bench->fresh, actor, siblings, arena, ret) ==
          KVORUM_OK);
 }
 
@@ -58,14 +60,13 @@ static uint64_t bench_put(struct bench *bench)
 
 static uint64_t bench_contains(struct bench *bench)
 {
-    return object_contains(&bench->left, &bench->object, OBJECT_SIBLINGS);
+    return object_contains(&bench->left, &bench->object);
 }
 
 static uint64_t bench_merge(struct bench *bench)
 {
     struct object object;
-    must(object_merge(&bench->left, &bench->right, OBJECT_SIBLINGS, &bench->scratch, &object) ==
-         KVORUM_OK);
+    must(object_merge(&bench->left, &bench->right, &bench->scratch, &object) == KVORUM_OK);
     return object.siblings[0].stamp;
 }
 
@@ -87,7 +88,7 @@ static void prepare(struct bench *bench)
     bench->fresh.stamp = (uint64_t)1700000000000 << 16;
     bench->fresh.value = bytes_make(value, sizeof(value));
     put(bench, NULL, 7, &bench->kept, &bench->object);
-    bench->context = (struct object_context){ bench->object.clock, bench->fresh.stamp };
+    bench->context = object_context_of(&bench->object);
     put(bench, &bench->object, 7, &bench->kept, &bench->left);
     put(bench, &bench->object, 9, &bench->kept, &bench->right);
     object_encode(&bench->object, &bench->buffer);

@@ -2,15 +2,15 @@
 /** One write on top of what its coordinator holds.
  *
  *      clock     local's, and the context's, and the new dot
- *      siblings  local's that the context does not cover (in last-write-wins mode none), the new
+ *      siblings  local's that the context did not see and the mode does not give up, and the new
  *
  *  A context may know more than local (the client read from a fresher replica): those writes then
  *  count as seen and replaced although they never were here, which is what the client said.
  *
- *  The result is above local in merge's order in both modes: dots that left are below its clock,
- *  the new dot is above local's clock, and the new stamp is above local's stamps.  By induction
- *  every write under a clock has a stamp at most the largest in its object, so a later write always
- *  wins by stamp too: the two modes agree, and a bucket may change its mode.
+ *  The result is above local in merge's order: kept dots that left are below its clock, the new dot
+ *  is above local's clock, and the new stamp is above local's stamps.  By induction every write
+ *  under a clock has a stamp at most the largest in its object, so a later write always wins by
+ *  stamp too.
  */
 #include "base/planted.h"
 #include "object/clock_vector.h"
@@ -32,10 +32,12 @@ static bool choose_dot(const struct object *local, const struct object_context *
     return seen < UINT64_MAX;
 }
 
+/* "Above every stamp it has seen", the one of the decision about the bucket's mode among them: a
+ * member that only knows an older decision must not take what it keeps for given up. */
 static bool choose_stamp(const struct object *local, const struct object_context *context,
-                         uint64_t *stamp)
+                         uint64_t since, uint64_t *stamp)
 {
-    uint64_t seen = larger(object_max_stamp(local), context->stamp);
+    uint64_t seen = larger(larger(object_max_stamp(local), context->stamp), since);
     if (!PLANTED(STALE_LWW_CLOCK))
         *stamp = larger(*stamp, seen + 1);
     return seen < UINT64_MAX;
@@ -56,26 +58,51 @@ static kvorum_status put_clock(const struct object *local, const struct object_c
     return KVORUM_OK;
 }
 
-/* "Values in the write's causal past are replaced by it; all others are concurrent with it and
- * stay." The new one goes to its place in the order. */
-static uint32_t put_siblings(const struct object *local, const struct object_context *context,
-                             const struct sibling *made, struct sibling *ret_siblings)
+/* "Values in the write's causal past are replaced by it; all others are concurrent with it." */
+static bool is_seen(const struct sibling *sibling, const struct object_context *context)
 {
-    uint32_t count = 0, i = 0;
-    for (; i < local->sibling_count && dot_compare(local->siblings[i].dot, made->dot) < 0; i++) {
-        if (!clock_vector_has(&context->clock, local->siblings[i].dot))
-            ret_siblings[count++] = local->siblings[i];
+    return sibling->kept ? clock_vector_has(&context->clock, sibling->dot)
+                         : write_mark_compare(write_mark_of(sibling), context->last) <= 0;
+}
+
+/* Where the last write wins, what it wins against: all but what somebody kept after that was
+ * decided. */
+static bool is_given_up(const struct sibling *sibling, struct object_mode mode)
+{
+    return !mode.siblings && (!sibling->kept || sibling->stamp < mode.since);
+}
+
+/* The new sibling goes to its place in the order. */
+static uint32_t put_siblings(const struct object *local, const struct object_context *context,
+                             const struct sibling *made, struct object_mode mode,
+                             struct sibling *ret_siblings)
+{
+    uint32_t count = 0;
+    bool placed = false;
+    for (uint32_t i = 0; i < local->sibling_count; i++) {
+        const struct sibling *sibling = &local->siblings[i];
+        if (is_seen(sibling, context) || is_given_up(sibling, mode))
+            continue;
+        if (!placed && dot_compare(sibling->dot, made->dot) > 0) {
+            ret_siblings[count++] = *made;
+            placed = true;
+        }
+        ret_siblings[count++] = *sibling;
     }
-    ret_siblings[count++] = *made;
-    for (; i < local->sibling_count; i++) {
-        if (!clock_vector_has(&context->clock, local->siblings[i].dot))
-            ret_siblings[count++] = local->siblings[i];
-    }
+    if (!placed)
+        ret_siblings[count++] = *made;
     return count;
 }
 
+/* What the write leaves behind of those that are not kept, where it is not one itself. */
+static struct write_mark put_last(const struct object *local, const struct object_context *context)
+{
+    struct write_mark own = object_last_mark(local);
+    return write_mark_compare(own, context->last) < 0 ? context->last : own;
+}
+
 kvorum_status object_put(const struct object *local, const struct object_context *context,
-                         const struct sibling *fresh, uint64_t actor, enum object_mode mode,
+                         const struct sibling *fresh, uint64_t actor, struct object_mode mode,
                          struct arena *arena, struct object *ret_object)
 {
     static const struct object nothing = { 0 };
@@ -85,21 +112,50 @@ kvorum_status object_put(const struct object *local, const struct object_context
     if (fresh->metadata_count > OBJECT_METADATA_MAX)
         return KVORUM_TOO_LARGE;
     struct sibling made = *fresh;
-    if (!choose_dot(local, context, actor, &made.dot) || !choose_stamp(local, context, &made.stamp))
+    made.kept = mode.siblings;
+    if (!choose_dot(local, context, actor, &made.dot) ||
+        !choose_stamp(local, context, mode.since, &made.stamp))
         return KVORUM_INVALID;
 
-    struct object result;
+    struct object result = { .last = put_last(local, context) };
     kvorum_status status = put_clock(local, context, made.dot, arena, &result.clock);
     if (status != KVORUM_OK)
         return status;
-    const struct object *base = mode == OBJECT_LAST_WRITE_WINS ? &nothing : local;
-    size_t room = (size_t)base->sibling_count + 1;
+    size_t room = (size_t)local->sibling_count + 1;
     result.siblings = arena_allocate(arena, sizeof(*result.siblings) * room);
     if (result.siblings == NULL)
         return KVORUM_NO_MEMORY;
-    result.sibling_count = put_siblings(base, context, &made, result.siblings);
+    result.sibling_count = put_siblings(local, context, &made, mode, result.siblings);
     if (result.sibling_count > OBJECT_SIBLING_MAX)
         return KVORUM_TOO_MANY_SIBLINGS;
     *ret_object = result;
+    return KVORUM_OK;
+}
+
+kvorum_status object_show(const struct object *object, struct object_mode mode, struct arena *arena,
+                          struct object *ret_object)
+{
+    if (mode.siblings || object->sibling_count <= 1) {
+        *ret_object = *object;
+        return KVORUM_OK;
+    }
+    struct object shown = *object;
+    shown.sibling_count = 0;
+    shown.last = object_last_mark(object);
+    shown.siblings = arena_allocate(arena, sizeof(*shown.siblings) * object->sibling_count);
+    if (shown.siblings == NULL)
+        return KVORUM_NO_MEMORY;
+    const struct sibling *winner = NULL; /* of those that the next write here would replace */
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
+        const struct sibling *sibling = &object->siblings[i];
+        if (is_given_up(sibling, mode))
+            winner = winner == NULL ? sibling : sibling_max(winner, sibling);
+    }
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
+        const struct sibling *sibling = &object->siblings[i];
+        if (sibling == winner || !is_given_up(sibling, mode))
+            shown.siblings[shown.sibling_count++] = *sibling;
+    }
+    *ret_object = shown;
     return KVORUM_OK;
 }

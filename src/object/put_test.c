@@ -3,12 +3,28 @@
 
 #include "tests/support/object_text.h"
 
-#define LWW OBJECT_LAST_WRITE_WINS
-#define SIBLINGS OBJECT_SIBLINGS
+#define LWW                                                                                        \
+    {                                                                                              \
+        false, 0                                                                                   \
+    }
+#define LWW_SINCE(stamp)                                                                           \
+    {                                                                                              \
+        false, stamp                                                                               \
+    }
+#define SIBLINGS                                                                                   \
+    {                                                                                              \
+        true, 0                                                                                    \
+    }
+#define SIBLINGS_SINCE(stamp)                                                                      \
+    {                                                                                              \
+        true, stamp                                                                                \
+    }
+
+static const struct object_mode siblings = SIBLINGS;
 
 struct row {
     const char *name;
-    enum object_mode mode;
+    struct object_mode mode;
     const char *local;   /* NULL: key unknown */
     const char *context; /* NULL: blind */
     const char *write;   /* actor, 0, what it brings */
@@ -53,26 +69,45 @@ static const struct row rows[] = {
     { "a blind write beside a tombstone leaves it", SIBLINGS, "a2 | a2@9!", NULL, "b0@12=y",
       "a2 b1 | a2@9! b1@12=y" },
 
-    { "the first write of a key", LWW, NULL, NULL, "a0@9=x", "a1 | a1@9=x" },
-    { "a blind write wins over local", LWW, "b1 | b1@5=x", NULL, "a0@9=y", "a1 b1 | a1@9=y" },
-    { "even when the wall clock went back", LWW, "b1 | b1@50=x", NULL, "a0@9=y",
-      "a1 b1 | a1@51=y" },
-    { "a write wins over what its context saw elsewhere", LWW, "a1 | a1@5=x", "b4 @70", "a0@9=y",
-      "a2 b4 | a2@71=y" },
-    { "left-over siblings are all superseded", LWW, "a1 b1 | a1@5=x b1@50=y", "a1 @5", "a0@9=z",
-      "a2 b1 | a2@51=z" },
-    { "a delete wins over local", LWW, "b1 | b1@5=x", NULL, "a0@9!", "a1 b1 | a1@9!" },
-    { "a stamp of zero is raised", LWW, NULL, NULL, "a0@0=x", "a1 | a1@1=x" },
+    { "the first write of a key", LWW, NULL, NULL, "a0~9=x", "a1 | a1~9=x" },
+    { "a blind write wins over local", LWW, "b1 | b1~5=x", NULL, "a0~9=y", "a1 b1 | a1~9=y" },
+    { "even when the wall clock went back", LWW, "b1 | b1~50=x", NULL, "a0~9=y",
+      "a1 b1 | a1~51=y" },
+    { "a write wins over what its context saw elsewhere", LWW, "a1 | a1~5=x", "b4 @70", "a0~9=y",
+      "a2 b4 | a2~71=y" },
+    { "a delete wins over local", LWW, "b1 | b1~5=x", NULL, "a0~9!", "a1 b1 | a1~9!" },
+    { "a stamp of zero is raised", LWW, NULL, NULL, "a0~0=x", "a1 | a1~1=x" },
+
+    { "what is kept stays, and what is not goes", LWW, "a1 b1 | a1@5=x b1~50=y", NULL, "a0~9=z",
+      "a2 b1 | a1@5=x a2~51=z" },
+    { "unless the context saw it", LWW, "a1 b1 | a1@5=x b1~50=y", "a1 @5", "a0~9=z",
+      "a2 b1 | a2~51=z" },
+    { "what was kept before the last write was to win goes", LWW_SINCE(6), "a1 b1 | a1@5=x b1@7=y",
+      NULL, "a0~9=z", "a2 b1 | a2~9=z b1@7=y" },
+    { "what was kept at that very stamp stays", LWW_SINCE(5), "a1 | a1@5=x", NULL, "b0~9=z",
+      "a1 b1 | a1@5=x b1~9=z" },
+    { "a kept write leaves what is not kept and its context did not see", SIBLINGS, "a1 | a1~5=x",
+      NULL, "b0@9=y", "a1 b1 | a1~5=x b1@9=y" },
+    { "and replaces what its context saw", SIBLINGS, "a1 | a1~5=x", "a1 @5 <a1~5", "b0@9=y",
+      "a1 b1 <a1~5 | b1@9=y" },
+    { "also an older one than the context saw", SIBLINGS, "a1 | a1~5=x", "c1 @6 <c1~6", "b0@9=y",
+      "a1 b1 c1 <c1~6 | b1@9=y" },
+    { "and leaves a newer one", SIBLINGS, "a1 | a1~8=x", "c1 @6 <c1~6", "b0@9=y",
+      "a1 b1 c1 | a1~8=x b1@9=y" },
+    { "what a kept write replaced is remembered by the next", SIBLINGS, "a1 b1 <a1~5 | b1@6=x",
+      "a1 b1 @6 <a1~5", "b0@9=y", "a1 b2 <a1~5 | b2@9=y" },
+    { "a kept write is later than the decision to keep", SIBLINGS_SINCE(20), "a1 | a1~5=x", NULL,
+      "b0@9=y", "a1 b1 | a1~5=x b1@21=y" },
 
     { "the last counter is refused", SIBLINGS, NULL, "a18446744073709551615 @1", "a0@9=x", NULL },
     { "of another actor it does no harm", SIBLINGS, NULL, "a18446744073709551615 @1", "b0@9=x",
       "a18446744073709551615 b1 | b1@9=x" },
     { "the last stamp of a context is refused", LWW, NULL, "a1 @18446744073709551615", "a0@9=x",
       NULL },
-    { "the last stamp of local is refused", LWW, "a1 | a1@18446744073709551615=x", NULL, "a0@9=y",
+    { "the last stamp of local is refused", LWW, "a1 | a1~18446744073709551615=x", NULL, "a0~9=y",
       NULL },
-    { "the stamp before the last leads to the last", LWW, "a1 | a1@18446744073709551614=x", NULL,
-      "a0@9=y", "a2 | a2@18446744073709551615=y" },
+    { "the stamp before the last leads to the last", LWW, "a1 | a1~18446744073709551614=x", NULL,
+      "a0~9=y", "a2 | a2~18446744073709551615=y" },
 };
 
 static void check(const void *row_context)
@@ -98,7 +133,7 @@ static void check(const void *row_context)
         assert_int_equal(result.sibling_count, 77);
     } else {
         assert_string_equal(object_text(&result, &text), row->expected);
-        assert_true(object_contains(&result, &local, row->mode));
+        assert_true(object_contains(&result, &local));
     }
     buffer_done(&text);
     arena_done(&arena);
@@ -114,13 +149,13 @@ static void blind_writes_stop_at_the_limit(void **state)
     struct object object = { 0 };
     struct sibling fresh = { .stamp = 1 };
     for (uint32_t i = 0; i < OBJECT_SIBLING_MAX; i++)
-        assert_int_equal(object_put(&object, NULL, &fresh, 7, OBJECT_SIBLINGS, &arena, &object),
+        assert_int_equal(object_put(&object, NULL, &fresh, 7, siblings, &arena, &object),
                          KVORUM_OK);
     assert_int_equal(object.sibling_count, OBJECT_SIBLING_MAX);
-    assert_int_equal(object_put(&object, NULL, &fresh, 7, OBJECT_SIBLINGS, &arena, &object),
+    assert_int_equal(object_put(&object, NULL, &fresh, 7, siblings, &arena, &object),
                      KVORUM_TOO_MANY_SIBLINGS);
-    struct object_context context = { object.clock, object_max_stamp(&object) };
-    assert_int_equal(object_put(&object, &context, &fresh, 7, OBJECT_SIBLINGS, &arena, &object),
+    struct object_context context = object_context_of(&object);
+    assert_int_equal(object_put(&object, &context, &fresh, 7, siblings, &arena, &object),
                      KVORUM_OK);
     assert_int_equal(object.sibling_count, 1);
     arena_done(&arena);
@@ -134,11 +169,10 @@ static void too_much_metadata_is_refused(void **state)
     static struct metadata metadata[OBJECT_METADATA_MAX + 1];
     struct sibling fresh = { .metadata = metadata, .metadata_count = OBJECT_METADATA_MAX + 1 };
     struct object result;
-    assert_int_equal(object_put(NULL, NULL, &fresh, 1, OBJECT_SIBLINGS, &arena, &result),
+    assert_int_equal(object_put(NULL, NULL, &fresh, 1, siblings, &arena, &result),
                      KVORUM_TOO_LARGE);
     fresh.metadata_count--;
-    assert_int_equal(object_put(NULL, NULL, &fresh, 1, OBJECT_SIBLINGS, &arena, &result),
-                     KVORUM_OK);
+    assert_int_equal(object_put(NULL, NULL, &fresh, 1, siblings, &arena, &result), KVORUM_OK);
     arena_done(&arena);
 }
 
@@ -150,13 +184,12 @@ static void too_many_actors_are_refused(void **state)
     static struct dot entries[OBJECT_CLOCK_MAX];
     for (uint32_t i = 0; i < OBJECT_CLOCK_MAX; i++)
         entries[i] = (struct dot){ i + 1, 1 };
-    struct object_context context = { { entries, OBJECT_CLOCK_MAX }, 1 };
+    struct object_context context = { .clock = { entries, OBJECT_CLOCK_MAX }, .stamp = 1 };
     struct sibling fresh = { 0 };
     struct object result;
-    assert_int_equal(object_put(NULL, &context, &fresh, 5, OBJECT_SIBLINGS, &arena, &result),
-                     KVORUM_OK);
+    assert_int_equal(object_put(NULL, &context, &fresh, 5, siblings, &arena, &result), KVORUM_OK);
     assert_int_equal(
-        object_put(NULL, &context, &fresh, OBJECT_CLOCK_MAX + 1, OBJECT_SIBLINGS, &arena, &result),
+        object_put(NULL, &context, &fresh, OBJECT_CLOCK_MAX + 1, siblings, &arena, &result),
         KVORUM_TOO_LARGE);
     arena_done(&arena);
 }
@@ -174,7 +207,7 @@ static void put_fails_cleanly_without_memory(void **state)
     for (size_t limit = 0; status == KVORUM_NO_MEMORY; limit += 512) {
         struct object result = { .sibling_count = 77 };
         arena_init(&arena, limit);
-        status = object_put(&local, &context, &fresh, 'c', OBJECT_SIBLINGS, &arena, &result);
+        status = object_put(&local, &context, &fresh, 'c', siblings, &arena, &result);
         assert_int_equal(result.sibling_count, status == KVORUM_OK ? 2 : 77);
         refused += status == KVORUM_NO_MEMORY;
         arena_done(&arena);
@@ -196,9 +229,8 @@ static void interleaved_clients_do_not_explode(void **state)
     struct object_context seen[2] = { { .stamp = 0 } };
     for (uint64_t i = 0; i < 100; i++) {
         struct sibling fresh = { .stamp = i };
-        assert_int_equal(
-            object_put(&server, &seen[i % 2], &fresh, 7, OBJECT_SIBLINGS, &arena, &server),
-            KVORUM_OK);
+        assert_int_equal(object_put(&server, &seen[i % 2], &fresh, 7, siblings, &arena, &server),
+                         KVORUM_OK);
         assert_int_equal(server.sibling_count, i == 0 ? 1 : 2);
         seen[i % 2] = (struct object_context){ server.clock, object_max_stamp(&server) };
     }

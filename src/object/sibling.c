@@ -22,6 +22,8 @@ static int content_compare(const struct sibling *a, const struct sibling *b)
 {
     int result = order(a->tombstone, b->tombstone);
     if (result == 0)
+        result = order(a->kept, b->kept);
+    if (result == 0)
         result = bytes_compare(a->value, b->value);
     if (result == 0)
         result = order(a->metadata_count, b->metadata_count);
@@ -30,11 +32,31 @@ static int content_compare(const struct sibling *a, const struct sibling *b)
     return result;
 }
 
+int write_mark_compare(struct write_mark a, struct write_mark b)
+{
+    int by_stamp = order(a.stamp, b.stamp);
+    return by_stamp != 0 ? by_stamp : dot_compare(a.dot, b.dot);
+}
+
 int sibling_compare(const struct sibling *a, const struct sibling *b)
 {
-    int by_stamp = order(a->stamp, b->stamp);
-    int by_dot = by_stamp != 0 ? by_stamp : dot_compare(a->dot, b->dot);
-    return by_dot != 0 ? by_dot : content_compare(a, b);
+    int by_mark = write_mark_compare(write_mark_of(a), write_mark_of(b));
+    return by_mark != 0 ? by_mark : content_compare(a, b);
+}
+
+const struct sibling *object_last(const struct object *object)
+{
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
+        if (!object->siblings[i].kept)
+            return &object->siblings[i];
+    }
+    return NULL;
+}
+
+struct write_mark object_last_mark(const struct object *object)
+{
+    const struct sibling *last = object_last(object);
+    return last == NULL ? object->last : write_mark_of(last);
 }
 
 bool object_is_deleted(const struct object *object)
@@ -58,8 +80,16 @@ const struct sibling *object_winner(const struct object *object)
 
 uint64_t object_max_stamp(const struct object *object)
 {
-    const struct sibling *winner = object_winner(object);
-    return winner == NULL ? 0 : winner->stamp;
+    uint64_t stamp = object_last_mark(object).stamp;
+    for (uint32_t i = 0; i < object->sibling_count; i++)
+        stamp = object->siblings[i].stamp > stamp ? object->siblings[i].stamp : stamp;
+    return stamp;
+}
+
+struct object_context object_context_of(const struct object *object)
+{
+    return (struct object_context){ object->clock, object_max_stamp(object),
+                                    object_last_mark(object) };
 }
 
 const struct metadata *sibling_metadata(const struct sibling *sibling, enum metadata_kind kind)

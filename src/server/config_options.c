@@ -103,6 +103,8 @@ const struct config_option config_options[] = {
       "Messages that wait for one link to another node; further ones are refused." },
     { "limits", "request_timeout_ms", NULL, CONFIG_DURATION, AT(request_timeout_ms), 10, 600000,
       NULL, "10000", "How long a request may take that names no time of its own." },
+    { "limits", "dead_after_ms", NULL, CONFIG_DURATION, AT(dead_after_ms), 1000, 600000, NULL,
+      "3000", "A node silent for so long is taken for dead; for slow after half of it." },
 
     { "log", "level", "--log-level", CONFIG_CHOICE, AT(log_level), 0, 0,
       "debug|info|warn|error|none", "info", "Least important lines that are written." },

@@ -53,6 +53,21 @@ static void tell_node(struct peer_link *link, bool refused)
     if (reactor->node != NULL)
         node_link_lost(reactor->node, link->to.member, refused);
 }
+
+/* Frames that waited for the link to come up never left: their senders may count on that. */
+static void give_back(struct peer_link *link, struct bytes waiting)
+{
+    struct reactor *reactor = link->peers->reactor;
+    struct message message;
+    size_t size;
+    while (reactor->node != NULL && waiting.size > 0) {
+        kvorum_status status = frame_decode(waiting, SIZE_MAX, &message, &size);
+        assert(status == KVORUM_OK); /* we encoded it */
+        node_unsent(reactor->node, link->to.member, &message);
+        waiting = bytes_from(waiting, size);
+    }
+}
+
 static void lose(struct peer_link *link)
 {
     if (link->state == PEER_LINK_STOPPED || link->state == PEER_LINK_ENDING)
@@ -63,6 +78,18 @@ static void lose(struct peer_link *link)
     list_remove(&link->dirty);
     uv_timer_stop(&link->timer);
     frame_stream_close(&link->stream);
+}
+
+/* The node may send from inside of what it is told: the link is lost before that. */
+static void lose_with_frames(struct peer_link *link, bool tell, bool refused)
+{
+    struct buffer waiting = link->waiting;
+    buffer_init(&link->waiting, server_of(link)->config.peer_queue);
+    lose(link);
+    give_back(link, buffer_bytes(&waiting));
+    buffer_done(&waiting);
+    if (tell)
+        tell_node(link, refused);
 }
 
 static void on_failed(struct frame_stream *stream, kvorum_status status, int error, const char *why)
@@ -77,9 +104,7 @@ static void on_failed(struct frame_stream *stream, kvorum_status status, int err
         log_debug(server_of(link)->log, "peer not reached",
                   LOG_TEXT("member", member_of(link)->name), LOG_TEXT("why", why));
     link->greeted = false;
-    lose(link);
-    if (was_up || waited || error == UV_ECONNREFUSED)
-        tell_node(link, error == UV_ECONNREFUSED);
+    lose_with_frames(link, was_up || waited || error == UV_ECONNREFUSED, error == UV_ECONNREFUSED);
 }
 
 static void on_timer_dial(uv_timer_t *timer);
@@ -162,10 +187,7 @@ static void refuse(struct peer_link *link, kvorum_status status, const char *rea
                  LOG_STATUS(status), LOG_TEXT("reason", reason));
     link->refused = starting ? KVORUM_OK : status;
     link->greeted &= starting;
-    bool waited = link->waiting.size > 0;
-    lose(link);
-    if (waited)
-        tell_node(link, false);
+    lose_with_frames(link, link->waiting.size > 0, false);
 }
 
 static void go_up(struct peer_link *link)

@@ -109,6 +109,8 @@ static kvorum_status create_node(struct reactor *reactor)
         .log = server->log,
         .random_seed = os_entropy_u64(),
         .request_timeout_us = config->request_timeout_ms * 1000,
+        .liveness = { .suspect_us = config->dead_after_ms * 500,
+                      .dead_us = config->dead_after_ms * 1000 },
         .default_levels = levels_of(config),
         .limits = { .value_size = config->value_size,
                     .value_size_warning = config->value_size_warning,

@@ -675,5 +675,6 @@ def _():
         equal(status(curl(node, "/buckets/s/keys/k"), 200).body, b"one")
 
 
-with Cluster(3) as shared:
+# A sanitizer makes 50 MB the work of seconds for one reactor, and a silent node is taken for dead.
+with Cluster(3, config=f"[limits]\ndead_after_ms = {int(3000 * SLOW)}\n") as shared:
     run()

@@ -198,16 +198,15 @@ static inline kvorum_status fake_write(struct node *node, const struct operation
     bool covers = (operation->flags & OPERATION_OVERWRITE) != 0 ||
                   (operation->kind == OPERATION_DELETE && operation->context.size == 0);
     if (covers && local != NULL)
-        context = (struct object_context){ local->clock, object_max_stamp(local) };
+        context = object_context_of(local);
     struct sibling fresh = { .stamp = hlc_now(&node->hlc, FAKE_WALL_MS),
                              .tombstone = operation->kind == OPERATION_DELETE,
                              .metadata = (struct metadata *)operation->metadata,
                              .metadata_count = operation->metadata_count,
                              .value = operation->value };
     struct object *object = arena_new(arena, struct object);
-    kvorum_status status = object_put(
-        local, &context, &fresh, 1,
-        properties.allow_mult == 1 ? OBJECT_SIBLINGS : OBJECT_LAST_WRITE_WINS, arena, object);
+    struct object_mode mode = { .siblings = properties.allow_mult == 1 };
+    kvorum_status status = object_put(local, &context, &fresh, 1, mode, arena, object);
     if (status == KVORUM_OK)
         fake_keep(node, operation, object);
     if ((operation->flags & OPERATION_RETURN_BODY) != 0)

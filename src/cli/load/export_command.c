@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* export: the records of a bucket as JSON lines.
  *
- *  {"key": K, "content_type": T, "value": V}          value_base64, key_base64 where it is no UTF-8
- *  {"key": K, "siblings": [{"content_type": T, "value": V}, ...]} */
+ *  {"key": K, "content_type": T, "headers": {NAME: TEXT, ...}, "value": V}
+ *  {"key": K, "siblings": [{"content_type": T, "headers": {...}, "value": V}, ...]}
+ *
+ *  What is no UTF-8 stands as base64 under key_base64, value_base64, headers_base64.  Headers are
+ *  those that belong to the value (metadata, indexes, links, encoding), as they would be sent with
+ *  it; without any the member is left out.  restore.c reads all this back. */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "cli/commands.h"
 #include "cli/load/pump.h"
@@ -66,15 +72,91 @@ static void request(void *context, const struct pump_work *work, const char *hos
 
 /* --- one record as one line ------------------------------------------------------------------ */
 
-/* False when the value is no UTF-8 and must be text. */
+/* False when it is no UTF-8 and must be text. */
+static bool set_bytes(json_t *object, const char *name, const char *base64_name, struct bytes bytes,
+                      int values)
+{
+    json_t *text = values == VALUES_BASE64
+                       ? NULL
+                       : json_stringn(bytes.size == 0 ? "" : (const char *)bytes.data, bytes.size);
+    if (text != NULL)
+        json_object_set_new(object, name, text);
+    else if (values == VALUES_TEXT)
+        return false;
+    else
+        json_set_base64(object, base64_name, bytes);
+    return true;
+}
+
+static bool belongs_to_value(struct bytes name)
+{
+    static const char *const prefixes[] = { "x-riak-meta-", "x-riak-index-" };
+    static const char *const names[] = { "link", "content-encoding" };
+    for (size_t i = 0; i < 2; i++) {
+        size_t size = strlen(prefixes[i]);
+        if (name.size > size && strncasecmp((const char *)name.data, prefixes[i], size) == 0)
+            return true;
+        if (name.size == strlen(names[i]) &&
+            strncasecmp((const char *)name.data, names[i], name.size) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_link_up(struct bytes link)
+{
+    return link.size > 8 && memcmp(link.data + link.size - 8, "rel=\"up\"", 8) == 0;
+}
+
+/* The node adds the link to the value's own bucket, as the first. */
+static struct bytes own_links(struct bytes links)
+{
+    const uint8_t *comma = links.size == 0 ? NULL : memchr(links.data, ',', links.size);
+    size_t size = comma == NULL ? links.size : (size_t)(comma - links.data);
+    if (!is_link_up(bytes_make(links.data, size)))
+        return links;
+    links = bytes_from(links, comma == NULL ? size : size + 1);
+    while (links.size > 0 && links.data[0] == ' ')
+        links = bytes_from(links, 1);
+    return links;
+}
+
+/* Fields of one name may be sent as one, with a comma between their values. */
+static void set_header(void *context, struct bytes name, struct bytes value)
+{
+    json_t *object = context;
+    char key[256];
+    if (!belongs_to_value(name) || name.size >= sizeof(key))
+        return;
+    for (size_t i = 0; i <= name.size; i++)
+        key[i] = i == name.size ? '\0' : (char)tolower(name.data[i]);
+    bool links = strcmp(key, "link") == 0;
+    value = links ? own_links(value) : value;
+    if (links && value.size == 0)
+        return;
+    json_t *text = json_stringn(value.size == 0 ? "" : (const char *)value.data, value.size);
+    const char *member = text != NULL ? "headers" : "headers_base64";
+    json_t *headers = json_object_get(object, member), *known = json_object_get(headers, key);
+    if (headers == NULL) {
+        headers = json_object();
+        json_object_set_new(object, member, headers);
+    }
+    if (text != NULL && known != NULL) {
+        json_object_set_new(
+            headers, key,
+            json_sprintf("%s, %s", json_string_value(known), json_string_value(text)));
+        json_decref(text);
+    } else if (text != NULL)
+        json_object_set_new(headers, key, text);
+    else
+        json_set_base64(headers, key, value);
+}
+
 static bool set_value(json_t *object, const struct sibling_view *view, int values)
 {
     json_object_set_new(object, "content_type", json_text(view->content_type));
-    if (values == VALUES_BASE64)
-        json_set_base64(object, "value_base64", view->value);
-    else
-        json_set_bytes(object, "value", view->value);
-    return values != VALUES_TEXT || json_object_get(object, "value") != NULL;
+    sibling_visit_fields(view, set_header, object);
+    return set_bytes(object, "value", "value_base64", view->value, values);
 }
 
 static int append_to_file(const char *text, size_t size, void *context)
@@ -82,12 +164,23 @@ static int append_to_file(const char *text, size_t size, void *context)
     return fwrite(text, 1, size, context) == size ? 0 : -1;
 }
 
+/* A deletion among siblings is nothing that could be written back. */
+static void leave_out_deleted(struct siblings *siblings)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < siblings->count; i++) {
+        if (!siblings->list[i].deleted)
+            siblings->list[count++] = siblings->list[i];
+    }
+    siblings->count = count;
+}
+
 static bool write_record(struct export *export, struct bytes key)
 {
-    const struct siblings *siblings = &export->siblings;
+    struct siblings *siblings = &export->siblings;
+    leave_out_deleted(siblings);
     json_t *object = json_object(), *list = json_array();
-    bool good = true;
-    json_set_bytes(object, "key", key);
+    bool good = set_bytes(object, "key", "key_base64", key, VALUES_AUTO);
     if (siblings->count == 1)
         good = set_value(object, &siblings->list[0], (int)export->values) && good;
     for (uint32_t i = 0; siblings->count > 1 && i < siblings->count; i++) {
@@ -163,7 +256,7 @@ static int list_keys(struct export *export)
 
 static int run(struct export *export)
 {
-    static const struct pump_ops ops = { next, request, response, tick };
+    static const struct pump_ops ops = { next, request, response, NULL, tick };
     const struct invocation *invocation = export->invocation;
     struct pump_config config = {
         .ops = &ops,

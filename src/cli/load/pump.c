@@ -28,6 +28,8 @@ struct pump {
     struct pump_work *waiting; /* retried later, in any order */
     struct pump_work *held;    /* taken from the source, but its key is busy */
     bool source_ended, ever_connected, stopped;
+    int failure_code; /* of the last work that was put aside, and why */
+    char failure[256];
 };
 
 /* --- works ---------------------------------------------------------------------------------- */
@@ -48,9 +50,11 @@ static struct pump_work *new_work(struct pump *pump)
             return NULL;
         buffer_init(&work->key, 1 << 20);
         buffer_init(&work->value, (size_t)1 << 30);
+        buffer_init(&work->note, 1 << 20);
     }
     buffer_reset(&work->key);
     buffer_reset(&work->value);
+    buffer_reset(&work->note);
     work->stage = work->attempts = 0;
     work->following = NULL;
     return work;
@@ -62,6 +66,7 @@ static void free_works(struct pump_work *work)
         struct pump_work *following = work->following;
         buffer_done(&work->key);
         buffer_done(&work->value);
+        buffer_done(&work->note);
         free(work);
         work = following;
     }
@@ -82,7 +87,21 @@ static void stop(struct pump *pump, int exit_code, const char *reason)
     snprintf(pump->result->reason, sizeof(pump->result->reason), "%s", reason);
 }
 
-/* Put aside for a while; the run ends when it has been tried for too long. */
+/* The run ends when a work has been tried for too long; also when there is no link left to try it
+ * on. */
+static void check_patience(struct pump *pump, const struct pump_work *work)
+{
+    uint64_t tried_us = pump->now_us - work->begin_us;
+    if (pump->stopped || tried_us <= pump->config->retry_ms * 1000ull)
+        return;
+    char text[480];
+    snprintf(text, sizeof(text), "'%.*s' was tried %u times in %u s: %s",
+             work->key.size < 100 ? (int)work->key.size : 100, (const char *)work->key.data,
+             work->attempts, (unsigned)(tried_us / 1000000), pump->failure);
+    stop(pump, pump->failure_code, text);
+}
+
+/* Put aside for a while. */
 static void retry_work(struct pump *pump, struct pump_work *work, int exit_code, const char *reason)
 {
     pump->result->retries++;
@@ -90,13 +109,11 @@ static void retry_work(struct pump *pump, struct pump_work *work, int exit_code,
     work->due_us = pump->now_us + RETRY_MS * 1000ull * (work->attempts < 10 ? work->attempts : 10);
     work->following = pump->waiting;
     pump->waiting = work;
-    if (!pump->stopped && pump->now_us - work->begin_us > pump->config->retry_ms * 1000ull) {
-        char text[480];
-        snprintf(text, sizeof(text), "'%.*s' was tried %u times in %u s: %s",
-                 work->key.size < 100 ? (int)work->key.size : 100, (const char *)work->key.data,
-                 work->attempts, (unsigned)((pump->now_us - work->begin_us) / 1000000), reason);
-        stop(pump, exit_code, text);
-    }
+    if (pump->config->ops->again != NULL)
+        pump->config->ops->again(pump->config->context, work);
+    pump->failure_code = exit_code;
+    snprintf(pump->failure, sizeof(pump->failure), "%s", reason);
+    check_patience(pump, work);
 }
 
 static struct pump_work *take_waiting(struct pump *pump)
@@ -326,6 +343,8 @@ static void tick(struct pump *pump)
     if (pump->now_us - pump->ticked_us < TICK_US)
         return;
     pump->ticked_us = pump->now_us;
+    for (const struct pump_work *work = pump->waiting; work != NULL; work = work->following)
+        check_patience(pump, work);
     if (!pump->config->ops->tick(pump->config->context) && !pump->stopped)
         stop(pump, EXIT_INTERNAL, "interrupted");
 }

@@ -18,6 +18,7 @@
 
 struct pump_work {
     struct buffer key, value; /* filled by next() */
+    struct buffer note;       /* response()'s, for the stages that follow; empty at first */
     uint64_t number;          /* of next()'s: a line, a count */
     unsigned stage;           /* 0 at first; response() may count it up and say AGAIN */
     unsigned attempts;
@@ -36,6 +37,9 @@ struct pump_ops {
                     struct buffer *out);
     enum pump_verdict (*response)(void *context, struct pump_work *work,
                                   const struct http_response *response);
+    /** `work` failed and will be sent again from the beginning: set its stage back.  NULL: the
+     *  stage that failed is repeated. */
+    void (*again)(void *context, struct pump_work *work);
     /** About every 50 ms.  False: stop now. */
     bool (*tick)(void *context);
 };

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "cli/base64.h"
 #include "cli/message.h"
 
 enum { READ_SIZE_MIN = 256 * 1024, KEY_SIZE_MAX = 65536 };
@@ -130,9 +131,40 @@ const struct record_format record_format_jsonl = {
     .key = key_jsonl,
 };
 
+/* --- what export wrote ----------------------------------------------------------------------- */
+
+static const char *key_export(struct bytes record, const char *field, struct buffer *ret_key)
+{
+    json_error_t error;
+    json_t *object = json_loadb((const char *)record.data, record.size, JSON_ALLOW_NUL, &error);
+    const json_t *base64 = json_object_get(object, "key_base64");
+    const char *problem = object == NULL            ? "it is no valid JSON"
+                          : !json_is_object(object) ? "it is no JSON object"
+                                                    : NULL;
+    if (problem == NULL && base64 == NULL)
+        problem = append_json_key(json_object_get(object, field), ret_key);
+    else if (problem == NULL &&
+             (!json_is_string(base64) ||
+              !base64_append_decoded(
+                  ret_key, bytes_make(json_string_value(base64), json_string_length(base64)))))
+        problem = "its key_base64 is no base64; without it the key is in";
+    json_decref(object);
+    return problem;
+}
+
+const struct record_format record_format_export = {
+    .name = "export",
+    .content_type = "",
+    .key_field = "key",
+    .cut = cut_jsonl,
+    .key = key_export,
+};
+
 const struct record_format *record_format_find(const char *name)
 {
-    return strcmp(name, "deb822") == 0 ? &record_format_deb822 : &record_format_jsonl;
+    return strcmp(name, "deb822") == 0   ? &record_format_deb822
+           : strcmp(name, "export") == 0 ? &record_format_export
+                                         : &record_format_jsonl;
 }
 
 /* --- the reader ------------------------------------------------------------------------------ */

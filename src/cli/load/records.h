@@ -19,7 +19,8 @@ struct record_format {
     const char *(*key)(struct bytes record, const char *field, struct buffer *ret_key);
 };
 
-extern const struct record_format record_format_deb822, record_format_jsonl;
+/* The last is what `export` writes: the values are in the records, and restore.c takes them out. */
+extern const struct record_format record_format_deb822, record_format_jsonl, record_format_export;
 
 const struct record_format *record_format_find(const char *name);
 

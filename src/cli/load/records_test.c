@@ -46,6 +46,9 @@ static const struct row rows[] = {
     { "a key that is no text is bad", "jsonl", "id", "{\"id\":null}\n{\"id\":1.5}\n{\"x\":1}\n",
       "1 !|2 !|3 !|" },
     { "an empty text is no key", "jsonl", "id", "{\"id\":\"\"}\n", "1 !|" },
+    { "an export's keys", "export", "key",
+      "{\"key\":\"a\",\"value\":\"\"}\n{\"key_base64\":\"/w==\"}\n{\"key_base64\":\"/w\"}\n{}\n",
+      "1 a={\"key\":\"a\",\"value\":\"\"}|2 \xff={\"key_base64\":\"/w==\"}|3 !|4 !|" },
     { "escapes in keys", "jsonl", "id", "{\"id\":\"a\\u00e9\\n\"}\n",
       "1 a\xc3\xa9\n={\"id\":\"a\\u00e9\\n\"}|" },
 };

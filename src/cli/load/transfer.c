@@ -5,6 +5,7 @@
 
 #include "cli/http_client.h"
 #include "cli/interrupt.h"
+#include "cli/load/restore.h"
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -58,7 +59,8 @@ static enum pump_next next(void *context, struct pump_work *work)
             continue;
         buffer_append_bytes(&work->value, value);
         work->number = transfer->reader->line;
-        work->stage = transfer->mode == TRANSFER_COMPARE ? STAGE_READ : STAGE_WRITE;
+        bool restores = transfer->reader->format == &record_format_export;
+        work->stage = transfer->mode == TRANSFER_COMPARE && !restores ? STAGE_READ : STAGE_WRITE;
         return PUMP_NEXT;
     }
 }
@@ -144,7 +146,50 @@ static bool tick(void *context)
     return !interrupt_wanted();
 }
 
-static const struct pump_ops ops = { next, request, response, tick };
+static const struct pump_ops plain_ops = { next, request, response, NULL, tick };
+
+/* --- what export wrote: restore.c ------------------------------------------------------------ */
+
+static void restore_request(void *context, const struct pump_work *work, const char *host,
+                            struct buffer *out)
+{
+    restore_append_request(context, work, host, out);
+}
+
+static enum pump_verdict restore_response(void *context, struct pump_work *work,
+                                          const struct http_response *answer)
+{
+    struct transfer *transfer = context;
+    const char *problem = NULL;
+    switch (restore_take_response(transfer, work, answer, &problem)) {
+    case RESTORE_RETRY:
+        return PUMP_RETRY;
+    case RESTORE_AGAIN:
+        return PUMP_AGAIN;
+    case RESTORE_DONE:
+        return done(transfer, work);
+    case RESTORE_DIFFERENT:
+        transfer->different++;
+        tell(transfer, work, problem, (struct bytes){ 0 });
+        return PUMP_REFUSED;
+    case RESTORE_REFUSED:
+        break;
+    }
+    if (problem == NULL)
+        return refused(transfer, work, answer);
+    transfer->refused++;
+    tell(transfer, work, problem, (struct bytes){ 0 });
+    return PUMP_REFUSED;
+}
+
+static void restore_again(void *context, struct pump_work *work)
+{
+    (void)context;
+    restore_begin_again(work);
+}
+
+static const struct pump_ops restore_ops = { next, restore_request, restore_response, restore_again,
+                                             tick };
 
 static void begin(struct transfer *transfer)
 {
@@ -182,7 +227,7 @@ void transfer_run(struct transfer *transfer)
 {
     begin(transfer);
     struct pump_config config = {
-        .ops = &ops,
+        .ops = transfer->reader->format == &record_format_export ? &restore_ops : &plain_ops,
         .context = transfer,
         .nodes = transfer->nodes,
         .node_count = transfer->node_count,

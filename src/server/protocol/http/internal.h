@@ -76,7 +76,8 @@ struct http {
     struct operation operation;
     /* lists */
     bool list_stream, list_started, list_named, list_buckets, list_paused;
-    bool list_props; /* the old form also shows the properties */
+    bool list_encoded; /* names as in a path */
+    bool list_props;   /* the old form also shows the properties */
 };
 
 /* http.c */

@@ -4,6 +4,9 @@
  *
  *      keys=true     {"keys":["a","b", ... ]}              one object, in pieces
  *      keys=stream   {"keys":["a"]}{"keys":["b"]}{"keys":[]}
+ *
+ *  JSON has no bytes, only characters: with names=encoded each name is percent-encoded as in a
+ *  path, so that any name can be asked for again.
  */
 #include "server/protocol/http/internal.h"
 
@@ -40,6 +43,17 @@ static void begin(struct http *http)
     buffer_done(&head);
 }
 
+static void write_name(struct http *http, struct bytes name, struct buffer *piece)
+{
+    if (!http->list_encoded) {
+        http_json_string(piece, name);
+        return;
+    }
+    buffer_append_u8(piece, '"');
+    http_write_encoded(piece, name);
+    buffer_append_u8(piece, '"');
+}
+
 static void write_names(struct http *http, const struct list_page *page)
 {
     struct buffer piece;
@@ -50,7 +64,7 @@ static void write_names(struct http *http, const struct list_page *page)
         if (http->list_stream ? i > 0 : http->list_named)
             buffer_append_u8(&piece, ',');
         http->list_named = true;
-        http_json_string(&piece, page->names[i]);
+        write_name(http, page->names[i], &piece);
     }
     if (http->list_stream)
         buffer_append_text(&piece, "]}");
@@ -122,6 +136,7 @@ static void start(struct http *http, enum list_kind kind, const char *parameter)
         return;
     http->list_buckets = kind == LIST_BUCKETS;
     http->list_stream = http_query_is(http, parameter, "stream");
+    http->list_encoded = http_query_is(http, "names", "encoded");
     http->list_started = http->list_named = http->list_paused = false;
     uint64_t id = node_list(http->environment.node, kind, http->request.type, http->request.bucket,
                             timeout_ms, on_page, http);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/checkers/checkers.h"
+
+static bool knows(const struct process *process, uint16_t shard, bool siblings)
+{
+    struct bucket_properties properties;
+    node_properties(process->shards[shard].node, (struct bytes){ 0 }, BYTES_LITERAL(SIM_BUCKET),
+                    &properties);
+    return (properties.allow_mult == 1 && properties.last_write_wins != 1) == siblings;
+}
+
+bool mode_known(const struct history *history, const struct process *process, uint16_t shard)
+{
+    return knows(process, shard, history->siblings);
+}
+
+void check_told(struct cluster *cluster, const struct process *asked, bool siblings)
+{
+    for (uint16_t i = 0; i < cluster->count; i++) {
+        const struct process *process = &cluster->processes[i];
+        if (process_alive(process) && !knows(process, 0, siblings) &&
+            node_liveness(asked->shards[0].node, i) != LIVENESS_DEAD)
+            world_fail(cluster->world, "modes",
+                       "n%u answered a change of the bucket's mode, and n%u, which it does not "
+                       "take for dead, does not know of it",
+                       asked->member, i);
+    }
+}
+
+void check_all_told(struct cluster *cluster, bool siblings)
+{
+    for (uint16_t i = 0; i < cluster->count; i++) {
+        const struct process *process = &cluster->processes[i];
+        for (uint16_t shard = 0; shard < process->shard_count; shard++) {
+            if (!knows(process, shard, siblings))
+                world_fail(cluster->world, "modes",
+                           "n%u.%u never learnt of the change of the bucket's mode", i, shard);
+        }
+    }
+}
+
+void check_birth(struct history *history, const struct record *write, const struct version *version)
+{
+    if (write->mode_known && version->kept != history->siblings)
+        world_fail(history->world, "modes",
+                   "operation %d (key %u) was made %s, but the member that took it knew better",
+                   write->id, write->key, version->kept ? "a sibling" : "the last write");
+}
