@@ -54,16 +54,16 @@ KVORUM_API void *malloc(size_t size)
     return fails() ? NULL : counted(__libc_malloc(size));
 }
 
-KVORUM_API void *calloc(size_t count, size_t size)
+KVORUM_API void *calloc(size_t nmemb, size_t size)
 {
-    return fails() ? NULL : counted(__libc_calloc(count, size));
+    return fails() ? NULL : counted(__libc_calloc(nmemb, size));
 }
 
-KVORUM_API void *realloc(void *memory, size_t size)
+KVORUM_API void *realloc(void *ptr, size_t size)
 {
-    if (memory == NULL)
+    if (ptr == NULL)
         return malloc(size);
-    return fails() ? NULL : __libc_realloc(memory, size);
+    return fails() ? NULL : __libc_realloc(ptr, size);
 }
 
 KVORUM_API void *aligned_alloc(size_t alignment, size_t size)
@@ -71,11 +71,11 @@ KVORUM_API void *aligned_alloc(size_t alignment, size_t size)
     return fails() ? NULL : counted(__libc_memalign(alignment, size));
 }
 
-KVORUM_API void free(void *memory)
+KVORUM_API void free(void *ptr)
 {
-    if (memory != NULL)
+    if (ptr != NULL)
         atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
-    __libc_free(memory);
+    __libc_free(ptr);
 }
 #endif
 
