@@ -399,7 +399,7 @@ typedef struct kvorum_statistics {
     uint64_t compactions, compaction_read_size, compaction_written_size;
     uint64_t slowdowns; /* writes slowed down gradually */
     uint64_t stalls;    /* writes that waited for a flush or compaction */
-    uint64_t snapshots;              /* held now */
+    uint64_t snapshots; /* held now */
     kvorum_level_statistics levels[KVORUM_LEVELS];
     uint64_t reserved[16];
 } kvorum_statistics;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What needs tables on disk, through kvorum.h: flushes and compactions on the library's own threads,
- * merges, snapshots, ranges, checkpoints. */
+/* What needs tables on disk, through kvorum.h: flushes and compactions on the library's own
+ * threads, merges, snapshots, ranges, checkpoints. */
 #include "kvorum/kvorum.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A temporary folder of the real disk, for tests of what opens paths. */
+/** A temporary folder, for tests of what opens paths. */
 #ifndef TESTS_SUPPORT_FOLDER_H
 #define TESTS_SUPPORT_FOLDER_H
 
@@ -16,7 +16,9 @@ struct folder {
 
 static inline void folder_make(struct folder *folder)
 {
-    snprintf(folder->path, sizeof(folder->path), "/tmp/kvorum-test-XXXXXX");
+    /* In memory where there is such a place: syncs then cost nothing. */
+    const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(folder->path, sizeof(folder->path), "%s/kvorum-test-XXXXXX", place);
     assert_non_null(mkdtemp(folder->path));
 }
 
@@ -29,11 +31,6 @@ static inline int folder_remove_one(const char *path, const struct stat *about, 
     return remove(path);
 }
 
-static inline void folder_remove(const struct folder *folder)
-{
-    nftw(folder->path, folder_remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 /** "FOLDER/NAME", in one of four rotating buffers. */
 static inline const char *folder_path(const struct folder *folder, const char *name)
 {
@@ -42,6 +39,17 @@ static inline const char *folder_path(const struct folder *folder, const char *n
     char *path = paths[next++ % 4];
     snprintf(path, sizeof(paths[0]), "%s/%s", folder->path, name);
     return path;
+}
+
+/** With everything in it; nothing when it is not there. */
+static inline void folder_remove_below(const struct folder *folder, const char *name)
+{
+    nftw(folder_path(folder, name), folder_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static inline void folder_remove(const struct folder *folder)
+{
+    folder_remove_below(folder, "");
 }
 
 #endif
