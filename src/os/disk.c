@@ -144,6 +144,7 @@ static kvorum_status disk_open(struct disk *disk, const char *path, unsigned fla
     kvorum_status status = open_file(disk, path, native, &file);
     if (status != KVORUM_OK)
         return status;
+    assert(file != NULL);
     if ((flags & DISK_RANDOM) != 0) /* refused by some file systems, and no loss then */
         (void)posix_fadvise(file->descriptor, 0, 0, POSIX_FADV_RANDOM);
     *ret_file = &file->file;

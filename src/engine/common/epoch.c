@@ -20,7 +20,7 @@ static size_t free_all(struct epoch_item *item)
 }
 
 /* A freed item may retire others. */
-void epoch_done(struct epoch *epoch)
+void epoch_drain(struct epoch *epoch)
 {
     for (bool any = true; any;) {
         struct epoch_item *heavy = epoch->heavy;
@@ -32,6 +32,12 @@ void epoch_done(struct epoch *epoch)
             any |= free_all(items) > 0;
         }
     }
+    atomic_store(&epoch->retired_count, 0);
+}
+
+void epoch_done(struct epoch *epoch)
+{
+    epoch_drain(epoch);
     pthread_mutex_destroy(&epoch->mutex);
 }
 

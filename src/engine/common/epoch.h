@@ -51,8 +51,9 @@ struct epoch {
 typedef _Atomic uint64_t *epoch_guard;
 
 void epoch_init(struct epoch *epoch);
-/** Frees all that was retired.  Nobody is inside. */
-void epoch_done(struct epoch *epoch);
+/** Free all that was retired.  Nobody is inside. */
+void epoch_drain(struct epoch *epoch);
+void epoch_done(struct epoch *epoch); /* drained */
 /** `item` was unlinked before.  Frees what is due meanwhile, from here. */
 void epoch_retire(struct epoch *epoch, struct epoch_item *item);
 /** For an item's own `free`: it is kept by other means than a stay inside, so try again later. */

@@ -131,7 +131,8 @@ static void abandon_added(const struct lsm_install *install, bool keep)
 static kvorum_status swap(struct lsm *lsm, const struct lsm_install *install,
                           struct lsm_levels *levels, struct lsm_blobs *blobs)
 {
-    struct lsm_state next = *lsm_state_now(lsm);
+    struct lsm_state next;
+    lsm_state_copy(lsm_state_now(lsm), &next);
     if (install->flushed != NULL) {
         assert(next.frozen[next.frozen_count - 1] == install->flushed);
         next.frozen_count--;

@@ -275,6 +275,8 @@ bool lsm_job_start(struct lsm *lsm, void (*work)(struct lsm *lsm), void (*done)(
 /** With the mutex: let readers see these from now on.  Takes over the caller's references, of
  *  memtables and levels; frees `state` itself and keeps the old one when memory runs out. */
 KVORUM_CHECKED kvorum_status lsm_state_set(struct lsm *lsm, const struct lsm_state *next);
+/** Its parts, without references of their own (the counter is not touched: readers change it). */
+void lsm_state_copy(const struct lsm_state *from, struct lsm_state *ret);
 void lsm_state_reference(struct lsm_state *state);
 void lsm_state_release(struct lsm_state *state); /* NULL is fine */
 /** With the mutex: the newest state, which holds until the mutex is let go. */

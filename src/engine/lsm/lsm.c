@@ -119,9 +119,10 @@ static void lsm_free(struct lsm *lsm)
     lsm_group_done(&lsm->groups[1]);
     free(lsm->notes);
     lsm_state_release(atomic_load(&lsm->state));
+    epoch_drain(&lsm->epoch); /* the cache outlives the tables */
+    lsm_cache_destroy(lsm->cache);
     epoch_done(&lsm->epoch);
     pool_spares_done(&lsm->spares);
-    lsm_cache_destroy(lsm->cache);
     for (int i = 0; i < ENGINE_LEVELS; i++)
         buffer_done(&lsm->cursor.key[i]);
     if (lsm->lock_file != NULL)

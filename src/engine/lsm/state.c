@@ -31,6 +31,15 @@ void lsm_state_release(struct lsm_state *state)
     free(state);
 }
 
+void lsm_state_copy(const struct lsm_state *from, struct lsm_state *ret)
+{
+    ret->active = from->active;
+    memcpy(ret->frozen, from->frozen, sizeof(ret->frozen));
+    ret->frozen_count = from->frozen_count;
+    ret->levels = from->levels;
+    ret->blobs = from->blobs;
+}
+
 struct lsm_state *lsm_state_now(struct lsm *lsm)
 {
     return atomic_load_explicit(&lsm->state, memory_order_relaxed);
@@ -41,7 +50,7 @@ kvorum_status lsm_state_set(struct lsm *lsm, const struct lsm_state *next)
     struct lsm_state *before = lsm_state_now(lsm), *state = malloc(sizeof(*state));
     if (state == NULL)
         return KVORUM_NO_MEMORY;
-    *state = *next;
+    lsm_state_copy(next, state);
     state->item = (struct epoch_item){ .free = state_free };
     state->references = 1;
     atomic_store(&lsm->state, state);
@@ -65,7 +74,8 @@ kvorum_status lsm_freeze(struct lsm *lsm)
         return KVORUM_OK;
     if (now->frozen_count == LSM_FROZEN_MAX)
         return KVORUM_OVERLOADED;
-    struct lsm_state next = *now;
+    struct lsm_state next;
+    lsm_state_copy(now, &next);
     next.active = lsm_memtable_create(&lsm->epoch, &lsm->spares);
     if (next.active == NULL)
         return KVORUM_NO_MEMORY;
