@@ -157,17 +157,17 @@ double meter_wait_quiet(double seconds_max)
     return foreign;
 }
 
-static uint64_t anonymous_size(void)
+static uint64_t resident_size(void)
 {
     char text[8192];
     if (!slurp("/proc/self/status", text, sizeof(text)))
         bench_fail("cannot read /proc/self/status");
-    return field(text, "RssAnon:") * 1024;
+    return field(text, "VmRSS:") * 1024;
 }
 
 static void note_memory(void)
 {
-    unsigned long long now = anonymous_size(), seen = atomic_load(&peak);
+    unsigned long long now = resident_size(), seen = atomic_load(&peak);
     while (now > seen && !atomic_compare_exchange_weak(&peak, &seen, now))
         ;
 }
@@ -184,7 +184,7 @@ static void *watch(void *context)
 void memory_watch(void)
 {
     pthread_t thread;
-    atomic_store(&baseline, anonymous_size());
+    atomic_store(&baseline, resident_size());
     if (pthread_create(&thread, NULL, watch, NULL) != 0)
         bench_fail("cannot start a thread");
     pthread_detach(thread);

@@ -38,8 +38,8 @@ double meter_wait_quiet(double seconds_max);
 
 /** Watch the memory of this process from now on.  A thread that looks 20 times a second. */
 void memory_watch(void);
-/** Most anonymous memory held since memory_watch, beyond what was held then; bytes.  Mapped files
- *  do not count: the kernel takes those pages back at will, as it does the page cache. */
+/** Most memory resident since memory_watch, beyond what was then; bytes.  Mapped files count: they
+ *  are the cache of an engine that maps its tables, as blocks on the heap are that of another. */
 uint64_t memory_peak(void);
 /** Bytes of disk that the files below `path` take. */
 uint64_t files_size(const char *path);

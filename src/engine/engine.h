@@ -163,7 +163,7 @@ struct engine_stats {
     uint64_t compactions, compaction_read_size, compaction_written_size;
     uint64_t slowdowns; /* writes that were slowed down gradually */
     uint64_t stalls;    /* writes that had to wait for a flush or compaction */
-    uint64_t snapshots;              /* held now */
+    uint64_t snapshots; /* held now */
     struct engine_level_stats levels[ENGINE_LEVELS];
 };
 

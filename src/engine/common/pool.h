@@ -29,10 +29,10 @@ enum { POOL_BLOCK_MAX = 256 * 1024, POOL_CLASSES = 64 + 8 * 8 };
 
 struct pool {
     struct list chunks;
-    uint8_t *next, *end; /* uncut part of the newest chunk */
-    size_t chunk_size;   /* of the next chunk */
-    uint64_t used_size;  /* in blocks handed out */
-    uint64_t held_size;  /* in chunks */
+    uint8_t *next, *end;        /* uncut part of the newest chunk */
+    size_t chunk_size;          /* of the next chunk */
+    uint64_t used_size;         /* in blocks handed out */
+    uint64_t held_size;         /* in chunks */
     struct pool_spares *spares; /* NULL: none.  Set after pool_init */
     struct pool_block *free[POOL_CLASSES];
 };

@@ -166,8 +166,8 @@ static void node_insert(struct tree_node *node, unsigned position, void *item,
     atomic_store_explicit(&node->order, order_insert(order, position, slot), memory_order_release);
 }
 
-/* Into an empty node that nobody reads yet.  Where the same bytes are skipped the prefixes hold, and
- * no key has to be fetched. */
+/* Into an empty node that nobody reads yet.  Where the same bytes are skipped the prefixes hold,
+ * and no key has to be fetched. */
 static void copy_slots(struct tree_node *to, const struct tree_node *from, unsigned begin,
                        unsigned end)
 {
@@ -178,8 +178,8 @@ static void copy_slots(struct tree_node *to, const struct tree_node *from, unsig
         if (from->level > 0)
             ((struct tree_inner *)to)->separator[at] =
                 ((const struct tree_inner *)from)->separator[slot];
-        to->prefix[at] = to->skip == from->skip ? from->prefix[slot]
-                                                : prefix_of(node_key(to, at), to->skip);
+        to->prefix[at] =
+            to->skip == from->skip ? from->prefix[slot] : prefix_of(node_key(to, at), to->skip);
         copied = order_insert(copied, at, at);
     }
     atomic_store_explicit(&to->order, copied, memory_order_release);

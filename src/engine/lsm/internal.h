@@ -36,7 +36,7 @@ enum {
     LSM_NAME_SIZE = 40,
     LSM_COMMIT_SIZE = 1024 * 1024,
     LSM_FROZEN_MAX = 4,   /* memtables waiting for their flush */
-    LSM_FROZEN_STALL = 2, /* from here on engine_write waits */
+    LSM_FROZEN_STALL = 1, /* from here on engine_write waits: two memtables are its budget */
     LSM_COMPACTIONS_MAX = 4,
 };
 

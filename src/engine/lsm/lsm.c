@@ -73,8 +73,7 @@ static void lsm_stats(struct engine *engine, struct engine_stats *ret_stats)
     add_tables(state->levels, ret_stats);
     for (size_t i = 0; state->blobs != NULL && i < state->blobs->count; i++)
         ret_stats->disk_size += state->blobs->files[i]->size;
-    ret_stats->memory_size +=
-        lsm->groups[0].capacity + lsm->groups[1].capacity + lsm->spares.size;
+    ret_stats->memory_size += lsm->groups[0].capacity + lsm->groups[1].capacity + lsm->spares.size;
     ret_stats->log_size = lsm->log_size;
     ret_stats->disk_size += lsm->log_size;
     ret_stats->snapshots = lsm->snapshot_count;
