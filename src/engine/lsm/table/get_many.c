@@ -33,9 +33,13 @@ static void ask_filter(struct batch *batch)
 
 static void find_places(struct batch *batch)
 {
+    const struct table_index *index = &batch->open->index;
+    struct table_probe probes[BATCH];
+    for (size_t i = 0; i < batch->left; i++)
+        probes[i] = table_index_ask(index, batch->searches[batch->which[i]]->key);
     for (size_t i = 0; i < batch->left; i++) {
         struct bytes key = batch->searches[batch->which[i]]->key;
-        batch->places[i] = (uint32_t)table_index_find(&batch->open->index, key);
+        batch->places[i] = (uint32_t)table_index_find_at(index, probes[i], key);
     }
 }
 

@@ -130,12 +130,10 @@ static void ask_for(const struct table_leaf *leaf)
 }
 
 /* The first block whose prefix is >= `wanted`; count, or more: none. */
-static size_t find_prefix(const struct table_index *index, uint64_t wanted)
+static size_t find_prefix(const struct table_index *index, size_t leaf, uint64_t wanted)
 {
-    size_t leaf = lower_bound(index->tops, index->leaf_count, wanted);
     if (leaf == index->leaf_count)
         return index->count;
-    ask_for(&index->leaves[leaf]);
     return leaf * TABLE_LEAF_WIDTH +
            lower_bound(index->leaves[leaf].prefixes, TABLE_LEAF_WIDTH, wanted);
 }
@@ -158,21 +156,34 @@ static size_t find_tied(const struct table_index *index, size_t low, size_t high
     return low;
 }
 
-size_t table_index_find(const struct table_index *index, struct bytes key)
+struct table_probe table_index_ask(const struct table_index *index, struct bytes key)
 {
-    if (index->count == 0)
-        return 0;
-    size_t common = index->common_size;
-    int order =
-        common == 0 ? 0 : memcmp(key.data, index->text, common < key.size ? common : key.size);
-    if (order != 0 || key.size < common)
-        return order > 0 ? index->count : 0;
-    uint64_t prefix = prefix_of(key, common);
-    size_t at = find_prefix(index, prefix);
-    if (at >= index->count || prefix_at(index, at) != prefix)
-        return at;
-    size_t end = prefix == UINT64_MAX ? index->count : find_prefix(index, prefix + 1);
-    return find_tied(index, at, end, key);
+    size_t common = index->common_size, size = common < key.size ? common : key.size;
+    int order = size == 0 ? 0 : memcmp(key.data, index->text, size);
+    if (index->count == 0 || order > 0)
+        return (struct table_probe){ .leaf = index->leaf_count };
+    struct table_probe probe = { 0 }; /* below all: the first block, or a tie with it */
+    if (order == 0 && key.size >= common) {
+        probe.prefix = prefix_of(key, common);
+        probe.leaf = lower_bound(index->tops, index->leaf_count, probe.prefix);
+    }
+    if (probe.leaf < index->leaf_count)
+        ask_for(&index->leaves[probe.leaf]);
+    return probe;
+}
+
+size_t table_index_find_at(const struct table_index *index, struct table_probe probe,
+                           struct bytes key)
+{
+    size_t at = find_prefix(index, probe.leaf, probe.prefix);
+    if (at >= index->count || prefix_at(index, at) != probe.prefix)
+        return at < index->count ? at : index->count;
+    size_t end = index->count;
+    if (probe.prefix != UINT64_MAX) {
+        size_t leaf = lower_bound(index->tops, index->leaf_count, probe.prefix + 1);
+        end = find_prefix(index, leaf, probe.prefix + 1);
+    }
+    return find_tied(index, at, end < index->count ? end : index->count, key);
 }
 
 /* --- writing ------------------------------------------------------------------------------- */

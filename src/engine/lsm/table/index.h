@@ -62,8 +62,21 @@ static inline size_t table_index_block_size(const struct table_index *index, siz
     return (size_t)(index->offsets[block + 1] - index->offsets[block]);
 }
 
+/** Half of a search: where the rest of it will look. */
+struct table_probe {
+    uint64_t prefix;
+    size_t leaf; /* leaf_count: behind all */
+};
+/** Begin a search, and ask for the memory that its end needs. */
+struct table_probe table_index_ask(const struct table_index *index, struct bytes key);
 /** The first block whose separator is at or above `key`; count: none. */
-size_t table_index_find(const struct table_index *index, struct bytes key);
+size_t table_index_find_at(const struct table_index *index, struct table_probe probe,
+                           struct bytes key);
+
+static inline size_t table_index_find(const struct table_index *index, struct bytes key)
+{
+    return table_index_find_at(index, table_index_ask(index, key), key);
+}
 
 struct table_index_writer {
     struct buffer buffer, last; /* last: the separator before */

@@ -12,11 +12,14 @@
 #include "engine/lsm/table/filter.h"
 #include "engine/lsm/table/index.h"
 
+enum { TABLE_PASSES_MAX = 32 };
+
 struct table_open {
     struct epoch_item item; /* first */
     struct table_filter filter;
     struct table_index index;
     _Atomic uint8_t referenced;  /* used since the hand went by */
+    _Atomic uint8_t passes;      /* of the filter: rises by one, halves with a refusal */
     _Atomic uint32_t references; /* one is the table's, until the epoch is over */
     enum lsm_compression compression;
     struct table_home *home;

@@ -115,17 +115,45 @@ kvorum_status table_get_from(struct table_open *open, size_t place, struct lsm_s
     return KVORUM_NOT_FOUND;
 }
 
+/* A table that had nearly every key it was asked for (the lowest level) is likely to have the next
+ * one: then the search of the index begins while the filter's line is on its way from memory. */
+static bool has_most(struct table_open *open)
+{
+    return atomic_load_explicit(&open->passes, memory_order_relaxed) == TABLE_PASSES_MAX;
+}
+
+static void note_pass(struct table_open *open, bool passed)
+{
+    uint8_t passes = atomic_load_explicit(&open->passes, memory_order_relaxed), next;
+    if (passed)
+        next = passes < TABLE_PASSES_MAX ? passes + 1 : passes;
+    else
+        next = passes / 2;
+    if (next != passes) /* mostly it stays, and no other processor's copy is taken away */
+        atomic_store_explicit(&open->passes, next, memory_order_relaxed);
+}
+
 kvorum_status lsm_table_get(struct lsm_table *table, struct lsm_search *search)
 {
     struct table_open *open;
+    struct table_probe probe = { 0 };
     kvorum_status status = table_open(table, search->nowait, &open);
     if (status != KVORUM_OK)
         return status;
-    if (!table_filter_may_have(&open->filter, search->hash)) {
+    bool likely = has_most(open);
+    if (likely && open->filter.lines != NULL)
+        __builtin_prefetch(table_filter_line(&open->filter, search->hash));
+    if (likely)
+        probe = table_index_ask(&open->index, search->key);
+    bool passed = table_filter_may_have(&open->filter, search->hash);
+    note_pass(open, passed);
+    if (!passed) {
         table_count(&table_cache_counters(open->cache)->refusals);
         return KVORUM_NOT_FOUND;
     }
-    return table_get_from(open, table_index_find(&open->index, search->key), search);
+    if (!likely)
+        probe = table_index_ask(&open->index, search->key);
+    return table_get_from(open, table_index_find_at(&open->index, probe, search->key), search);
 }
 
 /* --- ranges -------------------------------------------------------------------------------- */
