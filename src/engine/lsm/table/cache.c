@@ -264,6 +264,14 @@ struct lsm_block *table_cache_reserve(struct lsm_cache *cache, size_t data_size)
     return block;
 }
 
+bool table_cache_has_room(struct lsm_cache *cache)
+{
+    pthread_mutex_lock(&cache->mutex);
+    bool room = cache->segment_count + cache->segment_limit / 16 + 1 < cache->segment_limit;
+    pthread_mutex_unlock(&cache->mutex);
+    return room;
+}
+
 void table_cache_discard(struct lsm_block *block)
 {
     if (block->segment->outside)

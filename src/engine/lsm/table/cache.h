@@ -110,6 +110,8 @@ struct lsm_cache {
 /** A block of `data_size` bytes behind its head, and slack; not published.  NULL: no memory.
  *  Inside the epoch. */
 struct lsm_block *table_cache_reserve(struct lsm_cache *cache, size_t data_size);
+/** More than a sixteenth of the limit was never used yet. */
+bool table_cache_has_room(struct lsm_cache *cache);
 /** The block was not filled. */
 void table_cache_discard(struct lsm_block *block);
 /** Put it into slot `place`, unless the home is dead or another block is there.  It holds inside
