@@ -12,7 +12,7 @@
 #include "tests/support/rows.h"
 
 #include "engine/lsm/lsm.h"
-#include "tests/support/fault_disk.h"
+#include "tests/support/fault_power.h"
 
 enum { BATCHES = 60, KEYS = 7, VALUE_SIZE_MAX = 700 };
 

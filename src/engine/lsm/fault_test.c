@@ -117,7 +117,7 @@ static void check_flip(const struct damage_row *row, const struct fault_name *na
     static struct fault_disk damaged;
     struct engine *engine;
     fault_disk_crash(&copy, 0, FAULT_KEEP, 1, &damaged);
-    damaged.inodes[name->inode].data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    fault_disk_bytes(&damaged, name->inode)->data[bit / 8] ^= (uint8_t)(1 << bit % 8);
     kvorum_status status = open_store(&damaged, 77, &engine);
     if (status == KVORUM_OK) {
         uint32_t count = check_state(engine);
@@ -131,7 +131,7 @@ static void check_flip(const struct damage_row *row, const struct fault_name *na
     fault_disk_done(&damaged);
 }
 
-static uint64_t end_of_data(const struct fault_inode *inode)
+static uint64_t end_of_data(const struct fault_bytes *inode)
 {
     uint64_t end = inode->size;
     while (end > 0 && inode->data[end - 1] == 0)
@@ -144,9 +144,11 @@ static void every_bit(const void *context)
 {
     const struct damage_row *row = context;
     make_image(row);
-    for (int i = 0; i < copy.names.count; i++) {
-        const struct fault_name *name = &copy.names.list[i];
-        uint64_t end = end_of_data(&copy.inodes[name->inode]) * 8;
+    for (int i = 0; i < copy.now.names.count; i++) {
+        const struct fault_name *name = &copy.now.names.list[i];
+        if (name->inode == FAULT_FOLDER)
+            continue;
+        uint64_t end = end_of_data(copy.now.inodes[name->inode]) * 8;
         for (uint64_t bit = 0; bit < end; bit += bit < 2400 || bit + 2400 > end ? 1 : 13)
             check_flip(row, name, bit);
     }
