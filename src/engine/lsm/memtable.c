@@ -191,8 +191,6 @@ static kvorum_status reserve_ranges(struct lsm_memtable *memtable, struct bytes 
 {
     struct batch_cursor cursor = batch_cursor_of(batch);
     struct batch_change change;
-    lsm_range_set_release(memtable->next_ranges);
-    memtable->next_ranges = NULL;
     for (; batch_next(&cursor, &change); sequence++) {
         if (change.kind != ENGINE_DELETE_RANGE)
             continue;
@@ -209,6 +207,9 @@ kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable, struct bytes b
                                    uint64_t sequence)
 {
     struct batch_totals totals;
+    /* Those of a batch that was not taken in the end must not come with this one. */
+    lsm_range_set_release(memtable->next_ranges);
+    memtable->next_ranges = NULL;
     if (!batch_measure(batch, &totals))
         return KVORUM_CORRUPT;
     size_t each =

@@ -120,10 +120,25 @@ static void test_beside_readers(void)
     close(&fixture);
 }
 
+/* The log had no room for it, say. */
+static void test_range_not_taken(void)
+{
+    struct fixture fixture;
+    open(&fixture);
+    engine_batch_reset(fixture.batch);
+    assert_int_equal(engine_batch_delete_range(fixture.batch, key, (struct bytes){ 0 }), KVORUM_OK);
+    struct bytes batch = engine_batch_bytes(fixture.batch);
+    assert_int_equal(lsm_memtable_reserve(fixture.memtable, batch, 1), KVORUM_OK);
+    write(&fixture);
+    assert_null(lsm_memtable_ranges(fixture.memtable));
+    close(&fixture);
+}
+
 static const struct named_test tests[] = {
     { "overwriting one key takes no more memory", test_reuse },
     { "a view that is held keeps its value", test_held_view },
     { "readers beside the writer see whole values", test_beside_readers },
+    { "a deleted range whose batch was not taken deletes nothing", test_range_not_taken },
 };
 
 int main(void)
