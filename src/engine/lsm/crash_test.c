@@ -41,17 +41,75 @@ static void check_survivor(struct workload *w, struct fault_disk *disk, size_t a
     fault_disk_done(&again);
 }
 
+/* --- a log that begins behind tables ------------------------------------------------------- */
+
+static bool remove_if_log(void *context, const char *name)
+{
+    char path[FAULT_DISK_PATH];
+    struct fault_disk *disk = context;
+    snprintf(path, sizeof(path), "c/%s", name);
+    if (strncmp(name, "log-", 4) != 0)
+        return true;
+    fault_unset_name(&disk->now.names, path);
+    return false; /* the list of names has changed: one at a time */
+}
+
+/* Batches were written to the log of this store, which is then gone: that is no empty log. */
+static void check_log_is_missed(struct fault_disk *disk, uint64_t seed)
+{
+    struct lsm_options options = { .disk = &disk->base, .path = "c", .identity_seed = seed };
+    struct engine *engine;
+    struct engine_batch *batch = engine_batch_create();
+    make_batch(batch, 6);
+    assert_int_equal(lsm_open(&options, &engine), KVORUM_OK);
+    assert_int_equal(engine_write(engine, batch, ENGINE_SYNC), KVORUM_OK);
+    assert_int_equal(check_state(engine), 6);
+    engine_close(engine);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(disk->base.ops->list(&disk->base, "c", remove_if_log, disk), KVORUM_OK);
+    assert_int_equal(lsm_open(&options, &engine), KVORUM_CORRUPT);
+    engine_batch_destroy(batch);
+}
+
+/* The power fails anywhere while a checkpoint, which has tables and no log, is opened first. */
+static void crash_while_log_begins(const void *context)
+{
+    struct fault_disk disk, survivor;
+    struct engine *engine;
+    struct workload w = { .disk = &disk, .batch = engine_batch_create() };
+    (void)context;
+    fault_disk_init(&disk);
+    assert_int_equal(open_store(&disk, 1, &w.engine), KVORUM_OK);
+    assert_int_equal(write_batches(&w, 5, 0), KVORUM_OK);
+    assert_int_equal(engine_checkpoint(w.engine, "c"), KVORUM_OK);
+    run_done(&w);
+    fault_disk_begin(&disk);
+    struct lsm_options options = { .disk = &disk.base, .path = "c", .identity_seed = 2 };
+    assert_int_equal(lsm_open(&options, &engine), KVORUM_OK);
+    engine_close(engine);
+    for (size_t at = 0; at <= disk.journal_count; at++) {
+        fault_disk_crash(&disk, at, FAULT_KEEP, at, &survivor);
+        check_log_is_missed(&survivor, 3 + at);
+        fault_disk_done(&survivor);
+    }
+    fault_disk_done(&disk);
+}
+
 struct crash_row {
     const char *name;
     enum fault_crash how;
     unsigned mix;
-    unsigned rounds; /* of chance */
+    unsigned rounds; /* of chance; 0: crash_while_log_begins */
 };
 
 static void crash_everywhere(const void *context)
 {
     const struct crash_row *row = context;
     static struct fault_disk disk, survivor;
+    if (row->rounds == 0) {
+        crash_while_log_begins(context);
+        return;
+    }
     static struct workload w;
     fault_disk_init(&disk);
     assert_int_equal(run(&w, &disk, row->mix), KVORUM_OK);
@@ -73,6 +131,8 @@ static const struct crash_row crash_rows[] = {
     { "mixed durability: all un-synced is kept", FAULT_KEEP, 1, 1 },
     { "mixed durability: all un-synced is lost", FAULT_DROP, 1, 1 },
     { "mixed durability: the un-synced is torn", FAULT_TEAR, 1, 12 },
+    { "power fails where a log begins behind tables, and the log is missed later", FAULT_KEEP, 0,
+      0 },
 };
 
 int main(void)

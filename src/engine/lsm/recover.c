@@ -455,6 +455,18 @@ static kvorum_status leave_behind_kept(struct recovery *recovery, uint64_t numbe
     return status;
 }
 
+/* From now on the lack of a log is damage. */
+static kvorum_status log_is_there(struct lsm *lsm)
+{
+    if (!lsm->log_begins)
+        return KVORUM_OK;
+    pthread_mutex_lock(&lsm->mutex);
+    lsm->log_begins = false;
+    kvorum_status status = lsm_install(lsm, &(struct lsm_install){ 0 });
+    pthread_mutex_unlock(&lsm->mutex);
+    return status;
+}
+
 static kvorum_status go_on(struct recovery *recovery)
 {
     const struct lsm_log_header *old = &recovery->reader.header;
@@ -467,11 +479,11 @@ static kvorum_status go_on(struct recovery *recovery)
             recovery->lsm->taken + 1 - (recovery->tail.count - recovery->tail.first);
     }
     kvorum_status status = begin_segment(recovery, &header, recovery->end - keep);
-    if (status != KVORUM_OK || header.number == old->number)
-        return status;
-    status = leave_behind_kept(recovery, old->number, keep);
-    cut_old(recovery, old->number, keep);
-    return status;
+    if (status == KVORUM_OK && header.number != old->number) {
+        status = leave_behind_kept(recovery, old->number, keep);
+        cut_old(recovery, old->number, keep);
+    }
+    return status == KVORUM_OK ? log_is_there(recovery->lsm) : status;
 }
 
 static kvorum_status check_numbers(const struct recovery *recovery)
@@ -493,13 +505,7 @@ static kvorum_status begin_log(struct recovery *recovery)
     struct lsm_log_header header = { .number = lsm->first_segment,
                                      .first_sequence = lsm->taken + 1 };
     kvorum_status status = begin_segment(recovery, &header, 0);
-    if (status != KVORUM_OK || !lsm->log_begins)
-        return status;
-    pthread_mutex_lock(&lsm->mutex);
-    lsm->log_begins = false;
-    status = lsm_install(lsm, &(struct lsm_install){ 0 });
-    pthread_mutex_unlock(&lsm->mutex);
-    return status;
+    return status == KVORUM_OK ? log_is_there(lsm) : status;
 }
 
 /* The power failed when tables held more than the log on the disk: batches that nobody had asked to
