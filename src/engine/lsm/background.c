@@ -221,7 +221,9 @@ static kvorum_status stand_still(struct lsm *lsm, bool may_wait, bool *ret_waite
 kvorum_status lsm_make_room(struct lsm *lsm, bool may_wait, bool *ret_waited)
 {
     *ret_waited = false;
-    if (lsm_memtable_used(lsm_state_now(lsm)->active) < lsm->options.memtable_size) {
+    const struct lsm_memtable *active = lsm_state_now(lsm)->active;
+    /* An empty one, of the smallest size, may be full already. */
+    if (active->changes == 0 || lsm_memtable_used(active) < lsm->options.memtable_size) {
         if (may_wait)
             slow_down(lsm, ret_waited);
         return KVORUM_OK;
