@@ -57,8 +57,19 @@ static void test_smallest(void)
     close_store();
 }
 
+/* 2000 of them inside each other would take 16 MB, and copying 16 GB. */
+static void test_ranges(void)
+{
+    open_store(64 * 1024);
+    for (uint64_t i = 0; i < 2000; i++)
+        write_one(i, true);
+    assert_in_range(flushes(), 10, 1000);
+    close_store();
+}
+
 static const struct named_test tests[] = {
     { "a memtable of the smallest size takes batches", test_smallest },
+    { "deleted ranges fill a memtable", test_ranges },
 };
 
 int main(void)

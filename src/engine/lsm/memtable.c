@@ -7,7 +7,12 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { CACHE_LINE = 64, VALUE_SIZE_AHEAD = 160, LEAVING_MIN = 16 };
+enum {
+    CACHE_LINE = 64,
+    VALUE_SIZE_AHEAD = 160,
+    LEAVING_MIN = 16,
+    RANGES_WEIGHT = 16, /* every deleted range that is added copies all of them */
+};
 
 /* --- what was replaced --------------------------------------------------------------------- */
 
@@ -152,12 +157,14 @@ void lsm_memtable_release(struct lsm_memtable *memtable)
 
 uint64_t lsm_memtable_held(const struct lsm_memtable *memtable)
 {
-    return memtable->pool.held_size + memtable->index.pool.held_size;
+    return memtable->pool.held_size + memtable->index.pool.held_size +
+           lsm_ranges_size(lsm_memtable_ranges(memtable));
 }
 
 uint64_t lsm_memtable_used(const struct lsm_memtable *memtable)
 {
-    return memtable->pool.used_size + memtable->index.pool.used_size;
+    return memtable->pool.used_size + memtable->index.pool.used_size +
+           RANGES_WEIGHT * lsm_ranges_size(lsm_memtable_ranges(memtable));
 }
 
 /* --- reserving ----------------------------------------------------------------------------- */
