@@ -107,12 +107,14 @@ static kvorum_status rewrite(struct lsm *lsm, const struct lsm_pick *pick,
     struct inputs inputs = { 0 };
     struct lsm_source *source;
     kvorum_status status = join_ranges(&inputs, pick);
+    epoch_guard guard = epoch_enter(&lsm->epoch);
     if (status == KVORUM_OK)
         status = open_source(&inputs, pick, &source);
+    epoch_leave(guard);
     if (status == KVORUM_OK) {
         plan->reduce.ranges = inputs.ranges;
         status = lsm_write_outputs(lsm, plan, source, ret_outputs);
-        epoch_guard guard = epoch_enter(&lsm->epoch);
+        guard = epoch_enter(&lsm->epoch);
         source->ops->close(source);
         epoch_leave(guard);
     }

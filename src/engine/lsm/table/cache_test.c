@@ -50,11 +50,11 @@ static kvorum_status memory_open(struct disk *base, const char *path, unsigned f
                                  struct disk_file **ret_file)
 {
     struct memory_disk *disk = (struct memory_disk *)base;
-    struct fault_name *name = fault_find(&disk->made.names, path);
+    struct fault_name *name = fault_find(&disk->made.now.names, path);
     assert_int_equal(flags & ~(unsigned)DISK_RANDOM, DISK_READ);
     if (name == NULL)
         return KVORUM_NOT_FOUND;
-    struct fault_inode *inode = &disk->made.inodes[name->inode];
+    struct fault_bytes *inode = fault_disk_bytes(&disk->made, name->inode);
     struct counted_file *file = malloc(sizeof(*file));
     assert(file != NULL);
     *file = (struct counted_file){ { &counted_ops },

@@ -193,7 +193,7 @@ static kvorum_status salvage(struct fixture *f)
 static void flip_all(const struct model_shape *shape, enum lsm_compression compression)
 {
     struct fixture *f = setup(shape, compression);
-    struct fault_inode *file = &f->disk.inodes[0];
+    struct fault_bytes *file = fault_disk_bytes(&f->disk, 0);
     open_table(f);
     assert_int_equal(check_answers(f), 0);
     assert_int_equal(verify(f), KVORUM_OK);
@@ -234,7 +234,7 @@ static void test_flips_zstd(void)
 static void test_cuts(void)
 {
     struct fixture *f = setup(&small, LSM_STORED);
-    struct fault_inode *file = &f->disk.inodes[0];
+    struct fault_bytes *file = fault_disk_bytes(&f->disk, 0);
     for (uint64_t whole = file->size; file->size > 0;) {
         file->size--;
         open_table(f);
@@ -252,7 +252,7 @@ static void test_cuts(void)
 static void test_salvage_without_ends(void)
 {
     struct fixture *f = setup(&small, LSM_STORED);
-    struct fault_inode *file = &f->disk.inodes[0];
+    struct fault_bytes *file = fault_disk_bytes(&f->disk, 0);
     memset(file->data, 0, TABLE_HEAD_SIZE);
     memset(file->data + file->size - TABLE_FOOT_SIZE, 0, TABLE_FOOT_SIZE);
     assert_int_equal(salvage(f), KVORUM_OK);
@@ -273,7 +273,7 @@ static kvorum_status open_status(struct fixture *f)
 static void test_other_files(void)
 {
     struct fixture *f = setup(&small, LSM_STORED);
-    struct fault_inode *file = &f->disk.inodes[0];
+    struct fault_bytes *file = fault_disk_bytes(&f->disk, 0);
     uint8_t *foot = file->data + file->size - TABLE_FOOT_SIZE;
     f->meta.number++;
     assert_int_equal(open_status(f), KVORUM_CORRUPT);
@@ -328,7 +328,7 @@ static void test_failing_writer(void)
         disk.fail_at = n;
         status = model_write(&model, &disk.base, "db/t", &options, NULL, 0, &meta);
         assert_true(status == KVORUM_OK || status == KVORUM_IO);
-        assert_int_equal(disk.names.count, status == KVORUM_OK);
+        assert_int_equal(disk.now.names.count, status == KVORUM_OK);
         free((void *)meta.lower.data);
         fault_disk_done(&disk);
         assert_true(n > 3 || status != KVORUM_OK);
@@ -348,7 +348,7 @@ static void test_full_disk(void)
     disk.space_limit = 20000;
     assert_int_equal(model_write(&model, &disk.base, "db/t", &options, NULL, 0, &meta),
                      KVORUM_NO_SPACE);
-    assert_int_equal(disk.names.count, 0);
+    assert_int_equal(disk.now.names.count, 0);
     fault_disk_done(&disk);
     model_done(&model);
 }

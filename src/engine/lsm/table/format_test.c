@@ -157,9 +157,9 @@ static void make(struct fixture *f, struct image *image)
     assert_int_equal(
         model_write(&f->model, &f->disk.base, "db/t", &options, &golden_range, 1, &f->meta),
         KVORUM_OK);
-    assert_true(f->disk.inodes[0].size <= IMAGE_SIZE);
-    image->size = f->disk.inodes[0].size;
-    memcpy(image->bytes, f->disk.inodes[0].data, image->size);
+    assert_true(f->disk.now.inodes[0]->size <= IMAGE_SIZE);
+    image->size = f->disk.now.inodes[0]->size;
+    memcpy(image->bytes, f->disk.now.inodes[0]->data, image->size);
     f->row->damage(image);
 }
 
@@ -272,8 +272,8 @@ static void check(const void *context)
         assert_memory_equal(golden.bytes, made.bytes, made.size);
     }
     f->meta.size = f->row->compression == LSM_STORED ? f->meta.size : golden.size;
-    fault_resize(&f->disk.inodes[0], golden.size);
-    memcpy(f->disk.inodes[0].data, golden.bytes, golden.size);
+    fault_resize(fault_disk_bytes(&f->disk, 0), golden.size);
+    memcpy(f->disk.now.inodes[0]->data, golden.bytes, golden.size);
     check_salvage(f);
     check_table(f);
     fault_disk_done(&f->disk);

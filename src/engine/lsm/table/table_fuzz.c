@@ -171,7 +171,7 @@ static void read_table(struct fuzz *f)
     if (lsm_table_verify(f->table, see_damage, f) == KVORUM_OK)
         f->total++;
     if (lsm_table_salvage(&f->disk.base, "db/t", see_entry, see_range, f, &lost) == KVORUM_OK)
-        assert(lost <= f->disk.inodes[0].size);
+        assert(lost <= f->disk.now.inodes[0]->size);
     lsm_table_release(f->table);
     lsm_cache_destroy(f->cache);
 }
@@ -188,9 +188,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (f->disk.base.ops->open(&f->disk.base, "db/t", DISK_WRITE | DISK_CREATE, &file) != KVORUM_OK)
         abort();
     file->ops->close(file);
-    fault_write(&f->disk.inodes[0], 0, data, size);
+    fault_write(fault_disk_bytes(&f->disk, 0), 0, data, size);
     if (size >= TABLE_HEAD_SIZE + TABLE_FOOT_SIZE && data[0] == 'R')
-        repair(f->disk.inodes[0].data, size);
+        repair(f->disk.now.inodes[0]->data, size);
     read_table(f);
     epoch_done(&f->epoch);
     fault_disk_done(&f->disk);
