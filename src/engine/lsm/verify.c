@@ -34,30 +34,44 @@ static kvorum_status verify_tables(struct lsm *lsm, const struct lsm_state *stat
     return status;
 }
 
-static void report_blob(struct verification *verification, kvorum_status status)
+static void report_blob(struct verification *verification, struct bytes place,
+                        kvorum_status status)
 {
-    struct engine_damage damage = { .file = "(a blob file)",
+    char name[LSM_NAME_SIZE] = "";
+    struct lsm_blob_address address = { 0 };
+    if (lsm_blob_address_decode(place, &address))
+        lsm_file_name(LSM_FILE_BLOB, address.number, name);
+    struct engine_damage damage = { .file = name,
+                                    .offset = address.offset,
                                     .what = "a value that a table points to cannot be read",
                                     .status = status };
     pass_on(verification, &damage);
 }
 
-/* Every value out of line that some table points to. */
+/* A damaged table was reported when it was looked at itself. */
+static kvorum_status beyond_damage(kvorum_status status)
+{
+    return status == KVORUM_NO_MEMORY ? status : KVORUM_OK;
+}
+
+/* Every value out of line that some table points to.  NO_MEMORY is no damage. */
 static kvorum_status verify_blobs(struct lsm *lsm, struct lsm_source *source,
                                   struct verification *verification)
 {
+    kvorum_status status = KVORUM_OK;
     struct buffer value;
     buffer_init(&value, (size_t)ENGINE_VALUE_SIZE_MAX + 1);
-    for (; source->valid; source->ops->next(source)) {
+    for (; source->valid && status == KVORUM_OK; source->ops->next(source)) {
         if (source->entry.kind != LSM_BLOB)
             continue;
         buffer_reset(&value);
-        kvorum_status status = lsm_blob_read(lsm, source->entry.value, &value);
-        if (status != KVORUM_OK)
-            report_blob(verification, status);
+        status = lsm_blob_read(lsm, source->entry.value, &value);
+        if (status != KVORUM_OK && status != KVORUM_NO_MEMORY)
+            report_blob(verification, source->entry.value, status);
+        status = beyond_damage(status);
     }
     buffer_done(&value);
-    return source->status == KVORUM_CORRUPT ? KVORUM_OK : source->status;
+    return status == KVORUM_OK ? beyond_damage(source->status) : status;
 }
 
 static kvorum_status verify_level(struct lsm *lsm, const struct lsm_level *level,
@@ -75,6 +89,7 @@ static kvorum_status verify_level(struct lsm *lsm, const struct lsm_level *level
             source->ops->close(source);
         }
         epoch_leave(guard);
+        status = beyond_damage(status);
     }
     return status;
 }
