@@ -127,9 +127,16 @@ static void abandon_added(const struct lsm_install *install, bool keep)
         atomic_store(&install->blob->obsolete, true);
 }
 
+struct change {
+    struct lsm_state *state; /* memory for it: what comes after the manifest must not fail */
+    struct lsm_levels *levels;
+    struct lsm_blobs *blobs;
+    struct lsm_manifest manifest;
+    struct buffer bytes;
+};
+
 /* Memtables may have been frozen since; the flushed one is still the oldest. */
-static kvorum_status swap(struct lsm *lsm, const struct lsm_install *install,
-                          struct lsm_levels *levels, struct lsm_blobs *blobs)
+static void swap(struct lsm *lsm, const struct lsm_install *install, const struct change *change)
 {
     struct lsm_state next;
     lsm_state_copy(lsm_state_now(lsm), &next);
@@ -137,26 +144,13 @@ static kvorum_status swap(struct lsm *lsm, const struct lsm_install *install,
         assert(next.frozen[next.frozen_count - 1] == install->flushed);
         next.frozen_count--;
     }
-    next.levels = levels;
-    next.blobs = blobs;
+    next.levels = change->levels;
+    next.blobs = change->blobs;
     lsm_memtable_reference(next.active);
     for (size_t i = 0; i < next.frozen_count; i++)
         lsm_memtable_reference(next.frozen[i]);
-    kvorum_status status = lsm_state_set(lsm, &next);
-    if (status == KVORUM_OK)
-        return KVORUM_OK;
-    lsm_memtable_release(next.active);
-    for (size_t i = 0; i < next.frozen_count; i++)
-        lsm_memtable_release(next.frozen[i]);
-    return status;
+    lsm_state_show(lsm, change->state, &next);
 }
-
-struct change {
-    struct lsm_levels *levels;
-    struct lsm_blobs *blobs;
-    struct lsm_manifest manifest;
-    struct buffer bytes;
-};
 
 /* Step 1. */
 static kvorum_status prepare(struct lsm *lsm, const struct lsm_install *install,
@@ -174,6 +168,9 @@ static kvorum_status prepare(struct lsm *lsm, const struct lsm_install *install,
         apply_garbage(now->blobs, install, true);
         return KVORUM_NO_MEMORY;
     }
+    change->state = lsm_state_create();
+    if (change->state == NULL)
+        return KVORUM_NO_MEMORY;
     manifest->flushed_batch = flushed == NULL ? lsm->flushed_batch : flushed->batch_last;
     manifest->flushed_sequence = flushed == NULL ? lsm->flushed_sequence : flushed->sequence_last;
     manifest->first_segment = first_segment(lsm, manifest->flushed_batch);
@@ -199,12 +196,10 @@ static kvorum_status install_alone(struct lsm *lsm, const struct lsm_install *in
             lsm_write_whole(lsm->disk, lsm->path, "MANIFEST", buffer_bytes(&change.bytes), &unsure);
         pthread_mutex_lock(&lsm->mutex);
     }
-    bool written = status == KVORUM_OK;
-    struct lsm_blobs *old_blobs = lsm_blobs_reference(lsm_state_now(lsm)->blobs);
-    if (status == KVORUM_OK)
-        status = swap(lsm, install, change.levels, change.blobs);
     buffer_done(&change.bytes);
     if (status == KVORUM_OK) {
+        struct lsm_blobs *old_blobs = lsm_blobs_reference(lsm_state_now(lsm)->blobs);
+        swap(lsm, install, &change);
         retire_tables(&install->edit);
         lsm_blobs_retire(old_blobs, change.blobs);
         lsm_blobs_release(old_blobs);
@@ -214,8 +209,8 @@ static kvorum_status install_alone(struct lsm *lsm, const struct lsm_install *in
         count_flushed(lsm, install->flushed);
         return KVORUM_OK;
     }
-    lsm_blobs_release(old_blobs);
-    if (unsure || written)
+    free(change.state);
+    if (unsure)
         lsm_poison(lsm, status, "the manifest cannot be renewed");
     if (change.blobs != NULL && !unsure)
         apply_garbage(lsm_state_now(lsm)->blobs, install, true);

@@ -277,6 +277,10 @@ bool lsm_job_start(struct lsm *lsm, void (*work)(struct lsm *lsm), void (*done)(
 KVORUM_CHECKED kvorum_status lsm_state_set(struct lsm *lsm, const struct lsm_state *next);
 /** Its parts, without references of their own (the counter is not touched: readers change it). */
 void lsm_state_copy(const struct lsm_state *from, struct lsm_state *ret);
+/** The same in two steps, of which only the first can fail: memory (NULL: none), and then the
+ *  change, which takes it over. */
+struct lsm_state *lsm_state_create(void);
+void lsm_state_show(struct lsm *lsm, struct lsm_state *state, const struct lsm_state *next);
 void lsm_state_reference(struct lsm_state *state);
 void lsm_state_release(struct lsm_state *state); /* NULL is fine */
 /** With the mutex: the newest state, which holds until the mutex is let go. */

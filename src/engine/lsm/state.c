@@ -45,17 +45,28 @@ struct lsm_state *lsm_state_now(struct lsm *lsm)
     return atomic_load_explicit(&lsm->state, memory_order_relaxed);
 }
 
-kvorum_status lsm_state_set(struct lsm *lsm, const struct lsm_state *next)
+struct lsm_state *lsm_state_create(void)
 {
-    struct lsm_state *before = lsm_state_now(lsm), *state = malloc(sizeof(*state));
-    if (state == NULL)
-        return KVORUM_NO_MEMORY;
+    return malloc(sizeof(struct lsm_state));
+}
+
+void lsm_state_show(struct lsm *lsm, struct lsm_state *state, const struct lsm_state *next)
+{
+    struct lsm_state *before = lsm_state_now(lsm);
     lsm_state_copy(next, state);
     state->item = (struct epoch_item){ .free = state_free };
     state->references = 1;
     atomic_store(&lsm->state, state);
     if (before != NULL)
         epoch_retire(&lsm->epoch, &before->item);
+}
+
+kvorum_status lsm_state_set(struct lsm *lsm, const struct lsm_state *next)
+{
+    struct lsm_state *state = lsm_state_create();
+    if (state == NULL)
+        return KVORUM_NO_MEMORY;
+    lsm_state_show(lsm, state, next);
     return KVORUM_OK;
 }
 

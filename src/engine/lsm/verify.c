@@ -34,8 +34,7 @@ static kvorum_status verify_tables(struct lsm *lsm, const struct lsm_state *stat
     return status;
 }
 
-static void report_blob(struct verification *verification, struct bytes place,
-                        kvorum_status status)
+static void report_blob(struct verification *verification, struct bytes place, kvorum_status status)
 {
     char name[LSM_NAME_SIZE] = "";
     struct lsm_blob_address address = { 0 };
