@@ -76,6 +76,7 @@ struct fault_disk {
     bool fail_on;   /* and all after it */
     kvorum_status failure;
     uint64_t space_limit; /* 0: none */
+    bool keep_names;      /* removing fails */
 };
 
 /* --- contents ------------------------------------------------------------------------------ */
@@ -450,6 +451,8 @@ static inline kvorum_status fault_remove(struct disk *base, const char *path)
     struct fault_disk *disk = (struct fault_disk *)base;
     if (fault_due(disk))
         return disk->failure;
+    if (disk->keep_names)
+        return KVORUM_IO;
     if (fault_find(&disk->now.names, path) == NULL)
         return KVORUM_NOT_FOUND;
     fault_unname_it(disk, path);

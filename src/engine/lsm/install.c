@@ -503,9 +503,20 @@ static bool is_named(const struct lsm *lsm, const char *name)
     return false;
 }
 
+/* One that cannot be removed keeps its name: none is given twice. */
+static void pass_number(struct lsm *lsm, const char *name)
+{
+    uint64_t number;
+    if ((lsm_file_parse(name, LSM_FILE_TABLE, &number) ||
+         lsm_file_parse(name, LSM_FILE_BLOB, &number)) &&
+        number >= lsm->next_file)
+        lsm->next_file = number + 1;
+}
+
 static bool see_name(void *context, const char *name)
 {
     struct orphans *orphans = context;
+    pass_number(orphans->lsm, name);
     bool temporary = strcmp(name, "MANIFEST.new") == 0 || strcmp(name, "FORMAT.new") == 0;
     if (temporary || !is_named(orphans->lsm, name))
         buffer_append(&orphans->names, name, strlen(name) + 1);
