@@ -19,7 +19,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { PAY_STEP = 1024 * 1024, PAY_MOST = 8 };
+enum { PAY_STEP = 1024 * 1024, PAY_MOST = 8, KICKS_UNTIL_AGAIN = 256 };
 
 bool lsm_progress(struct lsm *lsm, uint64_t size)
 {
@@ -50,10 +50,10 @@ static bool flush_is_due(struct lsm *lsm)
 static void flush_one(struct lsm *lsm)
 {
     lsm->flushing_table = true;
-    kvorum_status status = lsm_flush_oldest(lsm);
+    kvorum_status status = lsm_flush_oldest(lsm), before = lsm->flush_failure;
     lsm->flushing_table = false;
     lsm->flush_failure = status == KVORUM_CLOSED ? KVORUM_OK : status;
-    if (status != KVORUM_OK && status != KVORUM_CLOSED)
+    if (lsm->flush_failure != KVORUM_OK && status != before)
         log_warn(lsm->log, "a memtable could not be written to a table; it will be tried again",
                  LOG_TEXT("store", lsm->path), LOG_STATUS(status));
     pthread_cond_broadcast(&lsm->changed);
@@ -74,16 +74,18 @@ static void flush_while_due(struct lsm *lsm)
 static bool may_compact(const struct lsm *lsm)
 {
     return lsm->compactions_running < lsm->options.compactions && lsm->manual == 0 &&
-           !lsm->closing && lsm->failure == KVORUM_OK && lsm->compaction_failure == KVORUM_OK;
+           !lsm->closing && lsm->failure == KVORUM_OK &&
+           (lsm->compaction_failure == KVORUM_OK || lsm->compaction_again);
 }
 
 static void compact_one(struct lsm *lsm, struct lsm_pick *pick)
 {
     lsm->compactions_running++;
-    kvorum_status status = lsm_compact_pick(lsm, pick);
+    lsm->compaction_again = false;
+    kvorum_status status = lsm_compact_pick(lsm, pick), before = lsm->compaction_failure;
     lsm->compactions_running--;
-    if (status != KVORUM_OK && status != KVORUM_CLOSED) {
-        lsm->compaction_failure = status;
+    lsm->compaction_failure = status == KVORUM_CLOSED ? KVORUM_OK : status;
+    if (lsm->compaction_failure != KVORUM_OK && status != before) {
         log_error(lsm->log, "a compaction failed: tables stay as they are",
                   LOG_TEXT("store", lsm->path), LOG_STATUS(status));
     }
@@ -121,17 +123,16 @@ static void work_here(struct lsm *lsm)
         flush_while_due(lsm);
 }
 
-/* A disk that was full may have room again. */
+/* A disk that was full may have room again, and what failed to be read or written goes to other
+ * files and perhaps through another cable.  Damage stays. */
 static bool may_try_again(const struct lsm *lsm)
 {
-    return lsm->compaction_failure == KVORUM_NO_SPACE ||
-           lsm->compaction_failure == KVORUM_NO_MEMORY;
+    return lsm->compaction_failure != KVORUM_OK && lsm->compaction_failure != KVORUM_CORRUPT;
 }
 
 void lsm_background(struct lsm *lsm)
 {
-    if (may_try_again(lsm))
-        lsm->compaction_failure = KVORUM_OK;
+    lsm->compaction_again = may_try_again(lsm);
     if (lsm->jobs == NULL) {
         work_here(lsm);
         return;
@@ -144,6 +145,15 @@ void lsm_background(struct lsm *lsm)
             due = lsm_level_score(lsm_state_now(lsm)->levels, &lsm->policy, i) >= 1;
     if (due)
         lsm->flush_started = lsm_job_start(lsm, work, NULL);
+}
+
+/* The first kick starts what an earlier life left undone; some later ones try again what failed, which
+ * else would wait for a memtable to fill up. */
+void lsm_background_kick(struct lsm *lsm)
+{
+    bool failed = lsm->flush_failure != KVORUM_OK || lsm->compaction_failure != KVORUM_OK;
+    if (lsm->kicks++ == 0 || (failed && lsm->kicks % KICKS_UNTIL_AGAIN == 0))
+        lsm_background(lsm);
 }
 
 /* --- writers ------------------------------------------------------------------------------- */
@@ -218,12 +228,17 @@ static kvorum_status stand_still(struct lsm *lsm, bool may_wait, bool *ret_waite
     return KVORUM_OK;
 }
 
+/* An empty memtable takes a batch, whatever it uses for itself. */
+static bool is_full(struct lsm *lsm)
+{
+    const struct lsm_memtable *active = lsm_state_now(lsm)->active;
+    return active->changes > 0 && lsm_memtable_used(active) >= lsm->options.memtable_size;
+}
+
 kvorum_status lsm_make_room(struct lsm *lsm, bool may_wait, bool *ret_waited)
 {
     *ret_waited = false;
-    const struct lsm_memtable *active = lsm_state_now(lsm)->active;
-    /* An empty one, of the smallest size, may be full already. */
-    if (active->changes == 0 || lsm_memtable_used(active) < lsm->options.memtable_size) {
+    if (!is_full(lsm)) {
         if (may_wait)
             slow_down(lsm, ret_waited);
         return KVORUM_OK;

@@ -174,6 +174,8 @@ struct lsm {
     uint64_t paid_used, paid_progress; /* background.c, slowing down */
     kvorum_status flush_failure;       /* of the last try; OK after one that went well */
     kvorum_status compaction_failure;  /* the same */
+    bool compaction_again;             /* try again though the last one failed */
+    uint64_t kicks;                    /* with which it was looked for something to start */
 
     struct lsm_counts counts;
 
@@ -317,6 +319,8 @@ bool lsm_snapshot_list(const struct lsm *lsm, uint64_t **ret_sequences, size_t *
 
 /** Start whatever is due: as jobs, or (without a jobs object) here and now. */
 void lsm_background(struct lsm *lsm);
+/** Of engine_kick: the same, now and then. */
+void lsm_background_kick(struct lsm *lsm);
 /** Make room for a batch of the active memtable before it is taken: freeze it when it is full, wait
  *  or slow down where compactions lag behind.  `may_wait`: of engine_write.  OVERLOADED, or what
  *  keeps flushes from succeeding.  *ret_waited: the mutex was let go. */

@@ -260,12 +260,11 @@ static void prepare_done(struct lsm *lsm)
     lsm->prepare_pending = false;
 }
 
-static void kick_spare(struct lsm *lsm)
+static void kick_background(struct lsm *lsm)
 {
-    if (lsm->prepare_pending)
-        return;
     pthread_mutex_lock(&lsm->mutex);
-    bool due = lsm_spare_due(lsm);
+    bool due = !lsm->prepare_pending && lsm_spare_due(lsm);
+    lsm_background_kick(lsm);
     pthread_mutex_unlock(&lsm->mutex);
     if (due)
         lsm->prepare_pending = lsm_job_start(lsm, prepare_work, prepare_done);
@@ -282,7 +281,7 @@ void lsm_kick(struct engine *engine)
         complete(lsm);
     if (lsm->first_commit != NULL)
         start_commit(lsm);
-    kick_spare(lsm);
+    kick_background(lsm);
 }
 
 void lsm_drain(struct lsm *lsm)
