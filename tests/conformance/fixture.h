@@ -61,7 +61,8 @@ static inline kvorum_status open_lsm_small(struct fixture *f, struct engine **re
                                    .identity_seed = ++f->seed,
                                    .create = true,
                                    .memtable_size = 16 * 1024,
-                                   .table_size = 8 * 1024,
+                                   .table_size = 4 * 1024,
+                                   .compactions = 3,
                                    .level0_trigger = 2,
                                    .level1_size = 16 * 1024,
                                    .level_multiplier = 2,
@@ -109,7 +110,7 @@ static inline void fixture_init(struct fixture *f, const struct engine_under_tes
     assert_non_null(f->batch);
     assert_non_null(mkdtemp(f->root));
     assert_int_equal(os_disk_open(f->root, true, &f->disk), KVORUM_OK);
-    assert_int_equal(jobs_thread_start(1, NULL, NULL, &f->jobs), KVORUM_OK);
+    assert_int_equal(jobs_thread_start(3, NULL, NULL, &f->jobs), KVORUM_OK);
     fixture_open_engine(f);
 }
 

@@ -5,19 +5,23 @@
  *      lower inputs   those of the target level: one source
  *      all merged --> reduce --> tables of the target level
  *
+ *      large ones     | part | part | part |   cut between keys; workers take parts until none is
+ *                                              left, the one that began waits for the others
+ *
  * A pick that meets nothing is a move: the table changes its level and no byte is written. */
-#include "engine/lsm/internal.h"
-#include "engine/lsm/merger.h"
+#include "engine/lsm/compact.h"
 
+#include "engine/lsm/merger.h"
 #include <assert.h>
 #include <stdlib.h>
 
+enum { PART_TABLES = 2 }; /* a part writes at least so many tables */
+
 struct inputs {
     struct lsm_level upper, lower; /* as levels of their own; views */
+    uint64_t *prefixes;            /* theirs */
     struct lsm_source **sources;
     size_t source_count;
-    struct lsm_ranges *ranges; /* of all of them; or NULL */
-    uint64_t size;
 };
 
 /* --- what goes in -------------------------------------------------------------------------- */
@@ -48,11 +52,12 @@ static kvorum_status open_source(struct inputs *inputs, const struct lsm_pick *p
     inputs->upper = (struct lsm_level){ .tables = pick->inputs, .count = pick->upper_count };
     inputs->lower = (struct lsm_level){ .tables = pick->inputs + pick->upper_count,
                                         .count = pick->input_count - pick->upper_count };
-    for (size_t i = 0; i < pick->input_count; i++)
-        inputs->size += pick->inputs[i]->meta.size;
     inputs->sources = malloc((pick->input_count + 2) * sizeof(inputs->sources[0]));
-    if (inputs->sources == NULL)
+    inputs->prefixes = malloc(pick->input_count * sizeof(inputs->prefixes[0]));
+    if (inputs->sources == NULL || inputs->prefixes == NULL)
         return KVORUM_NO_MEMORY;
+    lsm_level_index(&inputs->upper, inputs->prefixes);
+    lsm_level_index(&inputs->lower, inputs->prefixes + pick->upper_count);
     kvorum_status status = add_tables(inputs, pick->level == 0);
     if (status == KVORUM_OK)
         return lsm_merger_create(inputs->sources, inputs->source_count, ret_source);
@@ -84,7 +89,7 @@ static size_t all_fragments(const struct lsm_pick *pick, struct lsm_range *list)
     return count;
 }
 
-static kvorum_status join_ranges(struct inputs *inputs, const struct lsm_pick *pick)
+static kvorum_status join_ranges(const struct lsm_pick *pick, struct lsm_ranges **ret_ranges)
 {
     size_t count = all_fragments(pick, NULL);
     if (count == 0)
@@ -93,35 +98,102 @@ static kvorum_status join_ranges(struct inputs *inputs, const struct lsm_pick *p
     if (list == NULL)
         return KVORUM_NO_MEMORY;
     all_fragments(pick, list);
-    kvorum_status status = lsm_ranges_create(list, count, &inputs->ranges);
+    kvorum_status status = lsm_ranges_create(list, count, ret_ranges);
     free(list);
     return status;
 }
 
-/* --- at work, without the mutex ------------------------------------------------------------ */
+/* --- one part, without the mutex ----------------------------------------------------------- */
 
-static kvorum_status rewrite(struct lsm *lsm, const struct lsm_pick *pick,
-                             struct lsm_output_plan *plan, struct lsm_outputs *ret_outputs,
-                             uint64_t *ret_read_size)
+kvorum_status lsm_compact_part(struct lsm_compaction *compaction, struct lsm_part *part)
 {
+    struct lsm *lsm = compaction->lsm;
+    struct lsm_output_plan plan = compaction->plan;
     struct inputs inputs = { 0 };
     struct lsm_source *source;
-    kvorum_status status = join_ranges(&inputs, pick);
+    plan.lower = part->lower;
+    plan.upper = part->upper;
     epoch_guard guard = epoch_enter(&lsm->epoch);
+    kvorum_status status = open_source(&inputs, compaction->pick, &source);
     if (status == KVORUM_OK)
-        status = open_source(&inputs, pick, &source);
+        status = lsm_slice_create(source, part->lower, part->upper, &source);
     epoch_leave(guard);
     if (status == KVORUM_OK) {
-        plan->reduce.ranges = inputs.ranges;
-        status = lsm_write_outputs(lsm, plan, source, ret_outputs);
+        status = lsm_write_outputs(lsm, &plan, source, &part->outputs);
         guard = epoch_enter(&lsm->epoch);
         source->ops->close(source);
         epoch_leave(guard);
     }
-    *ret_read_size = inputs.size;
     free(inputs.sources);
-    lsm_ranges_destroy(inputs.ranges);
+    free(inputs.prefixes);
     return status;
+}
+
+/* --- cuts ---------------------------------------------------------------------------------- */
+
+static uint64_t inputs_size(const struct lsm_pick *pick)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < pick->input_count; i++)
+        size += pick->inputs[i]->meta.size;
+    return size;
+}
+
+static size_t parts_wanted(const struct lsm *lsm, const struct lsm_pick *pick)
+{
+    uint64_t most = inputs_size(pick) / (PART_TABLES * lsm->policy.table_size);
+    if (lsm->jobs == NULL || most < 2)
+        return 1;
+    size_t parts =
+        lsm->options.compactions < LSM_PARTS_MAX ? lsm->options.compactions : LSM_PARTS_MAX;
+    return most < parts ? (size_t)most : parts;
+}
+
+/* Bounds of the target's tables where there are enough of them, which are about of one size; else
+ * places inside the largest input. */
+static size_t choose_cuts(const struct lsm_pick *pick, size_t parts, struct bytes *ret_cuts)
+{
+    size_t lower_count = pick->input_count - pick->upper_count, cuts = 0;
+    struct lsm_table *largest = pick->inputs[0];
+    for (size_t i = 1; i < pick->input_count; i++)
+        if (pick->inputs[i]->meta.size > largest->meta.size)
+            largest = pick->inputs[i];
+    if (lower_count < 2 * parts)
+        return lsm_table_split(largest, parts, ret_cuts);
+    for (; cuts + 1 < parts; cuts++)
+        ret_cuts[cuts] =
+            pick->inputs[pick->upper_count + (cuts + 1) * lower_count / parts]->meta.lower;
+    return cuts;
+}
+
+static bool cut_copy(struct buffer *to, struct bytes from)
+{
+    buffer_init(to, ENGINE_KEY_SIZE_MAX + 1);
+    buffer_append_bytes(to, from);
+    return !to->failed;
+}
+
+/* Without memory for a cut there is one part less. */
+static void cut_parts(struct lsm_compaction *compaction)
+{
+    const struct lsm_pick *pick = compaction->pick;
+    struct bytes cuts[LSM_PARTS_MAX];
+    size_t wanted = parts_wanted(compaction->lsm, pick), count = 0;
+    compaction->parts[0].lower = pick->lower;
+    epoch_guard guard = epoch_enter(&compaction->lsm->epoch);
+    size_t found = wanted < 2 ? 0 : choose_cuts(pick, wanted, cuts);
+    for (size_t i = 0; i < found; i++) {
+        struct bytes before = compaction->parts[count].lower;
+        if (bytes_compare(cuts[i], before) <= 0 || !lsm_below_upper(cuts[i], pick->upper) ||
+            !cut_copy(&compaction->cuts[count], cuts[i]))
+            continue;
+        compaction->parts[count].upper = buffer_bytes(&compaction->cuts[count]);
+        compaction->parts[count + 1].lower = compaction->parts[count].upper;
+        count++;
+    }
+    epoch_leave(guard);
+    compaction->parts[count].upper = pick->upper;
+    compaction->part_count = count + 1;
 }
 
 /* --- what comes of it ---------------------------------------------------------------------- */
@@ -156,8 +228,27 @@ static void count_compaction(struct lsm *lsm, const struct lsm_pick *pick, uint6
     level->written_size += written_size;
 }
 
+/* The outputs of all parts, in order, as those of one. */
+static kvorum_status join_outputs(struct lsm_compaction *compaction, struct lsm_outputs *ret_all)
+{
+    struct lsm_outputs all = { 0 };
+    kvorum_status status = KVORUM_OK;
+    for (size_t i = 0; i < compaction->part_count; i++) {
+        if (status == KVORUM_OK)
+            status = compaction->parts[i].status;
+        if (status == KVORUM_OK)
+            status = lsm_outputs_join(&all, &compaction->parts[i].outputs);
+        if (status != KVORUM_OK)
+            lsm_outputs_abandon(&compaction->parts[i].outputs);
+    }
+    if (status != KVORUM_OK)
+        lsm_outputs_abandon(&all);
+    *ret_all = all;
+    return status;
+}
+
 static kvorum_status install_outputs(struct lsm *lsm, const struct lsm_pick *pick,
-                                     struct lsm_outputs *outputs, uint64_t read_size)
+                                     struct lsm_outputs *outputs)
 {
     struct lsm_edit_add *added = calloc(outputs->count + 1, sizeof(*added));
     if (added == NULL) {
@@ -166,42 +257,63 @@ static kvorum_status install_outputs(struct lsm *lsm, const struct lsm_pick *pic
     }
     for (size_t i = 0; i < outputs->count; i++)
         added[i] = (struct lsm_edit_add){ pick->target, outputs->tables[i] };
-    struct lsm_install install = { .edit = { added, outputs->count, pick->inputs,
-                                             pick->input_count },
-                                   .blob = outputs->blob,
-                                   .garbage = outputs->garbage,
-                                   .garbage_count = outputs->garbage_count };
+    struct lsm_install install = {
+        .edit = { added, outputs->count, pick->inputs, pick->input_count },
+        .blobs = outputs->blobs,
+        .blob_count = outputs->blob_count,
+        .garbage = outputs->garbage,
+        .garbage_count = outputs->garbage_count,
+    };
     uint64_t written_size = outputs->written_size;
     kvorum_status status = lsm_install(lsm, &install);
     free(added);
-    free(outputs->tables);
-    free(outputs->garbage);
+    lsm_outputs_forget(outputs);
     if (status == KVORUM_OK)
-        count_compaction(lsm, pick, read_size, written_size);
+        count_compaction(lsm, pick, inputs_size(pick), written_size);
     return status;
+}
+
+static kvorum_status prepare(struct lsm_compaction *compaction)
+{
+    const struct lsm_pick *pick = compaction->pick;
+    struct lsm_output_plan *plan = &compaction->plan;
+    plan->reduce.bottom =
+        !lsm_levels_below(plan->state->levels, pick->target, pick->lower, pick->upper);
+    plan->reduce.filter = compaction->lsm->options.filter;
+    if (!lsm_snapshot_list(compaction->lsm, &compaction->snapshots, &plan->reduce.snapshot_count))
+        return KVORUM_NO_MEMORY;
+    plan->reduce.snapshots = compaction->snapshots;
+    kvorum_status status = join_ranges(pick, &compaction->ranges);
+    plan->reduce.ranges = compaction->ranges;
+    return status;
+}
+
+static void compaction_done(struct lsm_compaction *compaction)
+{
+    for (size_t i = 0; i < LSM_PARTS_MAX; i++)
+        buffer_done(&compaction->cuts[i]);
+    lsm_ranges_destroy(compaction->ranges);
+    free(compaction->snapshots);
 }
 
 static kvorum_status compact(struct lsm *lsm, const struct lsm_pick *pick,
                              const struct lsm_state *state)
 {
-    struct lsm_output_plan plan = { .level = pick->target,
-                                    .table_size = lsm->policy.table_size,
-                                    .state = state,
-                                    .lower = pick->lower,
-                                    .upper = pick->upper };
+    struct lsm_compaction compaction = {
+        .lsm = lsm,
+        .pick = pick,
+        .plan = { .level = pick->target, .table_size = lsm->policy.table_size, .state = state }
+    };
     struct lsm_outputs outputs;
-    uint64_t *snapshots = NULL, read_size = 0;
-    plan.reduce.bottom = !lsm_levels_below(state->levels, pick->target, pick->lower, pick->upper);
-    plan.reduce.filter = lsm->options.filter;
-    if (!lsm_snapshot_list(lsm, &snapshots, &plan.reduce.snapshot_count))
-        return KVORUM_NO_MEMORY;
-    plan.reduce.snapshots = snapshots;
-    pthread_mutex_unlock(&lsm->mutex);
-    kvorum_status status = rewrite(lsm, pick, &plan, &outputs, &read_size);
-    pthread_mutex_lock(&lsm->mutex);
+    kvorum_status status = prepare(&compaction);
+    if (status == KVORUM_OK) {
+        cut_parts(&compaction);
+        lsm_compact_parts(&compaction);
+        status = join_outputs(&compaction, &outputs);
+    }
     if (status == KVORUM_OK)
-        status = install_outputs(lsm, pick, &outputs, read_size);
-    free(snapshots);
+        status = install_outputs(lsm, pick, &outputs);
+    compaction_done(&compaction);
     return status;
 }
 

@@ -112,6 +112,12 @@ static void retire_tables(const struct lsm_edit *edit)
             atomic_store(&edit->removed[i]->obsolete, true);
 }
 
+static void release_blobs(const struct lsm_install *install)
+{
+    for (size_t i = 0; i < install->blob_count; i++)
+        lsm_blob_file_release(install->blobs[i]);
+}
+
 /* What never became part of the store; `keep`: it may have. */
 static void abandon_added(const struct lsm_install *install, bool keep)
 {
@@ -123,8 +129,8 @@ static void abandon_added(const struct lsm_install *install, bool keep)
         if (!moved && !keep)
             atomic_store(&edit->added[i].table->obsolete, true);
     }
-    if (install->blob != NULL && !keep)
-        atomic_store(&install->blob->obsolete, true);
+    for (size_t i = 0; i < install->blob_count && !keep; i++)
+        atomic_store(&install->blobs[i]->obsolete, true);
 }
 
 struct change {
@@ -163,7 +169,7 @@ static kvorum_status prepare(struct lsm *lsm, const struct lsm_install *install,
     if (status != KVORUM_OK)
         return status;
     apply_garbage(now->blobs, install, false);
-    change->blobs = lsm_blobs_edit(now->blobs, &install->blob, install->blob != NULL);
+    change->blobs = lsm_blobs_edit(now->blobs, install->blobs, install->blob_count);
     if (change->blobs == NULL) {
         apply_garbage(now->blobs, install, true);
         return KVORUM_NO_MEMORY;
@@ -223,7 +229,7 @@ static kvorum_status install_alone(struct lsm *lsm, const struct lsm_install *in
     if (change.blobs != NULL)
         lsm_blobs_release(change.blobs);
     else
-        lsm_blob_file_release(install->blob);
+        release_blobs(install);
     return status;
 }
 
@@ -235,7 +241,7 @@ kvorum_status lsm_install(struct lsm *lsm, const struct lsm_install *install)
         abandon_added(install, false);
         for (size_t i = 0; i < install->edit.added_count; i++)
             lsm_table_release(install->edit.added[i].table);
-        lsm_blob_file_release(install->blob);
+        release_blobs(install);
         return KVORUM_POISONED;
     }
     lsm->installing = true;

@@ -38,6 +38,7 @@ enum {
     LSM_FROZEN_MAX = 4,   /* memtables waiting for their flush */
     LSM_FROZEN_STALL = 1, /* from here on engine_write waits: two memtables are its budget */
     LSM_COMPACTIONS_MAX = 4,
+    LSM_PARTS_MAX = 4, /* of one compaction */
 };
 
 /* One file of the log.  It carries a temporary name until its first record is written. */
@@ -168,7 +169,8 @@ struct lsm {
     bool flushing_table; /* a memtable is being flushed */
     bool flush_started;  /* a job for flushes was submitted and has not ended */
     unsigned compactions_running;
-    unsigned manual; /* compactions by hand under way: others keep off */
+    struct lsm_compaction *compactions; /* under way */
+    unsigned manual;                    /* compactions by hand under way: others keep off */
     bool closing;
     uint64_t progress;                 /* bytes that flushes and compactions have written */
     uint64_t paid_used, paid_progress; /* background.c, slowing down */
@@ -348,7 +350,8 @@ struct lsm_outputs {
     struct lsm_table **tables; /* one reference each */
     size_t count, capacity;
     uint64_t written_size;
-    struct lsm_blob_file *blob;  /* written beside them; or NULL */
+    struct lsm_blob_file *blobs[LSM_PARTS_MAX]; /* written beside them */
+    size_t blob_count;
     struct lsm_garbage *garbage; /* what was dropped of earlier blob files */
     size_t garbage_count, garbage_capacity;
 };
@@ -365,6 +368,11 @@ struct lsm_output_plan {
 KVORUM_CHECKED kvorum_status lsm_write_outputs(struct lsm *lsm, const struct lsm_output_plan *plan,
                                                struct lsm_source *source,
                                                struct lsm_outputs *ret_outputs);
+/** Append what is in `more`, which is empty then.  NO_MEMORY: both are as they were. */
+KVORUM_CHECKED kvorum_status lsm_outputs_join(struct lsm_outputs *outputs,
+                                              struct lsm_outputs *more);
+/** They were taken over by an install. */
+void lsm_outputs_forget(struct lsm_outputs *outputs);
 /** Drop them, files included. */
 void lsm_outputs_abandon(struct lsm_outputs *outputs);
 /** The deleted ranges that a table holds, loaded: done once for every table that joins the levels.
@@ -373,12 +381,13 @@ KVORUM_CHECKED kvorum_status lsm_table_load_ranges(struct lsm_table *table);
 
 /* install.c: with the mutex, let go while it works */
 
-/** What a flush or compaction leads to.  The references of added tables and of the blob file are
+/** What a flush or compaction leads to.  The references of added tables and of blob files are
  *  taken over in any case. */
 struct lsm_install {
     struct lsm_edit edit;
-    struct lsm_memtable *flushed; /* which is in tables now, or NULL */
-    struct lsm_blob_file *blob;   /* new, or NULL */
+    struct lsm_memtable *flushed;       /* which is in tables now, or NULL */
+    struct lsm_blob_file *const *blobs; /* new ones */
+    size_t blob_count;
     const struct lsm_garbage *garbage;
     size_t garbage_count;
 };

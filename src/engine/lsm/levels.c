@@ -109,13 +109,13 @@ static void check_level(const struct lsm_level *level)
     }
 }
 
-static const uint64_t *fill_prefixes(const struct lsm_level *level, uint64_t *prefixes)
+void lsm_level_index(struct lsm_level *level, uint64_t *prefixes)
 {
     for (size_t i = 0; i < level->count; i++) {
         struct bytes upper = level->tables[i]->meta.upper;
         prefixes[i] = upper.size == 0 ? UINT64_MAX : key_prefix(upper);
     }
-    return prefixes;
+    level->upper_prefixes = prefixes;
 }
 
 static void assemble(const struct lsm_levels *old, const struct lsm_edit *edit,
@@ -133,7 +133,7 @@ static void assemble(const struct lsm_levels *old, const struct lsm_edit *edit,
                   i == 0 ? newest_first : lower_first);
         if (i > 0)
             check_level(level);
-        level->upper_prefixes = fill_prefixes(level, prefixes);
+        lsm_level_index(level, prefixes);
         tables += level->count;
         prefixes += level->count;
     }

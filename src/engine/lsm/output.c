@@ -248,9 +248,10 @@ static kvorum_status end_blob(struct output *o)
         return KVORUM_OK;
     uint64_t number = o->blob.number, size = o->blob.size;
     kvorum_status status = lsm_blob_writer_finish(&o->blob);
-    if (status == KVORUM_OK)
-        o->outputs->blob = lsm_blob_file_create(o->lsm, number, size, 0);
-    if (status == KVORUM_OK && o->outputs->blob != NULL) {
+    struct lsm_blob_file *file =
+        status == KVORUM_OK ? lsm_blob_file_create(o->lsm, number, size, 0) : NULL;
+    if (file != NULL) {
+        o->outputs->blobs[o->outputs->blob_count++] = file;
         o->outputs->written_size += size;
         return KVORUM_OK;
     }
@@ -342,13 +343,54 @@ void lsm_outputs_abandon(struct lsm_outputs *outputs)
         atomic_store(&outputs->tables[i]->obsolete, true);
         lsm_table_release(outputs->tables[i]);
     }
-    if (outputs->blob != NULL) {
-        atomic_store(&outputs->blob->obsolete, true);
-        lsm_blob_file_release(outputs->blob);
+    for (size_t i = 0; i < outputs->blob_count; i++) {
+        atomic_store(&outputs->blobs[i]->obsolete, true);
+        lsm_blob_file_release(outputs->blobs[i]);
     }
+    lsm_outputs_forget(outputs);
+}
+
+void lsm_outputs_forget(struct lsm_outputs *outputs)
+{
     free(outputs->tables);
     free(outputs->garbage);
     *outputs = (struct lsm_outputs){ 0 };
+}
+
+static bool join_garbage(struct lsm_outputs *outputs, const struct lsm_outputs *more)
+{
+    size_t count = outputs->garbage_count + more->garbage_count;
+    if (more->garbage_count == 0)
+        return true;
+    struct lsm_garbage *garbage = realloc(outputs->garbage, count * sizeof(*garbage));
+    if (garbage == NULL)
+        return false;
+    memcpy(garbage + outputs->garbage_count, more->garbage, more->garbage_count * sizeof(*garbage));
+    outputs->garbage = garbage;
+    outputs->garbage_capacity = count;
+    return true;
+}
+
+kvorum_status lsm_outputs_join(struct lsm_outputs *outputs, struct lsm_outputs *more)
+{
+    assert(outputs->blob_count + more->blob_count <= LSM_PARTS_MAX);
+    size_t count = outputs->count + more->count;
+    struct lsm_table **tables = realloc(outputs->tables, (count + 1) * sizeof(struct lsm_table *));
+    if (tables == NULL)
+        return KVORUM_NO_MEMORY;
+    outputs->tables = tables;
+    outputs->capacity = count + 1;
+    if (!join_garbage(outputs, more))
+        return KVORUM_NO_MEMORY;
+    if (more->count > 0)
+        memcpy(tables + outputs->count, more->tables, more->count * sizeof(tables[0]));
+    for (size_t i = 0; i < more->blob_count; i++)
+        outputs->blobs[outputs->blob_count++] = more->blobs[i];
+    outputs->count = count;
+    outputs->garbage_count += more->garbage_count;
+    outputs->written_size += more->written_size;
+    lsm_outputs_forget(more);
+    return KVORUM_OK;
 }
 
 /* --- deleted ranges of a table ------------------------------------------------------------- */
