@@ -5,10 +5,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
 #include <unistd.h>
 
 struct os_disk {
@@ -244,6 +251,38 @@ static kvorum_status disk_allocate(struct disk_file *file, uint64_t size)
     return status_of_result(result);
 }
 
+/* Blocks that fallocate reserved are really there to be written, and fresh ones need no reading: so
+ * touching the memory cannot fail. */
+static bool reserves_blocks(int descriptor)
+{
+    static const long kinds[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, TMPFS_MAGIC };
+    struct statfs stat;
+    if (fstatfs(descriptor, &stat) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if ((long)stat.f_type == kinds[i])
+            return true;
+    return false;
+}
+
+static kvorum_status disk_map(struct disk_file *file, uint64_t size, uint8_t **ret_memory)
+{
+    int descriptor = descriptor_of(file);
+    if (!reserves_blocks(descriptor))
+        return KVORUM_UNSUPPORTED;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (memory == MAP_FAILED)
+        return status_of_errno(errno);
+    *ret_memory = memory;
+    return KVORUM_OK;
+}
+
+static void disk_unmap(struct disk_file *file, uint8_t *memory, uint64_t size)
+{
+    (void)file;
+    munmap(memory, size);
+}
+
 static kvorum_status disk_lock(struct disk *disk, const char *path, struct disk_file **ret_file)
 {
     struct os_file *file;
@@ -358,6 +397,8 @@ static const struct disk_ops os_disk_ops = {
     .size = disk_size,
     .truncate = disk_truncate,
     .allocate = disk_allocate,
+    .map = disk_map,
+    .unmap = disk_unmap,
     .rename = disk_rename,
     .link = disk_link,
     .remove = disk_remove,

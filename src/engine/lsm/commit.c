@@ -36,17 +36,16 @@ static kvorum_status rotate_to(struct lsm *lsm, struct lsm_segment *segment)
     return KVORUM_OK;
 }
 
-static kvorum_status write_group(struct lsm *lsm, const struct lsm_group *group)
+static kvorum_status write_group(struct lsm *lsm, const struct lsm_group *group, bool sync)
 {
     for (size_t i = 0; i < group->run_count; i++) {
         const struct lsm_run *run = &group->runs[i];
-        struct disk_file *file = run->segment->file;
+        struct bytes bytes = bytes_make(group->data + run->begin, run->end - run->begin);
         kvorum_status status = KVORUM_OK;
         if (run->segment != lsm->named)
             status = rotate_to(lsm, run->segment);
         if (status == KVORUM_OK)
-            status = file->ops->pwrite(file, group->data + run->begin, run->end - run->begin,
-                                       run->offset);
+            status = lsm_segment_write(run->segment, bytes, run->offset, sync);
         if (status != KVORUM_OK)
             return status;
     }
@@ -105,7 +104,7 @@ void lsm_commit_group(struct lsm *lsm)
     lsm->commit_running = true;
     pthread_mutex_unlock(&lsm->mutex);
 
-    kvorum_status status = write_group(lsm, group);
+    kvorum_status status = write_group(lsm, group, sync);
     if (status == KVORUM_OK && sync && !PLANTED(ACK_BEFORE_SYNC))
         status = lsm->named->file->ops->sync(lsm->named->file);
 

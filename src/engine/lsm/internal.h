@@ -45,7 +45,9 @@ enum {
 struct lsm_segment {
     struct disk_file *file;
     struct lsm_log_header header;
-    uint64_t capacity;        /* bytes allocated */
+    uint64_t capacity; /* bytes allocated */
+    uint8_t *memory;   /* the same, mapped; or NULL */
+    bool map_tried;
     uint64_t end;             /* where the next record goes */
     struct lsm_segment *next; /* the one that became active after it */
 };
@@ -219,6 +221,9 @@ KVORUM_CHECKED kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number
                                                 struct lsm_segment **ret_segment);
 /** Write the header, sync, give the file its name, sync the directory. */
 KVORUM_CHECKED kvorum_status lsm_segment_publish(struct lsm *lsm, struct lsm_segment *segment);
+/** Records, at a place that was allocated for them.  Who commits, only. */
+KVORUM_CHECKED kvorum_status lsm_segment_write(struct lsm_segment *segment, struct bytes bytes,
+                                               uint64_t offset, bool sync_follows);
 /** Closes the file and frees; removes the file if it is still temporary and `remove`.  NULL is
  *  fine. */
 void lsm_segment_close(struct lsm *lsm, struct lsm_segment *segment, bool remove);

@@ -31,7 +31,7 @@ struct lsm_options {
     bool read_only;         /* nothing is written, not even repaired; writes are NOT_ALLOWED */
 
     uint64_t memtable_size;     /* a memtable that uses so much is frozen and flushed [64 MiB] */
-    uint64_t segment_size;      /* of one log file, preallocated [64 MiB] */
+    uint64_t segment_size;      /* of one log file, preallocated [16 MiB] */
     uint64_t cache_size;        /* blocks of tables in memory [64 MiB] */
     uint64_t table_memory_size; /* indexes and filters in memory; 0: no limit */
     uint32_t open_files;        /* tables open at once; 0: no limit */
@@ -39,7 +39,7 @@ struct lsm_options {
     uint32_t block_size;                     /* before packing [4096] */
     uint8_t filter_bits;                     /* a key [10]; LSM_FILTER_BITS_NONE: no filters */
     enum lsm_packing packing[ENGINE_LEVELS]; /* by level [none] */
-    uint32_t level0_trigger;                 /* tables in level 0 that make it due [8] */
+    uint32_t level0_trigger;                 /* tables in level 0 that make it due [12] */
     uint32_t level0_slowdown, level0_stop;   /* tables [2, 3 times the trigger] */
     uint64_t level1_size;                    /* [level0_trigger * memtable_size] */
     uint32_t level_multiplier;               /* [10] */

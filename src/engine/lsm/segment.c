@@ -111,11 +111,36 @@ kvorum_status lsm_segment_publish(struct lsm *lsm, struct lsm_segment *segment)
     return status;
 }
 
+static bool is_mapped(struct lsm_segment *segment)
+{
+    struct disk_file *file = segment->file;
+    if (!segment->map_tried && file->ops->map != NULL &&
+        file->ops->map(file, segment->capacity, &segment->memory) != KVORUM_OK)
+        segment->memory = NULL;
+    segment->map_tried = true;
+    return segment->memory != NULL;
+}
+
+/* Without a sync, copying is all: no system call for each little group.  With one, the pages would
+ * have to be taken out of the mapping again each time, which costs more than the call. */
+kvorum_status lsm_segment_write(struct lsm_segment *segment, struct bytes bytes, uint64_t offset,
+                                bool sync_follows)
+{
+    struct disk_file *file = segment->file;
+    assert(offset + bytes.size <= segment->capacity);
+    if (sync_follows || !is_mapped(segment))
+        return file->ops->pwrite(file, bytes.data, bytes.size, offset);
+    memcpy(segment->memory + offset, bytes.data, bytes.size);
+    return KVORUM_OK;
+}
+
 void lsm_segment_close(struct lsm *lsm, struct lsm_segment *segment, bool remove)
 {
     char path[LSM_PATH_SIZE];
     if (segment == NULL)
         return;
+    if (segment->memory != NULL)
+        segment->file->ops->unmap(segment->file, segment->memory, segment->capacity);
     segment->file->ops->close(segment->file);
     if (remove && segment_path(lsm, segment->header.number, true, path) == KVORUM_OK)
         (void)lsm->disk->ops->remove(lsm->disk, path); /* a leftover is removed at the next open */

@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { SCRATCH_SIZE = 16 * 1024, NEIGHBOURS = 16, CHUNK_SIZE_MAX = 256 * 1024 };
+enum { SCRATCH_SIZE = 16 * 1024, NEIGHBOURS = 48, CHUNK_SIZE_MAX = 1024 * 1024 };
 
 static kvorum_status read_framed(struct table_open *open, size_t place, uint8_t *data,
                                  struct table_frame *ret_frame)
@@ -130,7 +130,7 @@ static void adopt(struct table_open *open, size_t place, const uint8_t *framed, 
 }
 
 /* While the cache has room to spare, a miss brings its neighbours along: one read of the disk costs
- * little more for sixteen blocks than for one, and they would be asked for one by one. */
+ * little more for many blocks than for one, and they would be asked for one by one. */
 static void load_neighbours(struct table_open *open, size_t place)
 {
     size_t first = place / NEIGHBOURS * NEIGHBOURS, end = first + NEIGHBOURS;
@@ -141,7 +141,7 @@ static void load_neighbours(struct table_open *open, size_t place)
     if (chunk == NULL)
         return;
     if (table_file_read(open->file, begin, chunk, size) == KVORUM_OK)
-        for (size_t i = first; i < end; i++)
+        for (size_t i = first; i < end && table_cache_has_room(open->cache); i++)
             adopt(open, i, chunk + (open->index.offsets[i] - begin),
                   table_index_block_size(&open->index, i));
     free(chunk);
