@@ -288,8 +288,32 @@ static void test_full(void)
     close_disk(disk, path);
 }
 
+/* What is copied there is in the file, also for who reads it otherwise. */
+static void test_map(void)
+{
+    char path[64], text[8] = "";
+    size_t size;
+    uint8_t *memory;
+    struct disk *disk = open_disk(path);
+    struct disk_file *file = make_file(disk, "mapped");
+    assert_int_equal(file->ops->allocate(file, 10000), KVORUM_OK);
+    kvorum_status status = file->ops->map(file, 10000, &memory);
+    if (status == KVORUM_OK) {
+        memcpy(memory + 9000, "written", 7);
+        assert_int_equal(file->ops->sync(file), KVORUM_OK);
+        assert_int_equal(file->ops->pread(file, text, 7, 9000, &size), KVORUM_OK);
+        assert_string_equal(text, "written");
+        file->ops->unmap(file, memory, 10000);
+    } else {
+        assert_int_equal(status, KVORUM_UNSUPPORTED); /* by the file system of the tests */
+    }
+    file->ops->close(file);
+    close_disk(disk, path);
+}
+
 static const struct named_test tests[] = {
     { "bytes are read where they were written, short only at the end", test_read_and_write },
+    { "a mapped file is written by copying", test_map },
     { "truncate cuts, allocate grows with zeros and never cuts", test_truncate_and_allocate },
     { "rename replaces, remove removes", test_rename_and_remove },
     { "folders are made, synced, and removed when empty", test_folders },

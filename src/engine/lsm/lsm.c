@@ -206,7 +206,7 @@ static struct lsm_options with_defaults(const struct lsm_options *given)
     DEFAULT(options.cache_size, 64 * MIB);
     DEFAULT(options.block_size, 4096);
     DEFAULT(options.filter_bits, 10);
-    DEFAULT(options.level0_trigger, 12);
+    DEFAULT(options.level0_trigger, 10);
     DEFAULT(options.level0_slowdown, 2 * options.level0_trigger);
     DEFAULT(options.level0_stop, 3 * options.level0_trigger);
     if (options.level0_stop <= options.level0_slowdown)

@@ -39,7 +39,7 @@ struct lsm_options {
     uint32_t block_size;                     /* before packing [4096] */
     uint8_t filter_bits;                     /* a key [10]; LSM_FILTER_BITS_NONE: no filters */
     enum lsm_packing packing[ENGINE_LEVELS]; /* by level [none] */
-    uint32_t level0_trigger;                 /* tables in level 0 that make it due [12] */
+    uint32_t level0_trigger;                 /* tables in level 0 that make it due [10] */
     uint32_t level0_slowdown, level0_stop;   /* tables [2, 3 times the trigger] */
     uint64_t level1_size;                    /* [level0_trigger * memtable_size] */
     uint32_t level_multiplier;               /* [10] */
