@@ -155,7 +155,7 @@ void lsm_background(struct lsm *lsm)
         for (int i = 0; i < ENGINE_LEVELS - 1 && !due; i++)
             due = lsm_level_score(lsm_state_now(lsm)->levels, &lsm->policy, i) >= 1;
     if (due)
-        lsm->flush_started = lsm_job_start(lsm, work, NULL);
+        lsm->flush_started = lsm_job_start(lsm, JOB_LENGTHY, work, NULL);
 }
 
 /* The first kick starts what an earlier life left undone; some later ones try again what failed, which
