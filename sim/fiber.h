@@ -4,8 +4,8 @@
  *
  *      fiber_go --> run ... fiber_pause --> back      fiber_go --> ... the end: true
  *
- *  Where the code under test would wait for another thread (pthread_cond_wait), a fiber pauses; outside
- *  of fibers nobody could ever wake it up, which is reported as what it is, a hang.
+ *  Where the code under test would wait for another thread (pthread_cond_wait), a fiber pauses;
+ *  outside of fibers nobody could ever wake it up, which is reported as what it is, a hang.
  *  Under the sanitizers, which know nothing of other stacks, a fiber runs through in one go. */
 #ifndef SIM_FIBER_H
 #define SIM_FIBER_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** How a simulated lsm store is cut: small enough, mostly, that a few hundred writes flush and compact
- *  all the time, and that a few blocks fill the cache. */
+/** How a simulated lsm store is cut: small enough, mostly, that a few hundred writes flush and
+ *  compact all the time, and that a few blocks fill the cache. */
 #ifndef SIM_SIZES_H
 #define SIM_SIZES_H
 

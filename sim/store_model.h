@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** What a store should hold, computed from the batches it took, the slow and plain way: a key is absent,
- *  or a list of pieces whose bytes stand one after another.
+/** What a store should hold, computed from the batches it took, the slow and plain way: a key is
+ *  absent, or a list of pieces whose bytes stand one after another.
  *
  *      put      the list is this piece         merge         the piece is appended
  *      delete   absent                         delete range  so are all its keys

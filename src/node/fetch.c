@@ -5,7 +5,12 @@
 #include "base/planted.h"
 #include "node/internal.h"
 
-enum { WAITING_SIZE_MAX = 64 << 20, FETCH_SIZE_LEAST = 512, ARENA_LIMIT = 1 << 30 };
+enum {
+    WAITING_SIZE_MAX = 64 << 20,
+    FETCH_SIZE_LEAST = 512,
+    ARENA_LIMIT = 1 << 30,
+    ROOM_INTERVAL_US = 2000,
+};
 
 struct value_read {
     kvorum_status status;
@@ -18,6 +23,7 @@ struct fetch_line {
     struct reading reading; /* first */
     struct map_item by_key;
     struct list fetches;
+    struct list roomless; /* node->roomless, while the first waits for room */
     struct engine *store;
     const struct bytes *keys; /* of the first, copied: it may be gone when the job runs */
     size_t key_count;
@@ -149,6 +155,7 @@ static bool line_prepare(struct fetch_line *line, const struct fetch *fetch)
 
 static void line_end(struct node *node, struct fetch_line *line)
 {
+    list_remove(&line->roomless);
     map_remove(&node->fetch_lines, line->by_key.key);
     reading_close(&line->reading);
 }
@@ -164,21 +171,26 @@ static void serve(struct node *node, struct fetch_line *line, struct fetch *fetc
     fetch_close(node, fetch);
 }
 
-static void line_done(struct node *node, struct reading *reading)
+static void line_serve(struct node *node, struct fetch_line *line, bool read)
 {
-    struct fetch_line *line = (struct fetch_line *)reading;
     struct list *item;
-    bool read = true;
     while ((item = list_first(&line->fetches)) != NULL) {
         struct fetch *fetch = LIST_ENTRY(item, struct fetch, link);
         if (fetch->must_read && !read && line_prepare(line, fetch)) {
-            reading_submit(node, reading);
+            reading_submit(node, &line->reading);
             return;
         }
         read = false;
         serve(node, line, fetch);
+        if (!list_empty(&line->roomless))
+            return;
     }
     line_end(node, line);
+}
+
+static void line_done(struct node *node, struct reading *reading)
+{
+    line_serve(node, (struct fetch_line *)reading, true);
 }
 
 static struct fetch_line *line_open(struct node *node, struct bytes key)
@@ -191,6 +203,7 @@ static struct fetch_line *line_open(struct node *node, struct bytes key)
     reading->done = line_done;
     reading->drop = line_drop;
     list_init(&line->fetches);
+    list_init(&line->roomless);
     if (map_insert(&node->fetch_lines, &line->by_key, line_key(key)))
         return line;
     reading_close(reading);
@@ -311,6 +324,66 @@ kvorum_status fetch_wait(struct node *node, struct fetch *fetch, struct engine *
     return KVORUM_OK;
 }
 
+/* --- waiting for room ------------------------------------------------------------------------ */
+
+static void set_room_timer(struct node *node)
+{
+    if (node->room_timer.place == 0 && !list_empty(&node->roomless))
+        (void)heap_insert(&node->timers, &node->room_timer, node->now_us + ROOM_INTERVAL_US);
+}
+
+kvorum_status fetch_wait_room(struct node *node, struct fetch *fetch, struct engine *store,
+                              struct bytes key)
+{
+    struct fetch_line *line = line_find(node, key);
+    if (line == NULL)
+        line = line_open(node, key);
+    if (line == NULL || !keep_keys(fetch, &key, 1)) {
+        if (line != NULL && list_empty(&line->fetches) && line != node->serving)
+            line_end(node, line);
+        fetch_close(node, fetch);
+        return KVORUM_OVERLOADED;
+    }
+    PROBE("node: a write waited for room in its store");
+    fetch->store = line->store = store;
+    list_append(line->fetches.next, &fetch->link);
+    if (list_empty(&line->roomless))
+        list_append(&node->roomless, &line->roomless);
+    set_room_timer(node);
+    return KVORUM_OK;
+}
+
+static bool is_among(struct engine *const *stores, size_t count, const struct engine *store)
+{
+    for (size_t i = 0; i < count; i++)
+        if (stores[i] == store)
+            return true;
+    return false;
+}
+
+/* In their order; the first one that a store refuses again speaks for all that follow. */
+void fetch_room_tick(struct node *node)
+{
+    struct engine *full[NODE_STORES_MAX];
+    size_t full_count = 0;
+    struct list waiting, *item;
+    list_init(&waiting);
+    while ((item = list_take_first(&node->roomless)) != NULL)
+        list_append(&waiting, item);
+    while ((item = list_take_first(&waiting)) != NULL) {
+        struct fetch_line *line = LIST_ENTRY(item, struct fetch_line, roomless);
+        struct engine *store = line->store;
+        if (is_among(full, full_count, store)) {
+            list_append(&node->roomless, item);
+            continue;
+        }
+        line_serve(node, line, false); /* and perhaps ends it */
+        if (node->roomless.previous == item && full_count < NODE_STORES_MAX)
+            full[full_count++] = store;
+    }
+    set_room_timer(node);
+}
+
 void fetches_leave(struct node *node)
 {
     struct map_item *item;
@@ -319,6 +392,9 @@ void fetches_leave(struct node *node)
         struct list *first;
         while ((first = list_take_first(&line->fetches)) != NULL)
             fetch_close(node, LIST_ENTRY(first, struct fetch, link));
-        map_remove(&node->fetch_lines, item->key); /* the job that is under way ends the line */
+        if (!list_empty(&line->roomless))
+            line_end(node, line);
+        else /* the job that is under way ends it */
+            map_remove(&node->fetch_lines, item->key);
     }
 }

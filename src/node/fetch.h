@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Reads that would wait for the disk.  A shard's thread never waits: it reads what is in memory, and
- *  what is not is read by a job.
+/** Reads that would wait for the disk.  A shard's thread never waits: it reads what is in memory,
+ *  and what is not is read by a job.
  *
  *      event --> fetch_view --in memory--> goes on as if there were no disk
  *                    |  WOULD_BLOCK
@@ -10,9 +10,13 @@
  *                                           a job reads for the first one-+
  *                                           then `again`: the same event from its beginning
  *
- *  While a key has a line, whoever else reads it waits there too.  So events of one key happen in the
- *  order in which they came, and what was read for the first of them is still true when it is its
- *  turn: whoever writes an object reads it before.
+ *  While a key has a line, whoever else reads it waits there too.  So events of one key happen in
+ *  the order in which they came, and what was read for the first of them is still true when it is
+ *  its turn: whoever writes an object reads it before.
+ *
+ *  A write that its store refuses as OVERLOADED waits in the same line, until flushes and
+ *  compactions have caught up (it is tried every few milliseconds): clients feel a store that is
+ *  behind as a slow one, and hear of it only when their time is over.
  *
  *  Without jobs (node_config.jobs) reads wait in place. */
 #ifndef NODE_FETCH_H
@@ -43,7 +47,7 @@ struct reading {
 /** `size` bytes of memory with a reading at the beginning, else zero.  NULL: no memory. */
 struct reading *reading_open(size_t size);
 void reading_close(struct reading *reading);
-/** Read from memory, or else in a job; then `done`, which closes it.  True: it was done from inside. */
+/** Read from memory, or else in a job; then `done`, which closes it.  True: done from inside. */
 bool reading_start(struct node *node, struct reading *reading);
 /** In a job in any case. */
 void reading_submit(struct node *node, struct reading *reading);
@@ -76,6 +80,12 @@ struct fetch *fetch_open(struct node *node, void (*again)(struct node *node, str
 KVORUM_CHECKED kvorum_status fetch_wait(struct node *node, struct fetch *fetch,
                                         struct engine *store, const struct bytes *keys,
                                         size_t key_count);
+/** The same until the store may have room; `again` need not read.  From an event that has read the
+ *  key: its turn it remains. */
+KVORUM_CHECKED kvorum_status fetch_wait_room(struct node *node, struct fetch *fetch,
+                                             struct engine *store, struct bytes key);
+/** Of the timer that fetch_wait_room set. */
+void fetch_room_tick(struct node *node);
 void fetch_close(struct node *node, struct fetch *fetch);
 /** The node goes, and what waits with it. */
 void fetches_leave(struct node *node);

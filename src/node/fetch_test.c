@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One node over a store that may be cold: reads without waiting then answer WOULD_BLOCK.  A row is a
- * script and what clients hear:
+/* One node over a store that may be cold: reads without waiting then answer WOULD_BLOCK.  A row is
+ * a script and what clients hear:
  *
  *      cold       from now on nothing is in memory but what is written later
  *      stubborn   not even that: as if the cache held nothing
  *      put:k=v  get:k  count      operations
  *      job        the oldest job works and is done
  *      wait       ten seconds pass
+ *      full room  the store refuses writes as OVERLOADED; no longer
+ *      tick       a few milliseconds pass
  */
 #include "tests/support/rows.h"
 
@@ -20,7 +22,7 @@
 struct cold_store {
     struct engine engine; /* first */
     struct engine *inner;
-    bool cold, stubborn;
+    bool cold, stubborn, full;
     char warm[256]; /* written since it is cold, by the last byte of the key */
 };
 
@@ -65,6 +67,8 @@ static kvorum_status cold_submit(struct engine *engine, const struct engine_batc
 {
     struct cold_store *store = cold_of(engine);
     struct bytes bytes = engine_batch_bytes(batch);
+    if (store->full && bytes.size > 0)
+        return KVORUM_OVERLOADED;
     if (bytes.size > 2) /* kind, key size, key ... */
         store->warm[bytes.data[2 + bytes.data[1] - 1]] = 1;
     return engine_submit(store->inner, batch, durability, commit);
@@ -222,6 +226,12 @@ static void submit(struct world *world, enum operation_kind kind, struct bytes k
     node_submit(world->node, &operation, hear, world);
 }
 
+static void pass(struct world *world, uint64_t ms)
+{
+    world->now_us += ms * 1000;
+    node_tick(world->node);
+}
+
 static void step(struct world *world, const char *word)
 {
     struct bytes key = bytes_make(word + 4, 1);
@@ -234,10 +244,15 @@ static void step(struct world *world, const char *word)
                   world);
     else if (strncmp(word, "job", 3) == 0)
         assert_true(run_job(world));
-    else if (strncmp(word, "wait", 4) == 0) {
-        world->now_us += 10 * 1000 * 1000;
-        node_tick(world->node);
-    } else {
+    else if (strncmp(word, "wait", 4) == 0)
+        pass(world, 10 * 1000);
+    else if (strncmp(word, "tick", 4) == 0)
+        pass(world, 5);
+    else if (strncmp(word, "full", 4) == 0)
+        world->store.full = true;
+    else if (strncmp(word, "room", 4) == 0)
+        world->store.full = false;
+    else {
         memset(world->store.warm, 0, sizeof(world->store.warm));
         world->store.cold = true;
         world->store.stubborn = strncmp(word, "stubborn", 8) == 0;
@@ -252,12 +267,10 @@ struct row {
 
 static const struct row rows[] = {
     { "what is in memory is answered at once", "put:a=1 get:a", "OK | 1 | " },
-    { "a read of a cold key is answered by its job", "put:a=1 cold get:a job",
-      "OK | | | 1 | " },
+    { "a read of a cold key is answered by its job", "put:a=1 cold get:a job", "OK | | | 1 | " },
     { "so is a write, which needs the old version", "put:a=1 cold put:a=2 job get:a",
       "OK | | | OK | 2 | " },
-    { "what is not there may have to be looked for too", "cold get:a job",
-      "| | NOT_FOUND | " },
+    { "what is not there may have to be looked for too", "cold get:a job", "| | NOT_FOUND | " },
     { "a read behind a write of its key sees it", "put:a=1 cold put:a=2 get:a job",
       "OK | | | | OK 2 | " },
     { "writes of a key keep their order", "cold put:a=1 put:a=2 put:a=3 get:a job",
@@ -273,6 +286,16 @@ static const struct row rows[] = {
     { "a write whose old version does not come in time has not happened",
       "cold put:a=1 wait job get:a job", "| | OVERLOADED | | | NOT_FOUND | " },
     { "keys are counted by a job", "put:a=1 put:b=2 cold count job", "OK | OK | | | 2 | " },
+    { "a write waits until its store has room", "full put:a=1 tick room tick get:a",
+      "| | | | OK | 1 | " },
+    { "those behind it keep their order", "full put:a=1 put:a=2 get:a tick room tick",
+      "| | | | | | OK OK 2 | " },
+    { "other keys wait in turn, and are read meanwhile",
+      "put:a=1 full put:a=2 put:b=3 get:c room tick", "OK | | | | NOT_FOUND | | OK OK | " },
+    { "when its time is over it has not happened", "full put:a=1 wait room tick get:a",
+      "| | OVERLOADED | | | NOT_FOUND | " },
+    { "what waits for room when the node goes is dropped", "full put:a=1 put:a=2 put:b=1",
+      "| | | | " },
     { "what is waiting when the node goes is dropped", "cold put:a=1 get:a count", "| | | | " },
 };
 

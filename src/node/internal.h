@@ -115,7 +115,7 @@ struct node {
     struct map requests;
     struct list active, free_requests;
     struct heap timers;
-    struct heap_item heartbeat_timer, hint_timer, sync_timer;
+    struct heap_item heartbeat_timer, hint_timer, sync_timer, room_timer;
     struct list commits, free_commits;
     struct list errands; /* writes coordinated for others */
     struct arena scratch;
@@ -123,6 +123,8 @@ struct node {
     struct list readings;   /* jobs under way */
     struct map fetch_lines; /* fetch.h: by key */
     size_t fetch_size;      /* of what waits */
+    struct list roomless;   /* lines whose first waits for room in its store */
+    uint64_t room_since_us; /* of the message being handled: it has waited so long; 0: not yet */
     struct fetch_line *serving;
     struct fetch_line *fetch_pass; /* of `serving`, until it has read its key */
     bool fetch_in_line;            /* the last WOULD_BLOCK was the line's, not the disk's */

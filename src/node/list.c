@@ -166,7 +166,7 @@ static kvorum_status scan_range(struct engine *store, const struct engine_range 
     return status;
 }
 
-/* The page that follows `cursor` in `partitions` (ascending); those before the cursor's are done. */
+/* The page behind `cursor` in `partitions` (ascending); those before the cursor's are done. */
 struct scan {
     struct reading reading; /* first */
     struct page page;

@@ -50,6 +50,7 @@ static void init_parts(struct node *node)
     list_init(&node->free_commits);
     list_init(&node->errands);
     list_init(&node->readings);
+    list_init(&node->roomless);
     map_init(&node->fetch_lines);
     heap_init(&node->timers);
     arena_init(&node->scratch, SCRATCH_LIMIT);
@@ -282,7 +283,9 @@ static void wake(struct node *node, struct heap_item *item)
     } else if (item == &node->sync_timer) {
         sync_stores(node);
         (void)heap_insert(&node->timers, item, node->now_us + node->config.sync_interval_us);
-    } else
+    } else if (item == &node->room_timer)
+        fetch_room_tick(node);
+    else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));
 }
 

@@ -57,12 +57,33 @@ struct late_message {
     void (*handle)(struct node *node, struct net_address from, const struct message *message);
     struct net_address from;
     struct message message;
+    uint64_t room_since_us;
 };
 
 static void handle_again(struct node *node, struct fetch *fetch)
 {
     const struct late_message *late = fetch->input;
+    node->room_since_us = late->room_since_us;
     late->handle(node, late->from, &late->message);
+    node->room_since_us = 0;
+}
+
+static struct fetch *keep_message(struct node *node,
+                                  void (*handle)(struct node *node, struct net_address from,
+                                                 const struct message *message),
+                                  struct net_address from, const struct message *message)
+{
+    struct fetch *fetch = fetch_open(node, handle_again, sizeof(struct late_message),
+                                     message->body.size + message->tail.size);
+    if (fetch == NULL)
+        return NULL;
+    struct late_message *late = fetch->input;
+    *late = (struct late_message){ handle, from, *message, node->room_since_us };
+    if (arena_copy(&fetch->arena, message->body, &late->message.body) &&
+        arena_copy(&fetch->arena, message->tail, &late->message.tail))
+        return fetch;
+    fetch_close(node, fetch);
+    return NULL;
 }
 
 /* OK: `handle` will be called with `message` again. */
@@ -71,18 +92,26 @@ static kvorum_status put_off(struct node *node, const struct key_address *addres
                                             const struct message *message),
                              struct net_address from, const struct message *message)
 {
-    struct fetch *fetch = fetch_open(node, handle_again, sizeof(struct late_message),
-                                     message->body.size + message->tail.size);
-    if (fetch != NULL) {
-        struct late_message *late = fetch->input;
-        *late = (struct late_message){ handle, from, *message };
-        if (!arena_copy(&fetch->arena, message->body, &late->message.body) ||
-            !arena_copy(&fetch->arena, message->tail, &late->message.tail)) {
-            fetch_close(node, fetch);
-            fetch = NULL;
-        }
+    return replica_wait(node, address, keep_message(node, handle, from, message));
+}
+
+enum { ROOM_PATIENCE_US = 1000 * 1000 }; /* then the coordinator may look for a stand-in */
+
+/* The same for a merge that its store has no room for now. */
+static kvorum_status wait_for_room(struct node *node, const struct key_address *address,
+                                   struct net_address from, const struct message *message)
+{
+    struct bytes key = store_key(&node->scratch, address);
+    if (node->room_since_us == 0)
+        node->room_since_us = node->now_us;
+    bool patient = node->now_us - node->room_since_us < ROOM_PATIENCE_US && key.data != NULL;
+    struct fetch *fetch = patient ? keep_message(node, replica_on_merge, from, message) : NULL;
+    node->room_since_us = 0;
+    if (fetch == NULL) {
+        node->counters.overloaded++;
+        return KVORUM_OVERLOADED;
     }
-    return replica_wait(node, address, fetch);
+    return fetch_wait_room(node, fetch, placement_store(node, address->partition), key);
 }
 
 /* --- prefetching ----------------------------------------------------------------------------- */
@@ -437,6 +466,10 @@ void replica_on_merge(struct node *node, struct net_address from, const struct m
         replica_merge(node, &address, message->tail, &target, merge->durable, &plan);
     if (status == KVORUM_WOULD_BLOCK) {
         status = put_off(node, &address, replica_on_merge, from, message);
+        if (status == KVORUM_OK)
+            return;
+    } else if (status == KVORUM_OVERLOADED) {
+        status = wait_for_room(node, &address, from, message);
         if (status == KVORUM_OK)
             return;
     }

@@ -352,12 +352,20 @@ struct late_write {
 
 static uint64_t launch(struct node *node, struct request *request,
                        const struct operation *operation, int own);
+static uint64_t begin(struct node *node, struct request *request, int own);
+
+/* NULL: its time is over, and its timer answers, or has answered. */
+static struct request *find_in_time(struct node *node, uint64_t id)
+{
+    struct request *request = request_find(node, id, REQUEST_PUT);
+    return request != NULL && node->now_us < request->put.deadline_us ? request : NULL;
+}
 
 static void launch_again(struct node *node, struct fetch *fetch)
 {
     const struct late_write *late = fetch->input;
-    struct request *request = request_find(node, late->id, REQUEST_PUT);
-    if (request != NULL) /* else its deadline has passed */
+    struct request *request = find_in_time(node, late->id);
+    if (request != NULL)
         launch(node, request, late->operation, late->own);
 }
 
@@ -391,8 +399,35 @@ static uint64_t launch(struct node *node, struct request *request,
         status = KVORUM_NO_MEMORY;
     if (status != KVORUM_OK)
         return refuse(node, request, status, NULL, NULL);
+    return begin(node, request, own);
+}
 
+static void begin_again(struct node *node, struct fetch *fetch)
+{
+    const struct late_write *late = fetch->input;
+    struct request *request = find_in_time(node, late->id);
+    node->fetch_pass = NULL; /* what it would have to read, it has read */
+    if (request != NULL)
+        begin(node, request, late->own);
+}
+
+/* The object is made; those who come after it wait behind it, so it stays what is to be written. */
+static kvorum_status wait_for_room(struct node *node, struct request *request, int own)
+{
+    struct bytes key = store_key(&node->scratch, &request->address);
+    struct fetch *fetch =
+        key.data == NULL ? NULL : fetch_open(node, begin_again, sizeof(struct late_write), 0);
+    if (fetch == NULL)
+        return KVORUM_OVERLOADED;
+    *(struct late_write *)fetch->input = (struct late_write){ request->id, own, NULL };
+    return fetch_wait_room(node, fetch, placement_store(node, request->address.partition), key);
+}
+
+static uint64_t begin(struct node *node, struct request *request, int own)
+{
     uint64_t id = request->id;
+    const struct put before = request->put;
+    kvorum_status status;
     struct commit_plan plan = { COMMIT_TARGET, { 0, 0 }, id, (uint8_t)own };
     /* The machine starts first, so that an acknowledgement from inside the store finds it waiting;
      * nothing has left the node before the store has taken the write. */
@@ -415,8 +450,13 @@ static uint64_t launch(struct node *node, struct request *request,
                 request = NULL;
         }
     } else {
-        refuse(node, request, status, NULL, NULL);
-        request = NULL;
+        request->put = before;
+        if (status == KVORUM_OVERLOADED)
+            status = wait_for_room(node, request, own);
+        if (status != KVORUM_OK) {
+            refuse(node, request, status, NULL, NULL);
+            request = NULL;
+        }
     }
     node->depth--;
     return request == NULL || request->answered ? 0 : id;
@@ -510,7 +550,7 @@ void write_on_deadline(struct node *node, struct request *request)
     if (request->put.state == PUT_NEW) { /* the old version did not come in time */
         PROBE("node: a write gave up before it began");
         refuse(node, request, KVORUM_OVERLOADED, NULL,
-               "the disk of the coordinating node is too slow: nothing was written; retry later");
+               "the coordinating node's disk is behind: nothing was written; retry later");
         return;
     }
     step(node, request, (struct put_event){ .kind = PUT_TICK });

@@ -18,7 +18,7 @@ struct jobs_thread {
     struct job_queue first, soon, lengthy; /* waiting */
     struct job_queue finished;
     unsigned lengthy_count, lengthy_max; /* at work; a third of the threads is left to the others */
-    size_t under_way; /* submitted, and not yet taken by drain */
+    size_t under_way;                    /* submitted, and not yet taken by drain */
     bool stopping;
 
     unsigned thread_count;

@@ -41,7 +41,9 @@ static void done(struct job *job)
 
 static struct counted_job make_job(struct jobs *jobs, int again)
 {
-    return (struct counted_job){ { .work = work, .done = done }, jobs, pthread_self(), again, 0, 0 };
+    struct counted_job job = { .jobs = jobs, .owner = pthread_self(), .again = again };
+    job.job = (struct job){ .work = work, .done = done };
+    return job;
 }
 
 static struct jobs *start(unsigned threads, atomic_int *wakeups)
@@ -130,9 +132,9 @@ static void test_lengthy_jobs_leave_room(void)
     struct counted_job all[LENGTHY], urgent = make_job(jobs, 0), soon = make_job(jobs, 0);
     atomic_store(&may_end, false);
     for (int i = 0; i < LENGTHY; i++) {
-        all[i] = (struct counted_job){ .job = { .work = work_long,
-                                                .done = done_counting,
-                                                .urgency = JOB_LENGTHY } };
+        all[i] = (struct counted_job){
+            .job = { .work = work_long, .done = done_counting, .urgency = JOB_LENGTHY }
+        };
         jobs_submit(jobs, &all[i].job);
     }
     urgent.job.urgency = JOB_FIRST;
