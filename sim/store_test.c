@@ -9,7 +9,7 @@
 
 #include "sim/bugs.h"
 
-enum { SEEDS = 300 };
+enum { SEEDS = 1500 };
 
 static uint64_t play(uint64_t seed, struct violation *ret_violation)
 {
