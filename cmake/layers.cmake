@@ -55,6 +55,8 @@ function(kvorum_planted name sources link)
     set(scope PUBLIC)
     add_library(kvorum_planted_${name} STATIC ${sources})
     add_dependencies(kvorum_planted_${name} kvorum_${name}) # generated sources are made once
+    target_compile_definitions(kvorum_planted_${name} PRIVATE # sim/fiber.h
+                               pthread_cond_wait=kvorum_planted_cond_wait)
   endif()
   target_compile_definitions(kvorum_planted_${name} ${scope} KVORUM_PLANTED_BUGS)
   target_include_directories(kvorum_planted_${name} SYSTEM ${scope} ${CMAKE_BINARY_DIR}/generated)

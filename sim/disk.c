@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/planted.h"
+#include "sim/fiber.h"
 
 struct sim_file {
     struct disk_file base;
@@ -184,6 +185,13 @@ static bool has_power(struct sim_disk *disk)
     return false;
 }
 
+/* In the middle of a lengthy job: what else happens may happen now. */
+static void breathe(struct sim_disk *disk)
+{
+    if (disk->world != NULL && fiber_inside() && choose(disk->world, 2) == 0)
+        fiber_pause();
+}
+
 static bool fails(struct sim_disk *disk)
 {
     if (disk->world == NULL || !choose_chance(disk->world, disk->error_per_million))
@@ -300,6 +308,7 @@ static kvorum_status sim_pwrite(struct disk_file *base, const void *data, size_t
 {
     struct sim_file *file = file_of(base);
     struct sim_disk *disk = file->disk;
+    breathe(disk);
     if (disk->dead)
         return KVORUM_IO;
     kvorum_status status = KVORUM_OK;
@@ -316,6 +325,7 @@ static kvorum_status sim_pwrite(struct disk_file *base, const void *data, size_t
 static kvorum_status sim_sync(struct disk_file *base)
 {
     struct sim_file *file = file_of(base);
+    breathe(file->disk);
     if (!has_power(file->disk))
         return KVORUM_IO;
     if (fails(file->disk)) {
@@ -361,6 +371,7 @@ static kvorum_status sim_allocate(struct disk_file *base, uint64_t size)
 static kvorum_status sim_rename(struct disk *base, const char *from, const char *to)
 {
     struct sim_disk *disk = disk_of(base);
+    breathe(disk);
     if (!has_power(disk) || fails(disk))
         return KVORUM_IO;
     struct disk_name *name = names_find(&disk->current, from);
@@ -415,6 +426,7 @@ static kvorum_status sim_make_dir(struct disk *base, const char *path)
 static kvorum_status sim_sync_dir(struct disk *base, const char *path)
 {
     struct sim_disk *disk = disk_of(base);
+    breathe(disk);
     if (!has_power(disk) || fails(disk))
         return KVORUM_IO;
     if (!folder_exists(&disk->current, bytes_of_string(path)))

@@ -102,7 +102,8 @@ static void fill_disk(struct cluster *cluster, struct process *process)
     uint64_t used = 0;
     for (size_t i = 0; i < process->disk.current.count; i++)
         used += process->disk.current.list[i].inode->current.size;
-    process->disk.space_limit = used + choose(cluster->world, 2 * cluster->plan->segment_size) + 1;
+    process->disk.space_limit =
+        used + choose(cluster->world, 2 * cluster->plan->sizes.segment_size) + 1;
 }
 
 static void begin(struct cluster *cluster, enum fault fault)

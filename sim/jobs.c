@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/jobs.h"
 
+#include "sim/fiber.h"
+
 #include <stdlib.h>
 
 struct task {
@@ -9,18 +11,32 @@ struct task {
     struct sim_jobs *jobs;
     struct job *job;
     bool worked;
+    struct fiber *fiber; /* of a lengthy job: other events come between its steps */
 };
 
-static void task_work(struct task *task)
+static void task_run_job(void *context)
 {
-    task->worked = true;
-    task->job->work(task->job);
+    struct job *job = context;
+    job->work(job);
+}
+
+/* False: it pauses. */
+static bool task_work(struct task *task)
+{
+    if (task->job->urgency != JOB_LENGTHY) {
+        task->job->work(task->job);
+        return true;
+    }
+    if (task->fiber == NULL)
+        task->fiber = fiber_create(task_run_job, task->job);
+    return fiber_go(task->fiber);
 }
 
 static void task_finish(struct task *task)
 {
     struct job *job = task->job;
     list_remove(&task->link);
+    fiber_destroy(task->fiber);
 #ifndef __clang_analyzer__ /* does not see that what left the list is never met there again */
     free(task);
 #endif
@@ -34,7 +50,7 @@ static void task_run(struct event *event)
     if (task->worked)
         task_finish(task);
     else {
-        task_work(task);
+        task->worked = task_work(task);
         world_after(jobs->world, event, choose_delay(jobs->world, jobs->latency_us));
     }
     if (jobs->after_step != NULL)
@@ -68,11 +84,12 @@ void sim_jobs_init(struct sim_jobs *jobs, struct world *world, struct gate *gate
 void sim_jobs_drain(struct sim_jobs *jobs)
 {
     struct list *link;
-    while ((link = list_first(&jobs->tasks)) != NULL) {
+    while ((link = list_take_first(&jobs->tasks)) != NULL) {
         struct task *task = LIST_ENTRY(link, struct task, link);
         world_cancel(jobs->world, &task->event);
-        if (!task->worked)
-            task_work(task);
-        task_finish(task);
+        if (task->worked || task_work(task))
+            task_finish(task);
+        else
+            list_append(&jobs->tasks, link); /* one may wait for another */
     }
 }

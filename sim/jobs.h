@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Background work of one simulated process: `work` happens at a later moment of virtual time,
- *  `done` at another one after it; jobs overtake each other. */
+ *  `done` at another one after it; jobs overtake each other.  A lengthy one pauses before writes
+ *  and syncs of the disk, and the rest of the world goes on meanwhile. */
 #ifndef SIM_JOBS_H
 #define SIM_JOBS_H
 

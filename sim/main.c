@@ -13,7 +13,7 @@
 
 static const char usage[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--seconds S] [--bug NAME] [--list-bugs]\n"
-    "                  [--trace] [--twice] [--probes]\n"
+    "                  [--trace] [--twice] [--probes] [--store]\n"
     "\n"
     "  --seed N     first seed (default 1); run i uses seed N + i\n"
     "  --runs M     how many runs (default 100)\n"
@@ -23,6 +23,7 @@ static const char usage[] =
     "  --list-bugs  the bugs that can be planted\n"
     "  --trace      print what happens in each run\n"
     "  --twice      make every run twice and compare the trace hashes (default: every 25th)\n"
+    "  --store      play with one lsm store alone instead of clusters (--ops: steps, default 250)\n"
     "  --probes     print how often each rare path was taken\n"
     "\n"
     "Exit: 0 nothing wrong (with --bug: caught), 1 a violation (with --bug: not caught), 2 "
@@ -34,7 +35,7 @@ struct arguments {
     uint64_t seed, runs, seconds;
     uint32_t operations;
     enum planted_bug bug;
-    bool trace, twice, probes;
+    bool trace, twice, probes, store;
 };
 
 static struct arguments arguments;
@@ -45,6 +46,8 @@ static volatile size_t epitaph_size;
 static size_t describe_replay(uint64_t seed, char *text, size_t size)
 {
     int used = snprintf(text, size, "replay: kvorum-sim --seed %" PRIu64 " --runs 1 --trace", seed);
+    if (arguments.store)
+        used += snprintf(text + used, size - (size_t)used, " --store");
     if (arguments.operations != 0)
         used += snprintf(text + used, size - (size_t)used, " --ops %" PRIu32, arguments.operations);
     if (arguments.bug != PLANTED_NONE)
@@ -129,6 +132,8 @@ static bool parse_flag(const char *name)
         arguments.trace = true;
     else if (strcmp(name, "--twice") == 0)
         arguments.twice = true;
+    else if (strcmp(name, "--store") == 0)
+        arguments.store = true;
     else if (strcmp(name, "--probes") == 0)
         arguments.probes = true;
     else if (strcmp(name, "--list-bugs") == 0 || strcmp(name, "--help") == 0) {
@@ -206,7 +211,7 @@ static void print_violation(const struct run_result *result, uint64_t seed)
 /* True when the run was as it should be. */
 static bool run_one(struct totals *totals, uint64_t seed)
 {
-    struct run_options options = { seed, arguments.operations, arguments.trace };
+    struct run_options options = { seed, arguments.operations, arguments.trace, arguments.store };
     struct run_result result;
     prepare_epitaph(seed);
     run(&options, &result);

@@ -42,7 +42,7 @@ static void draw_shape(struct world *world, struct plan *plan)
     plan->memory = one_in(world, 12);
     plan->sync = one_in(world, 8) ? (enum node_sync)choose(world, 3) : NODE_SYNC_ALWAYS;
     plan->jobs_latency_us = UINT64_C(20) << choose(world, 11); /* 20 us .. 20 ms */
-    plan->segment_size = 4096u << choose(world, 5);
+    sizes_draw(world, &plan->sizes);
 }
 
 /* n is asked for as a number, so the other levels may be anything up to it. */
@@ -196,8 +196,10 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
                   : plan->mode_changes_first ? " (changed before)"
                                              : " (changed under way)",
                   plan->durable ? ", durable" : "", plan->strong ? ", strong" : "");
-    buffer_printf(buffer, "%u clients, %u keys, timeout %u ms", plan->client_count, plan->key_count,
-                  plan->timeout_ms);
+    if (!plan->memory)
+        sizes_describe(&plan->sizes, buffer);
+    buffer_printf(buffer, ", %u clients, %u keys, timeout %u ms", plan->client_count,
+                  plan->key_count, plan->timeout_ms);
     buffer_printf(buffer, ", delay %llu us, loss %u, duplication %u, corruption %u%s",
                   (unsigned long long)plan->network.delay_us, plan->network.loss,
                   plan->network.duplication, plan->network.corruption,

@@ -6,6 +6,7 @@
 
 #include "node/node.h"
 #include "sim/network.h"
+#include "sim/sizes.h"
 
 #define SIM_BUCKET "bucket"
 
@@ -61,7 +62,7 @@ struct plan {
     bool memory; /* engine */
     enum node_sync sync;
     uint64_t jobs_latency_us;
-    uint32_t segment_size;
+    struct lsm_options sizes; /* of its stores: sizes.h */
 
     struct quorum_levels levels; /* of every operation, as numbers */
     bool varied_levels;          /* each operation draws its own r, w, ... */

@@ -189,15 +189,13 @@ static kvorum_status open_store(struct process *process, uint16_t store, bool cr
     }
     char path[STORE_PATH_SIZE];
     store_path(store, path);
-    struct lsm_options options = {
-        .disk = &process->disk.base,
-        .path = path,
-        .jobs = &process->jobs.base,
-        .log = &process->log,
-        .identity_seed = choose(process->world, UINT64_MAX),
-        .create = create,
-        .segment_size = process->plan->segment_size,
-    };
+    struct lsm_options options = process->plan->sizes;
+    options.disk = &process->disk.base;
+    options.path = path;
+    options.jobs = &process->jobs.base;
+    options.log = &process->log;
+    options.identity_seed = choose(process->world, UINT64_MAX);
+    options.create = create;
     return lsm_open(&options, &process->stores[store]);
 }
 
@@ -283,6 +281,7 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
         .sync = plan->sync,
         .clock = &process->clock.base,
         .net = &shard->net,
+        .jobs = &process->jobs.base,
         .log = &process->log,
         .random_seed = choose(process->world, UINT64_MAX),
         .limits = plan->limits,

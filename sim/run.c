@@ -7,10 +7,12 @@
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
 #include "sim/modes.h"
+#include "sim/store.h"
 #include "sim/workload.h"
 
 enum {
     OPERATIONS_DEFAULT = 150,
+    STORE_STEPS_DEFAULT = 250,
     PLAN_TEXT_LIMIT = 4096,
     FINAL_READS_MAX = 20, /* attempts a key and pass */
     FINAL_PASSES = 2,
@@ -141,6 +143,24 @@ static bool begin_mode_change(struct simulation *s)
            wait_step(s, mode_changed, founding_limit_us, "changing the bucket's mode");
 }
 
+/* Nodes look for hints every second: a moment in which none of them has a job. */
+static bool quiet(const struct simulation *s)
+{
+    bool idle = true;
+    for (uint16_t i = 0; i < s->cluster.count; i++)
+        idle = idle && sim_jobs_idle(&s->cluster.processes[i].jobs);
+    return idle;
+}
+
+static bool come_to_rest(struct simulation *s)
+{
+    uint64_t end_us = s->world.now_us + restart_limit_us;
+    while (!quiet(s) && s->world.now_us < end_us)
+        if (!world_step(&s->world))
+            return false;
+    return true;
+}
+
 static void check_final(struct simulation *s, const struct record *read)
 {
     if (!s->plan.durable)
@@ -268,6 +288,8 @@ static void play(struct simulation *s)
         return;
     if (s->plan.mode_changes && !s->plan.memory)
         check_all_told(&s->cluster, s->plan.siblings);
+    if (!come_to_rest(s))
+        return;
     check_converged(&s->cluster, &s->history, (uint8_t)s->plan.levels.n);
     check_bounded(&s->cluster);
 }
@@ -293,12 +315,22 @@ static void describe(const struct simulation *s, struct run_result *ret)
     buffer_done(&text);
 }
 
-void run(const struct run_options *options, struct run_result *ret_result)
+static void run_store(const struct run_options *options, struct run_result *ret_result)
+{
+    struct world world;
+    world_init(&world, options->seed);
+    world.tracing = options->tracing;
+    store_play(&world,
+               options->operation_count == 0 ? STORE_STEPS_DEFAULT : options->operation_count,
+               ret_result);
+    world_done(&world);
+}
+
+static void run_cluster(const struct run_options *options, struct run_result *ret_result)
 {
     struct simulation *s = calloc(1, sizeof(*s));
     if (s == NULL)
         abort();
-    *ret_result = (struct run_result){ 0 };
     world_init(&s->world, options->seed);
     s->world.tracing = options->tracing;
     plan_draw(&s->world,
@@ -327,4 +359,13 @@ void run(const struct run_options *options, struct run_result *ret_result)
     free(s->found);
     free(s->listed);
     free(s);
+}
+
+void run(const struct run_options *options, struct run_result *ret_result)
+{
+    *ret_result = (struct run_result){ 0 };
+    if (options->store)
+        run_store(options, ret_result);
+    else
+        run_cluster(options, ret_result);
 }

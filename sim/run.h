@@ -14,6 +14,7 @@ struct run_options {
     uint64_t seed;
     uint32_t operation_count; /* 0: 150 */
     bool tracing;
+    bool store; /* play with one store alone: store.h */
 };
 
 struct run_result {

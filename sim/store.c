@@ -8,26 +8,16 @@
 #include "engine/lsm/lsm.h"
 #include "sim/disk.h"
 #include "sim/jobs.h"
+#include "sim/sizes.h"
+#include "sim/store_readers.h"
 
-enum {
-    KEYS = 12,
-    CHANGES_MAX = 5,
-    VALUE_SIZE_MAX = 1800,
-    FUSE_MAX = 40,
-    ARENA_LIMIT = 1 << 26,
-    ABSENT = UINT32_MAX,
-};
-
-struct change {
-    uint8_t key;
-    uint32_t value; /* names the bytes; ABSENT: deleted */
-};
+enum { FUSE_MAX = 60, ERRORS_PER_MILLION = 10000, SPACE_STEP = 40000 };
 
 struct batch {
     struct engine_commit commit; /* first */
     struct store *store;
-    uint32_t number, change_count;
-    struct change changes[CHANGES_MAX];
+    uint32_t number;
+    struct model_batch content;
     enum engine_durability durability;
     bool done;
 };
@@ -37,63 +27,43 @@ struct store {
     struct world *world;
     struct sim_disk disk;
     struct sim_jobs jobs;
+    struct readers readers;
     struct engine *engine;
     struct engine_batch *scratch;
     struct batch **taken, **all;
     uint32_t count, all_count, capacity;
     uint32_t safe_from_kill, safe_from_crash; /* so many batches must survive */
-    uint32_t next_value, segment_size;
+    uint32_t next_piece;
+    struct lsm_options sizes;
+    bool alone; /* no jobs: whoever writes does the work of the background too */
     bool power_failed;
 };
 
 /* --- what a store should hold ---------------------------------------------------------------- */
 
-static void make_value(uint32_t value, struct buffer *buffer)
+static struct model model_of(const struct store *store, uint32_t batches)
 {
-    buffer_reset(buffer);
-    uint32_t size = value * 2654435761u % VALUE_SIZE_MAX;
-    buffer_printf(buffer, "%u ", value);
-    while (buffer->size < size)
-        buffer_append_u8(buffer, (uint8_t)(value + buffer->size * 7));
-}
-
-static void model(const struct store *store, uint32_t batches, uint32_t ret_values[KEYS])
-{
-    for (int i = 0; i < KEYS; i++)
-        ret_values[i] = ABSENT;
-    for (uint32_t i = 0; i < batches; i++) {
-        const struct batch *batch = store->taken[i];
-        for (uint32_t j = 0; j < batch->change_count; j++)
-            ret_values[batch->changes[j].key] = batch->changes[j].value;
-    }
-}
-
-static bool holds(struct store *store, uint8_t key, uint32_t value)
-{
-    struct arena arena;
-    struct buffer expected;
-    struct bytes found = { 0 };
-    arena_init(&arena, ARENA_LIMIT);
-    buffer_init(&expected, 1 << 20);
-    if (value != ABSENT)
-        make_value(value, &expected);
-    kvorum_status status = engine_get(store->engine, bytes_make(&key, sizeof(key)), &arena, &found);
-    bool same = value == ABSENT
-                    ? status == KVORUM_NOT_FOUND
-                    : status == KVORUM_OK && bytes_equal(found, buffer_bytes(&expected));
-    buffer_done(&expected);
-    arena_done(&arena);
-    return same;
+    struct model model = { 0 };
+    for (uint32_t i = 0; i < batches; i++)
+        model_apply(&model, &store->taken[i]->content);
+    return model;
 }
 
 static void check_contents(struct store *store, uint32_t batches, const char *when)
 {
-    uint32_t values[KEYS];
-    model(store, batches, values);
-    for (uint8_t key = 0; key < KEYS; key++) {
-        if (!holds(store, key, values[key]))
-            world_fail(store->world, "store", "%s, key %u is not as batch %u left it", when, key,
-                       batches);
+    struct model model = model_of(store, batches);
+    for (uint8_t key = 0; key < MODEL_KEYS; key++) {
+        struct engine_view view = { 0 };
+        kvorum_status status = engine_view(store->engine, bytes_make(&key, 1), &view);
+        bool good = model_agrees(&model.values[key], status, view.value);
+        if (!good)
+            world_trace(store->world, "key %u: %s, %zu B", key, kvorum_status_name(status),
+                        view.value.size);
+        if (status == KVORUM_OK)
+            engine_release(&view);
+        if (!good && !store->disk.dead)
+            world_fail(store->world, "store", "%s, key %u is not as batch %u left it (%s)", when,
+                       key, batches, kvorum_status_name(status));
     }
 }
 
@@ -140,26 +110,42 @@ static struct batch *new_batch(struct store *store)
     return batch;
 }
 
+static void narrate(const struct store *store, const struct batch *batch)
+{
+    static const char *const kinds[] = { [ENGINE_PUT] = "put",
+                                         [ENGINE_DELETE] = "delete",
+                                         [ENGINE_MERGE] = "merge",
+                                         [ENGINE_DELETE_RANGE] = "delete range" };
+    for (uint32_t i = 0; i < batch->content.change_count; i++) {
+        const struct model_change *change = &batch->content.changes[i];
+        world_trace(store->world, "batch %u: %s %u (end %u, piece %u)", batch->number,
+                    kinds[change->kind], change->key, change->key_end, change->piece);
+    }
+}
+
 static void fill_batch(struct store *store, struct batch *batch)
 {
-    struct buffer value;
-    buffer_init(&value, 1 << 20);
     engine_batch_reset(store->scratch);
     put_number(store, batch->number);
-    batch->change_count = (uint32_t)choose(store->world, CHANGES_MAX + 1);
-    for (uint32_t i = 0; i < batch->change_count; i++) {
-        struct change *change = &batch->changes[i];
-        *change = (struct change){ (uint8_t)choose(store->world, KEYS), ABSENT };
-        struct bytes key = bytes_make(&change->key, sizeof(change->key));
-        if (choose(store->world, 4) == 0) {
-            must(engine_batch_delete(store->scratch, key));
-            continue;
-        }
-        change->value = store->next_value++;
-        make_value(change->value, &value);
-        must(engine_batch_put(store->scratch, key, buffer_bytes(&value)));
-    }
-    buffer_done(&value);
+    struct model now = model_of(store, store->count);
+    model_draw(store->world, &now, &store->next_piece, &batch->content);
+    model_fill(&batch->content, store->scratch);
+    narrate(store, batch);
+}
+
+/* Reasons that a store may give when nothing is wrong with it but its disk. */
+static bool is_fair(kvorum_status status)
+{
+    return status == KVORUM_OK || status == KVORUM_IO || status == KVORUM_NO_SPACE ||
+           status == KVORUM_POISONED || status == KVORUM_OVERLOADED;
+}
+
+static void check_fair(struct store *store, kvorum_status status, const char *what)
+{
+    if (!is_fair(status))
+        world_fail(store->world, "store", "%s answered %s", what, kvorum_status_name(status));
+    if (status == KVORUM_OVERLOADED)
+        PROBE("store: overloaded");
 }
 
 /* A refused batch has no effect, so its number is used again. */
@@ -170,6 +156,7 @@ static void submit(struct store *store)
     store->taken[store->count++] = batch; /* `done` may be called from inside */
     kvorum_status status =
         engine_submit(store->engine, store->scratch, batch->durability, &batch->commit);
+    check_fair(store, status, "submit");
     if (status != KVORUM_OK) {
         store->count--;
         PROBE("store: a batch was refused");
@@ -180,8 +167,9 @@ static void submit(struct store *store)
 static bool was_taken(struct store *store, uint32_t number)
 {
     struct engine_view view;
-    if (engine_view(store->engine, BYTES_LITERAL("number"), &view) != KVORUM_OK)
-        return false;
+    kvorum_status status = engine_view(store->engine, BYTES_LITERAL("number"), &view);
+    if (status != KVORUM_OK)
+        return status == KVORUM_IO; /* nobody knows */
     bool taken = memcmp(view.value.data, &number, sizeof(number)) == 0;
     engine_release(&view);
     return taken;
@@ -193,24 +181,59 @@ static void write_and_wait(struct store *store)
     fill_batch(store, batch);
     store->taken[store->count++] = batch;
     kvorum_status status = engine_write(store->engine, store->scratch, batch->durability);
+    check_fair(store, status, "write");
     if (status == KVORUM_OK)
         acknowledged(&batch->commit, status);
     else if (!was_taken(store, batch->number))
         store->count--;
 }
 
+static void report_damage(void *context, const struct engine_damage *damage)
+{
+    struct store *store = context;
+    if (!store->disk.dead)
+        world_fail(store->world, "store", "verify found damage in %s at %llu: %s", damage->file,
+                   (unsigned long long)damage->offset, damage->what);
+}
+
+/* Only while nothing else is at work: nobody would finish what it waits for. */
+static void work_by_hand(struct store *store)
+{
+    uint8_t lower = (uint8_t)choose(store->world, MODEL_KEYS);
+    uint8_t upper = (uint8_t)choose_between(store->world, lower + 1u, MODEL_KEYS);
+    const struct engine_range range = { bytes_make(&lower, 1), bytes_make(&upper, 1), false };
+    kvorum_status status = KVORUM_OK;
+    switch (choose(store->world, 5)) {
+    case 0:
+        status = engine_flush(store->engine);
+        break;
+    case 1:
+        status = engine_compact(store->engine, choose(store->world, 2) == 0 ? &range : NULL);
+        break;
+    case 2:
+        status = engine_settle(store->engine);
+        break;
+    case 3:
+        status = engine_verify(store->engine, report_damage, store);
+        break;
+    default:
+        check_contents(store, store->count, "while running");
+    }
+    if (!store->disk.dead)
+        check_fair(store, status, "work by hand");
+}
+
 /* --- opening and ending ---------------------------------------------------------------------- */
 
 static kvorum_status open_engine(struct store *store)
 {
-    struct lsm_options options = {
-        .disk = &store->disk.base,
-        .path = "store",
-        .jobs = &store->jobs.base,
-        .identity_seed = choose(store->world, UINT64_MAX),
-        .create = store->safe_from_kill == 0,
-        .segment_size = store->segment_size,
-    };
+    struct lsm_options options = store->sizes;
+    options.disk = &store->disk.base;
+    options.path = "store";
+    options.jobs = store->alone ? NULL : &store->jobs.base;
+    options.merge = &model_operator;
+    options.identity_seed = choose(store->world, UINT64_MAX);
+    options.create = store->safe_from_kill == 0;
     return lsm_open(&options, &store->engine);
 }
 
@@ -219,6 +242,7 @@ static void check_recovered(struct store *store)
 {
     struct engine_view view;
     uint32_t count = 0;
+    store->disk.fuse = 0; /* let it be looked at */
     kvorum_status status = engine_view(store->engine, BYTES_LITERAL("number"), &view);
     if (status == KVORUM_OK) {
         memcpy(&count, view.value.data, sizeof(count));
@@ -249,6 +273,7 @@ static void end(struct store *store, bool power_failure)
         PROBE("store: killed");
     }
     sim_jobs_drain(&store->jobs);
+    readers_leave(&store->readers, store->engine);
     store->engine = engine_close(store->engine);
     if (power_failure)
         sim_disk_crash(&store->disk);
@@ -266,7 +291,7 @@ static void reopen(struct store *store)
         kvorum_status status = open_engine(store);
         if (status == KVORUM_OK && !store->disk.dead)
             break;
-        bool fault = store->disk.dead || status == KVORUM_IO;
+        bool fault = store->disk.dead || status == KVORUM_IO || status == KVORUM_NO_SPACE;
         if (status == KVORUM_OK)
             store->engine = engine_close(store->engine);
         if (!fault) {
@@ -274,7 +299,8 @@ static void reopen(struct store *store)
                        kvorum_status_name(status));
             return;
         }
-        PROBE("store: power failed during recovery");
+        PROBE("store: recovery failed");
+        store->disk.space_limit = 0; /* somebody makes room */
         sim_jobs_drain(&store->jobs);
         sim_disk_crash(&store->disk);
         store->power_failed = true;
@@ -286,6 +312,7 @@ static void reopen(struct store *store)
 static void close_and_reopen(struct store *store)
 {
     sim_jobs_drain(&store->jobs);
+    readers_leave(&store->readers, store->engine);
     store->engine = engine_close(store->engine);
     if (store->disk.dead) {
         sim_disk_crash(&store->disk);
@@ -302,36 +329,72 @@ static void let_events_run(struct store *store)
         (void)world_step(store->world);
 }
 
+/* Room for a while, or no room. */
+static void fill_disk(struct store *store)
+{
+    uint64_t used = 0;
+    for (size_t i = 0; i < store->disk.current.count; i++)
+        used += store->disk.current.list[i].inode->current.size;
+    bool full = store->disk.space_limit == 0 && choose(store->world, 4) == 0;
+    store->disk.space_limit = full ? used + 1 + choose(store->world, SPACE_STEP) : 0;
+}
+
+static void begin_again(struct store *store)
+{
+    uint64_t how = choose(store->world, 7);
+    if (how == 0)
+        close_and_reopen(store);
+    if (how > 1)
+        return;
+    end(store, choose(store->world, 2) == 0);
+    reopen(store);
+}
+
+static void read_slowly(struct store *store)
+{
+    struct model now = model_of(store, store->count);
+    readers_step(&store->readers, store->engine, &now);
+}
+
 static void step(struct store *store)
 {
-    switch (choose(store->world, 12)) {
+    bool idle = sim_jobs_idle(&store->jobs);
+    switch (choose(store->world, 16)) {
     case 0:
         store->disk.fuse = choose_between(store->world, 1, FUSE_MAX);
         break;
     case 1:
-        if (choose(store->world, 4) == 0)
-            close_and_reopen(store);
+        begin_again(store);
         break;
     case 2:
-        if (choose(store->world, 3) == 0) {
-            end(store, choose(store->world, 2) == 0);
-            reopen(store);
-        }
+        fill_disk(store);
         break;
     case 3:
-        if (sim_jobs_idle(&store->jobs)) /* nobody else would finish the work it may wait for */
+        engine_kick(store->engine);
+        if (sim_jobs_idle(&store->jobs)) /* nobody else would finish what it may wait for */
             write_and_wait(store);
         break;
     case 4:
+        if (idle)
+            work_by_hand(store);
+        break;
     case 5:
+    case 6:
         engine_kick(store->engine);
         break;
-    case 6:
     case 7:
+    case 8:
         let_events_run(store);
         break;
+    case 9:
+    case 10:
+        read_slowly(store);
+        break;
     default:
-        submit(store);
+        if (store->alone)
+            write_and_wait(store);
+        else
+            submit(store);
     }
 }
 
@@ -344,10 +407,12 @@ static bool begin(struct store *store, struct world *world, uint32_t steps)
     store->scratch = engine_batch_create();
     if (store->taken == NULL || store->all == NULL || store->scratch == NULL)
         abort();
-    store->segment_size = 4096u << choose(world, 5);
+    sizes_draw(world, &store->sizes);
     sim_disk_init(&store->disk, world);
     sim_jobs_init(&store->jobs, world, NULL, 100);
-    store->disk.error_per_million = choose(world, 4) == 0 ? 10000 : 0;
+    store->disk.error_per_million = choose(world, 4) == 0 ? ERRORS_PER_MILLION : 0;
+    store->alone = choose(world, 4) == 0;
+    store->readers = (struct readers){ .world = world, .disk = &store->disk };
     reopen(store);
     return world->violation.checker == NULL;
 }
@@ -357,6 +422,7 @@ static void finish(struct store *store)
     if (store->engine != NULL) {
         store->disk.dead = true;
         sim_jobs_drain(&store->jobs);
+        readers_leave(&store->readers, store->engine);
         engine_close(store->engine);
     }
     sim_disk_done(&store->disk);
@@ -367,7 +433,24 @@ static void finish(struct store *store)
     free(store->taken);
 }
 
-void store_play(struct world *world, uint32_t steps)
+static void report(const struct store *store, struct run_result *ret)
+{
+    struct buffer text;
+    buffer_init(&text, sizeof(ret->plan));
+    buffer_printf(&text, "%s, ", store->alone ? "no jobs" : "jobs");
+    sizes_describe(&store->sizes, &text);
+    snprintf(ret->plan, sizeof(ret->plan), "%.*s", (int)text.size, (const char *)text.data);
+    buffer_done(&text);
+    ret->violation = store->world->violation;
+    ret->trace_hash = store->world->trace_hash;
+    ret->event_count = store->world->event_count;
+    ret->virtual_us = store->world->now_us;
+    ret->operations = store->all_count;
+    for (uint32_t i = 0; i < store->all_count; i++)
+        ret->acknowledged += store->all[i]->done;
+}
+
+void store_play(struct world *world, uint32_t steps, struct run_result *ret_result)
 {
     struct store store;
     bool fine = begin(&store, world, steps);
@@ -377,8 +460,9 @@ void store_play(struct world *world, uint32_t steps)
             end(&store, true);
             reopen(&store);
         }
-        if (world->violation.checker == NULL && choose(world, 8) == 0)
-            check_contents(&store, store.count, "while running");
     }
+    if (world->violation.checker == NULL)
+        check_contents(&store, store.count, "at the end");
+    report(&store, ret_result);
     finish(&store);
 }

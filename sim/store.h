@@ -9,9 +9,10 @@
 #ifndef SIM_STORE_H
 #define SIM_STORE_H
 
+#include "sim/run.h"
 #include "sim/world.h"
 
-/** Play `steps` steps; violations go to the world. */
-void store_play(struct world *world, uint32_t steps);
+/** Play `steps` steps.  Violations go to the world, and to the result with what else there is. */
+void store_play(struct world *world, uint32_t steps, struct run_result *ret_result);
 
 #endif

@@ -26,7 +26,13 @@
     X(HINT_DROPPED, "a stand-in acknowledges a hint and drops it")                                 \
     X(REPLICA_COUNTED_TWICE, "a doubled acknowledgement counts twice")                             \
     X(LOG_TAIL_UNCHECKED, "a torn record at the end of the log is accepted without checksum")      \
-    X(MODE_OF_THE_MEMBER, "a replica merges in the mode it knows, not in that of the versions")
+    X(MODE_OF_THE_MEMBER, "a replica merges in the mode it knows, not in that of the versions")    \
+    X(TABLE_NOT_SYNCED, "the manifest names a table before the table is synced")                   \
+    X(LOG_REMOVED_EARLY, "a log segment goes before the manifest that replaces it is durable")     \
+    X(SNAPSHOT_IGNORED, "a compaction drops the version that a snapshot needs")                    \
+    X(TOMBSTONE_DROPPED_EARLY, "a compaction drops a deletion though older values lie below")      \
+    X(BLOB_REMOVED_EARLY, "a blob file goes while some of its values are live")                    \
+    X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -244,6 +244,33 @@ static void append_ring(const json_t *status, struct buffer *text)
     buffer_printf(text, "cluster %.36s\n", text_of(status, "cluster"));
 }
 
+/* Where the data is on disk, once anything went there. */
+static void append_tables(const json_t *status, struct buffer *text)
+{
+    const json_t *levels = json_object_get(status, "levels"), *level;
+    const json_t *cache = json_object_get(status, "cache");
+    size_t i;
+    if (json_array_size(levels) == 0)
+        return;
+    buffer_printf(text, "  tables:");
+    json_array_foreach((json_t *)levels, i, level)
+    {
+        buffer_printf(text, "%s level %zu %s in %s", i == 0 ? "" : ",", i,
+                      text_of_size(status_number(level, "size")),
+                      text_of_count(status_number(level, "tables")));
+    }
+    uint64_t hits = status_number(cache, "hits"), all = hits + status_number(cache, "misses");
+    buffer_printf(text, "; cache %s of %s, %.1f %% hits\n",
+                  text_of_size(status_number(cache, "size")),
+                  text_of_size(status_number(cache, "limit")),
+                  all == 0 ? 0.0 : 100.0 * (double)hits / (double)all);
+    buffer_printf(text, "  since the start: %s flushes, %s compactions, %s slowdowns, %s stalls\n",
+                  text_of_count(status_number(status, "flushes")),
+                  text_of_count(status_number(status, "compactions")),
+                  text_of_count(status_number(status, "slowdowns")),
+                  text_of_count(status_number(status, "stalls")));
+}
+
 static void append_self(const json_t *status, struct buffer *text)
 {
     const json_t *listeners = json_object_get(status, "listeners"), *address;
@@ -252,7 +279,7 @@ static void append_self(const json_t *status, struct buffer *text)
                   text_of_time(json_number_value(json_object_get(status, "uptime_s"))),
                   text_of_count(status_number(status, "reactors")), text_of(status, "engine"),
                   text_of(status, "sync"));
-    buffer_printf(text, "  %s keys here, %s memory, %s disk;",
+    buffer_printf(text, "  about %s keys here, %s memory, %s disk;",
                   text_of_count(status_number(status, "keys")),
                   text_of_size(status_number(status, "memory")),
                   text_of_size(status_number(status, "disk_size")));
@@ -263,6 +290,7 @@ static void append_self(const json_t *status, struct buffer *text)
             buffer_printf(text, " %s %s", name, json_string_value(address));
     }
     buffer_append_text(text, "\n");
+    append_tables(status, text);
 }
 
 void status_screen(const json_t *status, bool colour, struct buffer *ret_text)

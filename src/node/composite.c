@@ -34,7 +34,7 @@ static bool copy_metadata(struct arena *arena, struct operation *operation)
     return true;
 }
 
-static bool copy_operation(struct arena *arena, const struct operation *from, struct operation *ret)
+bool operation_copy(struct arena *arena, const struct operation *from, struct operation *ret)
 {
     *ret = *from;
     return arena_copy(arena, from->type, &ret->type) &&
@@ -133,7 +133,7 @@ uint64_t composite_start(struct node *node, const struct operation *operation,
     struct composite *composite =
         request == NULL ? NULL : arena_allocate_zero(&request->arena, sizeof(*composite));
     struct answer refused = { .status = KVORUM_NO_MEMORY, .reason = "out of memory" };
-    if (composite == NULL || !copy_operation(&request->arena, operation, &composite->operation) ||
+    if (composite == NULL || !operation_copy(&request->arena, operation, &composite->operation) ||
         !request_register(node, request, UINT64_MAX)) {
         if (request != NULL)
             request_close(node, request);

@@ -4,6 +4,7 @@
  *      node.c        create, destroy, dispatch of messages, timers
  *      request.c     the pool of requests, their ids and deadlines
  *      placement.c   which members a request talks to; addresses of keys in stores
+ *      fetch.c       reads that would wait for the disk, and who waits for them
  *      replica.c     this shard as a replica: read, merge, and acknowledge when durable
  *      read.c        coordinating a get            write.c    coordinating a put
  *      forward.c     puts that another node must coordinate
@@ -26,6 +27,7 @@
 #include "cluster/replication/get.h"
 #include "cluster/replication/put.h"
 #include "codec/peer.pb-c.h"
+#include "node/fetch.h"
 #include "node/node.h"
 #include "object/hlc.h"
 
@@ -113,11 +115,19 @@ struct node {
     struct map requests;
     struct list active, free_requests;
     struct heap timers;
-    struct heap_item heartbeat_timer, hint_timer, sync_timer;
+    struct heap_item heartbeat_timer, hint_timer, sync_timer, room_timer;
     struct list commits, free_commits;
     struct list errands; /* writes coordinated for others */
     struct arena scratch;
     struct buffer body, encoding;
+    struct list readings;   /* jobs under way */
+    struct map fetch_lines; /* fetch.h: by key */
+    size_t fetch_size;      /* of what waits */
+    struct list roomless;   /* lines whose first waits for room in its store */
+    uint64_t room_since_us; /* of the message being handled: it has waited so long; 0: not yet */
+    struct fetch_line *serving;
+    struct fetch_line *fetch_pass; /* of `serving`, until it has read its key */
+    bool fetch_in_line;            /* the last WOULD_BLOCK was the line's, not the disk's */
     struct engine_batch *batch;
     struct liveness liveness;
     struct liveness_peer *peers;
@@ -151,6 +161,8 @@ int request_target_of(const struct request *request, uint16_t member);
 /* placement.c */
 bool placement_address(struct node *node, struct bytes type, struct bytes bucket, struct bytes key,
                        struct key_address *ret_address);
+/** Let the views of `address` live as long as `arena`.  False: no memory. */
+bool address_copy(struct arena *arena, struct key_address *address);
 struct engine *placement_store(struct node *node, uint32_t partition); /* NULL: not this shard's */
 /** Fill request->targets for its address and quorum. */
 void placement_targets(struct node *node, struct request *request);
@@ -166,8 +178,12 @@ struct replica_read {
     bool held;
     struct bytes encoding; /* empty: no such key */
 };
+/** WOULD_BLOCK as from fetch_view: replica_wait, before anything was done. */
 kvorum_status replica_read(struct node *node, const struct key_address *address,
                            struct replica_read *ret_read);
+/** Put off by an event that replica_read told WOULD_BLOCK.  `fetch` may be NULL: OVERLOADED. */
+kvorum_status replica_wait(struct node *node, const struct key_address *address,
+                           struct fetch *fetch);
 
 enum commit_kind {
     COMMIT_NOTHING,
@@ -191,10 +207,13 @@ kvorum_status replica_submit(struct node *node, struct engine *store,
 kvorum_status replica_store(struct node *node, const struct key_address *address,
                             struct bytes encoding, const struct target *target, bool must_sync,
                             const struct commit_plan *plan);
-/** Merge `encoding` into what is stored and acknowledge by `plan`. */
+/** Merge `encoding` into what is stored and acknowledge by `plan`.  WOULD_BLOCK as replica_read. */
 kvorum_status replica_merge(struct node *node, const struct key_address *address,
                             struct bytes encoding, const struct target *target, bool must_sync,
                             const struct commit_plan *plan);
+/** The same for nobody's sake, now or when it would not block. */
+void replica_merge_quietly(struct node *node, const struct key_address *address,
+                           struct bytes encoding);
 void replica_on_get(struct node *node, struct net_address from, const struct message *message);
 void replica_on_merge(struct node *node, struct net_address from, const struct message *message);
 void replica_done(struct node *node);
@@ -222,6 +241,8 @@ void forward_done(struct node *node);
 void forward_on_lost(struct node *node, struct request *request);
 void forward_on_unsent(struct node *node, struct request *request);
 
+/** A copy that lives as long as `arena`.  False: no memory. */
+bool operation_copy(struct arena *arena, const struct operation *from, struct operation *ret);
 bool composite_needed(const struct operation *operation);
 uint64_t composite_start(struct node *node, const struct operation *operation,
                          node_answer_fn on_answer, void *context);

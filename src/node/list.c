@@ -43,7 +43,9 @@ struct seen_name {
 /* --- one replica's page --------------------------------------------------------------------- */
 
 struct page {
+    struct arena *arena; /* of the names */
     enum list_kind kind;
+    struct object_mode mode; /* of the bucket, where there is one */
     uint32_t limit;
     struct bytes *names;
     uint32_t count;
@@ -75,20 +77,17 @@ static struct bytes range_end(struct arena *arena, struct bytes prefix)
     return end;
 }
 
-/* A reader would be shown a value. */
-static bool is_live(struct node *node, const struct key_address *address, struct arena *temporary,
-                    struct bytes encoding)
+/* A reader would be shown a value.  When buckets are listed, each has a mode of its own, which a job
+ * cannot ask for: there a value counts that a reader of some mode would be shown. */
+static bool is_live(const struct page *page, struct arena *temporary, struct bytes encoding)
 {
     struct object object;
-    struct bucket_properties ignored;
-    struct object_mode mode;
     arena_reset(temporary);
-    if (object_decode(encoding, temporary, &object) != KVORUM_OK)
+    if (object_decode(encoding, temporary, &object) != KVORUM_OK || object_is_deleted(&object))
         return false;
-    if (object.sibling_count <= 1)
-        return !object_is_deleted(&object);
-    property_table_mode(node, address->type, address->bucket, &ignored, &mode);
-    return object_show(&object, mode, temporary, &object) == KVORUM_OK &&
+    if (page->kind == LIST_BUCKETS || object.sibling_count <= 1)
+        return true;
+    return object_show(&object, page->mode, temporary, &object) == KVORUM_OK &&
            !object_is_deleted(&object);
 }
 
@@ -97,24 +96,24 @@ static bool page_full(const struct page *page)
     return page->counted + page->count >= page->limit || page->size >= PAGE_SIZE;
 }
 
-static bool page_add(struct node *node, struct page *page, struct bytes name)
+static bool page_add(struct page *page, struct bytes name)
 {
     if (page->kind == LIST_COUNT) {
         page->counted++;
         return true;
     }
     page->size += name.size + 8;
-    return arena_copy(&node->scratch, name, &page->names[page->count++]);
+    return arena_copy(page->arena, name, &page->names[page->count++]);
 }
 
 /* Where to go on after `key`: the next key, or the end of its bucket when buckets are listed. */
-static struct bytes after(struct node *node, enum list_kind kind, struct bytes key)
+static struct bytes after(struct arena *arena, enum list_kind kind, struct bytes key)
 {
     struct key_address address;
     if (kind == LIST_BUCKETS && store_key_parse(key, &address))
-        return range_end(&node->scratch, range_prefix(&node->scratch, address.partition,
-                                                      address.type, address.bucket));
-    uint8_t *data = arena_allocate(&node->scratch, key.size + 1);
+        return range_end(arena,
+                         range_prefix(arena, address.partition, address.type, address.bucket));
+    uint8_t *data = arena_allocate(arena, key.size + 1);
     if (data == NULL)
         return (struct bytes){ 0 };
     memcpy(data, key.data, key.size);
@@ -122,38 +121,44 @@ static struct bytes after(struct node *node, enum list_kind kind, struct bytes k
     return bytes_make(data, key.size + 1);
 }
 
-static kvorum_status scan_range(struct node *node, struct engine *store,
-                                const struct engine_range *range, struct page *page)
+/* Take what the iterator stands on, and move it on. */
+static kvorum_status scan_entry(struct engine_iterator *iterator, struct arena *temporary,
+                                struct page *page)
 {
+    struct key_address address;
+    if (!store_key_parse(iterator->key, &address) || !is_live(page, temporary, iterator->value)) {
+        engine_iterator_next(iterator);
+        return KVORUM_OK;
+    }
+    struct bytes name = page->kind == LIST_BUCKETS ? address.bucket : address.key;
+    struct bytes next = { 0 };
+    bool kept = page_add(page, name), full = page_full(page);
+    if (page->kind == LIST_BUCKETS || full)
+        next = after(page->arena, page->kind, iterator->key);
+    if (!kept || (full && next.data == NULL))
+        return KVORUM_NO_MEMORY;
+    if (full)
+        page->next = next;
+    if (page->kind == LIST_BUCKETS)
+        engine_iterator_seek(iterator, next);
+    else
+        engine_iterator_next(iterator);
+    return KVORUM_OK;
+}
+
+static kvorum_status scan_range(struct engine *store, const struct engine_range *range, bool nowait,
+                                struct page *page)
+{
+    const struct engine_read how = { .nowait = nowait };
     struct engine_iterator *iterator;
     struct arena temporary;
-    kvorum_status status = engine_iterate(store, range, &iterator);
+    kvorum_status status = engine_iterate_at(store, range, &how, &iterator);
     if (status != KVORUM_OK)
         return status;
     arena_init(&temporary, SCRATCH_LIMIT);
     engine_iterator_first(iterator);
-    while (iterator->valid && status == KVORUM_OK && page->next.size == 0) {
-        struct key_address address;
-        bool live = store_key_parse(iterator->key, &address) &&
-                    is_live(node, &address, &temporary, iterator->value);
-        if (!live) {
-            engine_iterator_next(iterator);
-            continue;
-        }
-        struct bytes name = page->kind == LIST_BUCKETS ? address.bucket : address.key;
-        struct bytes next = { 0 };
-        bool kept = page_add(node, page, name);
-        if (page->kind == LIST_BUCKETS || page_full(page))
-            next = after(node, page->kind, iterator->key);
-        if (page_full(page))
-            page->next = next;
-        if (!kept || (page_full(page) && next.data == NULL))
-            status = KVORUM_NO_MEMORY;
-        else if (page->kind == LIST_BUCKETS)
-            engine_iterator_seek(iterator, next);
-        else
-            engine_iterator_next(iterator);
-    }
+    while (iterator->valid && status == KVORUM_OK && page->next.size == 0)
+        status = scan_entry(iterator, &temporary, page);
     if (status == KVORUM_OK)
         status = iterator->error;
     arena_done(&temporary);
@@ -161,38 +166,96 @@ static kvorum_status scan_range(struct node *node, struct engine *store,
     return status;
 }
 
-static kvorum_status scan_partition(struct node *node, uint32_t partition, struct bytes type,
-                                    struct bytes bucket, struct bytes cursor, struct page *page)
+/* The page behind `cursor` in `partitions` (ascending); those before the cursor's are done. */
+struct scan {
+    struct reading reading; /* first */
+    struct page page;
+    struct bytes type, bucket, cursor;
+    const uint32_t *partitions;
+    struct engine **stores; /* of each of them */
+    size_t count;
+
+    /* who asked: another shard, or a listing here */
+    bool local;
+    struct net_address from;
+    uint64_t request_id;
+    uint32_t question; /* the listing's number of it */
+};
+
+static kvorum_status scan_partition(struct scan *scan, size_t index, bool nowait)
 {
-    struct engine *store = placement_store(node, partition);
-    if (store == NULL)
-        return KVORUM_INVALID;
-    struct bytes prefix = range_prefix(&node->scratch, partition, type, bucket);
+    struct arena *arena = &scan->reading.arena;
+    struct bytes prefix = range_prefix(arena, scan->partitions[index], scan->type, scan->bucket);
+    struct bytes cursor = scan->cursor;
     if (prefix.data == NULL)
         return KVORUM_NO_MEMORY;
-    struct engine_range range = { .lower = prefix, .upper = range_end(&node->scratch, prefix) };
+    struct engine_range range = { .lower = prefix, .upper = range_end(arena, prefix) };
     if (cursor.size > 0 && bytes_compare(cursor, prefix) > 0 && cursor.size >= 3 &&
         memcmp(cursor.data, prefix.data, 3) == 0)
         range.lower = cursor;
-    return range.upper.data == NULL ? KVORUM_NO_MEMORY : scan_range(node, store, &range, page);
+    if (range.upper.data == NULL)
+        return KVORUM_NO_MEMORY;
+    return scan_range(scan->stores[index], &range, nowait, &scan->page);
 }
 
-/* The page that follows `cursor` in `partitions` (ascending); those before the cursor's are
- * done. */
-static kvorum_status scan_page(struct node *node, const uint32_t *partitions, size_t count,
-                               struct bytes type, struct bytes bucket, struct bytes cursor,
-                               struct page *page)
+static kvorum_status scan_page(struct reading *reading, bool nowait)
 {
+    struct scan *scan = (struct scan *)reading;
+    struct page *page = &scan->page;
+    struct bytes cursor = scan->cursor;
     uint32_t from = cursor.size >= 3 ? (uint32_t)cursor.data[1] << 8 | cursor.data[2] : 0;
+    *page = (struct page){ .arena = &reading->arena, .kind = page->kind, .mode = page->mode };
     page->limit = page->kind == LIST_COUNT ? COUNT_ENTRIES : PAGE_ENTRIES;
-    page->names = arena_allocate(&node->scratch, (PAGE_ENTRIES + 1) * sizeof(*page->names));
+    page->names = arena_allocate(&reading->arena, (PAGE_ENTRIES + 1) * sizeof(*page->names));
     if (page->names == NULL)
         return KVORUM_NO_MEMORY;
     kvorum_status status = KVORUM_OK;
-    for (size_t i = 0; i < count && status == KVORUM_OK && page->next.size == 0; i++)
-        if (partitions[i] >= from)
-            status = scan_partition(node, partitions[i], type, bucket, cursor, page);
+    for (size_t i = 0; i < scan->count && status == KVORUM_OK && page->next.size == 0; i++)
+        if (scan->partitions[i] >= from)
+            status = scan_partition(scan, i, nowait);
     return status;
+}
+
+static void scan_done(struct node *node, struct reading *reading);
+
+/* All is copied.  NULL: no memory. */
+static struct scan *scan_open(struct node *node, enum list_kind kind, struct bytes type,
+                              struct bytes bucket, struct bytes cursor, const uint32_t *partitions,
+                              size_t count)
+{
+    struct reading *reading = reading_open(sizeof(struct scan));
+    struct scan *scan = (struct scan *)reading;
+    if (scan == NULL)
+        return NULL;
+    struct arena *arena = &reading->arena;
+    struct bytes all = bytes_make(partitions, count * sizeof(*partitions)), kept;
+    reading->read = scan_page;
+    reading->done = scan_done;
+    scan->page.kind = kind;
+    struct bucket_properties unused;
+    property_table_mode(node, type, bucket, &unused, &scan->page.mode);
+    scan->count = count;
+    scan->stores = arena_allocate(arena, (count + 1) * sizeof(struct engine *));
+    if (scan->stores == NULL || !arena_copy(arena, all, &kept) ||
+        !arena_copy(arena, type, &scan->type) || !arena_copy(arena, bucket, &scan->bucket) ||
+        !arena_copy(arena, cursor, &scan->cursor)) {
+        reading_close(reading);
+        return NULL;
+    }
+    scan->partitions = (const uint32_t *)(const void *)kept.data;
+    for (size_t i = 0; i < count; i++)
+        scan->stores[i] = placement_store(node, partitions[i]);
+    return scan;
+}
+
+/* Only partitions that this shard has. */
+static bool scan_is_ours(struct node *node, const uint32_t *partitions, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (partitions[i] >= node->config.epoch->partition_count ||
+            placement_store(node, partitions[i]) == NULL)
+            return false;
+    return true;
 }
 
 static enum list_kind message_kind(const Peer__List *list)
@@ -200,6 +263,25 @@ static enum list_kind message_kind(const Peer__List *list)
     if (list->buckets)
         return LIST_BUCKETS;
     return list->count_only ? LIST_COUNT : LIST_KEYS;
+}
+
+static void send_page(struct node *node, struct net_address to, uint64_t request_id,
+                      uint32_t question, kvorum_status status, const struct page *page)
+{
+    Peer__ListAnswer answer = PEER__LIST_ANSWER__INIT;
+    ProtobufCBinaryData *names = arena_allocate(&node->scratch, (page->count + 1) * sizeof(*names));
+    if (names == NULL)
+        return;
+    for (uint32_t i = 0; i < page->count; i++)
+        names[i] = protobuf_data(page->names[i]);
+    answer.status = status;
+    answer.names = names;
+    answer.n_names = page->count;
+    answer.count = page->counted;
+    answer.next = protobuf_data(page->next);
+    answer.page = question;
+    node_send(node, to, MESSAGE_LIST_ANSWER, request_id, node_pack(node, &answer.base),
+              (struct bytes){ 0 });
 }
 
 void list_on_request(struct node *node, struct net_address from, const struct message *message)
@@ -210,28 +292,23 @@ void list_on_request(struct node *node, struct net_address from, const struct me
         node->counters.messages_bad++;
         return;
     }
-    struct page page = { .kind = message_kind(list) };
-    Peer__ListAnswer answer = PEER__LIST_ANSWER__INIT;
-    answer.status = KVORUM_INVALID;
-    bool sane = true;
-    for (size_t i = 0; i < list->n_partitions; i++)
-        sane &= list->partitions[i] < node->config.epoch->partition_count;
-    if (sane)
-        answer.status =
-            scan_page(node, list->partitions, list->n_partitions, protobuf_bytes(list->type),
-                      protobuf_bytes(list->bucket), protobuf_bytes(list->after), &page);
-    ProtobufCBinaryData *names = arena_allocate(&node->scratch, (page.count + 1) * sizeof(*names));
-    if (names == NULL)
+    kvorum_status status = KVORUM_INVALID;
+    struct scan *scan = NULL;
+    if (scan_is_ours(node, list->partitions, list->n_partitions)) {
+        scan = scan_open(node, message_kind(list), protobuf_bytes(list->type),
+                         protobuf_bytes(list->bucket), protobuf_bytes(list->after),
+                         list->partitions, list->n_partitions);
+        status = KVORUM_NO_MEMORY;
+    }
+    if (scan == NULL) {
+        const struct page none = { 0 };
+        send_page(node, from, message->request_id, list->page, status, &none);
         return;
-    for (uint32_t i = 0; i < page.count; i++)
-        names[i] = protobuf_data(page.names[i]);
-    answer.names = names;
-    answer.n_names = page.count;
-    answer.count = page.counted;
-    answer.next = protobuf_data(page.next);
-    answer.page = list->page;
-    node_send(node, from, MESSAGE_LIST_ANSWER, message->request_id, node_pack(node, &answer.base),
-              (struct bytes){ 0 });
+    }
+    scan->from = from;
+    scan->request_id = message->request_id;
+    scan->question = list->page;
+    reading_start(node, &scan->reading);
 }
 
 /* --- the coordinator ------------------------------------------------------------------------ */
@@ -419,16 +496,50 @@ static bool reassign(struct node *node, struct request *request, uint16_t member
     return false;
 }
 
+/* Of the question that is still waiting. */
+static void take_scan(struct node *node, const struct scan *scan, struct page *page)
+{
+    struct request *request = request_find(node, scan->request_id, REQUEST_LIST);
+    if (request == NULL || !request->listing->waiting || request->listing->page != scan->question)
+        return;
+    if (scan->reading.status == KVORUM_OK)
+        take_page(node, request, page);
+    else
+        reassign(node, request, node->config.self);
+}
+
+static void pump(struct node *node, uint64_t id);
+
+static void scan_done(struct node *node, struct reading *reading)
+{
+    struct scan *scan = (struct scan *)reading;
+    struct page none = { 0 };
+    struct page *page = reading->status == KVORUM_OK ? &scan->page : &none;
+    bool local = scan->local, late = reading->node != NULL;
+    uint64_t id = scan->request_id;
+    if (local)
+        take_scan(node, scan, page);
+    else
+        send_page(node, scan->from, id, scan->question, reading->status, page);
+    reading_close(reading);
+    if (local && late) /* else the pump is what called us */
+        pump(node, id);
+}
+
 static void ask_local(struct node *node, struct request *request)
 {
     struct listing *listing = request->listing;
-    struct page page = { .kind = listing->kind };
-    kvorum_status status = scan_page(node, listing->group, listing->group_count, listing->type,
-                                     listing->bucket, buffer_bytes(&listing->cursor), &page);
-    if (status == KVORUM_OK)
-        take_page(node, request, &page);
-    else
-        reassign(node, request, node->config.self);
+    struct scan *scan =
+        scan_open(node, listing->kind, listing->type, listing->bucket,
+                  buffer_bytes(&listing->cursor), listing->group, listing->group_count);
+    if (scan == NULL) {
+        fail(node, request, KVORUM_NO_MEMORY, "out of memory");
+        return;
+    }
+    scan->local = true;
+    scan->request_id = request->id;
+    scan->question = ++listing->page;
+    reading_start(node, &scan->reading);
 }
 
 /* Go on while the client wants more and nothing is under way. */
@@ -446,7 +557,7 @@ static void pump(struct node *node, uint64_t id)
         }
         bool local =
             listing->to.member == node->config.self && listing->to.shard == node->config.shard;
-        listing->waiting = !local;
+        listing->waiting = true;
         if (local)
             ask_local(node, request);
         else if (!ask_remote(node, request))

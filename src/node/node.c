@@ -49,6 +49,9 @@ static void init_parts(struct node *node)
     list_init(&node->commits);
     list_init(&node->free_commits);
     list_init(&node->errands);
+    list_init(&node->readings);
+    list_init(&node->roomless);
+    map_init(&node->fetch_lines);
     heap_init(&node->timers);
     arena_init(&node->scratch, SCRATCH_LIMIT);
     buffer_init(&node->body, FRAME_BODY_MAX);
@@ -127,11 +130,14 @@ struct node *node_destroy(struct node *node)
     hints_close(node);
     property_table_close(node);
     cancel_listings(node);
+    fetches_leave(node);
+    readings_leave(node);
     forward_done(node);
     free_requests(&node->active);
     free_requests(&node->free_requests);
     replica_done(node);
     map_done(&node->requests);
+    map_done(&node->fetch_lines);
     heap_done(&node->timers);
     arena_done(&node->scratch);
     buffer_done(&node->body);
@@ -272,11 +278,14 @@ static void wake(struct node *node, struct heap_item *item)
         heartbeat_step(node, LIVENESS_TICK, node->config.self);
     else if (item == &node->hint_timer) {
         hints_tick(node);
+        heap_remove(&node->timers, item); /* it may have been set to an early hour meanwhile */
         (void)heap_insert(&node->timers, item, node->now_us + HINT_INTERVAL_US);
     } else if (item == &node->sync_timer) {
         sync_stores(node);
         (void)heap_insert(&node->timers, item, node->now_us + node->config.sync_interval_us);
-    } else
+    } else if (item == &node->room_timer)
+        fetch_room_tick(node);
+    else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));
 }
 

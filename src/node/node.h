@@ -16,6 +16,7 @@
 #define NODE_NODE_H
 
 #include "base/clock.h"
+#include "base/jobs.h"
 #include "base/log.h"
 #include "base/net.h"
 #include "base/random.h"
@@ -54,6 +55,7 @@ struct node_config {
     enum node_sync sync;
     struct clock *clock;
     struct net *net;
+    struct jobs *jobs; /* for reads that would wait for the disk; NULL: they wait in place */
     const struct log *log;
     uint64_t random_seed;
     uint64_t request_timeout_us;         /* default of operations; 0: 10 s */
@@ -198,7 +200,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(forwards) X(read_repairs) X(stand_in_writes)                                                 \
     X(hints_stored) X(hints_delivered)                                                             \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
-    X(siblings_refused) X(too_large) X(overloaded) X(disk_errors)                                  \
+    X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
     X(requests_active)
 /* clang-format on */
 

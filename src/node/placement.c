@@ -22,6 +22,13 @@ bool placement_address(struct node *node, struct bytes type, struct bytes bucket
     return true;
 }
 
+bool address_copy(struct arena *arena, struct key_address *address)
+{
+    return arena_copy(arena, address->type, &address->type) &&
+           arena_copy(arena, address->bucket, &address->bucket) &&
+           arena_copy(arena, address->key, &address->key);
+}
+
 struct engine *placement_store(struct node *node, uint32_t partition)
 {
     return node->config.stores[partition % node->config.store_count];

@@ -5,6 +5,8 @@
 #include "node/internal.h"
 
 static void apply(struct node *node, struct request *request, const struct get_effects *effects);
+static void ask_local(struct node *node, struct request *request, uint8_t at);
+static bool read_settle(struct node *node, struct request *request);
 
 static void step(struct node *node, struct request *request, struct get_event event)
 {
@@ -34,11 +36,43 @@ static void ask_remote(struct node *node, struct request *request, uint8_t at, b
         step(node, request, (struct get_event){ .kind = GET_FAILED, .target = at });
 }
 
+struct late_ask {
+    uint64_t id;
+    uint8_t target;
+};
+
+static void ask_again(struct node *node, struct fetch *fetch)
+{
+    const struct late_ask *late = fetch->input;
+    struct request *request = request_find(node, late->id, REQUEST_GET);
+    if (request == NULL)
+        return; /* its deadline has passed */
+    ask_local(node, request, late->target);
+    read_settle(node, request);
+}
+
+/* The request lives on, beyond the call that brought it. */
+static kvorum_status put_off(struct node *node, struct request *request, uint8_t at)
+{
+    struct fetch *fetch = fetch_open(node, ask_again, sizeof(struct late_ask), 0);
+    bool fine = fetch != NULL && (request->registered ||
+                                  (address_copy(&request->arena, &request->address) &&
+                                   request_register(node, request, request->get.deadline_us)));
+    if (fine)
+        *(struct late_ask *)fetch->input = (struct late_ask){ request->id, at };
+    else if (fetch != NULL)
+        fetch_close(node, fetch);
+    return replica_wait(node, &request->address, fine ? fetch : NULL);
+}
+
 /* What arrives may be gone when the machine is done: an open request keeps a copy. */
 static void ask_local(struct node *node, struct request *request, uint8_t at)
 {
     struct replica_read read;
-    if (replica_read(node, &request->address, &read) != KVORUM_OK) {
+    kvorum_status status = replica_read(node, &request->address, &read);
+    if (status == KVORUM_WOULD_BLOCK && put_off(node, request, at) == KVORUM_OK)
+        return;
+    if (status != KVORUM_OK) {
         step(node, request, (struct get_event){ .kind = GET_FAILED, .target = at });
         return;
     }
@@ -179,9 +213,7 @@ static void repair_target(struct node *node, struct request *request, const stru
     node->counters.read_repairs++;
     PROBE("node: a read repaired a replica");
     if (target->local) {
-        static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
-        if (replica_merge(node, &request->address, merged, NULL, false, &nothing) != KVORUM_OK)
-            node->counters.disk_errors++;
+        replica_merge_quietly(node, &request->address, merged);
         return;
     }
     Peer__Address address = PEER__ADDRESS__INIT;
@@ -242,14 +274,6 @@ static bool read_settle(struct node *node, struct request *request)
 
 /* --- entries -------------------------------------------------------------------------------- */
 
-static bool keep_address(struct request *request)
-{
-    struct key_address *address = &request->address;
-    return arena_copy(&request->arena, address->type, &address->type) &&
-           arena_copy(&request->arena, address->bucket, &address->bucket) &&
-           arena_copy(&request->arena, address->key, &address->key);
-}
-
 static void prepare(struct node *node, struct request *request, uint64_t timeout_us)
 {
     placement_targets(node, request);
@@ -305,8 +329,8 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
                                                     : node->config.request_timeout_us;
     prepare(node, request, timeout_us);
     bool alone = request->target_count == 1 && request->targets[0].local;
-    if (!alone &&
-        (!keep_address(request) || !request_register(node, request, request->get.deadline_us))) {
+    if (!alone && (!address_copy(&request->arena, &request->address) ||
+                   !request_register(node, request, request->get.deadline_us))) {
         request_close(node, request);
         return refuse(on_answer, context, KVORUM_NO_MEMORY, NULL, "out of memory");
     }

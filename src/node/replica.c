@@ -24,9 +24,11 @@ kvorum_status replica_read(struct node *node, const struct key_address *address,
     if (key.data == NULL)
         return KVORUM_NO_MEMORY;
     *ret_read = (struct replica_read){ 0 };
-    kvorum_status status = engine_view(store, key, &ret_read->view);
+    kvorum_status status = fetch_view(node, store, key, &ret_read->view);
     if (status == KVORUM_NOT_FOUND)
         return KVORUM_OK;
+    if (status == KVORUM_WOULD_BLOCK)
+        return status;
     if (status != KVORUM_OK) {
         node->counters.disk_errors++;
         return status;
@@ -35,6 +37,84 @@ kvorum_status replica_read(struct node *node, const struct key_address *address,
     ret_read->encoding = ret_read->view.value;
     return KVORUM_OK;
 }
+
+kvorum_status replica_wait(struct node *node, const struct key_address *address,
+                           struct fetch *fetch)
+{
+    struct bytes key = store_key(&node->scratch, address);
+    if (fetch == NULL || key.data == NULL) {
+        if (fetch != NULL)
+            fetch_close(node, fetch);
+        node->counters.overloaded++;
+        return KVORUM_OVERLOADED;
+    }
+    return fetch_wait(node, fetch, placement_store(node, address->partition), &key, 1);
+}
+
+/* --- messages put off ------------------------------------------------------------------------ */
+
+struct late_message {
+    void (*handle)(struct node *node, struct net_address from, const struct message *message);
+    struct net_address from;
+    struct message message;
+    uint64_t room_since_us;
+};
+
+static void handle_again(struct node *node, struct fetch *fetch)
+{
+    const struct late_message *late = fetch->input;
+    node->room_since_us = late->room_since_us;
+    late->handle(node, late->from, &late->message);
+    node->room_since_us = 0;
+}
+
+static struct fetch *keep_message(struct node *node,
+                                  void (*handle)(struct node *node, struct net_address from,
+                                                 const struct message *message),
+                                  struct net_address from, const struct message *message)
+{
+    struct fetch *fetch = fetch_open(node, handle_again, sizeof(struct late_message),
+                                     message->body.size + message->tail.size);
+    if (fetch == NULL)
+        return NULL;
+    struct late_message *late = fetch->input;
+    *late = (struct late_message){ handle, from, *message, node->room_since_us };
+    if (arena_copy(&fetch->arena, message->body, &late->message.body) &&
+        arena_copy(&fetch->arena, message->tail, &late->message.tail))
+        return fetch;
+    fetch_close(node, fetch);
+    return NULL;
+}
+
+/* OK: `handle` will be called with `message` again. */
+static kvorum_status put_off(struct node *node, const struct key_address *address,
+                             void (*handle)(struct node *node, struct net_address from,
+                                            const struct message *message),
+                             struct net_address from, const struct message *message)
+{
+    return replica_wait(node, address, keep_message(node, handle, from, message));
+}
+
+enum { ROOM_PATIENCE_US = 1000 * 1000 }; /* then the coordinator may look for a stand-in */
+
+/* The same for a merge that its store has no room for now. */
+static kvorum_status wait_for_room(struct node *node, const struct key_address *address,
+                                   struct net_address from, const struct message *message)
+{
+    struct bytes key = store_key(&node->scratch, address);
+    if (node->room_since_us == 0)
+        node->room_since_us = node->now_us;
+    bool patient = node->now_us - node->room_since_us < ROOM_PATIENCE_US && key.data != NULL;
+    struct fetch *fetch = patient ? keep_message(node, replica_on_merge, from, message) : NULL;
+    node->room_since_us = 0;
+    if (fetch == NULL) {
+        node->counters.overloaded++;
+        return KVORUM_OVERLOADED;
+    }
+    return fetch_wait_room(node, fetch, placement_store(node, address->partition), key);
+}
+
+/* --- prefetching ----------------------------------------------------------------------------- */
 
 /* Keys of the store that the first of them is in; the others are left for the next call. */
 static size_t prefetch_store(struct node *node, const struct key_address *addresses, size_t count,
@@ -104,10 +184,15 @@ void replica_on_get(struct node *node, struct net_address from, const struct mes
         node->counters.messages_bad++;
         return;
     }
-    node->counters.replica_gets++;
     struct replica_read read;
     Peer__GetAnswer answer = PEER__GET_ANSWER__INIT;
     answer.status = replica_read(node, &address, &read);
+    if (answer.status == KVORUM_WOULD_BLOCK) {
+        answer.status = put_off(node, &address, replica_on_get, from, message);
+        if (answer.status == KVORUM_OK)
+            return;
+    }
+    node->counters.replica_gets++;
     struct bytes tail = { 0 };
     if (answer.status == KVORUM_OK) {
         answer.digest = read.encoding.size == 0 ? 0 : object_digest(read.encoding);
@@ -329,6 +414,37 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
     return status;
 }
 
+struct late_merge {
+    struct key_address address;
+    struct bytes encoding;
+};
+
+static void merge_again(struct node *node, struct fetch *fetch)
+{
+    const struct late_merge *late = fetch->input;
+    replica_merge_quietly(node, &late->address, late->encoding);
+}
+
+/* Errors of the disk are counted where they are met. */
+void replica_merge_quietly(struct node *node, const struct key_address *address,
+                           struct bytes encoding)
+{
+    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    if (replica_merge(node, address, encoding, NULL, false, &nothing) != KVORUM_WOULD_BLOCK)
+        return;
+    struct fetch *fetch = fetch_open(node, merge_again, sizeof(struct late_merge), encoding.size);
+    if (fetch != NULL) {
+        struct late_merge *late = fetch->input;
+        late->address = *address;
+        if (!address_copy(&fetch->arena, &late->address) ||
+            !arena_copy(&fetch->arena, encoding, &late->encoding)) {
+            fetch_close(node, fetch);
+            fetch = NULL;
+        }
+    }
+    (void)replica_wait(node, address, fetch);
+}
+
 void replica_on_merge(struct node *node, struct net_address from, const struct message *message)
 {
     Peer__Merge *merge = node_unpack(node, &peer__merge__descriptor, message->body);
@@ -344,12 +460,21 @@ void replica_on_merge(struct node *node, struct net_address from, const struct m
         send_merge_answer(node, from, message->request_id, KVORUM_NOT_READY, false);
         return;
     }
-    node->counters.replica_merges++;
-    node->counters.stand_in_writes += merge->stand_in;
     struct target target = { .stand_in = merge->stand_in, .owner = (uint16_t)merge->owner };
     struct commit_plan plan = { COMMIT_ANSWER, from, message->request_id, 0 };
     kvorum_status status =
         replica_merge(node, &address, message->tail, &target, merge->durable, &plan);
+    if (status == KVORUM_WOULD_BLOCK) {
+        status = put_off(node, &address, replica_on_merge, from, message);
+        if (status == KVORUM_OK)
+            return;
+    } else if (status == KVORUM_OVERLOADED) {
+        status = wait_for_room(node, &address, from, message);
+        if (status == KVORUM_OK)
+            return;
+    }
+    node->counters.replica_merges++;
+    node->counters.stand_in_writes += merge->stand_in;
     if (status != KVORUM_OK)
         send_merge_answer(node, from, message->request_id, status, false);
 }

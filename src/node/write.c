@@ -338,12 +338,128 @@ static int promote(struct request *request, int local)
     return local;
 }
 
-static bool keep_address(struct request *request)
+static bool keep(struct node *node, struct request *request)
 {
-    struct key_address *address = &request->address;
-    return arena_copy(&request->arena, address->type, &address->type) &&
-           arena_copy(&request->arena, address->bucket, &address->bucket) &&
-           arena_copy(&request->arena, address->key, &address->key);
+    return request->registered || (address_copy(&request->arena, &request->address) &&
+                                   request_register(node, request, request->put.deadline_us));
+}
+
+struct late_write {
+    uint64_t id;
+    int own;
+    const struct operation *operation; /* in the request's arena */
+};
+
+static uint64_t launch(struct node *node, struct request *request,
+                       const struct operation *operation, int own);
+static uint64_t begin(struct node *node, struct request *request, int own);
+
+/* NULL: its time is over, and its timer answers, or has answered. */
+static struct request *find_in_time(struct node *node, uint64_t id)
+{
+    struct request *request = request_find(node, id, REQUEST_PUT);
+    return request != NULL && node->now_us < request->put.deadline_us ? request : NULL;
+}
+
+static void launch_again(struct node *node, struct fetch *fetch)
+{
+    const struct late_write *late = fetch->input;
+    struct request *request = find_in_time(node, late->id);
+    if (request != NULL)
+        launch(node, request, late->operation, late->own);
+}
+
+/* Nothing has happened yet but that the old version is being fetched. */
+static kvorum_status put_off(struct node *node, struct request *request,
+                             const struct operation *operation, int own)
+{
+    struct operation *copy = request->registered ? (struct operation *)operation
+                                                 : arena_new(&request->arena, struct operation);
+    bool fine = copy != NULL &&
+                (copy == operation || operation_copy(&request->arena, operation, copy)) &&
+                keep(node, request);
+    struct fetch *fetch = NULL;
+    if (fine)
+        fetch = fetch_open(node, launch_again, sizeof(struct late_write), operation->value.size);
+    if (fetch != NULL)
+        *(struct late_write *)fetch->input = (struct late_write){ request->id, own, copy };
+    return replica_wait(node, &request->address, fetch);
+}
+
+static uint64_t launch(struct node *node, struct request *request,
+                       const struct operation *operation, int own)
+{
+    kvorum_status status = make_encoding(node, request, own, operation);
+    if (status == KVORUM_WOULD_BLOCK) {
+        status = put_off(node, request, operation, own);
+        if (status == KVORUM_OK)
+            return request->id;
+    }
+    if (status == KVORUM_OK && !keep(node, request))
+        status = KVORUM_NO_MEMORY;
+    if (status != KVORUM_OK)
+        return refuse(node, request, status, NULL, NULL);
+    return begin(node, request, own);
+}
+
+static void begin_again(struct node *node, struct fetch *fetch)
+{
+    const struct late_write *late = fetch->input;
+    struct request *request = find_in_time(node, late->id);
+    node->fetch_pass = NULL; /* what it would have to read, it has read */
+    if (request != NULL)
+        begin(node, request, late->own);
+}
+
+/* The object is made; those who come after it wait behind it, so it stays what is to be written. */
+static kvorum_status wait_for_room(struct node *node, struct request *request, int own)
+{
+    struct bytes key = store_key(&node->scratch, &request->address);
+    struct fetch *fetch =
+        key.data == NULL ? NULL : fetch_open(node, begin_again, sizeof(struct late_write), 0);
+    if (fetch == NULL)
+        return KVORUM_OVERLOADED;
+    *(struct late_write *)fetch->input = (struct late_write){ request->id, own, NULL };
+    return fetch_wait_room(node, fetch, placement_store(node, request->address.partition), key);
+}
+
+static uint64_t begin(struct node *node, struct request *request, int own)
+{
+    uint64_t id = request->id;
+    const struct put before = request->put;
+    kvorum_status status;
+    struct commit_plan plan = { COMMIT_TARGET, { 0, 0 }, id, (uint8_t)own };
+    /* The machine starts first, so that an acknowledgement from inside the store finds it waiting;
+     * nothing has left the node before the store has taken the write. */
+    struct put_event start = { .now_us = node->now_us, .kind = PUT_START };
+    struct put_effects effects;
+    put_step(&request->put, &start, &effects);
+    if (effects.reply) { /* hopeless from the start: nothing was stored or sent */
+        apply(node, request, &effects);
+        request_close(node, request);
+        return 0;
+    }
+    node->depth++; /* a nested answer must not end the scratch memory this frame uses */
+    status = replica_store(node, &request->address, request->encoding, &request->targets[own],
+                           request->quorum.dw > 0, &plan);
+    if (status == KVORUM_OK) {
+        request = request_find(node, id, REQUEST_PUT);
+        if (request != NULL) {
+            apply(node, request, &effects);
+            if (write_settle(node, request))
+                request = NULL;
+        }
+    } else {
+        request->put = before;
+        if (status == KVORUM_OVERLOADED)
+            status = wait_for_room(node, request, own);
+        if (status != KVORUM_OK) {
+            refuse(node, request, status, NULL, NULL);
+            request = NULL;
+        }
+    }
+    node->depth--;
+    return request == NULL || request->answered ? 0 : id;
 }
 
 static uint64_t coordinate(struct node *node, struct request *request,
@@ -356,41 +472,7 @@ static uint64_t coordinate(struct node *node, struct request *request,
     if (promoted >= request->quorum.n)
         return refuse(node, request, KVORUM_UNAVAILABLE, NULL,
                       "this node is no owner of the key and none of its owners is away");
-    kvorum_status status = make_encoding(node, request, promoted, operation);
-    if (status == KVORUM_OK &&
-        (!keep_address(request) || !request_register(node, request, request->put.deadline_us)))
-        status = KVORUM_NO_MEMORY;
-    if (status != KVORUM_OK)
-        return refuse(node, request, status, NULL, NULL);
-
-    uint64_t id = request->id;
-    struct commit_plan plan = { COMMIT_TARGET, { 0, 0 }, id, (uint8_t)promoted };
-    /* The machine starts first, so that an acknowledgement from inside the store finds it waiting;
-     * nothing has left the node before the store has taken the write. */
-    struct put_event start = { .now_us = node->now_us, .kind = PUT_START };
-    struct put_effects effects;
-    put_step(&request->put, &start, &effects);
-    if (effects.reply) { /* hopeless from the start: nothing was stored or sent */
-        apply(node, request, &effects);
-        request_close(node, request);
-        return 0;
-    }
-    node->depth++; /* a nested answer must not end the scratch memory this frame uses */
-    status = replica_store(node, &request->address, request->encoding, &request->targets[promoted],
-                           request->quorum.dw > 0, &plan);
-    if (status == KVORUM_OK) {
-        request = request_find(node, id, REQUEST_PUT);
-        if (request != NULL) {
-            apply(node, request, &effects);
-            if (write_settle(node, request))
-                request = NULL;
-        }
-    } else {
-        refuse(node, request, status, NULL, NULL);
-        request = NULL;
-    }
-    node->depth--;
-    return request == NULL || request->answered ? 0 : id;
+    return launch(node, request, operation, promoted);
 }
 
 uint64_t write_start(struct node *node, const struct operation *operation, node_answer_fn on_answer,
@@ -465,6 +547,12 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
 
 void write_on_deadline(struct node *node, struct request *request)
 {
+    if (request->put.state == PUT_NEW) { /* the old version did not come in time */
+        PROBE("node: a write gave up before it began");
+        refuse(node, request, KVORUM_OVERLOADED, NULL,
+               "the coordinating node's disk is behind: nothing was written; retry later");
+        return;
+    }
     step(node, request, (struct put_event){ .kind = PUT_TICK });
     bool closed = write_settle(node, request);
     assert(closed);

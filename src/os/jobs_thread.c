@@ -15,8 +15,10 @@ struct jobs_thread {
 
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t submitted, job_finished;
-    struct job_queue waiting, finished;
-    size_t under_way; /* submitted, and not yet taken by drain */
+    struct job_queue first, soon, lengthy; /* waiting */
+    struct job_queue finished;
+    unsigned lengthy_count, lengthy_max; /* at work; a third of the threads is left to the others */
+    size_t under_way;                    /* submitted, and not yet taken by drain */
     bool stopping;
 
     unsigned thread_count;
@@ -27,7 +29,10 @@ static void submit(struct jobs *jobs, struct job *job)
 {
     struct jobs_thread *self = (struct jobs_thread *)jobs;
     pthread_mutex_lock(&self->mutex);
-    job_queue_push(&self->waiting, job);
+    job_queue_push(job->urgency == JOB_FIRST     ? &self->first
+                   : job->urgency == JOB_LENGTHY ? &self->lengthy
+                                                 : &self->soon,
+                   job);
     self->under_way++;
     pthread_mutex_unlock(&self->mutex);
     pthread_cond_signal(
@@ -38,13 +43,26 @@ static const struct jobs_ops jobs_thread_ops = { .submit = submit };
 
 /* --- workers ------------------------------------------------------------------------------- */
 
+/* With the mutex: the job that is due most, or NULL. */
+static struct job *pick(struct jobs_thread *self)
+{
+    if (self->first.first != NULL)
+        return job_queue_pop(&self->first);
+    if (self->soon.first != NULL)
+        return job_queue_pop(&self->soon);
+    if (self->lengthy.first == NULL || self->lengthy_count >= self->lengthy_max)
+        return NULL;
+    self->lengthy_count++;
+    return job_queue_pop(&self->lengthy);
+}
+
 /* The next job, or NULL when there will be none. */
 static struct job *next_job(struct jobs_thread *self)
 {
+    struct job *job;
     pthread_mutex_lock(&self->mutex);
-    while (self->waiting.first == NULL && !self->stopping)
+    while ((job = pick(self)) == NULL && !self->stopping)
         pthread_cond_wait(&self->submitted, &self->mutex);
-    struct job *job = self->waiting.first == NULL ? NULL : job_queue_pop(&self->waiting);
     pthread_mutex_unlock(&self->mutex);
     return job;
 }
@@ -54,6 +72,10 @@ static void finish(struct jobs_thread *self, struct job *job)
     pthread_mutex_lock(&self->mutex);
     bool first = self->finished.first == NULL; /* the owner was told about the others */
     job_queue_push(&self->finished, job);
+    if (job->urgency == JOB_LENGTHY) {
+        self->lengthy_count--;
+        pthread_cond_signal(&self->submitted); /* one that had to wait may begin */
+    }
     pthread_cond_signal(&self->job_finished);
     pthread_mutex_unlock(&self->mutex);
     if (first && self->wakeup != NULL)
@@ -130,6 +152,7 @@ kvorum_status jobs_thread_start(unsigned thread_count, void (*wakeup)(void *cont
     if (self == NULL)
         return KVORUM_NO_MEMORY;
     self->jobs.ops = &jobs_thread_ops;
+    self->lengthy_max = thread_count == 1 ? 1 : thread_count - (thread_count + 2) / 3;
     self->wakeup = wakeup;
     self->context = context;
     pthread_mutex_init(&self->mutex, NULL);

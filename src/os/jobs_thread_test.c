@@ -2,6 +2,7 @@
 #include "os/jobs_thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/list.h"
@@ -40,7 +41,9 @@ static void done(struct job *job)
 
 static struct counted_job make_job(struct jobs *jobs, int again)
 {
-    return (struct counted_job){ { work, done, NULL }, jobs, pthread_self(), again, 0, 0 };
+    struct counted_job job = { .jobs = jobs, .owner = pthread_self(), .again = again };
+    job.job = (struct job){ .work = work, .done = done };
+    return job;
 }
 
 static struct jobs *start(unsigned threads, atomic_int *wakeups)
@@ -106,7 +109,47 @@ static void test_idle(void)
     assert_null(jobs_thread_stop(NULL));
 }
 
+static atomic_bool may_end;
+
+static void work_long(struct job *job)
+{
+    (void)job;
+    while (!atomic_load(&may_end))
+        sched_yield();
+}
+
+static void done_counting(struct job *job)
+{
+    LIST_ENTRY(job, struct counted_job, job)->done++;
+}
+
+/* More of them than threads, and none ends before the others were served. */
+static void test_lengthy_jobs_leave_room(void)
+{
+    enum { LENGTHY = 5 };
+    atomic_int wakeups = 0;
+    struct jobs *jobs = start(3, &wakeups);
+    struct counted_job all[LENGTHY], urgent = make_job(jobs, 0), soon = make_job(jobs, 0);
+    atomic_store(&may_end, false);
+    for (int i = 0; i < LENGTHY; i++) {
+        all[i] = (struct counted_job){
+            .job = { .work = work_long, .done = done_counting, .urgency = JOB_LENGTHY }
+        };
+        jobs_submit(jobs, &all[i].job);
+    }
+    urgent.job.urgency = JOB_FIRST;
+    jobs_submit(jobs, &soon.job);
+    jobs_submit(jobs, &urgent.job);
+    while (soon.done + urgent.done < 2)
+        jobs_thread_drain(jobs, true);
+    atomic_store(&may_end, true);
+    jobs_thread_stop(jobs);
+    for (int i = 0; i < LENGTHY; i++)
+        assert_int_equal(all[i].done, 1);
+}
+
 static const struct named_test tests[] = {
+    { "lengthy jobs leave room for the others", test_lengthy_jobs_leave_room },
     { "work runs elsewhere and done here, each once", test_every_job_runs },
     { "stop finishes what was submitted, by done too", test_stop_finishes },
     { "a wakeup follows a finished job", test_wakeup },

@@ -24,6 +24,31 @@ void snapshot_publish(struct snapshot *snapshot, const struct node *node)
         atomic_store_explicit(&snapshot->counters[i], values[i], memory_order_relaxed);
 }
 
+void snapshot_stores_add(struct snapshot_stores *sums, const struct snapshot_stores *more)
+{
+#define X(name) sums->name += more->name;
+    SNAPSHOT_STORE_LIST(X)
+#undef X
+    for (int i = 0; i < ENGINE_LEVELS; i++) {
+        sums->level_tables[i] += more->level_tables[i];
+        sums->level_size[i] += more->level_size[i];
+    }
+}
+
+static struct snapshot_stores stores_of(const struct engine_stats *stats)
+{
+    struct snapshot_stores one = {
+#define X(name) .name = stats->name,
+        SNAPSHOT_STORE_LIST(X)
+#undef X
+    };
+    for (int i = 0; i < ENGINE_LEVELS; i++) {
+        one.level_tables[i] = stats->levels[i].tables;
+        one.level_size[i] = stats->levels[i].size;
+    }
+    return one;
+}
+
 static void sum_stores(struct engine *const *stores, uint16_t store_count,
                        struct snapshot_stores *ret)
 {
@@ -33,11 +58,8 @@ static void sum_stores(struct engine *const *stores, uint16_t store_count,
             continue;
         struct engine_stats stats;
         engine_stats(stores[i], &stats);
-        ret->keys += stats.live_entries;
-        ret->memory_size += stats.memory_size;
-        ret->disk_size += stats.disk_size;
-        ret->syncs += stats.syncs;
-        ret->synced_batches += stats.synced_batches;
+        struct snapshot_stores one = stores_of(&stats);
+        snapshot_stores_add(ret, &one);
     }
 }
 

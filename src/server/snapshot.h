@@ -15,10 +15,25 @@ enum {
     SNAPSHOT_SLOTS = 60, /* one a second: what happened in the last minute */
 };
 
+/* Of engine_stats, what can be added up. */
+/* clang-format off */
+#define SNAPSHOT_STORE_LIST(X)                                                                     \
+    X(live_entries) X(memory_size) X(disk_size) X(syncs) X(synced_batches)                         \
+    X(log_size) X(cache_size) X(cache_limit) X(cache_hits) X(cache_misses) X(table_memory_size)    \
+    X(flushes) X(flushed_size)                                                                     \
+    X(compactions) X(compaction_read_size) X(compaction_written_size)                              \
+    X(slowdowns) X(stalls)
+/* clang-format on */
+
 /** Sums over the stores of a shard, or of all shards. */
 struct snapshot_stores {
-    uint64_t keys, memory_size, disk_size, syncs, synced_batches;
+#define X(name) uint64_t name;
+    SNAPSHOT_STORE_LIST(X)
+#undef X
+    uint64_t level_tables[ENGINE_LEVELS], level_size[ENGINE_LEVELS];
 };
+
+void snapshot_stores_add(struct snapshot_stores *sums, const struct snapshot_stores *more);
 
 struct snapshot {
     _Atomic uint64_t counters[SNAPSHOT_COUNTERS];

@@ -106,6 +106,7 @@ static kvorum_status create_node(struct reactor *reactor)
         .sync = (enum node_sync)config->sync,
         .clock = &server->clock.clock,
         .net = &reactor->peers.net,
+        .jobs = reactor->jobs,
         .log = server->log,
         .random_seed = os_entropy_u64(),
         .request_timeout_us = config->request_timeout_ms * 1000,

@@ -37,11 +37,7 @@ static struct snapshot_stores sum_stores(const struct server_view *view)
     for (uint16_t i = 0; i < view->reactor_count; i++) {
         struct snapshot *snapshot = &view->reactors[i]->snapshot;
         pthread_mutex_lock(&snapshot->mutex);
-        sums.keys += snapshot->stores.keys;
-        sums.memory_size += snapshot->stores.memory_size;
-        sums.disk_size += snapshot->stores.disk_size;
-        sums.syncs += snapshot->stores.syncs;
-        sums.synced_batches += snapshot->stores.synced_batches;
+        snapshot_stores_add(&sums, &snapshot->stores);
         pthread_mutex_unlock(&snapshot->mutex);
     }
     return sums;
@@ -155,6 +151,45 @@ static void tell_system(const struct visitor *visitor)
     tell(visitor, "kvorum_memory_peak", (uint64_t)usage.ru_maxrss * 1024);
 }
 
+/* Visitors keep names. */
+static const struct {
+    const char *tables, *size;
+} level_names[ENGINE_LEVELS] = {
+    { "kvorum_level0_tables", "kvorum_level0_size" },
+    { "kvorum_level1_tables", "kvorum_level1_size" },
+    { "kvorum_level2_tables", "kvorum_level2_size" },
+    { "kvorum_level3_tables", "kvorum_level3_size" },
+    { "kvorum_level4_tables", "kvorum_level4_size" },
+    { "kvorum_level5_tables", "kvorum_level5_size" },
+    { "kvorum_level6_tables", "kvorum_level6_size" },
+};
+
+static void tell_stores(const struct visitor *visitor, const struct snapshot_stores *stores)
+{
+    tell(visitor, "kvorum_keys", stores->live_entries);
+    tell(visitor, "kvorum_store_memory", stores->memory_size);
+    tell(visitor, "kvorum_store_disk", stores->disk_size);
+    tell(visitor, "kvorum_syncs", stores->syncs);
+    tell(visitor, "kvorum_synced_batches", stores->synced_batches);
+    tell(visitor, "kvorum_log_size", stores->log_size);
+    tell(visitor, "kvorum_cache_size", stores->cache_size);
+    tell(visitor, "kvorum_cache_limit", stores->cache_limit);
+    tell(visitor, "kvorum_cache_hits", stores->cache_hits);
+    tell(visitor, "kvorum_cache_misses", stores->cache_misses);
+    tell(visitor, "kvorum_table_memory", stores->table_memory_size);
+    tell(visitor, "kvorum_flushes", stores->flushes);
+    tell(visitor, "kvorum_flushed_size", stores->flushed_size);
+    tell(visitor, "kvorum_compactions", stores->compactions);
+    tell(visitor, "kvorum_compaction_read_size", stores->compaction_read_size);
+    tell(visitor, "kvorum_compaction_written_size", stores->compaction_written_size);
+    tell(visitor, "kvorum_slowdowns", stores->slowdowns);
+    tell(visitor, "kvorum_stalls", stores->stalls);
+    for (int i = 0; i < ENGINE_LEVELS; i++) {
+        tell(visitor, level_names[i].tables, stores->level_tables[i]);
+        tell(visitor, level_names[i].size, stores->level_size[i]);
+    }
+}
+
 static void tell_process(const struct visitor *visitor, const struct server_view *view)
 {
     const struct server *server = view->server;
@@ -167,11 +202,7 @@ static void tell_process(const struct visitor *visitor, const struct server_view
     tell(visitor, "kvorum_clients", atomic_load(&server->client_count));
     tell(visitor, "kvorum_clients_refused", atomic_load(&server->clients_refused));
     tell(visitor, "kvorum_clients_slow", atomic_load(&server->clients_slow));
-    tell(visitor, "kvorum_keys", stores.keys);
-    tell(visitor, "kvorum_store_memory", stores.memory_size);
-    tell(visitor, "kvorum_store_disk", stores.disk_size);
-    tell(visitor, "kvorum_syncs", stores.syncs);
-    tell(visitor, "kvorum_synced_batches", stores.synced_batches);
+    tell_stores(visitor, &stores);
     tell(visitor, "kvorum_disk_full", atomic_load(&server->disk_full));
 }
 
@@ -332,12 +363,36 @@ static void add_process(json_t *status, const struct server_view *view)
     json_object_set_new(status, "listeners", json_listeners(view));
 }
 
+/* Down to the lowest that holds anything. */
+static json_t *json_levels(const struct snapshot_stores *stores)
+{
+    json_t *levels = json_array();
+    int count = ENGINE_LEVELS;
+    while (count > 0 && stores->level_tables[count - 1] == 0)
+        count--;
+    for (int i = 0; i < count; i++)
+        json_array_append_new(levels,
+                              json_pack("{s:I, s:I}", "tables", (json_int_t)stores->level_tables[i],
+                                        "size", (json_int_t)stores->level_size[i]));
+    return levels;
+}
+
 static void add_stores(json_t *status, const struct server_view *view)
 {
     struct snapshot_stores stores = sum_stores(view);
     json_object_set_new(status, "memory", json_integer((json_int_t)stores.memory_size));
     json_object_set_new(status, "disk_size", json_integer((json_int_t)stores.disk_size));
-    json_object_set_new(status, "keys", json_integer((json_int_t)stores.keys));
+    json_object_set_new(status, "keys", json_integer((json_int_t)stores.live_entries));
+    json_object_set_new(status, "levels", json_levels(&stores));
+    json_object_set_new(status, "cache",
+                        json_pack("{s:I, s:I, s:I, s:I}", "size", (json_int_t)stores.cache_size,
+                                  "limit", (json_int_t)stores.cache_limit, "hits",
+                                  (json_int_t)stores.cache_hits, "misses",
+                                  (json_int_t)stores.cache_misses));
+    json_object_set_new(status, "flushes", json_integer((json_int_t)stores.flushes));
+    json_object_set_new(status, "compactions", json_integer((json_int_t)stores.compactions));
+    json_object_set_new(status, "slowdowns", json_integer((json_int_t)stores.slowdowns));
+    json_object_set_new(status, "stalls", json_integer((json_int_t)stores.stalls));
     json_object_set_new(status, "disk_full", json_boolean(atomic_load(&view->server->disk_full)));
 }
 

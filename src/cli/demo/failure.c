@@ -91,7 +91,7 @@ static int restart_node(struct story *run)
     const char *time = text_of_time(story_seconds(run));
     uint64_t keys = stats_keys(&run->cluster, run->victim);
     story_tell(run, "restart",
-               "n%u serves again after %s with %s keys (%s when it was killed): what step %u "
+               "n%u serves again after %s with about %s keys (%s when it was killed): what step %u "
                "wrote is missing there",
                run->victim, time, text_of_count(keys), text_of_count(run->keys_before),
                run->step - 1);
@@ -125,7 +125,7 @@ static int repair_node(struct story *run)
     uint64_t keys = stats_keys(&run->cluster, run->victim);
     story_tell(run, "repair",
                "%s records read through n%u with r=all in %s: %s read repairs, %s hints "
-               "delivered; n%u went from %s to %s keys",
+               "delivered; n%u went from about %s to %s keys",
                text_of_count(transfer.records), run->victim, text_of_time(transfer.seconds),
                text_of_count(first.read_repairs), text_of_count(first.hints_delivered), run->victim,
                text_of_count(run->keys_before), text_of_count(keys));

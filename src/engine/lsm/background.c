@@ -14,6 +14,7 @@
  * Slowing down needs no clock: a writer that has filled another MiB of the memtable waits until the
  * background has written as much as is due for it, from nothing at `slowdown` to PAY_MOST times as
  * much just before `stop`. */
+#include "base/planted.h"
 #include "engine/lsm/internal.h"
 
 #include <assert.h>
@@ -53,6 +54,12 @@ static void flush_one(struct lsm *lsm)
     kvorum_status status = lsm_flush_oldest(lsm), before = lsm->flush_failure;
     lsm->flushing_table = false;
     lsm->flush_failure = status == KVORUM_CLOSED ? KVORUM_OK : status;
+    if (status == KVORUM_NO_SPACE)
+        PROBE("lsm: no room for a flush");
+    if (status == KVORUM_OK && before != KVORUM_OK)
+        PROBE("lsm: a flush that had failed went well");
+    if (lsm->compactions_running > 0)
+        PROBE("lsm: a flush ended during a compaction");
     if (lsm->flush_failure != KVORUM_OK && status != before)
         log_warn(lsm->log, "a memtable could not be written to a table; it will be tried again",
                  LOG_TEXT("store", lsm->path), LOG_STATUS(status));
@@ -85,6 +92,10 @@ static void compact_one(struct lsm *lsm, struct lsm_pick *pick)
     kvorum_status status = lsm_compact_pick(lsm, pick), before = lsm->compaction_failure;
     lsm->compactions_running--;
     lsm->compaction_failure = status == KVORUM_CLOSED ? KVORUM_OK : status;
+    if (status == KVORUM_NO_SPACE)
+        PROBE("lsm: no room for a compaction");
+    if (status == KVORUM_OK && before != KVORUM_OK)
+        PROBE("lsm: a compaction after one that had failed went well");
     if (lsm->compaction_failure != KVORUM_OK && status != before) {
         log_error(lsm->log, "a compaction failed: tables stay as they are",
                   LOG_TEXT("store", lsm->path), LOG_STATUS(status));
@@ -144,7 +155,7 @@ void lsm_background(struct lsm *lsm)
         for (int i = 0; i < ENGINE_LEVELS - 1 && !due; i++)
             due = lsm_level_score(lsm_state_now(lsm)->levels, &lsm->policy, i) >= 1;
     if (due)
-        lsm->flush_started = lsm_job_start(lsm, work, NULL);
+        lsm->flush_started = lsm_job_start(lsm, JOB_LENGTHY, work, NULL);
 }
 
 /* The first kick starts what an earlier life left undone; some later ones try again what failed, which
@@ -221,8 +232,10 @@ static kvorum_status stand_still(struct lsm *lsm, bool may_wait, bool *ret_waite
         return before;
     if (lsm->flush_failure != KVORUM_OK)
         return lsm->flush_failure;
-    if (!may_wait || lsm->jobs == NULL)
+    if (!may_wait || lsm->jobs == NULL) {
+        PROBE("lsm: a batch was refused because flushes or compactions lag behind");
         return KVORUM_OVERLOADED;
+    }
     wait_for_change(lsm);
     *ret_waited = true;
     return KVORUM_OK;

@@ -2,6 +2,7 @@
 #include "engine/lsm/blob.h"
 
 #include "base/hash.h"
+#include "base/planted.h"
 #include "codec/varint.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/little.h"
@@ -97,8 +98,12 @@ struct lsm_blobs *lsm_blobs_edit(const struct lsm_blobs *old, struct lsm_blob_fi
         return NULL;
     blobs->references = 1;
     for (size_t i = 0; i < old_count; i++) {
-        if (is_all_garbage(old->files[i]))
+        bool gone = is_all_garbage(old->files[i]) ||
+                    (PLANTED(BLOB_REMOVED_EARLY) && lsm_blob_file_worn(old->files[i]));
+        if (gone) {
+            PROBE("lsm: a blob file was all garbage");
             continue;
+        }
         atomic_fetch_add(&old->files[i]->references, 1);
         insert_sorted(blobs, old->files[i]);
     }

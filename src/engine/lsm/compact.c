@@ -11,6 +11,7 @@
  * A pick that meets nothing is a move: the table changes its level and no byte is written. */
 #include "engine/lsm/compact.h"
 
+#include "base/planted.h"
 #include "engine/lsm/merger.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -278,10 +279,13 @@ static kvorum_status prepare(struct lsm_compaction *compaction)
     const struct lsm_pick *pick = compaction->pick;
     struct lsm_output_plan *plan = &compaction->plan;
     plan->reduce.bottom =
-        !lsm_levels_below(plan->state->levels, pick->target, pick->lower, pick->upper);
+        !lsm_levels_below(plan->state->levels, pick->target, pick->lower, pick->upper) ||
+        PLANTED(TOMBSTONE_DROPPED_EARLY);
     plan->reduce.filter = compaction->lsm->options.filter;
     if (!lsm_snapshot_list(compaction->lsm, &compaction->snapshots, &plan->reduce.snapshot_count))
         return KVORUM_NO_MEMORY;
+    if (PLANTED(SNAPSHOT_IGNORED))
+        plan->reduce.snapshot_count = 0;
     plan->reduce.snapshots = compaction->snapshots;
     kvorum_status status = join_ranges(pick, &compaction->ranges);
     plan->reduce.ranges = compaction->ranges;
@@ -321,6 +325,12 @@ static kvorum_status compact(struct lsm *lsm, const struct lsm_pick *pick,
 kvorum_status lsm_compact_pick(struct lsm *lsm, struct lsm_pick *pick)
 {
     struct lsm_state *state = lsm_state_now(lsm);
+    if (pick->move)
+        PROBE("lsm: a table moved down as it was");
+    if (pick->target > 1)
+        PROBE("lsm: a compaction below level 1");
+    if (state->frozen_count > 0)
+        PROBE("lsm: a compaction began while memtables waited");
     lsm_state_reference(state);
     kvorum_status status = pick->move ? install_move(lsm, pick) : compact(lsm, pick, state);
     lsm_pick_done(pick);

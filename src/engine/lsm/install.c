@@ -196,6 +196,10 @@ static kvorum_status install_alone(struct lsm *lsm, const struct lsm_install *in
     bool unsure = false;
     buffer_init(&change.bytes, MANIFEST_SIZE_MAX);
     kvorum_status status = prepare(lsm, install, &change);
+    if (status == KVORUM_OK && PLANTED(LOG_REMOVED_EARLY)) {
+        lsm->first_segment = change.manifest.first_segment;
+        lsm_remove_segments(lsm);
+    }
     if (status == KVORUM_OK) {
         pthread_mutex_unlock(&lsm->mutex);
         status =
@@ -216,6 +220,10 @@ static kvorum_status install_alone(struct lsm *lsm, const struct lsm_install *in
         return KVORUM_OK;
     }
     free(change.state);
+    if (status == KVORUM_NO_SPACE)
+        PROBE("lsm: no room for a manifest");
+    if (unsure)
+        PROBE("lsm: nobody knows which manifest is on the disk");
     if (unsure)
         lsm_poison(lsm, status, "the manifest cannot be renewed");
     if (change.blobs != NULL && !unsure)
@@ -526,6 +534,8 @@ static bool see_name(void *context, const char *name)
     bool temporary = strcmp(name, "MANIFEST.new") == 0 || strcmp(name, "FORMAT.new") == 0;
     if (temporary || !is_named(orphans->lsm, name))
         buffer_append(&orphans->names, name, strlen(name) + 1);
+    if (!temporary && !is_named(orphans->lsm, name))
+        PROBE("lsm: an orphan was found");
     return true;
 }
 

@@ -277,7 +277,8 @@ struct lsm_lifeline *lsm_lifeline_create(struct lsm *lsm); /* NULL: no memory */
 void lsm_lifeline_cut(struct lsm_lifeline *lifeline);
 /** Have `work` run as a job, and then `done` (or NULL) on the owner's thread, neither of them when
  *  the engine is closed by then.  False: no memory. */
-bool lsm_job_start(struct lsm *lsm, void (*work)(struct lsm *lsm), void (*done)(struct lsm *lsm));
+bool lsm_job_start(struct lsm *lsm, enum job_urgency urgency, void (*work)(struct lsm *lsm),
+                   void (*done)(struct lsm *lsm));
 
 /* state.c */
 

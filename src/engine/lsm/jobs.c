@@ -96,13 +96,14 @@ static void job_done(struct job *job)
     free(self);
 }
 
-bool lsm_job_start(struct lsm *lsm, void (*work)(struct lsm *lsm), void (*done)(struct lsm *lsm))
+bool lsm_job_start(struct lsm *lsm, enum job_urgency urgency, void (*work)(struct lsm *lsm),
+                   void (*done)(struct lsm *lsm))
 {
     struct lsm_job *job = malloc(sizeof(*job));
     if (job == NULL)
         return false;
     *job = (struct lsm_job){
-        .job = { .work = job_work, .done = job_done },
+        .job = { .work = job_work, .done = job_done, .urgency = urgency },
         .lifeline = lsm->lifeline,
         .work = work,
         .done = done,

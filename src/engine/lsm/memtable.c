@@ -3,6 +3,7 @@
  * version. */
 #include "engine/lsm/memtable.h"
 
+#include "base/planted.h"
 #include "engine/common/batch.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -215,8 +216,11 @@ kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable, struct bytes b
 {
     struct batch_totals totals;
     /* Those of a batch that was not taken in the end must not come with this one. */
-    lsm_range_set_release(memtable->next_ranges);
-    memtable->next_ranges = NULL;
+    if (memtable->next_ranges != NULL && !PLANTED(RANGE_LEFT_BEHIND)) {
+        PROBE("lsm: a batch was refused after its deleted ranges were prepared");
+        lsm_range_set_release(memtable->next_ranges);
+        memtable->next_ranges = NULL;
+    }
     if (!batch_measure(batch, &totals))
         return KVORUM_CORRUPT;
     size_t each =

@@ -7,6 +7,7 @@
  *
  * Each table gets the deleted ranges of its stretch, [its cut, the next cut), so that they are
  * found in the table that a reader of those keys looks at. */
+#include "base/planted.h"
 #include "engine/lsm/internal.h"
 
 #include <assert.h>
@@ -177,6 +178,8 @@ static kvorum_status cut_before(struct output *o, struct bytes key)
     if (!o->cut_wanted || o->writer == NULL || bytes_equal(key, buffer_bytes(&o->key)))
         return KVORUM_OK;
     o->cut_wanted = false;
+    if (o->plan->reduce.ranges != NULL)
+        PROBE("lsm: a table was cut among deleted ranges");
     kvorum_status status = end_table(o, key);
     if (status == KVORUM_OK && !copy(&o->begin, key))
         status = KVORUM_NO_MEMORY;
@@ -230,6 +233,7 @@ static kvorum_status move_blob(struct output *o, struct lsm_entry *entry)
     if (status != KVORUM_OK)
         return status;
     (void)garbage_add(o->outputs, entry->value);
+    PROBE("lsm: a value moved to a new blob file");
     return put_out_of_line(o, entry, buffer_bytes(&o->value));
 }
 

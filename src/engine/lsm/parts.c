@@ -51,7 +51,7 @@ void lsm_compact_parts(struct lsm_compaction *compaction)
     compaction->next = lsm->compactions;
     lsm->compactions = compaction;
     for (size_t i = 1; i < compaction->part_count; i++)
-        (void)lsm_job_start(lsm, help, NULL); /* else it is done here */
+        (void)lsm_job_start(lsm, JOB_LENGTHY, help, NULL); /* else it is done here */
     while (compaction->taken_count < compaction->part_count)
         do_part(compaction);
     while (compaction->done_count < compaction->part_count)

@@ -79,7 +79,7 @@ static bool leave_to_job(struct lsm *lsm)
     if (lsm->jobs == NULL || !lsm_group_rotates(lsm))
         return false;
     if (!lsm->relief_started)
-        lsm->relief_started = lsm_job_start(lsm, relief_work, NULL);
+        lsm->relief_started = lsm_job_start(lsm, JOB_FIRST, relief_work, NULL);
     return lsm->relief_started;
 }
 
@@ -222,7 +222,7 @@ static void start_commit(struct lsm *lsm)
 {
     lsm->job_syncs = lsm->sync_commits > 0;
     lsm->commit_pending = true;
-    if (!lsm_job_start(lsm, commit_work, commit_done))
+    if (!lsm_job_start(lsm, JOB_FIRST, commit_work, commit_done))
         lsm->commit_pending = false;
 }
 
@@ -267,7 +267,7 @@ static void kick_background(struct lsm *lsm)
     lsm_background_kick(lsm);
     pthread_mutex_unlock(&lsm->mutex);
     if (due)
-        lsm->prepare_pending = lsm_job_start(lsm, prepare_work, prepare_done);
+        lsm->prepare_pending = lsm_job_start(lsm, JOB_FIRST, prepare_work, prepare_done);
 }
 
 void lsm_kick(struct engine *engine)

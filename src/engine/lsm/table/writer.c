@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Entries to a file: blocks go out as they fill; hashes, index and ranges are kept for the end. */
 #include "base/hash.h"
+#include "base/planted.h"
 #include "engine/lsm/table/block_writer.h"
 #include "engine/lsm/table/cache.h"
 #include "engine/lsm/table/filter.h"
@@ -383,7 +384,7 @@ kvorum_status lsm_table_writer_finish(struct lsm_table_writer *writer,
         status = make_bounds(writer, meta);
     if (status == KVORUM_OK)
         status = write_foot(writer, &foot);
-    if (status == KVORUM_OK)
+    if (status == KVORUM_OK && !PLANTED(TABLE_NOT_SYNCED))
         status = table_output_sync(&writer->output);
     if (status != KVORUM_OK) {
         free((void *)meta->lower.data);

@@ -196,8 +196,8 @@ static const struct row rows[] = {
       false },
     { "a full store", PUT("/buckets/b/keys/fail-STORE_FULL", "x"), "507 Insufficient Storage\n*",
       false },
-    { "an overloaded node", GET("/buckets/b/keys/fail-OVERLOADED"), "503 Service Unavailable\n*",
-      false },
+    { "an overloaded node", GET("/buckets/b/keys/fail-OVERLOADED"),
+      "503 Service Unavailable\nRetry-After: 1\n*", false },
     /* conditions */
     { "If-None-Match: * writes what is new", WRITE("PUT", CAT, TEXT "If-None-Match: *\r\n", "x"),
       NO_CONTENT, false },

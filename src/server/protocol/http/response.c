@@ -210,6 +210,16 @@ static const char *level_title(const char *level)
     return "Quorum";
 }
 
+/* Nothing has happened, and soon it may. */
+static void error_busy(struct http *http, const struct answer *answer)
+{
+    char text[2048];
+    snprintf(text, sizeof(text), "%s\n", answer->reason);
+    http_begin(http, 503);
+    http_add(http, "Retry-After", "1");
+    http_end_text(http, text);
+}
+
 static void error_impossible(struct http *http, const struct answer *answer)
 {
     bool reading = answer->level != NULL &&
@@ -236,7 +246,7 @@ void http_error(struct http *http, const struct answer *answer)
         break;
     case KVORUM_NOT_READY:
     case KVORUM_OVERLOADED:
-        http_text(http, 503, "%s\n", answer->reason);
+        error_busy(http, answer);
         break;
     case KVORUM_INVALID:
         http_text(http, 400, "%s\n", answer->reason);

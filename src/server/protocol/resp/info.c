@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-enum { STATS_MAX = 160, REPLY_MAX = 64 * 1024 };
+enum { STATS_MAX = 192, REPLY_MAX = 64 * 1024 };
 
 struct stat {
     const char *name;
