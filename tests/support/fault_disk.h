@@ -2,7 +2,7 @@
 /** A disk in memory that keeps a journal of all that was done to it, so that a test can ask: what
  *  if the power had failed right here?  (fault_power.h)
  *
- *      journal  make_dir s | create s/A | write A 0..95 | sync A | rename s/A s/B | sync_dir s | ...
+ *      journal  make_dir s | create s/A | write A 0..95 | sync A | rename s/A s/B | sync_dir s ...
  *
  *  Files are inodes with names, several where `link` was used; folders are names too.  Contents are
  *  shared between copies of a disk until one of them is written to, so a copy costs no bytes.
@@ -79,11 +79,15 @@ struct fault_disk {
     bool keep_names;      /* removing fails */
 };
 
+#ifndef FAULT_REALLOC
+#define FAULT_REALLOC realloc
+#endif
+
 /* --- contents ------------------------------------------------------------------------------ */
 
 static inline void *fault_memory(void *memory, size_t size)
 {
-    void *more = realloc(memory, size + 1);
+    void *more = FAULT_REALLOC(memory, size + 1);
     assert(more != NULL);
     return more;
 }

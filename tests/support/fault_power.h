@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Power failures of a fault_disk: what it may look like after the first n operations of its journal.
+/** Power failures of a fault_disk: what it may look like after n operations of its journal.
  *
- *      durable   what a sync covers: a file's bytes by its sync, names by the sync_dir of their folder
+ *      durable   what a sync covers: a file's bytes by its sync, names by the sync_dir of theirs
  *      pending   everything else, oldest first; each is kept, dropped or torn
  *
  *  A fault_power walks the journal once, so that a failure after every operation costs only what is

@@ -57,7 +57,9 @@ static bool remove_if_log(void *context, const char *name)
 /* Batches were written to the log of this store, which is then gone: that is no empty log. */
 static void check_log_is_missed(struct fault_disk *disk, uint64_t seed)
 {
-    struct lsm_options options = { .disk = &disk->base, .path = "c", .identity_seed = seed };
+    struct lsm_options options = {
+        .disk = &disk->base, .path = "c", .identity_seed = seed, .segment_size = 4096
+    };
     struct engine *engine;
     struct engine_batch *batch = engine_batch_create();
     make_batch(batch, 6);
@@ -84,7 +86,9 @@ static void crash_while_log_begins(const void *context)
     assert_int_equal(engine_checkpoint(w.engine, "c"), KVORUM_OK);
     run_done(&w);
     fault_disk_begin(&disk);
-    struct lsm_options options = { .disk = &disk.base, .path = "c", .identity_seed = 2 };
+    struct lsm_options options = {
+        .disk = &disk.base, .path = "c", .identity_seed = 2, .segment_size = 4096
+    };
     assert_int_equal(lsm_open(&options, &engine), KVORUM_OK);
     engine_close(engine);
     for (size_t at = 0; at <= disk.journal_count; at++) {

@@ -300,7 +300,7 @@ kvorum_status lsm_manifest_begin(struct lsm *lsm)
     return status;
 }
 
-static kvorum_status read_whole(struct lsm *lsm, struct buffer *ret_bytes)
+kvorum_status lsm_manifest_read(struct lsm *lsm, struct buffer *ret_bytes)
 {
     char path[LSM_PATH_SIZE];
     struct disk_file *file;
@@ -481,7 +481,7 @@ kvorum_status lsm_manifest_load(struct lsm *lsm)
     struct arena arena;
     buffer_init(&bytes, MANIFEST_SIZE_MAX + 16);
     arena_init(&arena, ARENA_LIMIT);
-    kvorum_status status = read_whole(lsm, &bytes);
+    kvorum_status status = lsm_manifest_read(lsm, &bytes);
     if (status == KVORUM_OK)
         status = lsm_manifest_decode(buffer_bytes(&bytes), &arena, &manifest);
     if (status != KVORUM_OK)

@@ -403,6 +403,8 @@ struct lsm_install {
 KVORUM_CHECKED kvorum_status lsm_install(struct lsm *lsm, const struct lsm_install *install);
 /** Read the manifest, and open what it names.  Before the engine is shared. */
 KVORUM_CHECKED kvorum_status lsm_manifest_load(struct lsm *lsm);
+/** Its bytes, as they are.  CORRUPT: there is none. */
+KVORUM_CHECKED kvorum_status lsm_manifest_read(struct lsm *lsm, struct buffer *ret_bytes);
 /** Fill in what is known of the whole store, and encode.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status lsm_manifest_bytes(const struct lsm *lsm,
                                                 struct lsm_manifest *manifest,
@@ -430,6 +432,8 @@ kvorum_status lsm_range_size(struct engine *engine, const struct engine_range *r
 /** Lock the directory and read, or make, its FORMAT file.  *ret_fresh: there is no log yet. */
 KVORUM_CHECKED kvorum_status lsm_store_open(struct lsm *lsm, bool create, bool *ret_fresh);
 
+/** Read and check FORMAT, and set the store's id. */
+KVORUM_CHECKED kvorum_status lsm_format_read(struct lsm *lsm, uint32_t *ret_version);
 /** Make a directory durably. */
 KVORUM_CHECKED kvorum_status lsm_make_directory(struct disk *disk, const char *path);
 /** This store's FORMAT file, there. */

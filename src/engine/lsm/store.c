@@ -103,7 +103,7 @@ static kvorum_status format_decode(struct lsm *lsm, const uint8_t *bytes, size_t
     return KVORUM_OK;
 }
 
-static kvorum_status format_read(struct lsm *lsm, uint32_t *ret_version)
+kvorum_status lsm_format_read(struct lsm *lsm, uint32_t *ret_version)
 {
     char path[LSM_PATH_SIZE];
     struct disk_file *file;
@@ -197,7 +197,7 @@ static kvorum_status upgrade(struct lsm *lsm)
 static kvorum_status read_store(struct lsm *lsm, const struct names *names, bool *ret_fresh)
 {
     uint32_t version = 0;
-    kvorum_status status = format_read(lsm, &version);
+    kvorum_status status = lsm_format_read(lsm, &version);
     if (status == KVORUM_OK && version < FORMAT_VERSION)
         status = upgrade(lsm);
     if (status == KVORUM_OK)
