@@ -267,6 +267,13 @@ kvorum_status lsm_make_room(struct lsm *lsm, bool may_wait, bool *ret_waited)
 
 /* --- by hand ------------------------------------------------------------------------------- */
 
+/* The last batch in the memtable that is flushed next; UINT64_MAX: there is none. */
+static uint64_t oldest_frozen(struct lsm *lsm)
+{
+    const struct lsm_state *now = lsm_state_now(lsm);
+    return now->frozen_count > 0 ? now->frozen[now->frozen_count - 1]->batch_last : UINT64_MAX;
+}
+
 /* Everything frozen by now, and what waits in the active memtable, is in tables when it returns. */
 static kvorum_status flush_all(struct lsm *lsm)
 {
@@ -275,7 +282,9 @@ static kvorum_status flush_all(struct lsm *lsm)
         wait_for_change(lsm);
     if (lsm_state_now(lsm)->frozen_count < LSM_FROZEN_MAX)
         status = lsm_freeze(lsm);
-    while (status == KVORUM_OK && lsm_state_now(lsm)->frozen_count > 0) {
+    const struct lsm_state *now = lsm_state_now(lsm);
+    uint64_t last = now->frozen_count > 0 ? now->frozen[0]->batch_last : 0;
+    while (status == KVORUM_OK && oldest_frozen(lsm) <= last) { /* not what comes meanwhile */
         if (lsm->failure != KVORUM_OK)
             return KVORUM_POISONED;
         if (lsm->closing)

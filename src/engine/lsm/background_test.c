@@ -8,14 +8,14 @@ static struct fault_disk disk;
 static struct engine *engine;
 static struct engine_batch *batch;
 
-static void open_store(uint64_t memtable_size)
+static void open_store(uint64_t memtable_size, uint64_t segment_size)
 {
     struct lsm_options options = { .disk = &disk.base,
                                    .path = "s",
                                    .identity_seed = 1,
                                    .create = true,
                                    .memtable_size = memtable_size,
-                                   .segment_size = 4096 };
+                                   .segment_size = segment_size };
     fault_disk_init(&disk);
     batch = engine_batch_create();
     assert_non_null(batch);
@@ -50,7 +50,7 @@ static void write_one(uint64_t number, bool range)
 
 static void test_smallest(void)
 {
-    open_store(1);
+    open_store(1, 4096);
     for (uint64_t i = 0; i < 100; i++)
         write_one(i, false);
     assert_in_range(flushes(), 10, 100);
@@ -60,16 +60,67 @@ static void test_smallest(void)
 /* 2000 of them inside each other would take 16 MB, and copying 16 GB. */
 static void test_ranges(void)
 {
-    open_store(64 * 1024);
+    open_store(64 * 1024, 4096);
     for (uint64_t i = 0; i < 2000; i++)
         write_one(i, true);
     assert_in_range(flushes(), 10, 1000);
     close_store();
 }
 
+/* --- who writes while another flushes ------------------------------------------------------- */
+
+static struct disk_ops hooked_ops;
+static unsigned hooked_syncs, hooked_writes;
+
+/* Each finds the memtable full and fills the next one. */
+static void write_large(void)
+{
+    static const uint8_t value[6000];
+    engine_batch_reset(batch);
+    struct bytes large = bytes_make(value, sizeof(value));
+    assert_int_equal(engine_batch_put(batch, bytes_of_string("key"), large), KVORUM_OK);
+    assert_int_equal(engine_write(engine, batch, ENGINE_NONE), KVORUM_OK);
+}
+
+/* Of the two files that a flush syncs, at the first one another writer fills a memtable. */
+static kvorum_status hooked_sync(struct disk_file *file)
+{
+    if (hooked_syncs++ % 2 == 0 && hooked_writes < 50) {
+        if (hooked_writes++ == 0)
+            write_large();
+        write_large();
+    }
+    return fault_sync(file);
+}
+
+static kvorum_status hooked_open(struct disk *base, const char *path, unsigned flags,
+                                 struct disk_file **ret_file)
+{
+    kvorum_status status = fault_open(base, path, flags, ret_file);
+    if (status == KVORUM_OK)
+        (*ret_file)->ops = &hooked_ops;
+    return status;
+}
+
+static void test_flush_ends(void)
+{
+    open_store(4096, 1 << 20);
+    hooked_ops = fault_disk_ops;
+    hooked_ops.open = hooked_open;
+    hooked_ops.sync = hooked_sync;
+    for (uint64_t i = 0; i < 5; i++)
+        write_one(i, false);
+    disk.base.ops = &hooked_ops;
+    assert_int_equal(engine_flush(engine), KVORUM_OK);
+    assert_in_range(hooked_writes, 1, 5);
+    disk.base.ops = &fault_disk_ops;
+    close_store();
+}
+
 static const struct named_test tests[] = {
     { "a memtable of the smallest size takes batches", test_smallest },
     { "deleted ranges fill a memtable", test_ranges },
+    { "a flush ends although others go on writing", test_flush_ends },
 };
 
 int main(void)
