@@ -274,28 +274,33 @@ static uint64_t oldest_frozen(struct lsm *lsm)
     return now->frozen_count > 0 ? now->frozen[now->frozen_count - 1]->batch_last : UINT64_MAX;
 }
 
+/* One memtable fewer is frozen, or will be soon. */
+static kvorum_status flush_or_wait(struct lsm *lsm)
+{
+    if (lsm->failure != KVORUM_OK)
+        return KVORUM_POISONED;
+    if (lsm->closing)
+        return KVORUM_CLOSED;
+    if (lsm->flushing_table) {
+        wait_for_change(lsm);
+        return KVORUM_OK;
+    }
+    flush_one(lsm);
+    return lsm->flush_failure;
+}
+
 /* Everything frozen by now, and what waits in the active memtable, is in tables when it returns. */
 static kvorum_status flush_all(struct lsm *lsm)
 {
     kvorum_status status = KVORUM_OK;
-    while (lsm_state_now(lsm)->frozen_count >= LSM_FROZEN_MAX && lsm->flushing_table)
-        wait_for_change(lsm);
-    if (lsm_state_now(lsm)->frozen_count < LSM_FROZEN_MAX)
+    while (status == KVORUM_OK && lsm_state_now(lsm)->frozen_count >= LSM_FROZEN_MAX)
+        status = flush_or_wait(lsm);
+    if (status == KVORUM_OK)
         status = lsm_freeze(lsm);
     const struct lsm_state *now = lsm_state_now(lsm);
     uint64_t last = now->frozen_count > 0 ? now->frozen[0]->batch_last : 0;
-    while (status == KVORUM_OK && oldest_frozen(lsm) <= last) { /* not what comes meanwhile */
-        if (lsm->failure != KVORUM_OK)
-            return KVORUM_POISONED;
-        if (lsm->closing)
-            return KVORUM_CLOSED;
-        if (lsm->flushing_table) {
-            wait_for_change(lsm);
-            continue;
-        }
-        flush_one(lsm);
-        status = lsm->flush_failure;
-    }
+    while (status == KVORUM_OK && oldest_frozen(lsm) <= last) /* not what comes meanwhile */
+        status = flush_or_wait(lsm);
     return status;
 }
 

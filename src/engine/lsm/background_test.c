@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When memtables are full. */
 #include "engine/lsm/lsm.h"
-#include "tests/support/fault_disk.h"
+#include "tests/support/fault_power.h"
 #include "tests/support/rows.h"
 
 static struct fault_disk disk;
 static struct engine *engine;
 static struct engine_batch *batch;
+static struct jobs *given_jobs;
 
 static void open_store(uint64_t memtable_size, uint64_t segment_size)
 {
     struct lsm_options options = { .disk = &disk.base,
                                    .path = "s",
+                                   .jobs = given_jobs,
                                    .identity_seed = 1,
                                    .create = true,
                                    .memtable_size = memtable_size,
@@ -67,6 +69,31 @@ static void test_ranges(void)
     close_store();
 }
 
+/* Jobs that come to nothing until they are asked to run. */
+struct idle_jobs {
+    struct jobs jobs;
+    struct job *first;
+};
+
+static void idle_submit(struct jobs *jobs, struct job *job)
+{
+    struct idle_jobs *self = (struct idle_jobs *)jobs;
+    job->next = self->first;
+    self->first = job;
+}
+
+static const struct jobs_ops idle_ops = { .submit = idle_submit };
+
+static void run_idle(struct idle_jobs *self)
+{
+    while (self->first != NULL) {
+        struct job *job = self->first;
+        self->first = job->next;
+        job->work(job);
+        job->done(job);
+    }
+}
+
 /* --- who writes while another flushes ------------------------------------------------------- */
 
 static struct disk_ops hooked_ops;
@@ -104,23 +131,85 @@ static kvorum_status hooked_open(struct disk *base, const char *path, unsigned f
 
 static void test_flush_ends(void)
 {
+    struct idle_jobs jobs = { { &idle_ops }, NULL };
+    given_jobs = &jobs.jobs;
     open_store(4096, 1 << 20);
+    given_jobs = NULL;
     hooked_ops = fault_disk_ops;
     hooked_ops.open = hooked_open;
     hooked_ops.sync = hooked_sync;
-    for (uint64_t i = 0; i < 5; i++)
-        write_one(i, false);
+    write_one(1, false);
     disk.base.ops = &hooked_ops;
     assert_int_equal(engine_flush(engine), KVORUM_OK);
     assert_in_range(hooked_writes, 1, 5);
     disk.base.ops = &fault_disk_ops;
     close_store();
+    run_idle(&jobs);
+}
+
+/* --- memtables that nobody flushes ---------------------------------------------------------- */
+
+static void ignore_done(struct engine_commit *commit, kvorum_status status)
+{
+    (void)commit;
+    (void)status;
+}
+
+/* As many as a store takes while its jobs do not run.  Returns how many batches that were. */
+static uint64_t fill(void)
+{
+    static const uint8_t value[3000];
+    for (uint64_t i = 0;; i++) {
+        static struct engine_commit commit = { .done = ignore_done };
+        engine_batch_reset(batch);
+        assert_int_equal(
+            engine_batch_put(batch, bytes_make(&i, sizeof(i)), bytes_make(value, sizeof(value))),
+            KVORUM_OK);
+        kvorum_status status = engine_submit(engine, batch, ENGINE_NONE, &commit);
+        if (status == KVORUM_OVERLOADED)
+            return i;
+        assert_int_equal(status, KVORUM_OK);
+    }
+}
+
+/* The power fails behind the flush, and the log was never synced. */
+static void check_flushed(uint64_t count)
+{
+    struct fault_disk survivor;
+    struct engine *again;
+    struct engine_view view;
+    fault_disk_crash(&disk, disk.journal_count, FAULT_DROP, 1, &survivor);
+    struct lsm_options options = {
+        .disk = &survivor.base, .path = "s", .identity_seed = 2, .segment_size = 4096
+    };
+    assert_int_equal(lsm_open(&options, &again), KVORUM_OK);
+    for (uint64_t i = 0; i < count; i++) {
+        assert_int_equal(engine_view(again, bytes_make(&i, sizeof(i)), &view), KVORUM_OK);
+        engine_release(&view);
+    }
+    engine_close(again);
+    fault_disk_done(&survivor);
+}
+
+static void test_flush_all(void)
+{
+    struct idle_jobs jobs = { { &idle_ops }, NULL };
+    given_jobs = &jobs.jobs;
+    open_store(4096, 1 << 20);
+    given_jobs = NULL;
+    uint64_t count = fill();
+    assert_int_equal(engine_flush(engine), KVORUM_OK);
+    check_flushed(count);
+    run_idle(&jobs);
+    close_store();
+    run_idle(&jobs);
 }
 
 static const struct named_test tests[] = {
     { "a memtable of the smallest size takes batches", test_smallest },
     { "deleted ranges fill a memtable", test_ranges },
     { "a flush ends although others go on writing", test_flush_ends },
+    { "a flush takes everything, also when no more memtables can be frozen", test_flush_all },
 };
 
 int main(void)
