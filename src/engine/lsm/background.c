@@ -232,7 +232,7 @@ static kvorum_status stand_still(struct lsm *lsm, bool may_wait, bool *ret_waite
         return before;
     if (lsm->flush_failure != KVORUM_OK)
         return lsm->flush_failure;
-    if (!may_wait || lsm->jobs == NULL) {
+    if (!may_wait || (lsm->jobs == NULL && !background_is_at_work(lsm))) {
         PROBE("lsm: a batch was refused because flushes or compactions lag behind");
         return KVORUM_OVERLOADED;
     }

@@ -3,6 +3,7 @@
 #include "engine/lsm/lsm.h"
 #include "tests/support/fault_power.h"
 #include "tests/support/rows.h"
+#include <pthread.h>
 
 static struct fault_disk disk;
 static struct engine *engine;
@@ -205,11 +206,69 @@ static void test_flush_all(void)
     run_idle(&jobs);
 }
 
+/* --- writers without jobs ------------------------------------------------------------------- */
+
+static pthread_t second;
+static struct engine_batch *second_batch;
+static bool second_runs;
+static kvorum_status second_status;
+
+/* More than may be frozen while the first writer flushes. */
+static void *write_beside(void *context)
+{
+    struct engine_batch *own = context;
+    for (int i = 0; i < 3 && second_status == KVORUM_OK; i++)
+        second_status = engine_write(engine, own, ENGINE_NONE);
+    return NULL;
+}
+
+static kvorum_status paused_sync(struct disk_file *file)
+{
+    struct engine_stats stats = { 0 };
+    if (!second_runs) {
+        static const uint8_t value[6000];
+        second_batch = engine_batch_create();
+        assert_non_null(second_batch);
+        assert_int_equal(engine_batch_put(second_batch, bytes_of_string("key"),
+                                          bytes_make(value, sizeof(value))),
+                         KVORUM_OK);
+        second_runs = true;
+        assert_int_equal(pthread_create(&second, NULL, write_beside, second_batch), 0);
+        while (stats.stalls == 0)
+            engine_stats(engine, &stats);
+    }
+    return fault_sync(file);
+}
+
+static kvorum_status paused_open(struct disk *base, const char *path, unsigned flags,
+                                 struct disk_file **ret_file)
+{
+    kvorum_status status = hooked_open(base, path, flags, ret_file);
+    hooked_ops.sync = paused_sync;
+    return status;
+}
+
+static void test_two_writers(void)
+{
+    open_store(4096, 1 << 20);
+    hooked_ops = fault_disk_ops;
+    hooked_ops.open = paused_open;
+    write_one(1, false);
+    disk.base.ops = &hooked_ops;
+    assert_int_equal(engine_flush(engine), KVORUM_OK);
+    assert_int_equal(pthread_join(second, NULL), 0);
+    assert_int_equal(second_status, KVORUM_OK);
+    engine_batch_destroy(second_batch);
+    disk.base.ops = &fault_disk_ops;
+    close_store();
+}
+
 static const struct named_test tests[] = {
     { "a memtable of the smallest size takes batches", test_smallest },
     { "deleted ranges fill a memtable", test_ranges },
     { "a flush ends although others go on writing", test_flush_ends },
     { "a flush takes everything, also when no more memtables can be frozen", test_flush_all },
+    { "without jobs a writer waits for another one that flushes", test_two_writers },
 };
 
 int main(void)
