@@ -61,16 +61,45 @@ static kvorum_status describe(struct lsm *lsm, const struct lsm_state *state,
     return lsm_manifest_bytes(lsm, &manifest, state->levels, state->blobs, ret_bytes);
 }
 
+static bool gather_name(void *context, const char *name)
+{
+    buffer_append(context, name, strlen(name) + 1);
+    return true;
+}
+
+/* What was begun is no store and holds on to files; what cannot be removed stays. */
+static void give_up(struct lsm *lsm, const char *directory)
+{
+    struct buffer names; /* gathered first: a directory is not changed while it is listed */
+    buffer_init(&names, MANIFEST_SIZE_MAX);
+    (void)lsm->disk->ops->list(lsm->disk, directory, gather_name, &names);
+    for (size_t at = 0; at < names.size;) {
+        const char *name = (const char *)names.data + at;
+        char path[LSM_PATH_SIZE];
+        int size = snprintf(path, sizeof(path), "%s/%s", directory, name);
+        if (size > 0 && size < LSM_PATH_SIZE)
+            (void)lsm->disk->ops->remove(lsm->disk, path);
+        at += strlen(name) + 1;
+    }
+    (void)lsm->disk->ops->remove(lsm->disk, directory);
+    buffer_done(&names);
+}
+
 static kvorum_status make_store(struct lsm *lsm, const struct lsm_state *state,
                                 struct bytes manifest, const char *directory)
 {
     bool unsure;
     kvorum_status status = make_empty_directory(lsm, directory);
-    if (status == KVORUM_OK)
-        status = link_files(lsm, state, directory);
+    if (status != KVORUM_OK)
+        return status;
+    status = link_files(lsm, state, directory);
     if (status == KVORUM_OK)
         status = lsm_write_whole(lsm->disk, directory, "MANIFEST", manifest, &unsure);
-    return status == KVORUM_OK ? lsm_format_write(lsm, directory) : status;
+    if (status == KVORUM_OK)
+        status = lsm_format_write(lsm, directory);
+    if (status != KVORUM_OK)
+        give_up(lsm, directory);
+    return status;
 }
 
 /* What was written before the call is in the state taken after the flush. */
