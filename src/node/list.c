@@ -77,8 +77,8 @@ static struct bytes range_end(struct arena *arena, struct bytes prefix)
     return end;
 }
 
-/* A reader would be shown a value.  When buckets are listed, each has a mode of its own, which a job
- * cannot ask for: there a value counts that a reader of some mode would be shown. */
+/* A reader would be shown a value.  When buckets are listed, each has a mode of its own, which a
+ * job cannot ask for: there a value counts that a reader of some mode would be shown. */
 static bool is_live(const struct page *page, struct arena *temporary, struct bytes encoding)
 {
     struct object object;

@@ -125,7 +125,7 @@ static int repair_node(struct story *run)
     uint64_t keys = stats_keys(&run->cluster, run->victim);
     story_tell(run, "repair",
                "%s records read through n%u with r=all in %s: %s read repairs, %s hints "
-               "delivered; n%u went from about %s to %s keys",
+               "delivered; n%u went from %s to about %s keys",
                text_of_count(transfer.records), run->victim, text_of_time(transfer.seconds),
                text_of_count(first.read_repairs), text_of_count(first.hints_delivered), run->victim,
                text_of_count(run->keys_before), text_of_count(keys));

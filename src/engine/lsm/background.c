@@ -158,8 +158,8 @@ void lsm_background(struct lsm *lsm)
         lsm->flush_started = lsm_job_start(lsm, JOB_LENGTHY, work, NULL);
 }
 
-/* The first kick starts what an earlier life left undone; some later ones try again what failed, which
- * else would wait for a memtable to fill up. */
+/* The first kick starts what an earlier life left undone; some later ones try again what failed,
+ * which else would wait for a memtable to fill up. */
 void lsm_background_kick(struct lsm *lsm)
 {
     bool failed = lsm->flush_failure != KVORUM_OK || lsm->compaction_failure != KVORUM_OK;
