@@ -356,10 +356,11 @@ KVORUM_API KVORUM_CHECKED kvorum_status kvorum_verify(
     kvorum_store *store, void (*report)(void *context, const kvorum_damage *damage), void *context);
 
 typedef struct kvorum_salvaged {
-    uint64_t keys;      /* written to the new store */
+    uint64_t keys;      /* written to the new store from tables */
+    uint64_t batches;   /* written from the log, after those */
     uint64_t lost_size; /* bytes of files that could not be used */
     uint64_t damages;   /* places */
-    uint64_t reserved[5];
+    uint64_t reserved[4];
 } kvorum_salvaged;
 
 /** Write all that is provably intact of the store in `path`, which is not open and may be one that

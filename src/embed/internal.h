@@ -34,6 +34,20 @@ struct kvorum_store {
 KVORUM_CHECKED kvorum_status embed_callbacks_init(kvorum_store *store);
 void embed_callbacks_done(kvorum_store *store);
 
+/* store.c */
+
+struct lsm_options;
+struct lsm_options embed_lsm_options(const kvorum_store *store, const char *path);
+
+/* tables.c */
+
+struct embed_listener {
+    void (*report)(void *context, const kvorum_damage *damage); /* or NULL */
+    void *context;
+};
+/** `context`: a listener. */
+void embed_pass_on(void *context, const struct engine_damage *damage);
+
 /* options.c */
 
 /** INVALID, or UNSUPPORTED when something of a later release is asked for.  NULL is fine. */

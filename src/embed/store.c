@@ -35,7 +35,7 @@ static_assert((int)KVORUM_COMPRESSION_NONE == (int)LSM_PACK_NONE, "one is the ot
 static_assert((int)KVORUM_COMPRESSION_LZ4 == (int)LSM_PACK_LZ4, "one is the other");
 static_assert((int)KVORUM_COMPRESSION_ZSTD == (int)LSM_PACK_ZSTD, "one is the other");
 
-static struct lsm_options lsm_options_of(const kvorum_store *store, const char *path)
+struct lsm_options embed_lsm_options(const kvorum_store *store, const char *path)
 {
     const kvorum_options *options = &store->options;
     bool filters = options->filter_bits != KVORUM_NO_FILTER;
@@ -98,7 +98,7 @@ static kvorum_status open_lsm(kvorum_store *store, const char *path)
         return status;
     status = open_world(store);
     if (status == KVORUM_OK) {
-        const struct lsm_options options = lsm_options_of(store, whole + 1);
+        const struct lsm_options options = embed_lsm_options(store, whole + 1);
         status = store->options.must_be_new ? open_new(&options, &store->engine)
                                             : lsm_open(&options, &store->engine);
     }

@@ -54,14 +54,9 @@ kvorum_status kvorum_checkpoint(kvorum_store *store, const char *path)
 
 /* --- damage -------------------------------------------------------------------------------- */
 
-struct listener {
-    void (*report)(void *context, const kvorum_damage *damage);
-    void *context;
-};
-
-static void pass_on(void *context, const struct engine_damage *damage)
+void embed_pass_on(void *context, const struct engine_damage *damage)
 {
-    const struct listener *listener = context;
+    const struct embed_listener *listener = context;
     const kvorum_damage told = { damage->file, damage->offset, damage->what, damage->status };
     if (listener->report != NULL)
         listener->report(listener->context, &told);
@@ -71,20 +66,8 @@ kvorum_status kvorum_verify(kvorum_store *store,
                             void (*report)(void *context, const kvorum_damage *damage),
                             void *context)
 {
-    struct listener listener = { report, context };
+    struct embed_listener listener = { report, context };
     if (store == NULL)
         return KVORUM_INVALID;
-    return engine_verify(store->engine, pass_on, &listener);
-}
-
-kvorum_status kvorum_salvage(const char *path, const char *new_path, const kvorum_options *options,
-                             void (*report)(void *context, const kvorum_damage *damage),
-                             void *context, kvorum_salvaged *ret_salvaged)
-{
-    (void)report;
-    (void)context;
-    if (path == NULL || new_path == NULL || ret_salvaged == NULL)
-        return KVORUM_INVALID;
-    kvorum_status status = embed_options_check(options);
-    return status == KVORUM_OK ? KVORUM_UNSUPPORTED : status; /* no engine salvages yet */
+    return engine_verify(store->engine, embed_pass_on, &listener);
 }

@@ -340,6 +340,16 @@ def _():
             equal(after.read(), data)
 
 
+@case("salvage copies what is intact of a damaged store: exit 1, and the rest is counted")
+def _():
+    with Pets(cat="meow", dog="woof") as path:
+        flip(os.path.join(path, "MANIFEST"), 20)
+        expect(store("get", path, "cat"), 70, "Next: kvorum store salvage")
+        expect(store("salvage", path, path + "-saved"), 1, "copied to", r"MANIFEST")
+        equal(expect(store("get", path + "-saved", "dog"), 0).stdout, b"woof")
+        expect(store("salvage", path, path + "-saved"), 7, "something is there already")
+
+
 @case("a damaged FORMAT is told: exit 70")
 def _():
     with Pets(cat="meow") as path:

@@ -291,9 +291,11 @@ int command_store_compact(const struct invocation *invocation)
 static int salvaged(const struct store_session *session, const char *new_path,
                     const kvorum_salvaged *result)
 {
-    say_note("%s: %s keys copied to %s; %s in %s place%s could not be used", session->path,
-             text_of_count(result->keys), new_path, text_of_size(result->lost_size),
-             text_of_count(result->damages), result->damages == 1 ? "" : "s");
+    say_note("%s: %s keys of tables and %s batches of the log copied to %s; %s in %s place%s could "
+             "not be used",
+             session->path, text_of_count(result->keys), text_of_count(result->batches), new_path,
+             text_of_size(result->lost_size), text_of_count(result->damages),
+             result->damages == 1 ? "" : "s");
     return result->damages == 0 ? EXIT_DONE : EXIT_NO;
 }
 
