@@ -160,7 +160,7 @@ typedef struct kvorum_options {
     uint64_t cache_size;         /* bytes that cached blocks may take; 0: 64 MiB */
     uint64_t table_memory_size;  /* bytes that indexes and filters may take; 0: no limit */
     uint64_t memtable_size;      /* bytes of writes gathered in memory for a table; 0: 64 MiB */
-    uint64_t log_segment_size;   /* bytes of one file of the log; 0: 64 MiB */
+    uint64_t log_segment_size;   /* bytes of one file of the log; 0: a quarter of a memtable */
     uint64_t large_value_size;   /* values from here on are kept apart from their keys, and not
                                     rewritten by compactions; 0: 1 MiB; UINT64_MAX: never */
     uint64_t size_limit;         /* memory engine: bytes of keys, values and overhead; 0: none */

@@ -47,9 +47,9 @@ struct disk_ops {
      *  cannot meet NO_SPACE. */
     kvorum_status (*allocate)(struct disk_file *file, uint64_t size);
     /** The first `size` bytes, all of them allocated, as memory that is written like the file: what
-     *  is copied there survives the process, costs no system call, and becomes durable by sync, which
-     *  also tells of errors.  UNSUPPORTED where writing there could fail in other ways (a file system
-     *  that copies on write has no blocks reserved).  NULL: never offered. */
+     *  is copied there survives the process, costs no system call, and becomes durable by sync,
+     *  which also tells of errors.  UNSUPPORTED where writing there could fail in other ways (a
+     *  file system that copies on write has no blocks reserved).  NULL: never offered. */
     kvorum_status (*map)(struct disk_file *file, uint64_t size, uint8_t **ret_memory);
     void (*unmap)(struct disk_file *file, uint8_t *memory, uint64_t size);        /* before close */
     kvorum_status (*rename)(struct disk *disk, const char *from, const char *to); /* over `to` */

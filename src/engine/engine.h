@@ -313,8 +313,8 @@ KVORUM_CHECKED kvorum_status engine_compact(struct engine *engine,
 /** Flush, then wait until no compaction is due or running. */
 KVORUM_CHECKED kvorum_status engine_settle(struct engine *engine);
 /** Make `path` (on the same disk, not there yet or empty: EXISTS) a store with the state of now, by
- *  hard links: takes room only for what changes afterwards.  After an error nothing of it is left, if
- *  it can be removed. */
+ *  hard links: takes room only for what changes afterwards.  After an error nothing of it is left,
+ *  if it can be removed. */
 KVORUM_CHECKED kvorum_status engine_checkpoint(struct engine *engine, const char *path);
 /** Read everything and check it against its checksums and order.  Each damage is reported; CORRUPT
  *  when there was any. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A compaction in parts: for compact.c, which cuts and installs, and parts.c, which shares them out. */
+/** A compaction in parts: for compact.c, which cuts and installs, and parts.c, which shares them
+ *  out. */
 #ifndef ENGINE_LSM_COMPACT_H
 #define ENGINE_LSM_COMPACT_H
 

@@ -47,7 +47,8 @@ KVORUM_CHECKED kvorum_status lsm_levels_edit(const struct lsm_levels *old,
 struct lsm_levels *lsm_levels_reference(struct lsm_levels *levels);
 void lsm_levels_release(struct lsm_levels *levels); /* NULL is fine */
 
-/** For a level put together by hand: fill and use `prefixes`, one for each table, which it keeps. */
+/** For a level put together by hand: fill and use `prefixes`, one for each table, which it keeps.
+ *  */
 void lsm_level_index(struct lsm_level *level, uint64_t *prefixes);
 /** In a level below 0: index of the first table whose upper bound is above `key` (it may begin
  *  behind it); `count` when there is none. */

@@ -194,13 +194,20 @@ enum { MIB = 1024 * 1024, SEGMENT_SIZE_MIN = 4096, MEMTABLE_SIZE_MIN = 4096 };
     if ((field) == 0)                                                                              \
     (field) = (value)
 
+/* A quarter of a memtable: what the log takes beyond what is not in tables yet. */
+static uint64_t segment_size_for(uint64_t memtable_size)
+{
+    uint64_t size = memtable_size / 4;
+    return size < MIB ? MIB : size > 16 * MIB ? 16 * MIB : size;
+}
+
 static struct lsm_options with_defaults(const struct lsm_options *given)
 {
     struct lsm_options options = *given;
     DEFAULT(options.memtable_size, 64 * MIB);
     if (options.memtable_size < MEMTABLE_SIZE_MIN)
         options.memtable_size = MEMTABLE_SIZE_MIN;
-    DEFAULT(options.segment_size, 16 * MIB);
+    DEFAULT(options.segment_size, segment_size_for(options.memtable_size));
     if (options.segment_size < SEGMENT_SIZE_MIN)
         options.segment_size = SEGMENT_SIZE_MIN;
     DEFAULT(options.cache_size, 64 * MIB);

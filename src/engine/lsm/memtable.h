@@ -68,7 +68,8 @@ void lsm_memtable_release(struct lsm_memtable *memtable); /* NULL is fine */
  *  NO_MEMORY, CORRUPT (no batch). */
 KVORUM_CHECKED kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable, struct bytes batch,
                                                   uint64_t sequence);
-/** How full it is: bytes in blocks, and more than their bytes for deleted ranges.  By the writer. */
+/** How full it is: bytes in blocks, and more than their bytes for deleted ranges.  By the writer.
+ *  */
 uint64_t lsm_memtable_used(const struct lsm_memtable *memtable);
 uint64_t lsm_memtable_held(const struct lsm_memtable *memtable); /* bytes of memory */
 /** Reserved before.  Returns the sequence number of the last change. */

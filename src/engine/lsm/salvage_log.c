@@ -255,8 +255,8 @@ static kvorum_status read_header(const struct salvage *s, struct bytes bytes,
     return KVORUM_OK;
 }
 
-/* What stands behind the end that the next segment tells was given up by an open: other batches took
- * those numbers since. */
+/* What stands behind the end that the next segment tells was given up by an open: other batches
+ * took those numbers since. */
 static kvorum_status cut_end(const struct salvage *s, uint64_t next, struct bytes *bytes)
 {
     struct bytes other = { 0 };
