@@ -168,14 +168,12 @@ static kvorum_status install_outputs(struct lsm *lsm, const struct lsm_pick *pic
         added[i] = (struct lsm_edit_add){ pick->target, outputs->tables[i] };
     struct lsm_install install = { .edit = { added, outputs->count, pick->inputs,
                                              pick->input_count },
-                                   .blob = outputs->blob,
-                                   .garbage = outputs->garbage,
-                                   .garbage_count = outputs->garbage_count };
+                                   .blobs = outputs->blobs,
+                                   .blob_count = outputs->blob_count };
     uint64_t written_size = outputs->written_size;
     kvorum_status status = lsm_install(lsm, &install);
     free(added);
-    free(outputs->tables);
-    free(outputs->garbage);
+    lsm_outputs_done(outputs);
     if (status == KVORUM_OK)
         count_compaction(lsm, pick, read_size, written_size);
     return status;
@@ -196,11 +194,17 @@ static kvorum_status compact(struct lsm *lsm, const struct lsm_pick *pick,
     if (!lsm_snapshot_list(lsm, &snapshots, &plan.reduce.snapshot_count))
         return KVORUM_NO_MEMORY;
     plan.reduce.snapshots = snapshots;
+    if (!lsm_victims_choose(state->blobs, pick->inputs, pick->input_count,
+                            lsm->options.memtable_size, &plan.victims)) {
+        free(snapshots);
+        return KVORUM_NO_MEMORY;
+    }
     pthread_mutex_unlock(&lsm->mutex);
     kvorum_status status = rewrite(lsm, pick, &plan, &outputs, &read_size);
     pthread_mutex_lock(&lsm->mutex);
     if (status == KVORUM_OK)
         status = install_outputs(lsm, pick, &outputs, read_size);
+    lsm_victims_done(&plan.victims);
     free(snapshots);
     return status;
 }

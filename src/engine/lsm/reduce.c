@@ -95,7 +95,7 @@ kvorum_status lsm_reduce_create(const struct lsm_reduce_options *options, struct
     buffer_init(&reduce->key, ENGINE_KEY_SIZE_MAX);
     buffer_init(&reduce->operands.values, SIZE_MAX / 2);
     buffer_init(&reduce->result, ENGINE_VALUE_SIZE_MAX);
-    buffer_init(&reduce->blob, ENGINE_VALUE_SIZE_MAX);
+    buffer_init(&reduce->blob, SIZE_MAX / 2); /* whoever reads says how much it is */
     reduce->fragment_count = lsm_ranges_fragments(options->ranges);
     load_fragment(reduce);
     source->ops->first(source);
@@ -223,16 +223,8 @@ static void move_on(struct lsm_reduce *reduce)
     reduce->source->ops->next(reduce->source);
 }
 
-static void tell_dropped(struct lsm_reduce *reduce)
-{
-    const struct lsm_reduce_options *options = &reduce->options;
-    if (reduce->source->entry.kind == LSM_BLOB && options->blob_dropped != NULL)
-        options->blob_dropped(options->context, &reduce->source->entry);
-}
-
 static kvorum_status drop(struct lsm_reduce *reduce)
 {
-    tell_dropped(reduce);
     move_on(reduce);
     return NONE_KEPT;
 }
@@ -255,12 +247,9 @@ static bool filter_keeps(const struct lsm_reduce *reduce, struct bytes value)
 static kvorum_status read_blob(struct lsm_reduce *reduce, struct bytes *ret_value)
 {
     buffer_reset(&reduce->blob);
-    kvorum_status status =
-        reduce->options.blob_read(reduce->options.context, &reduce->source->entry, &reduce->blob);
-    if (status != KVORUM_OK)
-        return status == KVORUM_NOT_FOUND ? KVORUM_CORRUPT : status;
-    *ret_value = buffer_bytes(&reduce->blob);
-    return reduce->blob.failed ? KVORUM_NO_MEMORY : KVORUM_OK;
+    kvorum_status status = reduce->options.blob_read(
+        reduce->options.context, &reduce->source->entry, &reduce->blob, ret_value);
+    return status == KVORUM_NOT_FOUND ? KVORUM_CORRUPT : status;
 }
 
 static kvorum_status judge_delete(struct lsm_reduce *reduce, const struct stripe *stripe,
@@ -281,7 +270,6 @@ static kvorum_status filtered(struct lsm_reduce *reduce, const struct stripe *st
     reduce->hidden_from = stripe->lowest;
     if (at_bottom(reduce, stripe))
         return drop(reduce);
-    tell_dropped(reduce);
     *ret_entry = (struct lsm_entry){ .key = reduce->source->entry.key,
                                      .sequence = reduce->source->entry.sequence,
                                      .kind = LSM_DELETE };

@@ -38,12 +38,10 @@ struct lsm_reduce_options {
     bool bottom;                     /* nothing older of these keys lies below the output */
     const struct engine_merge_operator *merge; /* NULL: operands stay operands */
     const struct engine_compaction_filter *filter;
-    /** Called for each entry with a blob that is not passed on, once.  NULL: fine. */
-    void (*blob_dropped)(void *context, const struct lsm_entry *entry);
-    /** Read the real value of a BLOB entry, for the filter and for merges, into `ret_value`.  NULL:
-     *  the filter is not asked about them, and operands above them stay. */
-    kvorum_status (*blob_read)(void *context, const struct lsm_entry *entry,
-                               struct buffer *ret_value);
+    /** Read the real value of a BLOB entry, for the filter and for merges: a view into `memory`.
+     *  NULL: the filter is not asked about them, and operands above them stay. */
+    kvorum_status (*blob_read)(void *context, const struct lsm_entry *entry, struct buffer *memory,
+                               struct bytes *ret_value);
     void *context;
 };
 
