@@ -93,13 +93,23 @@ static void compact_one(struct lsm *lsm, struct lsm_pick *pick)
     clean_up(lsm);
 }
 
-/* Blob files come last: what else is due may empty them on its way. */
+/* Blob files come last, for what else is due may empty them on its way; but it must not keep them
+ * waiting for ever. */
+static bool pick_next(struct lsm *lsm, struct lsm_pick *ret_pick)
+{
+    const struct lsm_state *now = lsm_state_now(lsm);
+    bool first = !lsm->collected_last && lsm_collect_urgent(now->blobs);
+    lsm->collected_last = first && lsm_collect_pick(now->levels, now->blobs, ret_pick);
+    if (lsm->collected_last || lsm_pick_next(now->levels, &lsm->policy, &lsm->cursor, ret_pick))
+        return true;
+    lsm->collected_last = lsm_collect_pick(now->levels, now->blobs, ret_pick);
+    return lsm->collected_last;
+}
+
 static bool compact_if_due(struct lsm *lsm)
 {
     struct lsm_pick pick;
-    const struct lsm_state *now = lsm_state_now(lsm);
-    if (!may_compact(lsm) || (!lsm_pick_next(now->levels, &lsm->policy, &lsm->cursor, &pick) &&
-                              !lsm_collect_pick(now->levels, now->blobs, &pick)))
+    if (!may_compact(lsm) || !pick_next(lsm, &pick))
         return false;
     compact_one(lsm, &pick);
     return true;
@@ -156,8 +166,8 @@ void lsm_background(struct lsm *lsm)
         lsm->flush_started = lsm_job_start(lsm, work, NULL);
 }
 
-/* The first kick starts what an earlier life left undone; some later ones try again what failed, which
- * else would wait for a memtable to fill up. */
+/* The first kick starts what an earlier life left undone; some later ones try again what failed,
+ * which else would wait for a memtable to fill up. */
 void lsm_background_kick(struct lsm *lsm)
 {
     bool failed = lsm->flush_failure != KVORUM_OK || lsm->compaction_failure != KVORUM_OK;

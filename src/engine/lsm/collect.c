@@ -69,6 +69,12 @@ bool lsm_collect_due(const struct lsm_levels *levels, const struct lsm_blobs *bl
     return choose(levels, blobs).table != NULL;
 }
 
+bool lsm_collect_urgent(const struct lsm_blobs *blobs)
+{
+    struct wear wear = wear_of(blobs);
+    return wear.worn_count > 0 && wear.garbage / 3 > wear.live;
+}
+
 bool lsm_collect_pick(const struct lsm_levels *levels, const struct lsm_blobs *blobs,
                       struct lsm_pick *ret_pick)
 {

@@ -9,7 +9,9 @@
  *      - more than half of all blob files is garbage; then the table that keeps the most for its
  *        size.
  *  So while nothing is due, blob files take at most twice what tables refer to.  Meanwhile it may
- *  be more by what one step moves: about `limit` bytes, see below.  (Versions that are superseded
+ *  be more by what one step moves: about `limit` bytes, see below.  When they take more than four
+ *  times as much, since other compactions are always due, it is *urgent*: every other compaction is
+ *  such a step then.  (Versions that are superseded
  *  in a higher level and not compacted yet are referred to, as inline ones take space in tables.)
  *
  *  What a table keeps: of each worn file, the part of its garbage that goes with the table's share
@@ -27,7 +29,9 @@
 
 /** True: a table should be rewritten for its blob files' sake, and none of its is busy. */
 bool lsm_collect_due(const struct lsm_levels *levels, const struct lsm_blobs *blobs);
-/** The same, and picked, as by lsm_pick_next. */
+/** More than three quarters of all blob files are garbage. */
+bool lsm_collect_urgent(const struct lsm_blobs *blobs);
+/** As lsm_collect_due, and picked, as by lsm_pick_next. */
 bool lsm_collect_pick(const struct lsm_levels *levels, const struct lsm_blobs *blobs,
                       struct lsm_pick *ret_pick);
 

@@ -15,33 +15,38 @@ enum { FILES_MAX = 8, TABLES_MAX = 8 };
 struct row {
     const char *name;
     const char *files, *tables;
-    uint64_t limit;      /* of what is moved */
+    uint64_t limit; /* of what is moved */
+    bool urgent;
     const char *picked;  /* the table's name, or nothing */
     const char *victims; /* of that table, or of all */
 };
 
 static const struct row rows[] = {
-    { "without blob files nothing is due", "", "1a:100", 1000, "", "" },
-    { "files in use are left alone", "2:1000", "1a:100 2=600", 1000, "", "" },
-    { "half is not worn", "2:1000", "1a:100 2=500", 1000, "", "" },
-    { "more than half is garbage, and a table is rewritten", "2:1000", "1a:100 2=496", 1000, "a",
-      "2" },
-    { "in level 0 tables are left alone", "2:1000", "0a:100 2=496", 1000, "", "2" },
-    { "a busy table is left alone", "2:1000", "1a!100 2=496", 1000, "", "2" },
-    { "a damaged file is left alone", "2!1000", "1a:100 2=496", 1000, "", "" },
+    { "without blob files nothing is due", "", "1a:100", 1000, false, "", "" },
+    { "files in use are left alone", "2:1000", "1a:100 2=600", 1000, false, "", "" },
+    { "half is not worn", "2:1000", "1a:100 2=500", 1000, false, "", "" },
+    { "more than half is garbage, and a table is rewritten", "2:1000", "1a:100 2=496", 1000, false,
+      "a", "2" },
+    { "in level 0 tables are left alone", "2:1000", "0a:100 2=496", 1000, false, "", "2" },
+    { "a busy table is left alone", "2:1000", "1a!100 2=496", 1000, false, "", "2" },
+    { "a damaged file is left alone", "2!1000", "1a:100 2=496", 1000, false, "", "" },
     { "much garbage in a small part of all is worth it", "2:1000 3:9000", "1a:100 2=100 3=9000",
-      1000, "a", "2" },
-    { "but not when the table is larger", "2:1000 3:9000", "1a:1000 2=100 3=9000", 1000, "", "2" },
-    { "when all of it is too much, it is", "2:1000 3:600", "1a:1000 2=100 3=304", 1000, "a", "2" },
+      1000, false, "a", "2" },
+    { "but not when the table is larger", "2:1000 3:9000", "1a:1000 2=100 3=9000", 1000, false, "",
+      "2" },
+    { "when all of it is too much, it is", "2:1000 3:600", "1a:1000 2=100 3=304", 1000, false, "a",
+      "2" },
     { "of two tables the one that keeps more for its size", "2:1000",
-      "1a:100 2=160 1b:50 2=160 2c:100 2=160", 1000, "b", "2" },
+      "1a:100 2=160 1b:50 2=160 2c:100 2=160", 1000, false, "b", "2" },
     { "what one keeps goes by its share", "2:1000 3:9000", "1a:100 2=16 3=4504 1b:100 2=96 3=4496",
-      1000, "b", "2" },
+      1000, false, "b", "2" },
     { "the emptiest files come first, up to the limit", "2:1000 3:1000 4:1000 5:1000",
-      "1a:100 2=304 3=104 4=208 5=800", 320, "a", "3 4" },
-    { "one in any case", "2:1000 3:1000", "1a:100 2=304 3=400", 16, "a", "2" },
+      "1a:100 2=304 3=104 4=208 5=800", 320, false, "a", "3 4" },
+    { "one in any case", "2:1000 3:1000", "1a:100 2=304 3=400", 16, false, "a", "2" },
     { "a file that is none of the table's does not count", "2:1000 3:1000 4:1000",
-      "1a:100 2=304 1b:1000 3=104 4=104", 310, "a", "2" },
+      "1a:100 2=304 1b:1000 3=104 4=104", 310, true, "a", "2" },
+    { "three quarters of all are not urgent", "2:1200", "1a:100 2=304", 1000, false, "a", "2" },
+    { "more than that is", "2:1200", "1a:100 2=288", 1000, true, "a", "2" },
 };
 
 struct scene {
@@ -160,6 +165,7 @@ static void check(const void *context)
     for (size_t i = 0; i < s->table_count; i++)
         all[i] = &s->tables[i];
     assert_int_equal(lsm_collect_due(s->levels, s->blobs), row->picked[0] != 0);
+    assert_int_equal(lsm_collect_urgent(s->blobs), row->urgent);
     bool picked = lsm_collect_pick(s->levels, s->blobs, &pick);
     assert_int_equal(picked, row->picked[0] != 0);
     if (picked) {
@@ -186,7 +192,8 @@ static struct lsm_edit edit_of(struct scene *s, struct lsm_table **removed, size
 
 static void test_edits(void)
 {
-    static const struct row row = { "", "2:1000 3:1000", "1a:9 2=600 3=16 1b:9 2=400", 0, "", "" };
+    static const struct row row = { "", "2:1000 3:1000", "1a:9 2=600 3=16 1b:9 2=400", 0, false, "",
+                                    "" };
     struct scene *s = calloc(1, sizeof(*s));
     struct lsm_table *removed[1];
     struct lsm_blobs *next, *none;

@@ -171,6 +171,7 @@ struct lsm {
     kvorum_status flush_failure;       /* of the last try; OK after one that went well */
     kvorum_status compaction_failure;  /* the same */
     bool compaction_again;             /* try again though the last one failed */
+    bool collected_last;               /* the last compaction was for blob files' sake */
     uint64_t kicks;                    /* with which it was looked for something to start */
 
     struct lsm_counts counts;

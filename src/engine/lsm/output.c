@@ -95,6 +95,7 @@ static kvorum_status make_table(struct output *o, struct lsm_table_meta *meta)
     if (status == KVORUM_OK)
         status = lsm_table_create(o->lsm->disk, path, &o->lsm->store, meta, o->lsm->cache, &table);
     if (status != KVORUM_OK) {
+        (void)!o->lsm->disk->ops->remove(o->lsm->disk, path);
         free((void *)(uintptr_t)meta->lower.data);
         return status;
     }

@@ -181,6 +181,16 @@ kvorum_status lsm_verify(struct engine *engine,
     return status == KVORUM_OK && verification.damaged ? KVORUM_CORRUPT : status;
 }
 
+/* With so much of its values out of line as lies in the range of the table itself. */
+static uint64_t table_range_size(struct lsm_table *table, const struct engine_range *range)
+{
+    uint64_t size = lsm_table_range_size(table, range->lower, range->upper);
+    double part = (double)size / (double)table->meta.size;
+    for (size_t i = 0; table->shares != NULL && i < table->shares->count && size > 0; i++)
+        size += (uint64_t)((double)table->shares->list[i].size * part);
+    return size;
+}
+
 kvorum_status lsm_range_size(struct engine *engine, const struct engine_range *range,
                              uint64_t *ret_size)
 {
@@ -190,7 +200,7 @@ kvorum_status lsm_range_size(struct engine *engine, const struct engine_range *r
     const struct lsm_levels *levels = atomic_load(&lsm->state)->levels;
     for (int i = 0; i < ENGINE_LEVELS; i++)
         for (size_t j = 0; j < levels->level[i].count; j++)
-            size += lsm_table_range_size(levels->level[i].tables[j], range->lower, range->upper);
+            size += table_range_size(levels->level[i].tables[j], range);
     epoch_leave(guard);
     *ret_size = size;
     return KVORUM_OK;
