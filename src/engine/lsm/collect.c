@@ -51,7 +51,8 @@ static struct choice choose(const struct lsm_levels *levels, const struct lsm_bl
     struct wear wear = wear_of(blobs);
     struct choice choice = { 0 };
     double best = wear.garbage > wear.live ? 0 : 1; /* to be more than */
-    for (int i = 1; i < ENGINE_LEVELS && wear.worn_count > 0; i++) {
+    bool enough = wear.worn_count > 0 && wear.garbage > wear.live / 2;
+    for (int i = 1; i < ENGINE_LEVELS && enough; i++) {
         for (size_t j = 0; j < levels->level[i].count; j++) {
             const struct lsm_table *table = levels->level[i].tables[j];
             double this = table->busy ? 0 : worth(blobs, table);

@@ -4,10 +4,11 @@
  *
  *  Any compaction that passes over a table moves values of its worn files on the way.  What no
  *  compaction passes over is rewritten in place, one table a step, when no other compaction is due:
- *      - the table, by its share, keeps more garbage than it is large itself: its rewriting, and
- *        the values it moves, are paid back in disk space at once; or
- *      - more than half of all blob files is garbage; then the table that keeps the most for its
- *        size.
+ *      - more than a third of all blob files is garbage, and the table, by its share, keeps more
+ *        of it than it is large itself: its rewriting, and the values it moves, are paid back in
+ *        disk space at once; or
+ *      - more than half of them is garbage; then the table that keeps the most for its size.
+ *  Below that it is cheaper to wait for compactions that pass by.
  *  So while nothing is due, blob files take at most twice what tables refer to.  Meanwhile it may
  *  be more by what one step moves: about `limit` bytes, see below.  When they take more than four
  *  times as much, since other compactions are always due, it is *urgent*: every other compaction is
