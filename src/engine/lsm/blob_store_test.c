@@ -415,13 +415,21 @@ static void note_damage(void *context, const struct engine_damage *damage)
     seen->count++;
 }
 
-/* The first blob file that is left, and where its first cold value is, once all is at rest. */
 static const struct fault_name *first_blob(void)
 {
     for (int i = 0; i < disk.now.names.count; i++)
         if (strstr(disk.now.names.list[i].path, "blob-") != NULL)
             return &disk.now.names.list[i];
-    return NULL;
+    abort();
+}
+
+static void flip(int inode, uint64_t offset)
+{
+    struct fault_bytes *bytes = fault_disk_bytes(&disk, inode);
+    uint8_t byte;
+    memcpy(&byte, bytes->data + offset, 1);
+    byte ^= 1;
+    fault_write(bytes, offset, &byte, 1);
 }
 
 /* A damaged value is named by file and offset; it stops nothing but reads of itself. */
@@ -433,8 +441,7 @@ static void test_damage(void)
     begin_open();
     assert_int_equal(write_until(FLUSH_EVERY), KVORUM_OK);
     const struct fault_name *name = first_blob();
-    assert_non_null(name);
-    fault_disk_bytes(&disk, name->inode)->data[LSM_BLOB_HEADER_SIZE + 40] ^= 1;
+    flip(name->inode, LSM_BLOB_HEADER_SIZE + 40);
     assert_int_equal(engine_verify(w.engine, note_damage, &seen), KVORUM_CORRUPT);
     assert_int_equal(seen.count, 1);
     assert_string_equal(seen.file, name->path + 2);
@@ -458,7 +465,7 @@ static void test_header(void)
     begin_open();
     assert_int_equal(write_until(FLUSH_EVERY), KVORUM_OK);
     const struct fault_name *name = first_blob();
-    fault_disk_bytes(&disk, name->inode)->data[20] ^= 1;
+    flip(name->inode, 20);
     assert_int_equal(engine_verify(w.engine, note_damage, &seen), KVORUM_CORRUPT);
     assert_int_equal(seen.count, 1);
     assert_string_equal(seen.file, name->path + 2);

@@ -124,37 +124,39 @@ void lsm_blob_file_release(struct lsm_blob_file *file)
 
 /* --- all of them --------------------------------------------------------------------------- */
 
+/* SIZE_MAX: it is not there. */
 static size_t use_index(const struct lsm_blobs *blobs, uint64_t number)
 {
     size_t low = 0, high = blobs->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (blobs->uses[middle].file->number < number)
+        const struct lsm_blob_file *file = blobs->uses[middle].file;
+        assert(file != NULL);
+        if (file->number == number)
+            return middle;
+        if (file->number < number)
             low = middle + 1;
         else
             high = middle;
     }
-    return low;
+    return SIZE_MAX;
 }
 
 static struct lsm_blob_use *find(struct lsm_blobs *blobs, uint64_t number)
 {
     size_t index = use_index(blobs, number);
-    bool there = index < blobs->count && blobs->uses[index].file->number == number;
-    return there ? &blobs->uses[index] : NULL;
+    return index == SIZE_MAX ? NULL : &blobs->uses[index];
 }
 
 const struct lsm_blob_use *lsm_blobs_find(const struct lsm_blobs *blobs, uint64_t number)
 {
-    if (blobs == NULL)
-        return NULL;
-    size_t index = use_index(blobs, number);
-    bool there = index < blobs->count && blobs->uses[index].file->number == number;
-    return there ? &blobs->uses[index] : NULL;
+    size_t index = blobs == NULL ? SIZE_MAX : use_index(blobs, number);
+    return index == SIZE_MAX ? NULL : &blobs->uses[index];
 }
 
 uint64_t lsm_blob_garbage(const struct lsm_blob_use *use)
 {
+    assert(use->file != NULL && use->file->size >= LSM_BLOB_HEADER_SIZE + use->live);
     return use->file->size - LSM_BLOB_HEADER_SIZE - use->live;
 }
 
@@ -202,7 +204,7 @@ static bool add(struct lsm_blobs *blobs, const struct lsm_table *table)
     for (size_t i = 0; table->shares != NULL && i < table->shares->count; i++) {
         struct lsm_blob_use *use = find(blobs, table->shares->list[i].number);
         uint64_t size = table->shares->list[i].size;
-        if (use == NULL || use->file->size < LSM_BLOB_HEADER_SIZE || size > lsm_blob_garbage(use))
+        if (use == NULL || size > lsm_blob_garbage(use))
             return false;
         use->live += size;
     }

@@ -18,8 +18,9 @@
  *  no more versions; else they stay operands, and what is below them in the stripe stays too.  They
  *  also stay where the operator refuses them (any status but OK, IO and NO_MEMORY) or the base lies
  *  in a blob that is damaged (CORRUPT, NOT_FOUND): that is told to who reads the key, and stops no
- *  compaction.  The filter is not asked about a damaged blob, which stays.  More than 64 MiB of operands are combined in parts.
- *  A merge result is a PUT with the newest operand's sequence number.
+ *  compaction.  The filter is not asked about a damaged blob, which stays.  More than 64 MiB of
+ *  operands are combined in parts.  A merge result is a PUT with the newest operand's sequence
+ *  number.
  *  With `bottom`, values in the oldest stripe, which every reader sees, get sequence 0 (operands
  *  never).  Deletions of ranges survive until `bottom` and the oldest stripe; what survives is
  *  newer than all that got sequence 0, so it covers what it covered.
