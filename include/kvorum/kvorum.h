@@ -402,7 +402,9 @@ typedef struct kvorum_statistics {
     uint64_t stalls;    /* writes that waited for a flush or compaction */
     uint64_t snapshots; /* held now */
     kvorum_level_statistics levels[KVORUM_LEVELS];
-    uint64_t reserved[16];
+    uint64_t blob_files, blob_size; /* of values out of line; the size is part of disk_size */
+    uint64_t blob_garbage;          /* part of blob_size that nothing refers to any more */
+    uint64_t reserved[13];
 } kvorum_statistics;
 
 /** Blocks: never. */

@@ -35,7 +35,10 @@ enum { TEXT_SIZE_MAX = 1 << 20 };
     X(compaction_written_size)                                                                     \
     X(slowdowns)                                                                                   \
     X(stalls)                                                                                      \
-    X(snapshots)
+    X(snapshots)                                                                                   \
+    X(blob_files)                                                                                  \
+    X(blob_size)                                                                                   \
+    X(blob_garbage)
 
 static_assert((int)KVORUM_LEVELS == (int)ENGINE_LEVELS, "one is the other");
 

@@ -161,9 +161,11 @@ struct engine_stats {
     uint64_t filter_refusals;       /* table reads that a filter saved */
     uint64_t flushes, flushed_size; /* bytes */
     uint64_t compactions, compaction_read_size, compaction_written_size;
-    uint64_t slowdowns; /* writes that were slowed down gradually */
-    uint64_t stalls;    /* writes that had to wait for a flush or compaction */
-    uint64_t snapshots; /* held now */
+    uint64_t slowdowns;             /* writes that were slowed down gradually */
+    uint64_t stalls;                /* writes that had to wait for a flush or compaction */
+    uint64_t snapshots;             /* held now */
+    uint64_t blob_files, blob_size; /* of values out of line; the size is part of disk_size */
+    uint64_t blob_garbage;          /* part of blob_size that nothing refers to any more */
     struct engine_level_stats levels[ENGINE_LEVELS];
 };
 

@@ -63,6 +63,7 @@ void lsm_table_release(struct lsm_table *table)
     struct fake_table *fake = (struct fake_table *)table;
     fake_tables_alive--;
     free(fake->content);
+    free(table->shares);
     free(fake);
 }
 

@@ -18,7 +18,6 @@ struct reduce_text {
     struct lsm_ranges *ranges;
     struct engine_merge_operator merge;
     struct engine_compaction_filter filter;
-    struct buffer dropped; /* " ~a7" for each blob */
     kvorum_status blob_status;
 };
 
@@ -49,20 +48,13 @@ static inline bool reduce_text_keep(void *context, struct bytes key, struct byte
 }
 
 static inline kvorum_status reduce_text_blob(void *context, const struct lsm_entry *entry,
-                                             struct buffer *ret_value)
+                                             struct buffer *memory, struct bytes *ret_value)
 {
     (void)context;
-    buffer_append_text(ret_value, "blob.");
-    buffer_append_bytes(ret_value, entry->value);
+    buffer_append_text(memory, "blob.");
+    buffer_append_bytes(memory, entry->value);
+    *ret_value = buffer_bytes(memory);
     return KVORUM_OK;
-}
-
-static inline void reduce_text_dropped(void *context, const struct lsm_entry *entry)
-{
-    struct buffer *text = &((struct reduce_text *)context)->dropped;
-    assert(entry->kind == LSM_BLOB);
-    buffer_printf(text, "%s~%.*s%llu", text->size > 0 ? " " : "", (int)entry->key.size,
-                  (const char *)entry->key.data, (unsigned long long)entry->sequence);
 }
 
 static inline void reduce_text_write(struct buffer *text, const struct lsm_entry *entry)
@@ -105,7 +97,6 @@ static inline void reduce_text_init(struct reduce_text *text, const char *flags,
     char *end;
     *text = (struct reduce_text){ .merge = { "text", reduce_text_merge, NULL },
                                   .filter = { reduce_text_keep, NULL } };
-    buffer_init(&text->dropped, 4096);
     while (*entries != 0)
         entries = reduce_text_entry(entries, &text->entries[text->entry_count++]);
     while (*ranges != 0)
@@ -121,7 +112,6 @@ static inline void reduce_text_init(struct reduce_text *text, const char *flags,
         .bottom = strchr(flags, 'b') != NULL,
         .merge = strchr(flags, 'm') != NULL ? &text->merge : NULL,
         .filter = strchr(flags, 'f') != NULL ? &text->filter : NULL,
-        .blob_dropped = reduce_text_dropped,
         .blob_read = reduce_text_blob,
         .context = text,
     };
@@ -130,7 +120,6 @@ static inline void reduce_text_init(struct reduce_text *text, const char *flags,
 static inline void reduce_text_done(struct reduce_text *text)
 {
     lsm_ranges_destroy(text->ranges);
-    buffer_done(&text->dropped);
 }
 
 #endif

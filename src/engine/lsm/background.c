@@ -104,14 +104,37 @@ static void compact_one(struct lsm *lsm, struct lsm_pick *pick)
     clean_up(lsm);
 }
 
+/* Blob files come last, for what else is due may empty them on its way; but it must not keep them
+ * waiting for ever. */
+static bool pick_next(struct lsm *lsm, struct lsm_pick *ret_pick)
+{
+    const struct lsm_state *now = lsm_state_now(lsm);
+    bool first = !lsm->collected_last && lsm_collect_urgent(now->blobs);
+    lsm->collected_last = first && lsm_collect_pick(now->levels, now->blobs, ret_pick);
+    if (lsm->collected_last || lsm_pick_next(now->levels, &lsm->policy, &lsm->cursor, ret_pick))
+        return true;
+    lsm->collected_last = lsm_collect_pick(now->levels, now->blobs, ret_pick);
+    return lsm->collected_last;
+}
+
 static bool compact_if_due(struct lsm *lsm)
 {
     struct lsm_pick pick;
-    if (!may_compact(lsm) ||
-        !lsm_pick_next(lsm_state_now(lsm)->levels, &lsm->policy, &lsm->cursor, &pick))
+    if (!may_compact(lsm) || !pick_next(lsm, &pick))
         return false;
     compact_one(lsm, &pick);
     return true;
+}
+
+static bool compaction_is_due(struct lsm *lsm)
+{
+    const struct lsm_state *now = lsm_state_now(lsm);
+    if (!may_compact(lsm))
+        return false;
+    for (int i = 0; i < ENGINE_LEVELS - 1; i++)
+        if (lsm_level_score(now->levels, &lsm->policy, i) >= 1)
+            return true;
+    return lsm_collect_due(now->levels, now->blobs);
 }
 
 /* A job's work.  Flushes come first, also between two compactions. */
@@ -150,11 +173,7 @@ void lsm_background(struct lsm *lsm)
     }
     if (lsm->flush_started || lsm->closing)
         return;
-    bool due = flush_is_due(lsm);
-    if (!due && may_compact(lsm) && lsm->compactions_running == 0)
-        for (int i = 0; i < ENGINE_LEVELS - 1 && !due; i++)
-            due = lsm_level_score(lsm_state_now(lsm)->levels, &lsm->policy, i) >= 1;
-    if (due)
+    if (flush_is_due(lsm) || (lsm->compactions_running == 0 && compaction_is_due(lsm)))
         lsm->flush_started = lsm_job_start(lsm, JOB_LENGTHY, work, NULL);
 }
 

@@ -30,7 +30,7 @@ static kvorum_status link_files(struct lsm *lsm, const struct lsm_state *state,
             status = link_file(lsm, LSM_FILE_TABLE, level->tables[j]->meta.number, directory);
     }
     for (size_t i = 0; state->blobs != NULL && i < state->blobs->count && status == KVORUM_OK; i++)
-        status = link_file(lsm, LSM_FILE_BLOB, state->blobs->files[i]->number, directory);
+        status = link_file(lsm, LSM_FILE_BLOB, state->blobs->uses[i].file->number, directory);
     return status;
 }
 

@@ -262,13 +262,11 @@ static kvorum_status install_outputs(struct lsm *lsm, const struct lsm_pick *pic
         .edit = { added, outputs->count, pick->inputs, pick->input_count },
         .blobs = outputs->blobs,
         .blob_count = outputs->blob_count,
-        .garbage = outputs->garbage,
-        .garbage_count = outputs->garbage_count,
     };
     uint64_t written_size = outputs->written_size;
     kvorum_status status = lsm_install(lsm, &install);
     free(added);
-    lsm_outputs_forget(outputs);
+    lsm_outputs_done(outputs);
     if (status == KVORUM_OK)
         count_compaction(lsm, pick, inputs_size(pick), written_size);
     return status;
@@ -287,6 +285,9 @@ static kvorum_status prepare(struct lsm_compaction *compaction)
     if (PLANTED(SNAPSHOT_IGNORED))
         plan->reduce.snapshot_count = 0;
     plan->reduce.snapshots = compaction->snapshots;
+    if (!lsm_victims_choose(plan->state->blobs, pick->inputs, pick->input_count,
+                            compaction->lsm->options.memtable_size, &plan->victims))
+        return KVORUM_NO_MEMORY;
     kvorum_status status = join_ranges(pick, &compaction->ranges);
     plan->reduce.ranges = compaction->ranges;
     return status;
@@ -297,6 +298,7 @@ static void compaction_done(struct lsm_compaction *compaction)
     for (size_t i = 0; i < LSM_PARTS_MAX; i++)
         buffer_done(&compaction->cuts[i]);
     lsm_ranges_destroy(compaction->ranges);
+    lsm_victims_done(&compaction->plan.victims);
     free(compaction->snapshots);
 }
 

@@ -26,9 +26,7 @@ static kvorum_status install_table(struct lsm *lsm, struct lsm_memtable *memtabl
     struct lsm_edit_add added = { .level = 0 };
     struct lsm_install install = { .flushed = memtable,
                                    .blobs = outputs->blobs,
-                                   .blob_count = outputs->blob_count,
-                                   .garbage = outputs->garbage,
-                                   .garbage_count = outputs->garbage_count };
+                                   .blob_count = outputs->blob_count };
     if (outputs->count > 0) { /* always, but for a memtable whose merges came to nothing */
         added.table = outputs->tables[0];
         install.edit.added = &added;
@@ -36,7 +34,7 @@ static kvorum_status install_table(struct lsm *lsm, struct lsm_memtable *memtabl
     }
     uint64_t size = outputs->written_size;
     kvorum_status status = lsm_install(lsm, &install);
-    lsm_outputs_forget(outputs);
+    lsm_outputs_done(outputs);
     if (status != KVORUM_OK)
         return status;
     lsm->counts.flushes++;

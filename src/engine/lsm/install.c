@@ -29,16 +29,22 @@ static size_t table_count(const struct lsm_levels *levels)
 static void list_tables(const struct lsm_levels *levels, struct lsm_manifest_table *list)
 {
     for (int i = 0; i < ENGINE_LEVELS; i++)
-        for (size_t j = 0; j < levels->level[i].count; j++)
-            *list++ = (struct lsm_manifest_table){ i, levels->level[i].tables[j]->meta };
+        for (size_t j = 0; j < levels->level[i].count; j++) {
+            const struct lsm_table *table = levels->level[i].tables[j];
+            *list++ = (struct lsm_manifest_table){
+                .level = i,
+                .meta = table->meta,
+                .shares = table->shares == NULL ? NULL : table->shares->list,
+                .share_count = table->shares == NULL ? 0 : table->shares->count,
+            };
+        }
 }
 
 static void list_blobs(const struct lsm_blobs *blobs, struct lsm_manifest_blob *list)
 {
     for (size_t i = 0; blobs != NULL && i < blobs->count; i++) {
-        const struct lsm_blob_file *file = blobs->files[i];
-        list[i] =
-            (struct lsm_manifest_blob){ file->number, file->size, atomic_load(&file->garbage) };
+        const struct lsm_blob_file *file = blobs->uses[i].file;
+        list[i] = (struct lsm_manifest_blob){ file->number, file->size };
     }
 }
 
@@ -72,20 +78,6 @@ kvorum_status lsm_manifest_bytes(const struct lsm *lsm, struct lsm_manifest *man
 }
 
 /* --- installing ---------------------------------------------------------------------------- */
-
-static void apply_garbage(const struct lsm_blobs *blobs, const struct lsm_install *install,
-                          bool back)
-{
-    for (size_t i = 0; i < install->garbage_count; i++) {
-        struct lsm_blob_file *file = lsm_blobs_find(blobs, install->garbage[i].number);
-        if (file == NULL)
-            continue;
-        if (back)
-            atomic_fetch_sub(&file->garbage, install->garbage[i].size);
-        else
-            atomic_fetch_add(&file->garbage, install->garbage[i].size);
-    }
-}
 
 /* The first segment that a replay needs. */
 static uint64_t first_segment(const struct lsm *lsm, uint64_t flushed_batch)
@@ -168,12 +160,10 @@ static kvorum_status prepare(struct lsm *lsm, const struct lsm_install *install,
     kvorum_status status = lsm_levels_edit(now->levels, &install->edit, &change->levels);
     if (status != KVORUM_OK)
         return status;
-    apply_garbage(now->blobs, install, false);
-    change->blobs = lsm_blobs_edit(now->blobs, install->blobs, install->blob_count);
-    if (change->blobs == NULL) {
-        apply_garbage(now->blobs, install, true);
-        return KVORUM_NO_MEMORY;
-    }
+    status = lsm_blobs_edit(now->blobs, &install->edit, install->blobs, install->blob_count,
+                            &change->blobs);
+    if (status != KVORUM_OK)
+        return status;
     change->state = lsm_state_create();
     if (change->state == NULL)
         return KVORUM_NO_MEMORY;
@@ -226,8 +216,6 @@ static kvorum_status install_alone(struct lsm *lsm, const struct lsm_install *in
         PROBE("lsm: nobody knows which manifest is on the disk");
     if (unsure)
         lsm_poison(lsm, status, "the manifest cannot be renewed");
-    if (change.blobs != NULL && !unsure)
-        apply_garbage(lsm_state_now(lsm)->blobs, install, true);
     abandon_added(install, unsure);
     if (change.levels != NULL)
         lsm_levels_release(change.levels);
@@ -356,9 +344,21 @@ static kvorum_status check_file(struct lsm *lsm, const char *path, uint64_t expe
     return status;
 }
 
-static kvorum_status open_table(struct lsm *lsm, struct lsm_table_meta meta,
+static struct lsm_blob_shares *copy_shares(const struct lsm_manifest_table *table)
+{
+    size_t size = table->share_count * sizeof(table->shares[0]);
+    struct lsm_blob_shares *shares = malloc(sizeof(*shares) + size);
+    if (shares == NULL)
+        return NULL;
+    shares->count = table->share_count;
+    memcpy(shares->list, table->shares, size);
+    return shares;
+}
+
+static kvorum_status open_table(struct lsm *lsm, const struct lsm_manifest_table *listed,
                                 struct lsm_table **ret_table)
 {
+    struct lsm_table_meta meta = listed->meta;
     char path[LSM_PATH_SIZE];
     struct lsm_table *table;
     kvorum_status status = lsm_file_path(lsm, LSM_FILE_TABLE, meta.number, path);
@@ -374,6 +374,10 @@ static kvorum_status open_table(struct lsm *lsm, struct lsm_table_meta meta,
         return status;
     }
     status = lsm_table_load_ranges(table);
+    if (status == KVORUM_OK && listed->share_count > 0) {
+        table->shares = copy_shares(listed);
+        status = table->shares == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
+    }
     if (status != KVORUM_OK) {
         lsm_table_release(table);
         return status;
@@ -382,53 +386,67 @@ static kvorum_status open_table(struct lsm *lsm, struct lsm_table_meta meta,
     return KVORUM_OK;
 }
 
+/* As an edit of nothing, whose list has room. */
 static kvorum_status open_tables(struct lsm *lsm, const struct lsm_manifest *manifest,
-                                 struct lsm_levels **ret_levels)
+                                 struct lsm_edit *edit)
 {
-    struct lsm_edit edit = { 0 };
-    struct lsm_levels *empty = NULL;
-    edit.added = calloc(manifest->table_count + 1, sizeof(edit.added[0]));
-    kvorum_status status = edit.added == NULL ? KVORUM_NO_MEMORY : lsm_levels_create(&empty);
+    kvorum_status status = KVORUM_OK;
     for (size_t i = 0; i < manifest->table_count && status == KVORUM_OK; i++) {
-        struct lsm_edit_add *add = &edit.added[edit.added_count];
+        struct lsm_edit_add *add = &edit->added[edit->added_count];
         add->level = manifest->tables[i].level;
-        status = open_table(lsm, manifest->tables[i].meta, &add->table);
-        edit.added_count += status == KVORUM_OK;
+        status = open_table(lsm, &manifest->tables[i], &add->table);
+        edit->added_count += status == KVORUM_OK;
     }
+    return status;
+}
+
+static kvorum_status open_blob(struct lsm *lsm, const struct lsm_manifest_blob *blob,
+                               struct lsm_blob_file **ret_file)
+{
+    char path[LSM_PATH_SIZE];
+    kvorum_status status = lsm_file_path(lsm, LSM_FILE_BLOB, blob->number, path);
     if (status == KVORUM_OK)
-        status = lsm_levels_edit(empty, &edit, ret_levels);
+        status = check_file(lsm, path, blob->size);
+    if (status != KVORUM_OK)
+        return status;
+    *ret_file = lsm_blob_file_create(lsm, blob->number, blob->size);
+    return *ret_file == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
+}
+
+static kvorum_status open_blobs(struct lsm *lsm, const struct lsm_manifest *manifest,
+                                const struct lsm_edit *edit, struct lsm_blobs **ret_blobs)
+{
+    struct lsm_blob_file **files = calloc(manifest->blob_count + 1, sizeof(struct lsm_blob_file *));
+    size_t count = 0;
+    kvorum_status status = files == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
+    for (; count < manifest->blob_count && status == KVORUM_OK; count += status == KVORUM_OK)
+        status = open_blob(lsm, &manifest->blobs[count], &files[count]);
+    if (status == KVORUM_OK)
+        status = lsm_blobs_edit(NULL, edit, files, count, ret_blobs);
+    for (size_t i = 0; status != KVORUM_OK && i < count; i++)
+        lsm_blob_file_release(files[i]);
+    free(files);
+    return status;
+}
+
+/* *ret_state gets its levels and blob files. */
+static kvorum_status open_files(struct lsm *lsm, const struct lsm_manifest *manifest,
+                                struct lsm_state *ret_state)
+{
+    struct lsm_levels *empty = NULL;
+    struct lsm_edit edit = { .added = calloc(manifest->table_count + 1, sizeof(edit.added[0])) };
+    kvorum_status status = edit.added == NULL ? KVORUM_NO_MEMORY : lsm_levels_create(&empty);
+    if (status == KVORUM_OK)
+        status = open_tables(lsm, manifest, &edit);
+    if (status == KVORUM_OK)
+        status = open_blobs(lsm, manifest, &edit, &ret_state->blobs);
+    if (status == KVORUM_OK)
+        status = lsm_levels_edit(empty, &edit, &ret_state->levels);
     if (status != KVORUM_OK)
         for (size_t i = 0; i < edit.added_count; i++)
             lsm_table_release(edit.added[i].table);
     free(edit.added);
     lsm_levels_release(empty);
-    return status;
-}
-
-static kvorum_status open_blobs(struct lsm *lsm, const struct lsm_manifest *manifest,
-                                struct lsm_blobs **ret_blobs)
-{
-    struct lsm_blob_file **files = calloc(manifest->blob_count + 1, sizeof(struct lsm_blob_file *));
-    size_t count = 0;
-    kvorum_status status = files == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
-    for (; count < manifest->blob_count && status == KVORUM_OK; count += status == KVORUM_OK) {
-        const struct lsm_manifest_blob *blob = &manifest->blobs[count];
-        char path[LSM_PATH_SIZE];
-        status = lsm_file_path(lsm, LSM_FILE_BLOB, blob->number, path);
-        if (status == KVORUM_OK)
-            status = check_file(lsm, path, blob->size);
-        if (status != KVORUM_OK)
-            break;
-        files[count] = lsm_blob_file_create(lsm, blob->number, blob->size, blob->garbage);
-        status = files[count] == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
-    }
-    if (status == KVORUM_OK)
-        *ret_blobs = lsm_blobs_edit(NULL, files, count);
-    if (status == KVORUM_OK && *ret_blobs == NULL)
-        status = KVORUM_NO_MEMORY;
-    for (size_t i = 0; status != KVORUM_OK && i < count; i++)
-        lsm_blob_file_release(files[i]);
-    free(files);
     return status;
 }
 
@@ -452,9 +470,7 @@ static kvorum_status adopt(struct lsm *lsm, const struct lsm_manifest *manifest)
     }
     kvorum_status status = check_merge(lsm, manifest);
     if (status == KVORUM_OK)
-        status = open_tables(lsm, manifest, &next.levels);
-    if (status == KVORUM_OK)
-        status = open_blobs(lsm, manifest, &next.blobs);
+        status = open_files(lsm, manifest, &next);
     if (status == KVORUM_OK) {
         lsm_memtable_reference(next.active);
         status = lsm_state_set(lsm, &next);

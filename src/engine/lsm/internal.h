@@ -21,7 +21,8 @@
 #define ENGINE_LSM_INTERNAL_H
 
 #include "engine/common/epoch.h"
-#include "engine/lsm/blob.h"
+#include "engine/lsm/blobs.h"
+#include "engine/lsm/collect.h"
 #include "engine/lsm/levels.h"
 #include "engine/lsm/log.h"
 #include "engine/lsm/lsm.h"
@@ -83,11 +84,6 @@ struct lsm_state {
     size_t frozen_count;
     struct lsm_levels *levels;
     struct lsm_blobs *blobs; /* or NULL: none */
-};
-
-/* Bytes of a blob file that no table points to any more. */
-struct lsm_garbage {
-    uint64_t number, size;
 };
 
 struct engine_snapshot {
@@ -179,6 +175,7 @@ struct lsm {
     kvorum_status flush_failure;       /* of the last try; OK after one that went well */
     kvorum_status compaction_failure;  /* the same */
     bool compaction_again;             /* try again though the last one failed */
+    bool collected_last;               /* the last compaction was for blob files' sake */
     uint64_t kicks;                    /* with which it was looked for something to start */
 
     struct lsm_counts counts;
@@ -356,16 +353,15 @@ struct lsm_outputs {
     struct lsm_table **tables; /* one reference each */
     size_t count, capacity;
     uint64_t written_size;
-    struct lsm_blob_file *blobs[LSM_PARTS_MAX]; /* written beside them */
+    struct lsm_blob_file **blobs; /* written beside them: one reference each */
     size_t blob_count;
-    struct lsm_garbage *garbage; /* what was dropped of earlier blob files */
-    size_t garbage_count, garbage_capacity;
 };
 
 struct lsm_output_plan {
     int level;
     uint64_t table_size;              /* cut here; UINT64_MAX: one table */
     const struct lsm_state *state;    /* of now, referenced: grandparents, blob files */
+    struct lsm_victims victims;       /* blob files to move values out of; the caller's */
     struct bytes lower, upper;        /* of the inputs: what deleted ranges are clipped to */
     struct lsm_reduce_options reduce; /* without its callbacks */
 };
@@ -377,25 +373,23 @@ KVORUM_CHECKED kvorum_status lsm_write_outputs(struct lsm *lsm, const struct lsm
 /** Append what is in `more`, which is empty then.  NO_MEMORY: both are as they were. */
 KVORUM_CHECKED kvorum_status lsm_outputs_join(struct lsm_outputs *outputs,
                                               struct lsm_outputs *more);
-/** They were taken over by an install. */
-void lsm_outputs_forget(struct lsm_outputs *outputs);
 /** Drop them, files included. */
 void lsm_outputs_abandon(struct lsm_outputs *outputs);
+/** Free the lists, whose references were taken over. */
+void lsm_outputs_done(struct lsm_outputs *outputs);
 /** The deleted ranges that a table holds, loaded: done once for every table that joins the levels.
  *  */
 KVORUM_CHECKED kvorum_status lsm_table_load_ranges(struct lsm_table *table);
 
 /* install.c: with the mutex, let go while it works */
 
-/** What a flush or compaction leads to.  The references of added tables and of blob files are
- *  taken over in any case. */
+/** What a flush or compaction leads to.  The references of added tables and blob files are taken
+ *  over in any case. */
 struct lsm_install {
     struct lsm_edit edit;
     struct lsm_memtable *flushed;       /* which is in tables now, or NULL */
-    struct lsm_blob_file *const *blobs; /* new ones */
+    struct lsm_blob_file *const *blobs; /* new */
     size_t blob_count;
-    const struct lsm_garbage *garbage;
-    size_t garbage_count;
 };
 
 /** Write the manifest that `install` leads to, then let readers see it.  IO after the manifest was

@@ -10,7 +10,6 @@
  *
  * The state is referenced, so nothing it shows goes away; the active memtable's `readers` keep it
  * from using values again. */
-#include "engine/lsm/blob.h"
 #include "engine/lsm/fold.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/merger.h"
@@ -80,10 +79,11 @@ static bool copy(struct lsm_iterator *self, struct buffer *to, struct bytes from
     return !to->failed;
 }
 
-static kvorum_status read_blob(struct lsm_iterator *self, struct bytes address)
+/* A view into `blob`, which holds until the next one is read. */
+static kvorum_status read_blob(struct lsm_iterator *self, struct bytes address,
+                               struct bytes *ret_value)
 {
-    buffer_reset(&self->blob);
-    return lsm_blob_read(self->lsm, address, &self->blob);
+    return lsm_blob_read(self->lsm, address, &self->blob, ret_value);
 }
 
 /* Show `key` with what the operands make of `base` (NULL: absent). */
@@ -141,13 +141,12 @@ static void fold_forward(struct lsm_iterator *self, uint64_t cover)
         if (!copy(self, &self->value, entry->value))
             return;
         base = buffer_bytes(&self->value);
-        kvorum_status status = entry->kind == LSM_BLOB ? read_blob(self, entry->value) : KVORUM_OK;
+        kvorum_status status =
+            entry->kind == LSM_BLOB ? read_blob(self, entry->value, &base) : KVORUM_OK;
         if (status != KVORUM_OK) {
             stop(self, status);
             return;
         }
-        if (entry->kind == LSM_BLOB)
-            base = buffer_bytes(&self->blob);
     }
     if (source->status != KVORUM_OK) {
         stop(self, source->status);
@@ -163,9 +162,10 @@ static void show_entry(struct lsm_iterator *self, const struct lsm_entry *entry)
         show(self, entry->key, entry->value);
         return;
     }
-    kvorum_status status = read_blob(self, entry->value);
+    struct bytes value;
+    kvorum_status status = read_blob(self, entry->value, &value);
     if (status == KVORUM_OK)
-        show(self, entry->key, buffer_bytes(&self->blob));
+        show(self, entry->key, value);
     else
         stop(self, status);
 }
@@ -236,12 +236,11 @@ static void show_back(struct lsm_iterator *self, int base)
 {
     struct bytes key = buffer_bytes(&self->key), value = buffer_bytes(&self->value);
     if (base == BASE_BLOB && !self->keys_only) {
-        kvorum_status status = read_blob(self, value);
+        kvorum_status status = read_blob(self, value, &value);
         if (status != KVORUM_OK) {
             stop(self, status);
             return;
         }
-        value = buffer_bytes(&self->blob);
     }
     if (self->fold.count == 0)
         show(self, key, value);
@@ -494,7 +493,7 @@ kvorum_status lsm_iterate(struct engine *engine, const struct engine_range *rang
     buffer_init(&self->key, ENGINE_KEY_SIZE_MAX + 1);
     buffer_init(&self->target, ENGINE_KEY_SIZE_MAX + 1);
     buffer_init(&self->value, (size_t)ENGINE_VALUE_SIZE_MAX + 1);
-    buffer_init(&self->blob, (size_t)ENGINE_VALUE_SIZE_MAX + 1);
+    buffer_init(&self->blob, LSM_BLOB_RECORD_SIZE_MAX);
     lsm_fold_init(&self->fold);
     epoch_guard guard = epoch_enter(&self->lsm->epoch);
     kvorum_status status = open_inside(self, range, read);

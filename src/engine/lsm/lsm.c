@@ -41,6 +41,16 @@ static void add_tables(const struct lsm_levels *levels, struct engine_stats *ret
     ret_stats->live_entries += entries > 2 * deletes ? entries - 2 * deletes : 0;
 }
 
+static void add_blobs(const struct lsm_blobs *blobs, struct engine_stats *ret_stats)
+{
+    for (size_t i = 0; blobs != NULL && i < blobs->count; i++) {
+        ret_stats->blob_files++;
+        ret_stats->blob_size += blobs->uses[i].file->size;
+        ret_stats->blob_garbage += lsm_blob_garbage(&blobs->uses[i]);
+        ret_stats->disk_size += blobs->uses[i].file->size;
+    }
+}
+
 static void add_counts(const struct lsm *lsm, struct engine_stats *ret_stats)
 {
     const struct lsm_counts *counts = &lsm->counts;
@@ -71,8 +81,7 @@ static void lsm_stats(struct engine *engine, struct engine_stats *ret_stats)
     for (size_t i = 0; i < state->frozen_count; i++)
         add_memtable(state->frozen[i], ret_stats);
     add_tables(state->levels, ret_stats);
-    for (size_t i = 0; state->blobs != NULL && i < state->blobs->count; i++)
-        ret_stats->disk_size += state->blobs->files[i]->size;
+    add_blobs(state->blobs, ret_stats);
     ret_stats->memory_size += lsm->groups[0].capacity + lsm->groups[1].capacity + lsm->spares.size;
     ret_stats->log_size = lsm->log_size;
     ret_stats->disk_size += lsm->log_size;

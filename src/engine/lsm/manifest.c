@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "codec/varint.h"
+#include "engine/lsm/blob.h"
 #include "engine/lsm/entry.h"
 #include "engine/lsm/little.h"
 
@@ -19,8 +20,9 @@ enum {
     HEADER_SIZE = 88,
     FLAG_LOG_BEGINS = 1,
     CHECKSUM_SIZE = 8,
-    TABLE_SIZE_MIN = 75, /* with two empty bounds */
-    BLOB_SIZE = 24,
+    TABLE_SIZE_MIN = 76, /* with two empty bounds and no shares */
+    SHARE_SIZE_MIN = 2,
+    BLOB_SIZE = 16,
 };
 
 /* The checksum leaves the magic out: damage to the magic alone is told from another file. */
@@ -64,13 +66,17 @@ static void write_table(struct buffer *buffer, const struct lsm_manifest_table *
     write_u64(buffer, meta->ranges);
     write_sized(buffer, meta->lower);
     write_sized(buffer, meta->upper);
+    write_varint(buffer, table->share_count);
+    for (size_t i = 0; i < table->share_count; i++) {
+        write_varint(buffer, table->shares[i].number);
+        write_varint(buffer, table->shares[i].size);
+    }
 }
 
 static void write_blob(struct buffer *buffer, const struct lsm_manifest_blob *blob)
 {
     write_u64(buffer, blob->number);
     write_u64(buffer, blob->size);
-    write_u64(buffer, blob->garbage);
 }
 
 void lsm_manifest_encode(const struct lsm_manifest *manifest, struct buffer *ret_bytes)
@@ -141,6 +147,28 @@ static bool table_plausible(const struct lsm_manifest *manifest,
            (meta->entries > 0 || meta->ranges > 0) && lsm_below_upper(meta->lower, meta->upper);
 }
 
+/* What they are shares of is looked at when it is known. */
+static kvorum_status read_shares(struct reader *reader, struct arena *arena,
+                                 struct lsm_manifest_table *ret)
+{
+    uint64_t count = read_varint(reader), before = 0;
+    if (reader->failed || count > reader->rest.size / SHARE_SIZE_MIN)
+        return KVORUM_CORRUPT;
+    struct lsm_blob_share *shares = arena_allocate_zero(arena, count * sizeof(shares[0]));
+    if (shares == NULL)
+        return KVORUM_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        shares[i].number = read_varint(reader);
+        shares[i].size = read_varint(reader);
+        if (reader->failed || shares[i].number <= before)
+            return KVORUM_CORRUPT;
+        before = shares[i].number;
+    }
+    ret->shares = shares;
+    ret->share_count = count;
+    return KVORUM_OK;
+}
+
 static bool read_table(struct reader *reader, const struct lsm_manifest *manifest,
                        struct lsm_manifest_table *ret)
 {
@@ -184,6 +212,9 @@ static kvorum_status read_tables(struct reader *reader, struct arena *arena,
         struct lsm_manifest_table *table = &ret->tables[i];
         if (!read_table(reader, ret, table) || (i > 0 && !tables_in_order(table - 1, table)))
             return KVORUM_CORRUPT;
+        kvorum_status status = read_shares(reader, arena, table);
+        if (status != KVORUM_OK)
+            return status;
     }
     return KVORUM_OK;
 }
@@ -193,7 +224,7 @@ static bool blob_plausible(const struct lsm_manifest *manifest, size_t index)
     const struct lsm_manifest_blob *blob = &manifest->blobs[index];
     uint64_t before = index > 0 ? manifest->blobs[index - 1].number : 0;
     return blob->number > before && blob->number < manifest->next_file &&
-           blob->garbage <= blob->size;
+           blob->size > LSM_BLOB_HEADER_SIZE;
 }
 
 static kvorum_status read_blobs(struct reader *reader, struct arena *arena,
@@ -207,10 +238,53 @@ static kvorum_status read_blobs(struct reader *reader, struct arena *arena,
     for (size_t i = 0; i < ret->blob_count; i++) {
         ret->blobs[i].number = read_u64(reader);
         ret->blobs[i].size = read_u64(reader);
-        ret->blobs[i].garbage = read_u64(reader);
         if (reader->failed || !blob_plausible(ret, i))
             return KVORUM_CORRUPT;
     }
+    return KVORUM_OK;
+}
+
+static size_t find_blob(const struct lsm_manifest *manifest, uint64_t number)
+{
+    size_t low = 0, high = manifest->blob_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (manifest->blobs[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool there = low < manifest->blob_count && manifest->blobs[low].number == number;
+    return there ? low : SIZE_MAX;
+}
+
+/* Takes the table's shares off what is free of each blob file. */
+static bool shares_fit(const struct lsm_manifest *manifest, const struct lsm_manifest_table *table,
+                       uint64_t *free_sizes)
+{
+    for (size_t i = 0; i < table->share_count; i++) {
+        size_t blob = find_blob(manifest, table->shares[i].number);
+        uint64_t size = table->shares[i].size;
+        if (blob == SIZE_MAX || size < LSM_BLOB_RECORD_SIZE || size > free_sizes[blob])
+            return false;
+        free_sizes[blob] -= size;
+    }
+    return true;
+}
+
+static kvorum_status check_shares(const struct lsm_manifest *manifest, struct arena *arena)
+{
+    uint64_t *free_sizes = arena_allocate(arena, manifest->blob_count * sizeof(*free_sizes));
+    if (free_sizes == NULL)
+        return KVORUM_NO_MEMORY;
+    for (size_t i = 0; i < manifest->blob_count; i++)
+        free_sizes[i] = manifest->blobs[i].size - LSM_BLOB_HEADER_SIZE;
+    for (size_t i = 0; i < manifest->table_count; i++)
+        if (!shares_fit(manifest, &manifest->tables[i], free_sizes))
+            return KVORUM_CORRUPT;
+    for (size_t i = 0; i < manifest->blob_count; i++)
+        if (free_sizes[i] == manifest->blobs[i].size - LSM_BLOB_HEADER_SIZE)
+            return KVORUM_CORRUPT;
     return KVORUM_OK;
 }
 
@@ -261,6 +335,8 @@ kvorum_status lsm_manifest_decode(struct bytes bytes, struct arena *arena,
         status = KVORUM_CORRUPT;
     if (status == KVORUM_OK)
         status = check_numbers(&read, arena);
+    if (status == KVORUM_OK)
+        status = check_shares(&read, arena);
     if (status == KVORUM_OK)
         *ret_manifest = read;
     return status;

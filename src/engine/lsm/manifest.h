@@ -28,7 +28,9 @@
  *                        9  8  size of its file   57  8  deletions among them
  *                       17 16  id of its file     65  8  deleted ranges
  *                       33  8  smallest sequence  73     lower bound, upper bound: sized
- *                  blob files, by number: number 8, size 8, garbage 8
+ *                             then varint, how many blob files it refers to, and for each, by
+ *                             number: varint number, varint size of the records referred to
+ *                  blob files, by number: number 8, size 8
  *      end - 8     XXH3-64 of bytes 8 .. end - 9     (bytes 0..23 and this: so in every version)
  *
  *  Pure functions. */
@@ -46,10 +48,12 @@ enum { LSM_MANIFEST_VERSION = 1, LSM_MANIFEST_NAME_SIZE_MAX = 255 };
 struct lsm_manifest_table {
     int level; /* level 0: newest first in the list */
     struct lsm_table_meta meta;
+    const struct lsm_blob_share *shares; /* of the blob files below, by number */
+    size_t share_count;
 };
 
 struct lsm_manifest_blob {
-    uint64_t number, size, garbage; /* bytes */
+    uint64_t number, size;
 };
 
 struct lsm_manifest {
@@ -71,7 +75,8 @@ struct lsm_manifest {
 void lsm_manifest_encode(const struct lsm_manifest *manifest, struct buffer *ret_bytes);
 /** Everything in *ret_manifest is a view into `bytes` or lies in `arena`.
  *  FOREIGN, NEWER_FORMAT, CORRUPT (checksum, counts, order, overlaps, bounds, numbers used twice or
- *  not below next_file, sequence numbers above flushed_sequence), NO_MEMORY. */
+ *  not below next_file, sequence numbers above flushed_sequence, shares of blob files that are not
+ *  listed or not that large, blob files that nothing refers to), NO_MEMORY. */
 KVORUM_CHECKED kvorum_status lsm_manifest_decode(struct bytes bytes, struct arena *arena,
                                                  struct lsm_manifest *ret_manifest);
 

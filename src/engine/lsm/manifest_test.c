@@ -19,26 +19,32 @@ enum { IMAGE_MAX = 2048, TABLES = 5, BLOBS = 2, ARENA_LIMIT = 1 << 20 };
         0xa0 + (number), 0xb0 + (number)                                                           \
     }
 
+/* Blob file 3 is full of what tables refer to, of 7 there is little. */
+static const struct lsm_blob_share golden_shares[] = { { 3, 136 }, { 7, 16 }, { 3, 800 } };
+
 /* Level 0: two tables that overlap; 1: two that touch; 3: one without an upper bound. */
 static const struct lsm_manifest_table golden_tables[TABLES] = {
-    { 0, { 9, 4096, TABLE_ID(9), KEY("b"), KEY("k"), 30, 41, 20, 2, 0 } },
-    { 0, { 8, 5000, TABLE_ID(8), KEY("a"), KEY("c"), 20, 29, 10, 0, 1 } },
-    { 1, { 4, 70000, TABLE_ID(4), KEY("a"), KEY("f"), 5, 19, 900, 100, 0 } },
-    { 1, { 5, 60000, TABLE_ID(5), KEY("f"), KEY("m"), 6, 18, 800, 0, 2 } },
-    { 3, { 2, 900000, TABLE_ID(2), KEY("a"), KEY(""), 0, 0, 20000, 0, 0 } },
+    { 0, { 9, 4096, TABLE_ID(9), KEY("b"), KEY("k"), 30, 41, 20, 2, 0 }, golden_shares, 2 },
+    { 0, { 8, 5000, TABLE_ID(8), KEY("a"), KEY("c"), 20, 29, 10, 0, 1 }, NULL, 0 },
+    { 1, { 4, 70000, TABLE_ID(4), KEY("a"), KEY("f"), 5, 19, 900, 100, 0 }, NULL, 0 },
+    { 1, { 5, 60000, TABLE_ID(5), KEY("f"), KEY("m"), 6, 18, 800, 0, 2 }, golden_shares + 2, 1 },
+    { 3, { 2, 900000, TABLE_ID(2), KEY("a"), KEY(""), 0, 0, 20000, 0, 0 }, NULL, 0 },
 };
-static const struct lsm_manifest_blob golden_blobs[BLOBS] = { { 3, 1000, 0 }, { 7, 2000, 1999 } };
+static const struct lsm_manifest_blob golden_blobs[BLOBS] = { { 3, 1000 }, { 7, 2000 } };
 
 struct draft {
     struct lsm_manifest manifest;
     struct lsm_manifest_table tables[TABLES];
     struct lsm_manifest_blob blobs[BLOBS];
+    struct lsm_blob_share shares[2]; /* of the first table */
 };
 
 static void draft_init(struct draft *draft)
 {
     memcpy(draft->tables, golden_tables, sizeof(golden_tables));
     memcpy(draft->blobs, golden_blobs, sizeof(golden_blobs));
+    memcpy(draft->shares, golden_shares, sizeof(draft->shares));
+    draft->tables[0].shares = draft->shares;
     draft->manifest = (struct lsm_manifest){
         .store = { 0x1716151413121110, 0x1f1e1d1c1b1a1918 },
         .next_file = 10,
@@ -159,9 +165,40 @@ static void blob_not_given_out(struct draft *draft)
     draft->blobs[1].number = 10;
 }
 
-static void more_garbage_than_blob(struct draft *draft)
+static void blob_of_a_header(struct draft *draft)
 {
-    draft->blobs[1].garbage = 2001;
+    draft->blobs[1].size = 64;
+}
+
+static void shares_fall(struct draft *draft)
+{
+    draft->shares[0] = golden_shares[1];
+    draft->shares[1] = golden_shares[0];
+}
+
+static void share_of_nothing(struct draft *draft)
+{
+    draft->shares[0].number = 4;
+}
+
+static void share_behind_all(struct draft *draft)
+{
+    draft->shares[1].number = 8;
+}
+
+static void share_too_small(struct draft *draft)
+{
+    draft->shares[1].size = 15;
+}
+
+static void shares_too_large(struct draft *draft)
+{
+    draft->shares[0].size = 144;
+}
+
+static void blob_of_nobody(struct draft *draft)
+{
+    draft->tables[0].share_count = 1;
 }
 
 /* --- bytes that no manifest gives ------------------------------------------------------------ */
@@ -234,6 +271,12 @@ static size_t more_blobs_than_bytes(uint8_t *image, size_t size)
     return seal(image, size);
 }
 
+static size_t more_shares_than_bytes(uint8_t *image, size_t size)
+{
+    image[88 + 3 + 77] = 0x7f; /* behind the bounds of the first table */
+    return seal(image, size - 300);
+}
+
 static size_t name_too_long(uint8_t *image, size_t size)
 {
     little_put32(image + 12, 256);
@@ -290,7 +333,20 @@ static const struct row rows[] = {
     { "blob files out of order", "blobs-fall", blobs_fall, as_it_is, KVORUM_CORRUPT },
     { "a blob file's number that is still to be given out", "blob-next", blob_not_given_out,
       as_it_is, KVORUM_CORRUPT },
-    { "more garbage than there is", "garbage", more_garbage_than_blob, as_it_is, KVORUM_CORRUPT },
+    { "a blob file of nothing", "blob-empty", blob_of_a_header, as_it_is, KVORUM_CORRUPT },
+    { "a blob file that no table refers to", "blob-of-nobody", blob_of_nobody, as_it_is,
+      KVORUM_CORRUPT },
+    { "shares out of order", "shares-fall", shares_fall, as_it_is, KVORUM_CORRUPT },
+    { "a share of a file that is not listed", "share-of-nothing", share_of_nothing, as_it_is,
+      KVORUM_CORRUPT },
+    { "a share of a file behind all that are", "share-behind", share_behind_all, as_it_is,
+      KVORUM_CORRUPT },
+    { "a share that is less than a record", "share-small", share_too_small, as_it_is,
+      KVORUM_CORRUPT },
+    { "more shares than there are bytes in a blob file", "shares-large", shares_too_large, as_it_is,
+      KVORUM_CORRUPT },
+    { "more shares than there are bytes for", "shares", good, more_shares_than_bytes,
+      KVORUM_CORRUPT },
     { "a newer version is refused by name", "newer", good, newer, KVORUM_NEWER_FORMAT },
     { "version 0 never was", "version-zero", good, version_zero, KVORUM_CORRUPT },
     { "another program's file is foreign", "foreign", good, foreign, KVORUM_FOREIGN },
@@ -340,6 +396,16 @@ static void sync_golden(const char *name, const uint8_t *made, size_t size)
     assert_memory_equal(made, golden, size);
 }
 
+static void assert_shares(const struct lsm_manifest_table *read,
+                          const struct lsm_manifest_table *wanted)
+{
+    assert_int_equal(read->share_count, wanted->share_count);
+    for (size_t i = 0; i < wanted->share_count; i++) {
+        assert_int_equal(read->shares[i].number, wanted->shares[i].number);
+        assert_int_equal(read->shares[i].size, wanted->shares[i].size);
+    }
+}
+
 static void assert_tables(const struct lsm_manifest *read, const struct lsm_manifest *wanted)
 {
     for (size_t i = 0; i < wanted->table_count; i++) {
@@ -355,6 +421,7 @@ static void assert_tables(const struct lsm_manifest *read, const struct lsm_mani
         assert_int_equal(a->entries, b->entries);
         assert_int_equal(a->deletes, b->deletes);
         assert_int_equal(a->ranges, b->ranges);
+        assert_shares(&read->tables[i], &wanted->tables[i]);
     }
 }
 
@@ -374,7 +441,6 @@ static void assert_same(const struct lsm_manifest *read, const struct lsm_manife
     for (size_t i = 0; i < wanted->blob_count; i++) {
         assert_int_equal(read->blobs[i].number, wanted->blobs[i].number);
         assert_int_equal(read->blobs[i].size, wanted->blobs[i].size);
-        assert_int_equal(read->blobs[i].garbage, wanted->blobs[i].garbage);
     }
 }
 

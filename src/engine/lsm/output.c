@@ -31,49 +31,19 @@ struct output {
     size_t grandparent;     /* index of the next one */
     uint64_t overlap_size;  /* of those met by the table at hand */
 
+    struct lsm_blob_tally tally; /* blob files that the table at hand refers to */
     struct lsm_blob_writer blob;
     struct buffer value; /* read from a blob */
     uint8_t address[LSM_BLOB_ADDRESS_MAX];
 };
 
-/* --- garbage ------------------------------------------------------------------------------- */
-
-static bool garbage_add(struct lsm_outputs *outputs, struct bytes address_bytes)
-{
-    struct lsm_blob_address address;
-    if (!lsm_blob_address_decode(address_bytes, &address))
-        return true; /* a damaged one is met again by readers, who say so */
-    for (size_t i = 0; i < outputs->garbage_count; i++) {
-        if (outputs->garbage[i].number != address.number)
-            continue;
-        outputs->garbage[i].size += address.size;
-        return true;
-    }
-    if (outputs->garbage_count == outputs->garbage_capacity) {
-        size_t capacity = outputs->garbage_capacity == 0 ? 16 : outputs->garbage_capacity * 2;
-        struct lsm_garbage *garbage = realloc(outputs->garbage, capacity * sizeof(*garbage));
-        if (garbage == NULL)
-            return false; /* less garbage is known than there is: it stays longer */
-        outputs->garbage = garbage;
-        outputs->garbage_capacity = capacity;
-    }
-    outputs->garbage[outputs->garbage_count++] =
-        (struct lsm_garbage){ address.number, address.size };
-    return true;
-}
-
-static void blob_dropped(void *context, const struct lsm_entry *entry)
-{
-    (void)garbage_add(((struct output *)context)->outputs, entry->value);
-}
-
-static kvorum_status blob_read(void *context, const struct lsm_entry *entry,
-                               struct buffer *ret_value)
-{
-    return lsm_blob_read(((struct output *)context)->lsm, entry->value, ret_value);
-}
-
 /* --- one table ----------------------------------------------------------------------------- */
+
+static kvorum_status blob_read(void *context, const struct lsm_entry *entry, struct buffer *memory,
+                               struct bytes *ret_value)
+{
+    return lsm_blob_read(((struct output *)context)->lsm, entry->value, memory, ret_value);
+}
 
 static uint64_t next_number(struct lsm *lsm, struct lsm_id *ret_file)
 {
@@ -126,11 +96,14 @@ static kvorum_status make_table(struct output *o, struct lsm_table_meta *meta)
     if (status == KVORUM_OK)
         status = lsm_table_create(o->lsm->disk, path, &o->lsm->store, meta, o->lsm->cache, &table);
     if (status != KVORUM_OK) {
+        (void)!o->lsm->disk->ops->remove(o->lsm->disk, path);
         free((void *)(uintptr_t)meta->lower.data);
         return status;
     }
     o->outputs->tables[o->outputs->count++] = table;
     o->outputs->written_size += meta->size;
+    if (!lsm_blob_tally_take(&o->tally, &table->shares))
+        return KVORUM_NO_MEMORY;
     return meta->ranges == 0 ? KVORUM_OK : lsm_table_load_ranges(table);
 }
 
@@ -203,12 +176,35 @@ static kvorum_status after_entry(struct output *o, struct bytes key)
 
 /* --- values out of line -------------------------------------------------------------------- */
 
+static kvorum_status end_blob(struct output *o)
+{
+    struct lsm_outputs *outputs = o->outputs;
+    struct lsm_blob_file **blobs =
+        realloc(outputs->blobs, (outputs->blob_count + 1) * sizeof(struct lsm_blob_file *));
+    if (blobs == NULL)
+        return KVORUM_NO_MEMORY;
+    outputs->blobs = blobs;
+    struct lsm_blob_file *file = lsm_blob_file_create(o->lsm, o->blob.number, o->blob.size);
+    if (file == NULL)
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = lsm_blob_writer_finish(o->lsm, &o->blob);
+    if (status != KVORUM_OK) {
+        lsm_blob_file_release(file);
+        return status;
+    }
+    outputs->blobs[outputs->blob_count++] = file;
+    outputs->written_size += file->size;
+    return KVORUM_OK;
+}
+
 static kvorum_status put_out_of_line(struct output *o, struct lsm_entry *entry, struct bytes value)
 {
     struct lsm_blob_address address;
     struct lsm_id unused;
     kvorum_status status = KVORUM_OK;
-    if (o->blob.file == NULL)
+    if (o->blob.file != NULL && o->blob.size >= o->lsm->options.memtable_size)
+        status = end_blob(o);
+    if (status == KVORUM_OK && o->blob.file == NULL)
         status = lsm_blob_writer_open(o->lsm, next_number(o->lsm, &unused), &o->blob);
     if (status == KVORUM_OK)
         status = lsm_blob_writer_add(&o->blob, entry->key, value, &address);
@@ -219,22 +215,25 @@ static kvorum_status put_out_of_line(struct output *o, struct lsm_entry *entry, 
     return lsm_progress(o->lsm, address.size) ? KVORUM_OK : KVORUM_CLOSED;
 }
 
-/* A value in a file that is mostly garbage is moved to the new one. */
+/* A value in a file that is to be emptied goes to the new one.  One that is damaged stays where it
+ * is, to be met by who reads it, and its file is not tried again: that stops no compaction. */
 static kvorum_status move_blob(struct output *o, struct lsm_entry *entry)
 {
     struct lsm_blob_address address;
-    if (o->plan->state->blobs == NULL || !lsm_blob_address_decode(entry->value, &address))
+    struct bytes value;
+    if (!lsm_blob_address_decode(entry->value, &address) ||
+        !lsm_victims_have(&o->plan->victims, address.number))
         return KVORUM_OK;
-    const struct lsm_blob_file *file = lsm_blobs_find(o->plan->state->blobs, address.number);
-    if (file == NULL || !lsm_blob_file_worn(file))
-        return KVORUM_OK;
-    buffer_reset(&o->value);
-    kvorum_status status = lsm_blob_read(o->lsm, entry->value, &o->value);
-    if (status != KVORUM_OK)
+    kvorum_status status = lsm_blob_read(o->lsm, entry->value, &o->value, &value);
+    if (status == KVORUM_OK) {
+        PROBE("lsm: a value moved to a new blob file");
+        return put_out_of_line(o, entry, value);
+    }
+    if (status != KVORUM_CORRUPT)
         return status;
-    (void)garbage_add(o->outputs, entry->value);
-    PROBE("lsm: a value moved to a new blob file");
-    return put_out_of_line(o, entry, buffer_bytes(&o->value));
+    const struct lsm_blob_use *use = lsm_blobs_find(o->plan->state->blobs, address.number);
+    atomic_store(&use->file->damaged, true);
+    return KVORUM_OK;
 }
 
 static kvorum_status place_value(struct output *o, struct lsm_entry *entry)
@@ -246,21 +245,14 @@ static kvorum_status place_value(struct output *o, struct lsm_entry *entry)
     return KVORUM_OK;
 }
 
-static kvorum_status end_blob(struct output *o)
+/* A damaged address is met again by readers, who say so. */
+static kvorum_status note_share(struct output *o, const struct lsm_entry *entry)
 {
-    if (o->blob.file == NULL)
+    struct lsm_blob_address address;
+    if (entry->kind != LSM_BLOB || !lsm_blob_address_decode(entry->value, &address))
         return KVORUM_OK;
-    uint64_t number = o->blob.number, size = o->blob.size;
-    kvorum_status status = lsm_blob_writer_finish(&o->blob);
-    struct lsm_blob_file *file =
-        status == KVORUM_OK ? lsm_blob_file_create(o->lsm, number, size, 0) : NULL;
-    if (file != NULL) {
-        o->outputs->blobs[o->outputs->blob_count++] = file;
-        o->outputs->written_size += size;
-        return KVORUM_OK;
-    }
-    lsm_blob_writer_abandon(o->lsm, &o->blob);
-    return status == KVORUM_OK ? KVORUM_NO_MEMORY : status;
+    return lsm_blob_tally_add(&o->tally, address.number, address.size) ? KVORUM_OK
+                                                                       : KVORUM_NO_MEMORY;
 }
 
 /* --- all of it ----------------------------------------------------------------------------- */
@@ -274,6 +266,8 @@ static kvorum_status write_entry(struct output *o, struct lsm_entry *entry)
         status = begin_table(o);
     if (status == KVORUM_OK)
         status = lsm_table_writer_add(o->writer, entry);
+    if (status == KVORUM_OK)
+        status = note_share(o, entry);
     return status == KVORUM_OK ? after_entry(o, entry->key) : status;
 }
 
@@ -290,7 +284,7 @@ static kvorum_status write_all(struct output *o)
     }
     if (status == KVORUM_NOT_FOUND)
         status = end_table(o, o->plan->upper);
-    return status == KVORUM_OK ? end_blob(o) : status;
+    return status == KVORUM_OK && o->blob.file != NULL ? end_blob(o) : status;
 }
 
 static struct lsm_table_options table_options(const struct lsm *lsm, int level)
@@ -316,9 +310,8 @@ kvorum_status lsm_write_outputs(struct lsm *lsm, const struct lsm_output_plan *p
     *ret_outputs = (struct lsm_outputs){ 0 };
     buffer_init(&o.key, ENGINE_KEY_SIZE_MAX + 1);
     buffer_init(&o.begin, ENGINE_KEY_SIZE_MAX + 1);
-    buffer_init(&o.value, (size_t)ENGINE_VALUE_SIZE_MAX + 1);
+    buffer_init(&o.value, LSM_BLOB_RECORD_SIZE_MAX);
     reduce.merge = lsm->options.merge;
-    reduce.blob_dropped = blob_dropped;
     reduce.blob_read = blob_read;
     reduce.context = &o;
     epoch_guard guard = epoch_enter(&lsm->epoch);
@@ -329,15 +322,14 @@ kvorum_status lsm_write_outputs(struct lsm *lsm, const struct lsm_output_plan *p
     if (status == KVORUM_OK)
         status = write_all(&o);
     lsm_table_writer_abandon(o.writer);
-    if (status != KVORUM_OK) {
-        if (o.blob.file != NULL)
-            lsm_blob_writer_abandon(lsm, &o.blob);
+    lsm_blob_writer_abandon(lsm, &o.blob);
+    if (status != KVORUM_OK)
         lsm_outputs_abandon(ret_outputs);
-    }
     lsm_reduce_destroy(o.reduce);
     buffer_done(&o.key);
     buffer_done(&o.begin);
     buffer_done(&o.value);
+    lsm_blob_tally_done(&o.tally);
     return status;
 }
 
@@ -351,49 +343,45 @@ void lsm_outputs_abandon(struct lsm_outputs *outputs)
         atomic_store(&outputs->blobs[i]->obsolete, true);
         lsm_blob_file_release(outputs->blobs[i]);
     }
-    lsm_outputs_forget(outputs);
+    lsm_outputs_done(outputs);
 }
 
-void lsm_outputs_forget(struct lsm_outputs *outputs)
+void lsm_outputs_done(struct lsm_outputs *outputs)
 {
     free(outputs->tables);
-    free(outputs->garbage);
+    free(outputs->blobs);
     *outputs = (struct lsm_outputs){ 0 };
 }
 
-static bool join_garbage(struct lsm_outputs *outputs, const struct lsm_outputs *more)
+static bool join_blobs(struct lsm_outputs *outputs, const struct lsm_outputs *more)
 {
-    size_t count = outputs->garbage_count + more->garbage_count;
-    if (more->garbage_count == 0)
+    size_t count = outputs->blob_count + more->blob_count;
+    if (more->blob_count == 0)
         return true;
-    struct lsm_garbage *garbage = realloc(outputs->garbage, count * sizeof(*garbage));
-    if (garbage == NULL)
+    struct lsm_blob_file **blobs = realloc(outputs->blobs, count * sizeof(struct lsm_blob_file *));
+    if (blobs == NULL)
         return false;
-    memcpy(garbage + outputs->garbage_count, more->garbage, more->garbage_count * sizeof(*garbage));
-    outputs->garbage = garbage;
-    outputs->garbage_capacity = count;
+    memcpy(blobs + outputs->blob_count, more->blobs, more->blob_count * sizeof(blobs[0]));
+    outputs->blobs = blobs;
     return true;
 }
 
 kvorum_status lsm_outputs_join(struct lsm_outputs *outputs, struct lsm_outputs *more)
 {
-    assert(outputs->blob_count + more->blob_count <= LSM_PARTS_MAX);
     size_t count = outputs->count + more->count;
     struct lsm_table **tables = realloc(outputs->tables, (count + 1) * sizeof(struct lsm_table *));
     if (tables == NULL)
         return KVORUM_NO_MEMORY;
     outputs->tables = tables;
     outputs->capacity = count + 1;
-    if (!join_garbage(outputs, more))
+    if (!join_blobs(outputs, more))
         return KVORUM_NO_MEMORY;
     if (more->count > 0)
         memcpy(tables + outputs->count, more->tables, more->count * sizeof(tables[0]));
-    for (size_t i = 0; i < more->blob_count; i++)
-        outputs->blobs[outputs->blob_count++] = more->blobs[i];
     outputs->count = count;
-    outputs->garbage_count += more->garbage_count;
+    outputs->blob_count += more->blob_count;
     outputs->written_size += more->written_size;
-    lsm_outputs_forget(more);
+    lsm_outputs_done(more);
     return KVORUM_OK;
 }
 

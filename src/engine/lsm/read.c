@@ -8,7 +8,6 @@
  *
  * A lent value keeps alive what it lies in: a memtable (its `readers`), a block (pinned), or memory
  * of its own (merged, or read from a blob). */
-#include "engine/lsm/blob.h"
 #include "engine/lsm/fold.h"
 #include "engine/lsm/internal.h"
 
@@ -132,24 +131,25 @@ static kvorum_status look_in_levels(struct lookup *l)
 
 /* --- lending ------------------------------------------------------------------------------- */
 
-static kvorum_status lend_memory(struct lookup *l, struct buffer *value,
+/* `value` lies in `memory`, which the view takes over. */
+static kvorum_status lend_memory(struct lookup *l, struct buffer *memory, struct bytes value,
                                  struct engine_view *ret_view)
 {
-    *ret_view =
-        (struct engine_view){ buffer_bytes(value), &l->lsm->engine, value->data, HELD_MEMORY };
+    *ret_view = (struct engine_view){ value, &l->lsm->engine, memory->data, HELD_MEMORY };
     return KVORUM_OK;
 }
 
 static kvorum_status lend_blob(struct lookup *l, struct engine_view *ret_view)
 {
-    struct buffer value;
-    buffer_init(&value, (size_t)ENGINE_VALUE_SIZE_MAX + 1);
+    struct buffer memory;
+    struct bytes value;
+    buffer_init(&memory, LSM_BLOB_RECORD_SIZE_MAX);
     if (l->search.nowait)
         return KVORUM_WOULD_BLOCK;
-    kvorum_status status = lsm_blob_read(l->lsm, l->base.value, &value);
+    kvorum_status status = lsm_blob_read(l->lsm, l->base.value, &memory, &value);
     if (status == KVORUM_OK)
-        return lend_memory(l, &value, ret_view);
-    buffer_done(&value);
+        return lend_memory(l, &memory, value, ret_view);
+    buffer_done(&memory);
     return status;
 }
 
@@ -163,17 +163,16 @@ static kvorum_status lend_folded(struct lookup *l, struct engine_view *ret_view)
     struct buffer value, blob;
     kvorum_status status = KVORUM_OK;
     buffer_init(&value, (size_t)ENGINE_VALUE_SIZE_MAX + 1);
-    buffer_init(&blob, (size_t)ENGINE_VALUE_SIZE_MAX + 1);
+    buffer_init(&blob, LSM_BLOB_RECORD_SIZE_MAX);
     struct bytes base = l->base.value;
-    if (l->present && l->base.kind == LSM_BLOB) {
-        status = l->search.nowait ? KVORUM_WOULD_BLOCK : lsm_blob_read(l->lsm, base, &blob);
-        base = buffer_bytes(&blob);
-    }
+    if (l->present && l->base.kind == LSM_BLOB)
+        status = l->search.nowait ? KVORUM_WOULD_BLOCK
+                                  : lsm_blob_read(l->lsm, l->base.value, &blob, &base);
     if (status == KVORUM_OK)
         status = fold_on(l, l->present ? &base : NULL, &value);
     buffer_done(&blob);
     if (status == KVORUM_OK)
-        return lend_memory(l, &value, ret_view);
+        return lend_memory(l, &value, buffer_bytes(&value), ret_view);
     buffer_done(&value);
     return status;
 }

@@ -95,7 +95,7 @@ kvorum_status lsm_reduce_create(const struct lsm_reduce_options *options, struct
     buffer_init(&reduce->key, ENGINE_KEY_SIZE_MAX);
     buffer_init(&reduce->operands.values, SIZE_MAX / 2);
     buffer_init(&reduce->result, ENGINE_VALUE_SIZE_MAX);
-    buffer_init(&reduce->blob, ENGINE_VALUE_SIZE_MAX);
+    buffer_init(&reduce->blob, SIZE_MAX / 2); /* whoever reads says how much it is */
     reduce->fragment_count = lsm_ranges_fragments(options->ranges);
     load_fragment(reduce);
     source->ops->first(source);
@@ -223,16 +223,8 @@ static void move_on(struct lsm_reduce *reduce)
     reduce->source->ops->next(reduce->source);
 }
 
-static void tell_dropped(struct lsm_reduce *reduce)
-{
-    const struct lsm_reduce_options *options = &reduce->options;
-    if (reduce->source->entry.kind == LSM_BLOB && options->blob_dropped != NULL)
-        options->blob_dropped(options->context, &reduce->source->entry);
-}
-
 static kvorum_status drop(struct lsm_reduce *reduce)
 {
-    tell_dropped(reduce);
     move_on(reduce);
     return NONE_KEPT;
 }
@@ -255,12 +247,14 @@ static bool filter_keeps(const struct lsm_reduce *reduce, struct bytes value)
 static kvorum_status read_blob(struct lsm_reduce *reduce, struct bytes *ret_value)
 {
     buffer_reset(&reduce->blob);
-    kvorum_status status =
-        reduce->options.blob_read(reduce->options.context, &reduce->source->entry, &reduce->blob);
-    if (status != KVORUM_OK)
-        return status == KVORUM_NOT_FOUND ? KVORUM_CORRUPT : status;
-    *ret_value = buffer_bytes(&reduce->blob);
-    return reduce->blob.failed ? KVORUM_NO_MEMORY : KVORUM_OK;
+    return reduce->options.blob_read(reduce->options.context, &reduce->source->entry, &reduce->blob,
+                                     ret_value);
+}
+
+/* A damaged value out of line is a matter for whoever reads the key, and stops no compaction. */
+static bool is_damage(kvorum_status status)
+{
+    return status == KVORUM_CORRUPT || status == KVORUM_NOT_FOUND;
 }
 
 static kvorum_status judge_delete(struct lsm_reduce *reduce, const struct stripe *stripe,
@@ -281,7 +275,6 @@ static kvorum_status filtered(struct lsm_reduce *reduce, const struct stripe *st
     reduce->hidden_from = stripe->lowest;
     if (at_bottom(reduce, stripe))
         return drop(reduce);
-    tell_dropped(reduce);
     *ret_entry = (struct lsm_entry){ .key = reduce->source->entry.key,
                                      .sequence = reduce->source->entry.sequence,
                                      .kind = LSM_DELETE };
@@ -298,7 +291,7 @@ static kvorum_status ask_filter(struct lsm_reduce *reduce, bool *ret_keep)
             return KVORUM_OK;
         kvorum_status status = read_blob(reduce, &value);
         if (status != KVORUM_OK)
-            return status;
+            return is_damage(status) ? KVORUM_OK : status;
     }
     *ret_keep = filter_keeps(reduce, value);
     return KVORUM_OK;
@@ -387,6 +380,14 @@ static kvorum_status collect(struct lsm_reduce *reduce, const struct stripe *str
     return KVORUM_OK;
 }
 
+static kvorum_status find_blob(struct lsm_reduce *reduce, bool *ret_known, struct bytes *ret_base)
+{
+    kvorum_status status =
+        reduce->options.blob_read == NULL ? KVORUM_CORRUPT : read_blob(reduce, ret_base);
+    *ret_known = status == KVORUM_OK;
+    return is_damage(status) ? KVORUM_OK : status;
+}
+
 /* What the operands are merged into, if that is *ret_known: *ret_base, which is `base` or, when the
  * key is absent there, NULL. */
 static kvorum_status find_base(struct lsm_reduce *reduce, const struct stripe *stripe,
@@ -407,8 +408,7 @@ static kvorum_status find_base(struct lsm_reduce *reduce, const struct stripe *s
         return KVORUM_OK;
     case LSM_BLOB:
         *ret_base = base;
-        *ret_known = reduce->options.blob_read != NULL;
-        return *ret_known ? read_blob(reduce, base) : KVORUM_OK;
+        return find_blob(reduce, ret_known, base);
     case LSM_DELETE:
         return KVORUM_OK;
     default: /* more operands than are taken at once */

@@ -16,9 +16,11 @@
  *  Merges: operands of a stripe are combined with the value below them in the same stripe, or with
  *  nothing when a deletion (of the key or a range) stands there or `bottom` holds and the key has
  *  no more versions; else they stay operands, and what is below them in the stripe stays too.  They
- *  also stay where the operator refuses them (any status but OK, IO and NO_MEMORY): that is told to
- *  who reads the key, and stops no compaction.  More than 64 MiB of operands are combined in parts.
- *  A merge result is a PUT with the newest operand's sequence number.
+ *  also stay where the operator refuses them (any status but OK, IO and NO_MEMORY) or the base lies
+ *  in a blob that is damaged (CORRUPT, NOT_FOUND): that is told to who reads the key, and stops no
+ *  compaction.  The filter is not asked about a damaged blob, which stays.  More than 64 MiB of
+ *  operands are combined in parts.  A merge result is a PUT with the newest operand's sequence
+ *  number.
  *  With `bottom`, values in the oldest stripe, which every reader sees, get sequence 0 (operands
  *  never).  Deletions of ranges survive until `bottom` and the oldest stripe; what survives is
  *  newer than all that got sequence 0, so it covers what it covered.
@@ -38,12 +40,10 @@ struct lsm_reduce_options {
     bool bottom;                     /* nothing older of these keys lies below the output */
     const struct engine_merge_operator *merge; /* NULL: operands stay operands */
     const struct engine_compaction_filter *filter;
-    /** Called for each entry with a blob that is not passed on, once.  NULL: fine. */
-    void (*blob_dropped)(void *context, const struct lsm_entry *entry);
-    /** Read the real value of a BLOB entry, for the filter and for merges, into `ret_value`.  NULL:
-     *  the filter is not asked about them, and operands above them stay. */
-    kvorum_status (*blob_read)(void *context, const struct lsm_entry *entry,
-                               struct buffer *ret_value);
+    /** Read the real value of a BLOB entry, for the filter and for merges: a view into `memory`.
+     *  NULL: the filter is not asked about them, and operands above them stay. */
+    kvorum_status (*blob_read)(void *context, const struct lsm_entry *entry, struct buffer *memory,
+                               struct bytes *ret_value);
     void *context;
 };
 

@@ -255,9 +255,8 @@ static kvorum_status write_key(struct saving *v, const struct bytes *base)
 static kvorum_status write_blob(struct saving *v, struct bytes place)
 {
     struct lsm_blob_address address = { 0 };
-    buffer_reset(&v->value);
-    kvorum_status status = lsm_blob_read(v->salvage->source, place, &v->value);
-    struct bytes value = buffer_bytes(&v->value);
+    struct bytes value;
+    kvorum_status status = lsm_blob_read(v->salvage->source, place, &v->value, &value);
     if (status == KVORUM_OK)
         return write_key(v, &value);
     if (status == KVORUM_NO_MEMORY)
@@ -364,7 +363,7 @@ kvorum_status salvage_tables(struct salvage *s)
     epoch_init(&v.epoch);
     buffer_init(&v.last, ENGINE_KEY_SIZE_MAX + 1);
     buffer_init(&v.key, ENGINE_KEY_SIZE_MAX + 1);
-    buffer_init(&v.value, (size_t)ENGINE_VALUE_SIZE_MAX + 1);
+    buffer_init(&v.value, LSM_BLOB_RECORD_SIZE_MAX);
     buffer_init(&v.operands, ENGINE_BATCH_SIZE_MAX);
     kvorum_status status = lsm_cache_create(&v.epoch, CACHE_SIZE, 0, 0, &v.cache);
     if (status == KVORUM_OK)

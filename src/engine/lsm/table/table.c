@@ -53,6 +53,7 @@ static void epoch_over(struct epoch_item *item)
         (void)!inside->disk->ops->remove(inside->disk, inside->path);
     }
     lsm_ranges_destroy(table->ranges);
+    free(table->shares);
     pthread_mutex_destroy(&inside->mutex);
     free((void *)table->meta.lower.data);
     free(inside->path);

@@ -104,6 +104,15 @@ void lsm_block_unpin(struct lsm_block *block);
 struct lsm_ranges;
 struct lsm_pick_span;
 
+/** How many bytes of a blob file (blobs.h) something refers to. */
+struct lsm_blob_share {
+    uint64_t number, size;
+};
+struct lsm_blob_shares {
+    size_t count;
+    struct lsm_blob_share list[]; /* by number */
+};
+
 /** A table that is known; its file is opened when it is first read. */
 struct lsm_table {
     struct lsm_table_meta meta; /* bounds are its own */
@@ -111,6 +120,7 @@ struct lsm_table {
     _Atomic bool obsolete;     /* remove the file with the last reference */
     bool busy;                 /* the picker's: in a compaction */
     struct lsm_ranges *ranges; /* what lsm_table_read_ranges gave its owner, who sets it; or NULL */
+    struct lsm_blob_shares *shares;  /* of blob files, set by its owner, from malloc; or NULL */
     struct lsm_table_inside *inside; /* table.c's */
 
     /* The picker's: where the compaction writes that keeps it busy. */
@@ -125,8 +135,8 @@ KVORUM_CHECKED kvorum_status lsm_table_create(struct disk *disk, const char *pat
                                               struct lsm_cache *cache,
                                               struct lsm_table **ret_table);
 void lsm_table_reference(struct lsm_table *table);
-/** The last one closes it, removes the file if it is obsolete, and frees, `ranges` too (through the
- *  epoch: whoever retires something may do this work). */
+/** The last one closes it, removes the file if it is obsolete, and frees, `ranges` and `shares` too
+ *  (through the epoch: whoever retires something may do this work). */
 void lsm_table_release(struct lsm_table *table);
 
 /** Call `visit` for each deleted range, in the order they were added.  Also what it returned. */
