@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "embed/internal.h"
-#include "engine/lsm/salvage.h"
+#include "engine/lsm/salvage/salvage.h"
 #include "os/disk.h"
 #include "os/path.h"
 

@@ -4,7 +4,7 @@
  * is there is whole, also after a power failure, and the sanitizers find no leak. */
 #include "tests/support/fault_memory.h"
 /* before the disk */
-#include "engine/lsm/salvage.h"
+#include "engine/lsm/salvage/salvage.h"
 #include "tests/support/lsm_script.h"
 
 #include <unistd.h>

@@ -4,7 +4,7 @@
 #ifndef TESTS_SUPPORT_FAKE_SOURCE_H
 #define TESTS_SUPPORT_FAKE_SOURCE_H
 
-#include "engine/lsm/source.h"
+#include "engine/lsm/merge/source.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #ifndef TESTS_SUPPORT_FAKE_TABLES_H
 #define TESTS_SUPPORT_FAKE_TABLES_H
 
-#include "engine/lsm/levels.h"
+#include "engine/lsm/levels/levels.h"
 #include "tests/support/fake_source.h"
 
 #include <ctype.h>

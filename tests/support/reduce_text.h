@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_REDUCE_TEXT_H
 #define TESTS_SUPPORT_REDUCE_TEXT_H
 
-#include "engine/lsm/reduce.h"
+#include "engine/lsm/merge/reduce.h"
 
 #include <assert.h>
 #include <stdlib.h>

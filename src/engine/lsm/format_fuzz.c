@@ -4,7 +4,7 @@
 #include "engine/lsm/lsm.h"
 
 #include "base/hash.h"
-#include "engine/lsm/little.h"
+#include "engine/lsm/log/little.h"
 #include "tests/support/fault_disk.h"
 
 enum { FORMAT_SIZE = 48, FORMAT_CHECKSUM = 40 };

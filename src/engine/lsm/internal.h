@@ -21,15 +21,15 @@
 #define ENGINE_LSM_INTERNAL_H
 
 #include "engine/common/epoch.h"
-#include "engine/lsm/blobs.h"
-#include "engine/lsm/collect.h"
-#include "engine/lsm/levels.h"
-#include "engine/lsm/log.h"
+#include "engine/lsm/blob/blobs.h"
+#include "engine/lsm/blob/collect.h"
+#include "engine/lsm/levels/levels.h"
+#include "engine/lsm/levels/manifest.h"
+#include "engine/lsm/levels/picker.h"
+#include "engine/lsm/log/log.h"
 #include "engine/lsm/lsm.h"
-#include "engine/lsm/manifest.h"
-#include "engine/lsm/memtable.h"
-#include "engine/lsm/picker.h"
-#include "engine/lsm/reduce.h"
+#include "engine/lsm/memtable/memtable.h"
+#include "engine/lsm/merge/reduce.h"
 #include <pthread.h>
 
 enum {

@@ -10,9 +10,9 @@
  *
  * The state is referenced, so nothing it shows goes away; the active memtable's `readers` keep it
  * from using values again. */
-#include "engine/lsm/fold.h"
 #include "engine/lsm/internal.h"
-#include "engine/lsm/merger.h"
+#include "engine/lsm/merge/fold.h"
+#include "engine/lsm/merge/merger.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -8,8 +8,8 @@
  *
  * A lent value keeps alive what it lies in: a memtable (its `readers`), a block (pinned), or memory
  * of its own (merged, or read from a blob). */
-#include "engine/lsm/fold.h"
 #include "engine/lsm/internal.h"
+#include "engine/lsm/merge/fold.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -19,7 +19,7 @@
  * segment is damage, not a new store. */
 #include "base/hash.h"
 #include "engine/lsm/internal.h"
-#include "engine/lsm/little.h"
+#include "engine/lsm/log/little.h"
 
 #include <stdio.h>
 #include <string.h>

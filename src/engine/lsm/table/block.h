@@ -23,7 +23,7 @@
 #define ENGINE_LSM_TABLE_BLOCK_H
 
 #include "codec/varint.h"
-#include "engine/lsm/little.h"
+#include "engine/lsm/log/little.h"
 #include "engine/lsm/table/table.h"
 
 enum {

@@ -5,7 +5,7 @@
 
 #include "base/hash.h"
 
-#include "engine/lsm/little.h"
+#include "engine/lsm/log/little.h"
 #include "tests/support/rows.h"
 #include "tests/support/table_model.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/hash.h"
 #include "codec/varint.h"
-#include "engine/lsm/little.h"
+#include "engine/lsm/log/little.h"
 
 static const uint8_t magic[8] = { 'K', 'V', 'l', 's', 'm', 'T', 'B', 'L' };
 

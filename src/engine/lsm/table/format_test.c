@@ -6,7 +6,7 @@
 #include "engine/lsm/table/format.h"
 
 #include "base/hash.h"
-#include "engine/lsm/little.h"
+#include "engine/lsm/log/little.h"
 #include "tests/support/rows.h"
 #include "tests/support/table_model.h"
 

@@ -2,7 +2,7 @@
 #include "engine/lsm/table/index.h"
 
 #include "codec/varint.h"
-#include "engine/lsm/little.h"
+#include "engine/lsm/log/little.h"
 #include "engine/lsm/table/block.h"
 #include "engine/lsm/table/format.h"
 #include "engine/lsm/table/memory.h"

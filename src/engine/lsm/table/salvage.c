@@ -7,7 +7,7 @@
 #include "engine/lsm/table/block_cursor.h"
 #include "engine/lsm/table/file.h"
 
-#include "engine/lsm/little.h"
+#include "engine/lsm/log/little.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 /* Tables as the engine knows them, and point reads of one key. */
 #include "engine/lsm/table/table.h"
 
-#include "engine/lsm/ranges.h"
+#include "engine/lsm/merge/ranges.h"
 #include "engine/lsm/table/get.h"
 
 #include <assert.h>

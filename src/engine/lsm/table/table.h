@@ -23,8 +23,8 @@
 #include "base/disk.h"
 #include "engine/common/epoch.h"
 #include "engine/engine.h"
-#include "engine/lsm/log.h"
-#include "engine/lsm/source.h"
+#include "engine/lsm/log/log.h"
+#include "engine/lsm/merge/source.h"
 #include <stdatomic.h>
 
 enum lsm_compression { LSM_STORED = 0, LSM_LZ4 = 1, LSM_ZSTD = 2 };

@@ -5,7 +5,7 @@
 #include "engine/lsm/table/file.h"
 
 #include "base/hash.h"
-#include "engine/lsm/little.h"
+#include "engine/lsm/log/little.h"
 #include "tests/support/fault_disk.h"
 #include <stdlib.h>
 
