@@ -94,6 +94,14 @@ static void level_last(struct lsm_source *base)
     last_before(source, source->level->count);
 }
 
+static void level_ask(struct lsm_source *base, struct bytes key, unsigned step)
+{
+    const struct level_source *source = (const struct level_source *)base;
+    size_t index = lsm_level_find(source->level, key);
+    if (index < source->level->count)
+        lsm_table_ask(source->level->tables[index], key, step);
+}
+
 static void level_seek(struct lsm_source *base, struct bytes key, uint64_t sequence)
 {
     struct level_source *source = (struct level_source *)base;
@@ -152,6 +160,7 @@ static const struct lsm_source_ops both_ways = {
     .first = level_first,
     .last = level_last,
     .seek = level_seek,
+    .ask = level_ask,
     .seek_before = level_seek_before,
     .next = level_next,
     .previous = level_previous,
@@ -162,6 +171,7 @@ static const struct lsm_source_ops forward_only = {
     .first = level_first,
     .last = level_last,
     .seek = level_seek,
+    .ask = level_ask,
     .seek_before = level_seek_before,
     .next = level_next,
     .close = level_close,

@@ -173,9 +173,21 @@ static void merger_last(struct lsm_source *base)
     build(merger, true);
 }
 
+/* So that all children wait for memory at the same time, not one after another. */
+static void ask_all(struct merger *merger, struct bytes key)
+{
+    for (unsigned step = 0; step < LSM_ASK_STEPS; step++)
+        for (size_t i = 0; i < merger->count; i++) {
+            struct lsm_source *child = merger->children[i];
+            if (child->ops->ask != NULL)
+                child->ops->ask(child, key, step);
+        }
+}
+
 static void merger_seek(struct lsm_source *base, struct bytes key, uint64_t sequence)
 {
     struct merger *merger = (struct merger *)base;
+    ask_all(merger, key);
     for (size_t i = 0; i < merger->count; i++)
         merger->children[i]->ops->seek(merger->children[i], key, sequence);
     build(merger, false);

@@ -11,6 +11,8 @@
 #include "engine/lsm/merge/entry.h"
 #include "kvorum/status.h"
 
+enum { LSM_ASK_STEPS = 3 };
+
 struct lsm_source {
     const struct lsm_source_ops *ops;
     bool valid;
@@ -25,6 +27,8 @@ struct lsm_source_ops {
     void (*seek)(struct lsm_source *source, struct bytes key, uint64_t sequence);
     /** To the last entry whose key is below `key`. */
     void (*seek_before)(struct lsm_source *source, struct bytes key);
+    /** A seek to `key` comes next: table.h, lsm_table_ask.  NULL: nothing to ask for. */
+    void (*ask)(struct lsm_source *source, struct bytes key, unsigned step);
     void (*next)(struct lsm_source *source);     /* valid */
     void (*previous)(struct lsm_source *source); /* valid; NULL where only forward is offered */
     void (*close)(struct lsm_source *source);    /* frees it */

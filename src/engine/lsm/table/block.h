@@ -148,6 +148,9 @@ KVORUM_CHECKED kvorum_status table_block_find(const struct table_view *view, str
 /** Ask for the memory that table_block_find will look at. */
 void table_block_prefetch(const struct table_view *view, uint64_t hash);
 
+/** Ask for the memory that table_block_seek will look at first. */
+void table_block_ask_groups(const struct table_view *view);
+
 /** The first entry at or after (key, sequence); view->count: there is none.  CORRUPT. */
 KVORUM_CHECKED kvorum_status table_block_seek(const struct table_view *view, struct bytes key,
                                               uint64_t sequence, size_t *ret_index);

@@ -269,7 +269,7 @@ bool table_cache_has_room(struct lsm_cache *cache)
     pthread_mutex_lock(&cache->mutex);
     bool room = cache->segment_count + cache->segment_limit / 16 + 1 < cache->segment_limit;
     pthread_mutex_unlock(&cache->mutex);
-    return room;
+    return room && atomic_load(&cache->files_size) <= 2 * cache->limit;
 }
 
 void table_cache_discard(struct lsm_block *block)

@@ -96,6 +96,7 @@ struct lsm_cache {
     bool evicting;
     uint64_t live_size, outside_size; /* bytes of blocks */
     uint64_t limit;
+    _Atomic uint64_t files_size; /* bytes of all tables that there are */
 
     pthread_mutex_t tables_mutex;  /* open.c's: which tables are open */
     struct lsm_table_inside *hand; /* ring of them */
@@ -110,7 +111,8 @@ struct lsm_cache {
 /** A block of `data_size` bytes behind its head, and slack; not published.  NULL: no memory.
  *  Inside the epoch. */
 struct lsm_block *table_cache_reserve(struct lsm_cache *cache, size_t data_size);
-/** More than a sixteenth of the limit was never used yet. */
+/** What is read now will stay and be asked for: more than a sixteenth of the limit was never used
+ *  yet, and the tables are at most twice as large as the limit. */
 bool table_cache_has_room(struct lsm_cache *cache);
 /** The block was not filled. */
 void table_cache_discard(struct lsm_block *block);

@@ -7,7 +7,11 @@
 #include "tests/support/rows.h"
 #include "tests/support/table_model.h"
 
-enum { TABLES = 3, THREADS = 4 };
+enum {
+    TABLES = 3,
+    THREADS = 4,
+    NOWAIT_LIMIT = 128 * 1024 /* of which the tables are more than twice */
+};
 
 /* A disk of files in memory that can only be read, by many threads. */
 struct memory_disk {
@@ -164,7 +168,7 @@ static void test_hits(void)
 
 static void test_nowait(void)
 {
-    struct fixture *f = setup(8 << 20, 0, 0, LSM_STORED);
+    struct fixture *f = setup(NOWAIT_LIMIT, 0, 0, LSM_STORED);
     struct lsm_search search;
     epoch_guard guard = epoch_enter(&f->epoch);
     assert_int_equal(get(f, 0, 5, true, &search), KVORUM_WOULD_BLOCK);

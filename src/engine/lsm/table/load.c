@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { SCRATCH_SIZE = 16 * 1024, NEIGHBOURS = 48, CHUNK_SIZE_MAX = 1024 * 1024 };
+enum { SCRATCH_SIZE = 16 * 1024, NEIGHBOURS = 256, CHUNK_SIZE_MAX = 2048 * 1024 };
 
 static kvorum_status read_framed(struct table_open *open, size_t place, uint8_t *data,
                                  struct table_frame *ret_frame)
@@ -129,8 +129,9 @@ static void adopt(struct table_open *open, size_t place, const uint8_t *framed, 
         table_cache_discard(block);
 }
 
-/* While the cache has room to spare, a miss brings its neighbours along: one read of the disk costs
- * little more for many blocks than for one, and they would be asked for one by one. */
+/* While the cache has room for (nearly) everything, a miss brings its neighbours along: one read of
+ * the disk costs little more for many blocks than for one, and they would be asked for one by one.
+ * A larger store reads what it needs and no more. */
 static void load_neighbours(struct table_open *open, size_t place)
 {
     size_t first = place / NEIGHBOURS * NEIGHBOURS, end = first + NEIGHBOURS;

@@ -200,6 +200,11 @@ static void source_previous(struct lsm_source *source)
     arrive(s, s->cursor.index - 1);
 }
 
+static void source_ask(struct lsm_source *source, struct bytes key, unsigned step)
+{
+    lsm_table_ask(source_of(source)->table, key, step);
+}
+
 /* --- life ---------------------------------------------------------------------------------- */
 
 static void source_close(struct lsm_source *source)
@@ -217,6 +222,7 @@ static const struct lsm_source_ops source_ops = {
     .first = source_first,
     .last = source_last,
     .seek = source_seek,
+    .ask = source_ask,
     .seek_before = source_seek_before,
     .next = source_next,
     .previous = source_previous,

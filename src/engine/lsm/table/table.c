@@ -32,6 +32,7 @@ kvorum_status lsm_table_create(struct disk *disk, const char *path, const struct
     inside->path = copy;
     inside->store = *store;
     pthread_mutex_init(&inside->mutex, NULL);
+    atomic_fetch_add(&cache->files_size, meta->size);
     *ret_table = table;
     return KVORUM_OK;
 }
@@ -52,6 +53,7 @@ static void epoch_over(struct epoch_item *item)
         /* What stays is a file that no manifest names: the next open removes it. */
         (void)!inside->disk->ops->remove(inside->disk, inside->path);
     }
+    atomic_fetch_sub(&inside->cache->files_size, table->meta.size);
     lsm_ranges_destroy(table->ranges);
     free(table->shares);
     pthread_mutex_destroy(&inside->mutex);
@@ -155,6 +157,27 @@ kvorum_status lsm_table_get(struct lsm_table *table, struct lsm_search *search)
     if (!likely)
         probe = table_index_ask(&open->index, search->key);
     return table_get_from(open, table_index_find_at(&open->index, probe, search->key), search);
+}
+
+void lsm_table_ask(struct lsm_table *table, struct bytes key, unsigned step)
+{
+    struct table_open *open;
+    if (table_open(table, true, &open) != KVORUM_OK)
+        return;
+    struct table_probe probe = table_index_ask(&open->index, key);
+    if (step == 0)
+        return;
+    size_t place = table_index_find_at(&open->index, probe, key);
+    struct lsm_block *block =
+        place < open->index.count ? atomic_load(table_slot(open, place)) : NULL;
+    if (block == NULL)
+        return;
+    if (step == 1) {
+        table_block_ask(block);
+        return;
+    }
+    struct table_view view = table_view_of(table_block_raw(block), block->raw_size);
+    table_block_ask_groups(&view);
 }
 
 /* --- ranges -------------------------------------------------------------------------------- */
