@@ -299,9 +299,9 @@ static void test_map(void)
     assert_int_equal(file->ops->allocate(file, 10000), KVORUM_OK);
     kvorum_status status = file->ops->map(file, 10000, &memory);
     if (status == KVORUM_OK) {
-        memcpy(memory + 9000, "written", 7);
+        memcpy(memory + 9000, "written", sizeof("written"));
         assert_int_equal(file->ops->sync(file), KVORUM_OK);
-        assert_int_equal(file->ops->pread(file, text, 7, 9000, &size), KVORUM_OK);
+        assert_int_equal(file->ops->pread(file, text, sizeof(text), 9000, &size), KVORUM_OK);
         assert_string_equal(text, "written");
         file->ops->unmap(file, memory, 10000);
     } else {
