@@ -49,6 +49,7 @@ struct lsm_segment {
     uint64_t capacity; /* bytes allocated */
     uint8_t *memory;   /* the same, mapped; or NULL */
     bool map_tried;
+    bool filled;              /* with zeros: blocks written before cost a sync less */
     uint64_t end;             /* where the next record goes */
     struct lsm_segment *next; /* the one that became active after it */
 };
@@ -151,6 +152,7 @@ struct lsm {
     kvorum_status failure;           /* not OK: poisoned */
     uint64_t failure_last;           /* the last batch that failed with `failure` itself */
     uint64_t log_size;
+    uint64_t segment_syncs; /* since the active segment became active */
 
     /* tables */
     struct lsm_policy policy;
@@ -212,10 +214,10 @@ KVORUM_CHECKED kvorum_status lsm_write_whole(struct disk *disk, const char *dire
 
 /* segment.c */
 
-/** A file with a temporary name, allocated and synced; no header yet.  NO_SPACE, IO, NO_MEMORY;
- *  nothing but an empty file is left then. */
+/** A file with a temporary name, allocated, perhaps filled with zeros, and synced; no header yet.
+ *  NO_SPACE, IO, NO_MEMORY; nothing but an empty file is left then. */
 KVORUM_CHECKED kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number, uint64_t capacity,
-                                                struct lsm_segment **ret_segment);
+                                                bool filled, struct lsm_segment **ret_segment);
 /** Write the header, sync, give the file its name, sync the directory. */
 KVORUM_CHECKED kvorum_status lsm_segment_publish(struct lsm *lsm, struct lsm_segment *segment);
 /** Records, at a place that was allocated for them.  Who commits, only. */

@@ -140,7 +140,7 @@ static kvorum_status make_store(struct lsm *lsm)
 {
     struct lsm_segment *first;
     lsm->store = lsm_new_id(lsm);
-    kvorum_status status = lsm_segment_create(lsm, 1, LSM_LOG_HEADER_SIZE, &first);
+    kvorum_status status = lsm_segment_create(lsm, 1, LSM_LOG_HEADER_SIZE, false, &first);
     if (status != KVORUM_OK)
         return status;
     status = lsm_manifest_begin(lsm);

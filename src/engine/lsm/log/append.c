@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+enum { FILL_SYNCS = 16 };
+
 void lsm_group_done(struct lsm_group *group)
 {
     free(group->data);
@@ -55,19 +57,27 @@ static struct lsm_run *group_run(struct lsm_group *group, struct lsm_segment *se
     return run;
 }
 
+/* Who syncs again and again gets segments that are filled, which costs writing the log twice. */
+static bool fills(const struct lsm *lsm)
+{
+    return lsm->segment_syncs >= FILL_SYNCS;
+}
+
 bool lsm_spare_due(const struct lsm *lsm)
 {
-    return lsm->spare == NULL && !lsm->preparing && !lsm->spare_refused &&
-           lsm->failure == KVORUM_OK && lsm->active->end > lsm->active->capacity / 2;
+    bool due = lsm->active->end > lsm->active->capacity / 2 || (fills(lsm) && !lsm->active->filled);
+    return due && lsm->spare == NULL && !lsm->preparing && !lsm->spare_refused &&
+           lsm->failure == KVORUM_OK;
 }
 
 void lsm_prepare_spare(struct lsm *lsm)
 {
     struct lsm_segment *spare = NULL;
     uint64_t number = lsm->active->header.number + 1;
+    bool filled = fills(lsm);
     lsm->preparing = true;
     pthread_mutex_unlock(&lsm->mutex);
-    kvorum_status status = lsm_segment_create(lsm, number, lsm->segment_size, &spare);
+    kvorum_status status = lsm_segment_create(lsm, number, lsm->segment_size, filled, &spare);
     pthread_mutex_lock(&lsm->mutex);
     lsm->preparing = false;
     lsm->spare = spare;
@@ -89,7 +99,7 @@ static kvorum_status have_spare(struct lsm *lsm, uint64_t size)
     lsm_segment_close(lsm, lsm->spare, false); /* made anew under the same name */
     lsm->spare = NULL;
     uint64_t capacity = needed > lsm->segment_size ? needed : lsm->segment_size;
-    return lsm_segment_create(lsm, lsm->active->header.number + 1, capacity, &lsm->spare);
+    return lsm_segment_create(lsm, lsm->active->header.number + 1, capacity, false, &lsm->spare);
 }
 
 static void activate_spare(struct lsm *lsm)
@@ -101,6 +111,15 @@ static void activate_spare(struct lsm *lsm)
     lsm->active = next;
     lsm->spare = NULL;
     lsm->spare_refused = false;
+    lsm->segment_syncs = 0;
+}
+
+/* The rest of a segment that is not filled is given up for one that is. */
+static bool leaves_early(const struct lsm *lsm, uint64_t size)
+{
+    return lsm->spare != NULL && lsm->spare->filled && !lsm->active->filled &&
+           lsm->spare->capacity >= LSM_LOG_HEADER_SIZE + size &&
+           lsm->active->end > LSM_LOG_HEADER_SIZE;
 }
 
 kvorum_status lsm_append_reserve(struct lsm *lsm, size_t payload_size, bool *ret_waited)
@@ -109,7 +128,7 @@ kvorum_status lsm_append_reserve(struct lsm *lsm, size_t payload_size, bool *ret
     if (!group_reserve(lsm->filling, size) || !group_reserve_run(lsm->filling))
         return KVORUM_NO_MEMORY;
     *ret_waited = false;
-    if (lsm->active->end + size <= lsm->active->capacity)
+    if (lsm->active->end + size <= lsm->active->capacity && !leaves_early(lsm, size))
         return KVORUM_OK;
     if (lsm->preparing) {
         pthread_cond_wait(&lsm->changed, &lsm->mutex);

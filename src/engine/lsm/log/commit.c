@@ -72,6 +72,7 @@ static void commit_succeeded(struct lsm *lsm, uint64_t last, bool sync)
     if (!sync)
         return;
     lsm->counts.syncs++;
+    lsm->segment_syncs++;
     lsm->counts.synced_batches += last - lsm->synced;
     lsm->synced = last;
 }

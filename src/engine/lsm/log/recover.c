@@ -426,7 +426,7 @@ static kvorum_status begin_segment(struct recovery *recovery, const struct lsm_l
     uint64_t size = LSM_LOG_HEADER_SIZE + tail_size;
     uint64_t capacity = size > lsm->segment_size ? size : lsm->segment_size;
     struct lsm_segment *segment;
-    kvorum_status status = lsm_segment_create(lsm, header->number, capacity, &segment);
+    kvorum_status status = lsm_segment_create(lsm, header->number, capacity, false, &segment);
     if (status != KVORUM_OK)
         return status;
     segment->header.first_sequence = header->first_sequence;

