@@ -372,8 +372,9 @@ kvorum_status salvage_tables(struct salvage *s)
         status = merge(&v);
     for (size_t i = 0; i < v.copy_count; i++)
         lsm_table_release(v.copies[i]);
-    epoch_done(&v.epoch);
+    epoch_drain(&v.epoch); /* the cache outlives the tables */
     lsm_cache_destroy(v.cache);
+    epoch_done(&v.epoch);
     lsm_ranges_destroy(v.ranges);
     free(v.copies);
     free(v.range_list);
