@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A source between two keys, for one part of a compaction. */
-#include "engine/lsm/work/compact.h"
+#include "engine/lsm/background/compact.h"
 
 #include <stdlib.h>
 

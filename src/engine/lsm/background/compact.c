@@ -9,7 +9,7 @@
  *                                              left, the one that began waits for the others
  *
  * A pick that meets nothing is a move: the table changes its level and no byte is written. */
-#include "engine/lsm/work/compact.h"
+#include "engine/lsm/background/compact.h"
 
 #include "base/planted.h"
 #include "engine/lsm/merge/merger.h"
