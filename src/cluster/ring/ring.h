@@ -21,6 +21,7 @@ enum {
     RING_NAME_MAX = 63, /* bytes of a node's or zone's name: letters, digits, - _ . */
     RING_ADDRESS_MAX = 255,
     RING_WEIGHT_DEFAULT = 100, /* 1..10000 */
+    RING_VOTERS_MAX = 7,
     NODE_ID_SIZE = 16,
 };
 
@@ -30,12 +31,35 @@ struct node_id {
     uint8_t bytes[NODE_ID_SIZE];
 };
 
+/** What an epoch says of a member; whether it is alive is gossip's business. */
+enum member_state {
+    MEMBER_ACTIVE,  /* owns its share */
+    MEMBER_JOINING, /* listed and reachable; owns nothing yet, may be given partitions */
+    MEMBER_LEAVING, /* still owns what has not moved away */
+    MEMBER_GONE,    /* owns nothing and is nobody; its slot may be given to a newcomer */
+};
+
 struct member {
     struct node_id id; /* of the node's data directory */
     char name[RING_NAME_MAX + 1];
     char zone[RING_NAME_MAX + 1];
     char address[RING_ADDRESS_MAX + 1]; /* peer address:port */
     uint32_t weight;
+    enum member_state state;
+};
+
+/** A partition on its way from the owners in the table to others.  A partition without a move is
+ *  stable.  Rules: docs/decisions/0007. */
+enum move_phase {
+    MOVE_WRITE_BOTH_READ_OLD = 1, /* newcomers take writes, and a fenced stream of what was before */
+    MOVE_WRITE_BOTH_READ_NEW,     /* reads ask the new owners; the old still take writes */
+};
+
+struct move {
+    uint32_t partition;
+    enum move_phase phase;
+    uint64_t session;               /* the epoch that began it: names streams, hints and repairs */
+    uint16_t to[RING_REPLICAS_MAX]; /* the row of the table once it is over; replica_count places */
 };
 
 struct epoch {
@@ -45,8 +69,12 @@ struct epoch {
     uint32_t partition_count; /* a power of two */
     uint8_t replica_count;    /* columns: min(members, replicas asked for) */
     uint16_t member_count;
-    struct member *members; /* sorted by id */
+    struct member *members; /* by slot: a member keeps its index as long as it is one */
     uint16_t *table;        /* partition * replica_count + column -> member index */
+    uint8_t voter_count;
+    uint16_t voters[RING_VOTERS_MAX]; /* who decides the next epoch: member indices */
+    uint32_t move_count;
+    struct move *moves; /* by ascending partition */
 };
 
 struct ring_plan_input {
