@@ -2,7 +2,8 @@
 #   kvorum_NAME from every *.c below the folder that is not a test, fuzz target, benchmark or main.c;
 #   a test program for each *_test.c, a corpus replayer (or libFuzzer target) for each *_fuzz.c.
 #   PLANTED: also kvorum_planted_NAME, the same sources with the hooks of base/planted.h compiled in.
-# kvorum_program(NAME MAIN file [LINK layer...])   a binary; skipped while its main file is missing.
+# kvorum_program(NAME MAIN file [LINK layer...])   a binary, optimised as a whole; skipped while its main
+#   file is missing.
 
 function(kvorum_layer name)
   cmake_parse_arguments(ARG "PLANTED" "DIRECTORY" "LINK" ${ARGN})
@@ -31,6 +32,7 @@ function(kvorum_layer name)
   else()
     add_library(kvorum_${name} STATIC ${sources})
     target_link_libraries(kvorum_${name} PUBLIC ${libraries})
+    target_compile_options(kvorum_${name} PRIVATE ${KVORUM_LTO_COMPILE})
     if(protos)
       target_include_directories(kvorum_${name} SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/generated)
     endif()
@@ -84,6 +86,7 @@ function(kvorum_test file)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   kvorum_target_name(${file} name)
   add_executable(${name} ${file})
+  target_link_options(${name} PRIVATE ${KVORUM_LTO_NOT})
   foreach(layer ${ARG_LINK})
     target_link_libraries(${name} PRIVATE kvorum_${layer})
   endforeach()
@@ -103,6 +106,7 @@ function(kvorum_fuzzer file)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   else()
     add_executable(${name} ${file} ${CMAKE_SOURCE_DIR}/tests/support/replay_main.c)
+    target_link_options(${name} PRIVATE ${KVORUM_LTO_NOT})
     add_test(NAME ${name} COMMAND ${name} tests/corpus/${stem} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   endif()
   foreach(layer ${ARG_LINK})
@@ -124,6 +128,7 @@ function(kvorum_program name)
     return()
   endif()
   add_executable(${name} ${ARG_MAIN})
+  target_link_options(${name} PRIVATE ${KVORUM_LTO_LINK})
   foreach(layer ${ARG_LINK})
     target_link_libraries(${name} PRIVATE kvorum_${layer})
   endforeach()

@@ -12,7 +12,7 @@ function(kvorum_library face)
 
   add_library(kvorum_shared SHARED $<TARGET_OBJECTS:kvorum_${face}>)
   target_link_libraries(kvorum_shared PRIVATE ${layers})
-  target_link_options(kvorum_shared PRIVATE ${roots} -Wl,--as-needed)
+  target_link_options(kvorum_shared PRIVATE ${roots} -Wl,--as-needed ${KVORUM_LTO_LINK})
   set_target_properties(kvorum_shared PROPERTIES OUTPUT_NAME kvorum LINKER_LANGUAGE C
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 
@@ -20,7 +20,7 @@ function(kvorum_library face)
   set(archive ${CMAKE_BINARY_DIR}/libkvorum.a)
   set(object ${CMAKE_BINARY_DIR}/libkvorum.o)
   add_custom_command(OUTPUT ${archive} BYPRODUCTS ${object}
-    COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -o ${object} ${roots}
+    COMMAND ${CMAKE_C_COMPILER} -r -nostdlib ${KVORUM_LTO_RELOCATE} -o ${object} ${roots}
       $<TARGET_OBJECTS:kvorum_${face}> -Wl,--start-group ${files} -Wl,--end-group
     COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${object}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${archive}

@@ -14,7 +14,7 @@ if(CCACHE)
 endif()
 
 # Assertions stay on in release: a broken invariant stops the process.
-set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+set(CMAKE_C_FLAGS_RELEASE "-O3 -g")
 set(CMAKE_C_FLAGS_DEBUG "-O1 -g")
 add_compile_definitions(_GNU_SOURCE KVORUM_VERSION="${PROJECT_VERSION}")
 add_compile_options(-Wall -Wextra -Werror=implicit-function-declaration
@@ -22,6 +22,15 @@ add_compile_options(-Wall -Wextra -Werror=implicit-function-declaration
   -Wmissing-prototypes -Wvla -fno-omit-frame-pointer -fvisibility=hidden)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   add_compile_options(-march=x86-64-v2) # every processor since 2009: counting bits in one instruction
+endif()
+
+# What users run is optimised across files: the work of a request is spread over a hundred small functions.
+# Layers carry both kinds of code (fat objects), so that the many test programs link as quickly as ever.
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT KVORUM_SANITIZE)
+  set(KVORUM_LTO_COMPILE -flto -ffat-lto-objects)
+  set(KVORUM_LTO_LINK -flto=auto)
+  set(KVORUM_LTO_RELOCATE -flto=auto -flinker-output=nolto-rel) # one object that is machine code
+  set(KVORUM_LTO_NOT -fno-lto)
 endif()
 include_directories(${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR})
 if(KVORUM_SANITIZE)
