@@ -51,6 +51,7 @@ struct lsm_segment {
     bool map_tried;
     bool filled;              /* with zeros: blocks written before cost a sync less */
     uint64_t end;             /* where the next record goes */
+    uint64_t safe_end;        /* a sync has begun since the log ended here */
     struct lsm_segment *next; /* the one that became active after it */
 };
 
@@ -146,6 +147,8 @@ struct lsm {
     bool commit_running;
     bool sync_wanted;                /* by someone who waits */
     bool relief_started;             /* a job was submitted that commits for all */
+    bool write_back_started;         /* a job was submitted that syncs ahead */
+    bool writing_back;               /* it is at it: the named segment's file is in use */
     uint64_t taken, written, synced; /* batch numbers */
     uint64_t opened;                 /* taken, when the store was opened */
     uint64_t sequence;               /* of the last change taken */
@@ -250,6 +253,10 @@ void lsm_group_done(struct lsm_group *group);
 void lsm_commit_group(struct lsm *lsm);
 /** Be a leader or follower until batch `batch` is written, or synced, or cannot be. */
 void lsm_commit_until(struct lsm *lsm, uint64_t batch, bool sync);
+/** With the mutex: let a job sync ahead, when it is time for that. */
+void lsm_write_back(struct lsm *lsm);
+/** With the mutex, which it gives up meanwhile: until no job uses a segment's file. */
+void lsm_write_back_wait(struct lsm *lsm);
 /** The filling group goes on in another segment; only while nobody is committing. */
 bool lsm_group_rotates(const struct lsm *lsm);
 bool lsm_reached(const struct lsm *lsm, uint64_t batch, bool sync);

@@ -110,6 +110,7 @@ kvorum_status lsm_write(struct engine *engine, const struct engine_batch *batch,
         lsm_commit_until(lsm, last, sync);
         status = lsm_outcome(lsm, last, sync);
     }
+    lsm_write_back(lsm);
     if (lsm_spare_due(lsm))
         lsm_prepare_spare(lsm);
     pthread_mutex_unlock(&lsm->mutex);
@@ -265,6 +266,7 @@ static void kick_background(struct lsm *lsm)
     pthread_mutex_lock(&lsm->mutex);
     bool due = !lsm->prepare_pending && lsm_spare_due(lsm);
     lsm_background_kick(lsm);
+    lsm_write_back(lsm);
     pthread_mutex_unlock(&lsm->mutex);
     if (due)
         lsm->prepare_pending = lsm_job_start(lsm, JOB_FIRST, prepare_work, prepare_done);

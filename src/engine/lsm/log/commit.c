@@ -30,6 +30,7 @@ static kvorum_status rotate_to(struct lsm *lsm, struct lsm_segment *segment)
     pthread_mutex_lock(&lsm->mutex);
     lsm_segment_note(lsm, &note);
     lsm->named = segment;
+    lsm_write_back_wait(lsm); /* it may still be at the one before */
     pthread_mutex_unlock(&lsm->mutex);
     PROBE("lsm: the log went on in another segment");
     lsm_segment_close(lsm, before, false);
@@ -71,6 +72,7 @@ static void commit_succeeded(struct lsm *lsm, uint64_t last, bool sync)
     lsm->written = last;
     if (!sync)
         return;
+    lsm->named->safe_end = lsm->named->end;
     lsm->counts.syncs++;
     lsm->segment_syncs++;
     lsm->counts.synced_batches += last - lsm->synced;
