@@ -33,3 +33,27 @@ void os_clock_init(struct os_clock *clock)
 {
     clock->clock.ops = &os_clock_ops;
 }
+
+static uint64_t held_monotonic_us(struct clock *clock)
+{
+    struct held_clock *held = (struct held_clock *)clock;
+    if (held->monotonic_us == 0)
+        held->monotonic_us = monotonic_us(clock);
+    return held->monotonic_us;
+}
+
+static uint64_t held_wall_ms(struct clock *clock)
+{
+    struct held_clock *held = (struct held_clock *)clock;
+    if (held->wall_ms == 0)
+        held->wall_ms = wall_ms(clock);
+    return held->wall_ms;
+}
+
+static const struct clock_ops held_clock_ops = { .monotonic_us = held_monotonic_us,
+                                                 .wall_ms = held_wall_ms };
+
+void held_clock_init(struct held_clock *clock)
+{
+    *clock = (struct held_clock){ .clock.ops = &held_clock_ops };
+}

@@ -224,6 +224,7 @@ static void take_kept(struct connection *connection)
 static void on_input(struct connection *connection, const uint8_t *data, size_t size)
 {
     connection->active_ms = reactor_now_ms(connection->reactor);
+    held_clock_let_go(&connection->reactor->clock);
     if (connection->input.size == 0) {
         take(connection, bytes_make(data, size));
     } else {

@@ -147,6 +147,7 @@ static void read_letters(struct reactor *reactor)
 static void on_wake(uv_async_t *handle)
 {
     struct reactor *reactor = handle->data;
+    held_clock_let_go(&reactor->clock);
     reactor->jobs_finished |= jobs_thread_drain(reactor->jobs, false) > 0;
     read_letters(reactor);
 }
@@ -167,7 +168,7 @@ static void arm_tick(struct reactor *reactor)
     uint64_t deadline_us = node_next_deadline_us(reactor->node);
     if (deadline_us >= reactor->tick_at_us)
         return;
-    uint64_t now_us = clock_monotonic_us(&reactor->server->clock.clock);
+    uint64_t now_us = clock_monotonic_us(&reactor->clock.clock);
     uint64_t delay_ms = deadline_us <= now_us ? 0 : (deadline_us - now_us + 999) / 1000;
     reactor->tick_at_us = deadline_us;
     uv_timer_start(&reactor->tick, on_tick, delay_ms, 0);
@@ -222,6 +223,7 @@ static void on_prepare(uv_prepare_t *handle)
     else
         uv_idle_stop(&reactor->again);
     for (int round = 0; round < ROUNDS_MAX; round++) {
+        held_clock_let_go(&reactor->clock);
         if (reactor->node != NULL && !hold)
             node_flush(reactor->node);
         connections_flush(reactor);
@@ -238,6 +240,7 @@ static void on_prepare(uv_prepare_t *handle)
         return;
     arm_tick(reactor);
     snapshot_publish(&reactor->snapshot, reactor->node);
+    held_clock_let_go(&reactor->clock); /* the poll may sleep */
 }
 
 /* --- stopping --------------------------------------------------------------------------------- */
@@ -297,6 +300,7 @@ static void init_handles(struct reactor *reactor)
 static void init_parts(struct reactor *reactor)
 {
     struct server *server = reactor->server;
+    held_clock_init(&reactor->clock);
     list_init(&reactor->connections);
     list_init(&reactor->dirty_connections);
     mailbox_init(&reactor->mailbox, MAILBOX_LIMIT, wake, reactor);

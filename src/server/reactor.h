@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "base/list.h"
+#include "os/clock.h"
 #include "server/connection.h"
 #include "server/mailbox.h"
 #include "server/peers.h"
@@ -50,6 +51,9 @@ struct reactor {
     int patience;
     bool jobs_finished; /* since then */
 
+    /* For the shard: let go before the loop sleeps and before a socket's requests, so that what
+     * came in one piece comes at one moment. */
+    struct held_clock clock;
     struct node *node; /* while SERVING and DRAINING */
     struct jobs *jobs;
     struct engine *stores[NODE_STORES_MAX]; /* NULL: another reactor's */

@@ -104,7 +104,7 @@ static kvorum_status create_node(struct reactor *reactor)
         .stores = reactor->stores,
         .actor = identity_actor(&server->identity),
         .sync = (enum node_sync)config->sync,
-        .clock = &server->clock.clock,
+        .clock = &reactor->clock.clock,
         .net = &reactor->peers.net,
         .jobs = reactor->jobs,
         .log = server->log,

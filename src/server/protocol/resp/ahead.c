@@ -46,14 +46,17 @@ static bool take_key(struct bytes *rest, struct bytes *ret_key)
     return true;
 }
 
+/* A pipeline on one key asks for it once. */
 uint32_t resp_look_ahead(struct resp_connection *resp, struct bytes input)
 {
     struct bytes keys[ENGINE_PREFETCH_MAX];
-    uint32_t count = 0;
-    while (count < ENGINE_PREFETCH_MAX && take_key(&input, &keys[count]))
-        count++;
+    uint32_t requests = 0, count = 0;
+    while (requests < ENGINE_PREFETCH_MAX && take_key(&input, &keys[count])) {
+        requests++;
+        count += count == 0 || !bytes_equal(keys[count], keys[count - 1]);
+    }
     if (count > 1)
         node_prefetch(resp->environment->node, resp->operation.type, resp->operation.bucket, keys,
                       count);
-    return count > 0 ? count : 1;
+    return requests > 0 ? requests : 1;
 }
