@@ -74,7 +74,7 @@ struct request {
     struct heap_item timer;
     struct arena arena;
     enum request_kind kind;
-    bool registered; /* in the map, the list and the heap */
+    bool registered; /* in the map and the list; in the heap once anybody asked when to wake us */
     bool answered;   /* the client has its answer, or is gone */
     uint64_t id;
     uint64_t start_us;
@@ -114,10 +114,16 @@ struct node {
     bool poisoned_reported;
     struct map requests;
     struct list active, free_requests;
+    struct list *untimed; /* the first in `active` whose timer is not in the heap, or its head */
     struct heap timers;
     struct heap_item heartbeat_timer, hint_timer, sync_timer, room_timer;
     struct list commits, free_commits;
     struct list errands; /* writes coordinated for others */
+    struct {
+        struct quorum_levels asked, bucket;
+        uint16_t member_count;
+        struct quorum quorum;
+    } resolved; /* the last levels, and what came out: nearly all requests ask for the same */
     struct arena scratch;
     struct buffer body, encoding;
     struct list readings;   /* jobs under way */
@@ -153,6 +159,10 @@ struct request *request_open(struct node *node, enum request_kind kind);
 void request_close(struct node *node, struct request *request);
 /** Make `request` findable by its id and wake it at `deadline_us`; false when out of memory. */
 bool request_register(struct node *node, struct request *request, uint64_t deadline_us);
+/** Give a registered request another deadline. */
+void request_postpone(struct node *node, struct request *request, uint64_t deadline_us);
+/** Put the timers of all registered requests into the heap. */
+void request_set_timers(struct node *node);
 struct request *request_find(struct node *node, uint64_t id, enum request_kind kind);
 void request_answer(struct node *node, struct request *request, const struct answer *answer);
 void request_timeout(struct node *node, struct request *request);
@@ -164,6 +174,10 @@ bool placement_address(struct node *node, struct bytes type, struct bytes bucket
 /** Let the views of `address` live as long as `arena`.  False: no memory. */
 bool address_copy(struct arena *arena, struct key_address *address);
 struct engine *placement_store(struct node *node, uint32_t partition); /* NULL: not this shard's */
+/** quorum_resolve over the members there are; what was asked last is remembered. */
+KVORUM_CHECKED kvorum_status placement_quorum(struct node *node, const struct quorum_levels *asked,
+                                              const struct quorum_levels *bucket,
+                                              struct quorum *ret_quorum, const char **ret_level);
 /** Fill request->targets for its address and quorum. */
 void placement_targets(struct node *node, struct request *request);
 struct net_address placement_of(struct node *node, uint16_t member, uint32_t partition);

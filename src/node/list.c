@@ -641,10 +641,8 @@ void node_list_next(struct node *node, uint64_t id)
         return;
     node_enter(node);
     request->listing->wanted = true;
-    heap_remove(&node->timers, &request->timer);
-    if (!heap_insert(&node->timers, &request->timer, node->now_us + request->listing->timeout_us))
-        fail(node, request, KVORUM_NO_MEMORY, "out of memory");
-    else if (!request->listing->delivering)
+    request_postpone(node, request, node->now_us + request->listing->timeout_us);
+    if (!request->listing->delivering)
         pump(node, id);
     node_leave(node);
 }

@@ -45,6 +45,7 @@ static void init_parts(struct node *node)
     node->depth = 0;
     map_init(&node->requests);
     list_init(&node->active);
+    node->untimed = &node->active;
     list_init(&node->free_requests);
     list_init(&node->commits);
     list_init(&node->free_commits);
@@ -292,14 +293,16 @@ static void wake(struct node *node, struct heap_item *item)
 void node_tick(struct node *node)
 {
     node_enter(node);
+    request_set_timers(node);
     struct heap_item *item;
     while ((item = heap_first(&node->timers)) != NULL && item->key <= node->now_us)
         wake(node, item);
     node_leave(node);
 }
 
-uint64_t node_next_deadline_us(const struct node *node)
+uint64_t node_next_deadline_us(struct node *node)
 {
+    request_set_timers(node);
     const struct heap_item *item = heap_first(&node->timers);
     return item == NULL ? UINT64_MAX : item->key;
 }

@@ -172,7 +172,7 @@ void node_unsent(struct node *node, uint16_t member, const struct message *messa
 void node_set_liveness(struct node *node, uint16_t member, enum liveness_state state);
 /** Timers.  Call when clock_monotonic_us reaches node_next_deadline_us, and not much later. */
 void node_tick(struct node *node);
-uint64_t node_next_deadline_us(const struct node *node);
+uint64_t node_next_deadline_us(struct node *node);
 /** At the end of loop iterations, above all those in which a job ended: starts group commits. */
 void node_flush(struct node *node);
 

@@ -47,6 +47,26 @@ bool placement_reachable(struct node *node, uint16_t member)
     return member == node->config.self || node->peers[member].state != LIVENESS_DEAD;
 }
 
+kvorum_status placement_quorum(struct node *node, const struct quorum_levels *asked,
+                               const struct quorum_levels *bucket, struct quorum *ret_quorum,
+                               const char **ret_level)
+{
+    uint16_t member_count = node->config.epoch->member_count;
+    if (node->resolved.member_count != member_count ||
+        memcmp(&node->resolved.asked, asked, sizeof(*asked)) != 0 ||
+        memcmp(&node->resolved.bucket, bucket, sizeof(*bucket)) != 0) {
+        kvorum_status status =
+            quorum_resolve(asked, bucket, member_count, &node->resolved.quorum, ret_level);
+        node->resolved.member_count = status == KVORUM_OK ? member_count : 0;
+        if (status != KVORUM_OK)
+            return status;
+        node->resolved.asked = *asked;
+        node->resolved.bucket = *bucket;
+    }
+    *ret_quorum = node->resolved.quorum;
+    return KVORUM_OK;
+}
+
 static void add_target(struct node *node, struct request *request, uint16_t member,
                        uint16_t stand_in_for)
 {

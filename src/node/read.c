@@ -316,8 +316,7 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
                         &request->mode);
     const char *level = NULL;
     kvorum_status status =
-        quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
-                       &request->quorum, &level);
+        placement_quorum(node, &operation->levels, &properties.levels, &request->quorum, &level);
     if (status != KVORUM_OK) {
         const char *reason = reason_printf(
             node, "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes", level,

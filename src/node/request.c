@@ -36,6 +36,8 @@ void request_close(struct node *node, struct request *request)
 {
     if (request->registered) {
         map_remove(&node->requests, request->id);
+        if (node->untimed == &request->link)
+            node->untimed = request->link.next;
         heap_remove(&node->timers, &request->timer);
         list_remove(&request->link);
         request->registered = false;
@@ -48,16 +50,37 @@ void request_close(struct node *node, struct request *request)
 
 bool request_register(struct node *node, struct request *request, uint64_t deadline_us)
 {
-    assert(!request->registered);
-    if (!heap_insert(&node->timers, &request->timer, deadline_us))
+    assert(!request->registered && request->timer.place == 0);
+    if (!map_insert(&node->requests, &request->by_id, request->id))
         return false;
-    if (!map_insert(&node->requests, &request->by_id, request->id)) {
-        heap_remove(&node->timers, &request->timer);
-        return false;
-    }
+    request->timer.key = deadline_us;
     list_append(&node->active, &request->link);
+    if (node->untimed == &node->active)
+        node->untimed = &request->link;
     request->registered = true;
     return true;
+}
+
+void request_postpone(struct node *node, struct request *request, uint64_t deadline_us)
+{
+    assert(request->registered);
+    bool timed = request->timer.place != 0;
+    heap_remove(&node->timers, &request->timer);
+    request->timer.key = deadline_us;
+    if (timed)
+        (void)heap_insert(&node->timers, &request->timer, deadline_us); /* into its own place */
+}
+
+/* Most requests are answered before anybody sleeps: they never see the heap.  Without memory the
+ * rest waits for the next time. */
+void request_set_timers(struct node *node)
+{
+    while (node->untimed != &node->active) {
+        struct request *request = LIST_ENTRY(node->untimed, struct request, link);
+        if (!heap_insert(&node->timers, &request->timer, request->timer.key))
+            return;
+        node->untimed = node->untimed->next;
+    }
 }
 
 struct request *request_find(struct node *node, uint64_t id, enum request_kind kind)

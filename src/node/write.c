@@ -265,8 +265,7 @@ static kvorum_status resolve(struct node *node, struct request *request,
                         &request->mode);
     request->mode = mode_later(request->mode, operation->mode);
     kvorum_status status =
-        quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
-                       &request->quorum, ret_level);
+        placement_quorum(node, &operation->levels, &properties.levels, &request->quorum, ret_level);
     if (status == KVORUM_OK)
         relax_dw(node, operation, request, &properties);
     else
