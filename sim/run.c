@@ -287,7 +287,7 @@ static void play(struct simulation *s)
     if (!heal(s) || !read_everything(s) || !list_everything(s))
         return;
     if (s->plan.mode_changes && !s->plan.memory)
-        check_all_told(&s->cluster, s->plan.siblings);
+        check_all_told(&s->cluster);
     if (!come_to_rest(s))
         return;
     check_converged(&s->cluster, &s->history, (uint8_t)s->plan.levels.n);
