@@ -106,7 +106,9 @@ void lsm_commit_group(struct lsm *lsm)
     pthread_mutex_unlock(&lsm->mutex);
 
     kvorum_status status = write_group(lsm, group, sync);
-    if (status == KVORUM_OK && sync && !PLANTED(ACK_BEFORE_SYNC))
+    bool forgotten =
+        PLANTED(ACK_BEFORE_SYNC) || (PLANTED(MAPPED_NOT_SYNCED) && lsm->named->memory != NULL);
+    if (status == KVORUM_OK && sync && !forgotten)
         status = lsm->named->file->ops->sync(lsm->named->file);
 
     pthread_mutex_lock(&lsm->mutex);
