@@ -25,8 +25,8 @@
  *       16     8   sequence number, one more than the record before
  *       24     4   how many records right before this one were not known to be durable when it was
  *                  made; all before those were
- *       28     1   type: 1 batch (payload: engine.h, struct engine_batch), 2 mark, 3 next (these two
- *                  have no payload)
+ *       28     1   type: 1 batch (payload: engine.h, struct engine_batch), 2 mark, 3 next (the last
+ *                  two have no payload)
  *       29     3   zero
  *
  *  Both hashes are seeded with XXH3-64 of (file id, offset of the record in the file, u64), so a

@@ -3,7 +3,7 @@
  *
  *      segment 1 .. n-1   must be whole up to where the header of the next says they end
  *      segment n          whole up to the first place without a valid record
- *                           that says there is a segment n+1?  CORRUPT
+ *                           a "next" before it: segment n+1 was taken away?  CORRUPT
  *                           a record behind it proves that the log was durable beyond it?  CORRUPT
  *                           otherwise it is what a crash leaves: dropped, counted
  *
@@ -13,8 +13,8 @@
  *
  * What the page cache shows after a failed sync may not be on disk, so the tail is written again,
  * to a new file, and the old one ends where that one's header says. Nothing is ever appended to
- * an old segment but that there is a next one. When nothing in segment n was durable for sure, its successor takes its number
- * and place. */
+ * an old segment but that there is a next one. When nothing in segment n was durable for sure, its
+ * successor takes its number and place. */
 #include "base/planted.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/log/log_reader.h"
