@@ -186,18 +186,19 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
 {
     const struct quorum_levels *levels = &plan->levels;
     static const char *const syncs[] = { "always", "interval", "never" };
-    buffer_printf(
-        buffer, "%u nodes, %s%s, sync %s, n=%u r=%u w=%u dw=%u pr=%u pw=%u %s, %s%s%s%s, ",
-        plan->member_count, plan->memory ? "memory" : "lsm", plan->mapped ? " mapped" : "",
-        syncs[plan->sync], levels->n, levels->r, levels->w, levels->dw, levels->pr, levels->pw,
-        plan->varied_levels ? "varied"
-        : levels->sloppy    ? "sloppy"
-                            : "strict",
-        plan->siblings ? "siblings" : "last write wins",
-        !plan->mode_changes        ? ""
-        : plan->mode_changes_first ? " (changed before)"
-                                   : " (changed under way)",
-        plan->durable ? ", durable" : "", plan->strong ? ", strong" : "");
+    buffer_printf(buffer,
+                  "%u nodes, %s%s, sync %s, n=%u r=%u w=%u dw=%u pr=%u pw=%u %s, %s%s%s%s, ",
+                  plan->member_count, plan->memory ? "memory" : "lsm",
+                  plan->mapped && !plan->memory ? " mapped" : "", syncs[plan->sync], levels->n,
+                  levels->r, levels->w, levels->dw, levels->pr, levels->pw,
+                  plan->varied_levels ? "varied"
+                  : levels->sloppy    ? "sloppy"
+                                      : "strict",
+                  plan->siblings ? "siblings" : "last write wins",
+                  !plan->mode_changes        ? ""
+                  : plan->mode_changes_first ? " (changed before)"
+                                             : " (changed under way)",
+                  plan->durable ? ", durable" : "", plan->strong ? ", strong" : "");
     if (!plan->memory)
         sizes_describe(&plan->sizes, buffer);
     buffer_printf(buffer, ", %u clients, %u keys, timeout %u ms", plan->client_count,
