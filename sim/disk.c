@@ -172,15 +172,29 @@ static void crash_names(struct sim_disk *disk)
 
 /* --- faults ---------------------------------------------------------------------------------- */
 
+static void notice_stores(struct sim_disk *disk)
+{
+    for (struct list *item = disk->mapped.next; item != &disk->mapped; item = item->next)
+        inode_notice(LIST_ENTRY(item, struct inode, mapped));
+}
+
+void sim_disk_stop(struct sim_disk *disk)
+{
+    if (!disk->dead)
+        notice_stores(disk);
+    disk->dead = true;
+}
+
 /* Called first by every operation.  False: power failed before it. */
 static bool has_power(struct sim_disk *disk)
 {
     if (disk->dead)
         return false;
+    notice_stores(disk);
     disk->operations++;
     if (disk->fuse == 0 || --disk->fuse > 0)
         return true;
-    disk->dead = true;
+    sim_disk_stop(disk);
     PROBE("disk: power failed in the middle of an operation");
     return false;
 }
@@ -368,6 +382,30 @@ static kvorum_status sim_allocate(struct disk_file *base, uint64_t size)
     return resize(file, size > file->inode->current.size ? size : file->inode->current.size);
 }
 
+static kvorum_status sim_map(struct disk_file *base, uint64_t size, uint8_t **ret_memory)
+{
+    struct sim_file *file = file_of(base);
+    struct sim_disk *disk = file->disk;
+    if (!disk->maps)
+        return KVORUM_UNSUPPORTED;
+    if (!has_power(disk) || fails(disk))
+        return KVORUM_IO;
+    *ret_memory = inode_map(file->inode, size);
+    list_append(&disk->mapped, &file->inode->mapped);
+    return KVORUM_OK;
+}
+
+static void sim_unmap(struct disk_file *base, uint8_t *memory, uint64_t size)
+{
+    struct sim_file *file = file_of(base);
+    struct inode *inode = file->inode;
+    assert(memory == inode->mapping && size == inode->mapping_size);
+    if (!file->disk->dead)
+        inode_notice(inode);
+    list_remove(&inode->mapped);
+    inode_unmap(inode);
+}
+
 static kvorum_status sim_rename(struct disk *base, const char *from, const char *to)
 {
     struct sim_disk *disk = disk_of(base);
@@ -497,6 +535,8 @@ static const struct disk_ops sim_disk_ops = {
     .size = sim_size,
     .truncate = sim_truncate,
     .allocate = sim_allocate,
+    .map = sim_map,
+    .unmap = sim_unmap,
     .rename = sim_rename,
     .link = sim_link,
     .remove = sim_remove,
@@ -511,11 +551,12 @@ static const struct disk_ops sim_disk_ops = {
 void sim_disk_init(struct sim_disk *disk, struct world *world)
 {
     *disk = (struct sim_disk){ .base = { &sim_disk_ops }, .world = world };
+    list_init(&disk->mapped);
 }
 
 void sim_disk_done(struct sim_disk *disk)
 {
-    assert(disk->open_files == 0);
+    assert(disk->open_files == 0 && list_empty(&disk->mapped));
     for (size_t i = 0; i < disk->inode_count; i++)
         inode_destroy(disk->inodes[i]);
     for (size_t i = 0; i < disk->change_count; i++)
@@ -530,7 +571,7 @@ void sim_disk_done(struct sim_disk *disk)
 
 void sim_disk_crash(struct sim_disk *disk)
 {
-    disk->dead = true;
+    sim_disk_stop(disk);
     disk->fuse = 0;
     for (size_t i = 0; i < disk->inode_count; i++)
         inode_crash(disk->inodes[i], disk->world);
@@ -539,7 +580,7 @@ void sim_disk_crash(struct sim_disk *disk)
 
 void sim_disk_restart(struct sim_disk *disk)
 {
-    assert(disk->open_files == 0);
+    assert(disk->open_files == 0 && list_empty(&disk->mapped));
     disk->dead = false;
 }
 

@@ -3,7 +3,8 @@
  *  sync_dir, power failures at any operation, and faults by choice.
  *
  *      power fails (sim_disk_crash, or the fuse burns down in the middle of some operation):
- *        un-synced bytes  each change alone kept, dropped or torn
+ *        un-synced bytes  each change alone kept, dropped or torn; what was stored into a mapping
+ *                         too, page by page, as it was noticed at one operation or another
  *        un-synced names  any prefix of the changes since they were last synced
  *      then every operation answers IO, without effect, until sim_disk_restart.
  */
@@ -11,6 +12,7 @@
 #define SIM_DISK_H
 
 #include "base/disk.h"
+#include "base/list.h"
 #include "sim/inode.h"
 
 struct disk_name {
@@ -40,9 +42,11 @@ struct sim_disk {
     struct name_change *changes;
     size_t change_count, change_capacity;
     uint32_t next_group;
+    struct list mapped; /* inodes */
     size_t open_files;
     /* faults */
-    bool dead;
+    bool dead;                  /* set it by sim_disk_stop */
+    bool maps;                  /* it offers mappings */
     uint64_t fuse;              /* operations until power fails; 0: it does not */
     uint32_t error_per_million; /* of writes and syncs */
     uint64_t space_limit;       /* bytes of all files; 0: endless */
@@ -52,6 +56,8 @@ struct sim_disk {
 /** Own: the caller ends it with sim_disk_done, after all files were closed. */
 void sim_disk_init(struct sim_disk *disk, struct world *world);
 void sim_disk_done(struct sim_disk *disk);
+/** From now on nothing reaches the disk any more, neither by a call nor through a mapping. */
+void sim_disk_stop(struct sim_disk *disk);
 /** Power fails now; the fuse may have stopped the disk before. */
 void sim_disk_crash(struct sim_disk *disk);
 /** Power is back.  All files must have been closed. */

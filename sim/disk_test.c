@@ -292,6 +292,148 @@ static void the_synced_copy_holds_nothing_else(void **state)
     end(&f);
 }
 
+/* --- mappings -------------------------------------------------------------------------------- */
+
+enum { MAPPED_SIZE = 2 * SIM_PAGE_SIZE };
+
+struct mapping {
+    struct disk_file *file;
+    uint8_t *memory;
+};
+
+static struct mapping map_file(struct fixture *f, const char *path)
+{
+    struct mapping mapping = { .file = open_file(f, path) };
+    f->disk.maps = true;
+    assert_int_equal(KVORUM_OK, mapping.file->ops->allocate(mapping.file, MAPPED_SIZE));
+    sync_both(f, mapping.file);
+    assert_int_equal(KVORUM_OK, mapping.file->ops->map(mapping.file, MAPPED_SIZE, &mapping.memory));
+    return mapping;
+}
+
+static void unmap_file(struct mapping *mapping)
+{
+    mapping->file->ops->unmap(mapping->file, mapping->memory, MAPPED_SIZE);
+    mapping->file->ops->close(mapping->file);
+}
+
+static void a_disk_that_does_not_map_says_so(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint8_t *memory = NULL;
+    begin(&f, 1);
+    struct disk_file *file = open_file(&f, "a");
+    assert_int_equal(KVORUM_OK, file->ops->allocate(file, MAPPED_SIZE));
+    assert_int_equal(KVORUM_UNSUPPORTED, file->ops->map(file, MAPPED_SIZE, &memory));
+    assert_null(memory);
+    file->ops->close(file);
+    end(&f);
+}
+
+static void calls_and_stores_see_each_other(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint8_t byte = 0;
+    size_t size = 0;
+    begin(&f, 1);
+    struct mapping mapping = map_file(&f, "a");
+    write_text(mapping.file, "written", 0);
+    assert_memory_equal("written", mapping.memory, 7);
+    mapping.memory[5000] = 's';
+    assert_int_equal(KVORUM_OK, mapping.file->ops->pread(mapping.file, &byte, 1, 5000, &size));
+    assert_int_equal('s', byte);
+    assert_int_equal(KVORUM_OK, mapping.file->ops->truncate(mapping.file, 3));
+    assert_int_equal(0, mapping.memory[5000]);
+    assert_int_equal(KVORUM_OK, mapping.file->ops->allocate(mapping.file, MAPPED_SIZE));
+    unmap_file(&mapping);
+    assert_string_equal("wri", text_of(&f, "a"));
+    end(&f);
+}
+
+static void what_was_stored_survives_the_process(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 1);
+    struct mapping mapping = map_file(&f, "a");
+    memcpy(mapping.memory, "stored", 6);
+    sim_disk_stop(&f.disk); /* killed */
+    memcpy(mapping.memory, "undead", 6);
+    unmap_file(&mapping);
+    sim_disk_restart(&f.disk);
+    assert_string_equal("stored", text_of(&f, "a"));
+    end(&f);
+}
+
+static void a_sync_keeps_what_was_stored_before_it(void **state)
+{
+    (void)state;
+    unsigned later = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct fixture f;
+        begin(&f, seed);
+        struct mapping mapping = map_file(&f, "a");
+        memcpy(mapping.memory, "stored", 6);
+        assert_int_equal(KVORUM_OK, mapping.file->ops->sync(mapping.file));
+        memcpy(mapping.memory + 6, "later", 5);
+        unmap_file(&mapping);
+        crash(&f);
+        const char *text = text_of(&f, "a");
+        assert_memory_equal("stored", text, 6);
+        later += strcmp(text, "storedlater") == 0;
+        end(&f);
+    }
+    assert_in_range(later, SEEDS / 10, SEEDS - SEEDS / 10);
+}
+
+/* The kernel writes a page when it likes: in any order, and in the middle of a store. */
+static void unsynced_pages_live_or_die_alone(void **state)
+{
+    (void)state;
+    bool seen[4] = { false };
+    unsigned torn = 0, halved = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct fixture f;
+        begin(&f, seed);
+        struct mapping mapping = map_file(&f, "a");
+        memset(mapping.memory, 'n', MAPPED_SIZE);
+        unmap_file(&mapping);
+        crash(&f);
+        const struct content *content = &f.disk.current.list[0].inode->current;
+        assert_int_equal(MAPPED_SIZE, content->size);
+        size_t kept[2] = { 0 }, sectors = 0;
+        for (size_t i = 0; i < MAPPED_SIZE; i++)
+            kept[i / SIM_PAGE_SIZE] += content->data[i] == 'n';
+        for (size_t i = 0; i < MAPPED_SIZE; i += SIM_SECTOR_SIZE)
+            sectors += memcmp(content->data + i, content->data + i + 1, SIM_SECTOR_SIZE - 1) != 0;
+        seen[(kept[0] == SIM_PAGE_SIZE) + 2 * (kept[1] == SIM_PAGE_SIZE)] = true;
+        torn += kept[0] > 0 && kept[0] < SIM_PAGE_SIZE;
+        halved += sectors > 0;
+        end(&f);
+    }
+    assert_true(seen[0] && seen[1] && seen[2] && seen[3]);
+    assert_true(torn > SEEDS / 10 && halved > SEEDS / 10);
+}
+
+static void the_fuse_catches_what_was_stored_before_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 7);
+    struct mapping mapping = map_file(&f, "a");
+    memcpy(mapping.memory, "stored", 6);
+    f.disk.fuse = 1;
+    assert_int_equal(KVORUM_IO, mapping.file->ops->sync(mapping.file));
+    memcpy(mapping.memory + 6, "late", 4);
+    unmap_file(&mapping);
+    f.disk.dead = false;
+    assert_string_equal("stored", text_of(&f, "a"));
+    crash(&f);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +445,12 @@ int main(void)
         cmocka_unit_test(names_below_a_lost_folder_are_lost),
         cmocka_unit_test(a_failed_sync_is_not_made_good_by_a_later_one),
         cmocka_unit_test(the_fuse_stops_the_disk_in_the_middle),
+        cmocka_unit_test(a_disk_that_does_not_map_says_so),
+        cmocka_unit_test(calls_and_stores_see_each_other),
+        cmocka_unit_test(what_was_stored_survives_the_process),
+        cmocka_unit_test(a_sync_keeps_what_was_stored_before_it),
+        cmocka_unit_test(unsynced_pages_live_or_die_alone),
+        cmocka_unit_test(the_fuse_catches_what_was_stored_before_it),
         cmocka_unit_test(a_full_disk_refuses_growth_only),
         cmocka_unit_test(a_lock_is_exclusive_until_close_or_crash),
         cmocka_unit_test(the_synced_copy_holds_nothing_else),

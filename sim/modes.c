@@ -14,6 +14,7 @@ void modes_properties(const struct plan *plan, bool siblings, struct bucket_prop
 {
     bucket_properties_init(ret);
     ret->levels.n = plan->levels.n;
+    ret->levels.r = siblings == plan->siblings ? LEVEL_ALL : LEVEL_ONE;
     ret->allow_mult = siblings;
     ret->last_write_wins = !siblings;
 }
@@ -111,7 +112,7 @@ static void on_answer(void *context, const struct answer *answer)
     PROBE("modes: a bucket changed its mode");
     change->done = true;
     if (!change->cluster->plan->memory) /* which forgets, and may do so after it was told */
-        check_told(change->cluster, process, change->history->siblings);
+        check_told(change->cluster, process);
     world_cancel(change->cluster->world, &change->event);
     world_after(change->cluster->world, &change->event, 1); /* we are inside of a node */
 }

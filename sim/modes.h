@@ -21,7 +21,9 @@ struct mode_change {
     uint32_t life;
 };
 
-/** The properties of the bucket where its mode is `siblings`. */
+/** The properties of the bucket where its mode is `siblings`.  Its r is one that no default has and
+ *  that no operation asks for, since each brings its own: by it the decision is told from another,
+ *  and from none. */
 void modes_properties(const struct plan *plan, bool siblings, struct bucket_properties *ret);
 void mode_change_init(struct mode_change *change, struct cluster *cluster, struct history *history);
 /** Begin after `delay_us`. */

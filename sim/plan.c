@@ -41,6 +41,7 @@ static void draw_shape(struct world *world, struct plan *plan)
             (uint16_t)(many_stores ? choose_between(world, 1, SIM_STORES_MAX) : 1);
     plan->memory = one_in(world, 12);
     plan->sync = one_in(world, 8) ? (enum node_sync)choose(world, 3) : NODE_SYNC_ALWAYS;
+    plan->mapped = one_in(world, 2);
     plan->jobs_latency_us = UINT64_C(20) << choose(world, 11); /* 20 us .. 20 ms */
     sizes_draw(world, &plan->sizes);
 }
@@ -185,8 +186,10 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
 {
     const struct quorum_levels *levels = &plan->levels;
     static const char *const syncs[] = { "always", "interval", "never" };
-    buffer_printf(buffer, "%u nodes, %s, sync %s, n=%u r=%u w=%u dw=%u pr=%u pw=%u %s, %s%s%s%s, ",
-                  plan->member_count, plan->memory ? "memory" : "lsm", syncs[plan->sync], levels->n,
+    buffer_printf(buffer,
+                  "%u nodes, %s%s, sync %s, n=%u r=%u w=%u dw=%u pr=%u pw=%u %s, %s%s%s%s, ",
+                  plan->member_count, plan->memory ? "memory" : "lsm",
+                  plan->mapped && !plan->memory ? " mapped" : "", syncs[plan->sync], levels->n,
                   levels->r, levels->w, levels->dw, levels->pr, levels->pw,
                   plan->varied_levels ? "varied"
                   : levels->sloppy    ? "sloppy"

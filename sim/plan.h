@@ -60,6 +60,7 @@ struct plan {
     uint32_t partition_count;
     uint16_t store_count[SIM_MEMBERS_MAX];
     bool memory; /* engine */
+    bool mapped; /* the disks offer mappings, which logs use that are not synced each time */
     enum node_sync sync;
     uint64_t jobs_latency_us;
     struct lsm_options sizes; /* of its stores: sizes.h */

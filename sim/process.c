@@ -370,7 +370,7 @@ void process_crash(struct process *process, bool silent)
         return;
     assert(!process->entered);
     world_trace(process->world, "n%u: crashed%s", process->member, silent ? ", silently" : "");
-    process->disk.dead = true;
+    sim_disk_stop(&process->disk);
     network_stopped(process->network, process->member, silent);
     tear_down(process);
     sim_disk_crash(&process->disk);
@@ -491,6 +491,7 @@ void process_init(struct process *process, struct world *world, struct network *
     process->log.context = process;
     gate_init(&process->gate);
     sim_disk_init(&process->disk, world);
+    process->disk.maps = plan->mapped;
     sim_jobs_init(&process->jobs, world, &process->gate, plan->jobs_latency_us);
     process->jobs.after_step = after_job;
     process->jobs.context = process;

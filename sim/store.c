@@ -266,12 +266,9 @@ static void check_recovered(struct store *store)
 
 static void end(struct store *store, bool power_failure)
 {
-    if (power_failure && !store->disk.dead)
-        store->disk.dead = true;
-    else if (!store->disk.dead) {
-        store->disk.dead = true; /* killed: the system keeps what it was given */
-        PROBE("store: killed");
-    }
+    if (!power_failure && !store->disk.dead)
+        PROBE("store: killed"); /* the system keeps what it was given */
+    sim_disk_stop(&store->disk);
     sim_jobs_drain(&store->jobs);
     readers_leave(&store->readers, store->engine);
     store->engine = engine_close(store->engine);
@@ -411,6 +408,7 @@ static bool begin(struct store *store, struct world *world, uint32_t steps)
     sim_disk_init(&store->disk, world);
     sim_jobs_init(&store->jobs, world, NULL, 100);
     store->disk.error_per_million = choose(world, 4) == 0 ? ERRORS_PER_MILLION : 0;
+    store->disk.maps = choose(world, 2) == 0;
     store->alone = choose(world, 4) == 0;
     store->readers = (struct readers){ .world = world, .disk = &store->disk };
     reopen(store);
@@ -420,7 +418,7 @@ static bool begin(struct store *store, struct world *world, uint32_t steps)
 static void finish(struct store *store)
 {
     if (store->engine != NULL) {
-        store->disk.dead = true;
+        sim_disk_stop(&store->disk);
         sim_jobs_drain(&store->jobs);
         readers_leave(&store->readers, store->engine);
         engine_close(store->engine);
@@ -437,7 +435,8 @@ static void report(const struct store *store, struct run_result *ret)
 {
     struct buffer text;
     buffer_init(&text, sizeof(ret->plan));
-    buffer_printf(&text, "%s, ", store->alone ? "no jobs" : "jobs");
+    buffer_printf(&text, "%s, %s", store->alone ? "no jobs" : "jobs",
+                  store->disk.maps ? "mapped, " : "");
     sizes_describe(&store->sizes, &text);
     snprintf(ret->plan, sizeof(ret->plan), "%.*s", (int)text.size, (const char *)text.data);
     buffer_done(&text);

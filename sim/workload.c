@@ -246,8 +246,7 @@ static void submit(struct call *call, const struct quorum_levels *levels, struct
     }
     uint16_t shard = call->shard = (uint16_t)choose(workload->world, process->shard_count);
     call->dw = levels->dw;
-    record->mode_known =
-        workload->history->changes && mode_known(workload->history, process, shard);
+    record->mode_known = workload->history->changes && mode_known(process, shard);
     world_trace(workload->world, "c%u: operation %d %s key %u at n%u.%u", record->client,
                 record->id, action_name(record->action), record->key, process->member, shard);
     if (call->client != NULL && choose_chance(workload->world, workload->plan->cancelled))

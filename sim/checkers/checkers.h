@@ -43,13 +43,14 @@ void check_durable(struct cluster *cluster, struct history *history, const struc
                    uint32_t dw);
 
 /* modes.c: a change of the bucket's mode that was answered is known to all members that are not
- * known to be dead; after healing, to all; and a write is made in the mode that the member knew
- * which took it. */
-void check_told(struct cluster *cluster, const struct process *asked, bool siblings);
-void check_all_told(struct cluster *cluster, bool siblings);
+ * known to be dead; after healing, to all; and a write is made in the last mode if the member which
+ * took it knew that decision.  To have forgotten all and be in that mode by default is not to know:
+ * such a write is made in the mode of whoever knows of any decision. */
+void check_told(struct cluster *cluster, const struct process *asked);
+void check_all_told(struct cluster *cluster);
 void check_birth(struct history *history, const struct record *write,
                  const struct version *version);
-bool mode_known(const struct history *history, const struct process *process, uint16_t shard);
+bool mode_known(const struct process *process, uint16_t shard);
 
 /* converged.c: after healing and reading everything, all owners of a key hold the same bytes. */
 void check_converged(struct cluster *cluster, struct history *history, uint8_t n);

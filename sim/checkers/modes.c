@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/checkers/checkers.h"
 
-static bool knows(const struct process *process, uint16_t shard, bool siblings)
+#include "sim/modes.h"
+
+/* The last decision itself, not only the mode it chose. */
+bool mode_known(const struct process *process, uint16_t shard)
 {
-    struct bucket_properties properties;
+    struct bucket_properties last, known;
+    modes_properties(process->plan, process->plan->siblings, &last);
     node_properties(process->shards[shard].node, (struct bytes){ 0 }, BYTES_LITERAL(SIM_BUCKET),
-                    &properties);
-    return (properties.allow_mult == 1 && properties.last_write_wins != 1) == siblings;
+                    &known);
+    return known.levels.r == last.levels.r && known.allow_mult == last.allow_mult &&
+           known.last_write_wins == last.last_write_wins;
 }
 
-bool mode_known(const struct history *history, const struct process *process, uint16_t shard)
-{
-    return knows(process, shard, history->siblings);
-}
-
-void check_told(struct cluster *cluster, const struct process *asked, bool siblings)
+void check_told(struct cluster *cluster, const struct process *asked)
 {
     for (uint16_t i = 0; i < cluster->count; i++) {
         const struct process *process = &cluster->processes[i];
-        if (process_alive(process) && !knows(process, 0, siblings) &&
+        if (process_alive(process) && !mode_known(process, 0) &&
             node_liveness(asked->shards[0].node, i) != LIVENESS_DEAD)
             world_fail(cluster->world, "modes",
                        "n%u answered a change of the bucket's mode, and n%u, which it does not "
@@ -27,12 +27,12 @@ void check_told(struct cluster *cluster, const struct process *asked, bool sibli
     }
 }
 
-void check_all_told(struct cluster *cluster, bool siblings)
+void check_all_told(struct cluster *cluster)
 {
     for (uint16_t i = 0; i < cluster->count; i++) {
         const struct process *process = &cluster->processes[i];
         for (uint16_t shard = 0; shard < process->shard_count; shard++) {
-            if (!knows(process, shard, siblings))
+            if (!mode_known(process, shard))
                 world_fail(cluster->world, "modes",
                            "n%u.%u never learnt of the change of the bucket's mode", i, shard);
         }

@@ -26,7 +26,11 @@
     X(HINT_DROPPED, "a stand-in acknowledges a hint and drops it")                                 \
     X(REPLICA_COUNTED_TWICE, "a doubled acknowledgement counts twice")                             \
     X(LOG_TAIL_UNCHECKED, "a torn record at the end of the log is accepted without checksum")      \
+    X(MAPPED_NOT_SYNCED, "what was stored into a mapped log is acknowledged without a sync")       \
+    X(NEXT_SAID_EARLY, "a log segment says that there is a next one before there is")              \
     X(MODE_OF_THE_MEMBER, "a replica merges in the mode it knows, not in that of the versions")    \
+    X(MODE_NOT_FORWARDED, "a forwarded write leaves behind the mode that its member knew")         \
+    X(CHANGE_TOLD_TO_NOBODY, "a change of properties is answered once it is stored here")          \
     X(TABLE_NOT_SYNCED, "the manifest names a table before the table is synced")                   \
     X(LOG_REMOVED_EARLY, "a log segment goes before the manifest that replaces it is durable")     \
     X(SNAPSHOT_IGNORED, "a compaction drops the version that a snapshot needs")                    \

@@ -2,6 +2,7 @@
 /* Writes that another node (or another shard of this one) must coordinate, because the coordinator
  * is always an owner.  A forwarded write is sent to one member only: a second try elsewhere would
  * be a second write.  Only a send that was refused at once may go to the next candidate. */
+#include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/internal.h"
 
@@ -63,6 +64,8 @@ static struct bytes pack_forward(struct node *node, const struct operation *oper
     struct object_mode mode;
     property_table_mode(node, key->type, key->bucket, &ignored, &mode);
     mode = mode_later(mode, operation->mode);
+    if (PLANTED(MODE_NOT_FORWARDED))
+        mode = (struct object_mode){ 0 };
     forward.siblings = mode.siblings;
     forward.mode_since = mode.since;
     if (!fill_metadata(node, operation, &forward))

@@ -330,7 +330,7 @@ def _():
 def _():
     with Pets(cat="meow", dog="woof", eel="none") as path:
         file = max(segments(path)[:-1], key=os.path.getsize)
-        flip(file, os.path.getsize(file) - 20)
+        flip(file, os.path.getsize(file) - 32 - 20)  # of the last batch; behind it stands "next"
         with open(file, "rb") as before:
             data = before.read()
         done = expect(store("scan", path), 70, "cannot open the store", r"file=log-\S+", r"offset=\d+",

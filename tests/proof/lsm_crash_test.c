@@ -126,6 +126,7 @@ struct crash_row {
     const char *name;
     unsigned mix;
     uint64_t memtable_size; /* bytes; the smaller, the more is flushed */
+    bool maps;              /* the disk offers it, and the log is stored into */
 };
 
 enum {
@@ -144,6 +145,7 @@ static void fail_everywhere(const void *context)
     struct script script;
     struct fault_power power;
     fault_disk_init(&disk);
+    disk.maps = row->maps;
     script_init(&script, &disk, 77 + row->mix + row->memtable_size, row->mix);
     script.memtable_size = row->memtable_size;
     assert_int_equal(script_run(&script, proof ? PROOF_BATCHES : SAMPLE_BATCHES), KVORUM_OK);
@@ -170,14 +172,17 @@ static void fail_everywhere(const void *context)
 }
 
 static const struct crash_row crash_rows[] = {
-    { "each batch is synced, and flushed", 0, 4096 },
-    { "each batch is synced, some are flushed", 0, 6000 },
-    { "batches are synced, logged or not even that, and flushed", 1, 4096 },
-    { "batches are synced, logged or not even that, some are flushed", 1, 6000 },
-    { "batches are synced, logged or not even that, few are flushed", 1, 12000 },
-    { "hardly any batch is synced, each is flushed", 2, 4096 },
-    { "hardly any batch is synced, some are flushed", 2, 6000 },
-    { "hardly any batch is synced, few are flushed", 2, 12000 },
+    { "each batch is synced, and flushed", 0, 4096, false },
+    { "each batch is synced, some are flushed", 0, 6000, false },
+    { "batches are synced, logged or not even that, and flushed", 1, 4096, false },
+    { "batches are synced, logged or not even that, some are flushed", 1, 6000, false },
+    { "batches are synced, logged or not even that, few are flushed", 1, 12000, false },
+    { "hardly any batch is synced, each is flushed", 2, 4096, false },
+    { "hardly any batch is synced, some are flushed", 2, 6000, false },
+    { "hardly any batch is synced, few are flushed", 2, 12000, false },
+    { "mapped: batches are synced, logged or not even that, some are flushed", 1, 6000, true },
+    { "mapped: batches are synced, logged or not even that, few are flushed", 1, 12000, true },
+    { "mapped: hardly any batch is synced, few are flushed", 2, 12000, true },
 };
 
 int main(void)

@@ -31,6 +31,7 @@ struct scenario {
     bool fresh;      /* nothing is there yet */
     bool closed;     /* the store is not open when it begins */
     bool torn;       /* and the power failed before */
+    bool maps;       /* the disk offers it */
     bool checkpoint; /* it is about the checkpoint "c1" of the image: tables and no log */
 };
 
@@ -377,6 +378,7 @@ static const struct scenario scenarios[] = {
     { .name = "open a store to read", .act = act_open_read_only, .closed = true, .torn = true },
     { .name = "write and sync", .act = act_put },
     { .name = "write with less than a sync", .act = act_log },
+    { .name = "write with less than a sync, mapped", .act = act_log, .maps = true },
     { .name = "write until memtables are flushed and compacted", .act = act_fill },
     { .name = "delete a range", .act = act_range },
     { .name = "flush", .act = act_flush },
@@ -392,6 +394,7 @@ static const struct scenario scenarios[] = {
     { .name = "verify", .act = act_verify },
     { .name = "salvage", .act = act_salvage, .closed = true },
     { .name = "close", .act = act_close },
+    { .name = "close what is mapped", .act = act_close, .maps = true },
 };
 
 /* --- afterwards ---------------------------------------------------------------------------- */
@@ -432,6 +435,7 @@ static void begin(struct run *run, const struct scenario *scenario, bool memory)
         fault_disk_init(&run->disk);
     else
         fault_disk_crash(from, 0, FAULT_KEEP, 1, &run->disk);
+    run->disk.maps = scenario->maps;
     run->acknowledged = scenario->fresh ? 0 : scenario->checkpoint ? IMAGE_BATCHES : image.count;
     run->taken = run->durable = run->acknowledged;
     if (scenario->closed)

@@ -4,8 +4,10 @@
  *
  *      journal  make_dir s | create s/A | write A 0..95 | sync A | rename s/A s/B | sync_dir s ...
  *
- *  Files are inodes with names, several where `link` was used; folders are names too.  Contents are
- *  shared between copies of a disk until one of them is written to, so a copy costs no bytes.
+ *  Files are inodes with names, several where `link` was used (fault_image.h).
+ *
+ *  Where it maps, what was stored into a mapping is found by looking, before each operation and in
+ *  fault_disk_notice, and comes into the journal as writes, one a page.
  *
  *  Faults: the n-th fallible operation answers an error, once or from then on; a limit of bytes.
  *  Thread: one at a time. */
@@ -14,11 +16,9 @@
 
 #include "base/disk.h"
 #include "base/random.h"
-#include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "tests/support/fault_image.h"
 
-enum { FAULT_DISK_PATH = 96, FAULT_FOLDER = -1 /* the inode of every folder */ };
+enum { FAULT_DISK_PAGE = 4096 };
 
 enum fault_kind { FAULT_WRITE, FAULT_RESIZE, FAULT_SYNC, FAULT_NAME, FAULT_UNNAME, FAULT_SYNC_DIR };
 
@@ -32,35 +32,19 @@ struct fault_operation {
     bool joined;                /* lives and dies with the one before (a rename) */
 };
 
-struct fault_bytes {
-    unsigned references;
-    uint64_t size, capacity;
-    uint8_t *data;
-};
-
-struct fault_name {
-    char path[FAULT_DISK_PATH];
-    int inode;
-};
-
-struct fault_names {
-    struct fault_name *list;
-    int count, capacity;
-};
-
-/** What is on a disk at one moment. */
-struct fault_image {
-    struct fault_bytes **inodes;
-    int inode_count;
-    struct fault_names names;
-};
-
 struct fault_file {
     struct disk_file base;
     struct fault_disk *disk;
     int inode;
     char lock[FAULT_DISK_PATH]; /* empty: an ordinary file */
     struct fault_file *next;    /* lock held */
+};
+
+struct fault_mapping {
+    uint8_t *memory;
+    uint64_t size;
+    int inode;
+    struct fault_mapping *next;
 };
 
 struct fault_disk {
@@ -70,6 +54,8 @@ struct fault_disk {
     struct fault_operation *journal;
     size_t journal_count, journal_capacity;
     struct fault_file *locks;
+    bool maps;                      /* it offers mappings: */
+    struct fault_mapping *mappings; /* now there */
     /* faults */
     size_t calls;   /* fallible ones so far */
     size_t fail_at; /* the n-th fails, from 1; 0: none */
@@ -78,141 +64,6 @@ struct fault_disk {
     uint64_t space_limit; /* 0: none */
     bool keep_names;      /* removing fails */
 };
-
-#ifndef FAULT_REALLOC
-#define FAULT_REALLOC realloc
-#endif
-
-/* --- contents ------------------------------------------------------------------------------ */
-
-static inline void *fault_memory(void *memory, size_t size)
-{
-    void *more = FAULT_REALLOC(memory, size + 1);
-    assert(more != NULL);
-    return more;
-}
-
-static inline void fault_bytes_release(struct fault_bytes *bytes)
-{
-    if (--bytes->references > 0)
-        return;
-    free(bytes->data);
-    free(bytes);
-}
-
-static inline struct fault_bytes *fault_bytes_create(const uint8_t *data, uint64_t size)
-{
-    struct fault_bytes *bytes = fault_memory(NULL, sizeof(*bytes));
-    *bytes = (struct fault_bytes){ 1, size, size, fault_memory(NULL, size) };
-    if (size > 0)
-        memcpy(bytes->data, data, size);
-    return bytes;
-}
-
-/** Those of inode `index`, which may be changed. */
-static inline struct fault_bytes *fault_image_bytes(struct fault_image *image, int index)
-{
-    struct fault_bytes *bytes = image->inodes[index];
-    if (bytes->references == 1)
-        return bytes;
-    image->inodes[index] = fault_bytes_create(bytes->data, bytes->size);
-    bytes->references--;
-    return image->inodes[index];
-}
-
-static inline void fault_resize(struct fault_bytes *bytes, uint64_t size)
-{
-    if (size > bytes->capacity) {
-        bytes->capacity = size;
-        bytes->data = fault_memory(bytes->data, size);
-    }
-    if (size > bytes->size)
-        memset(bytes->data + bytes->size, 0, size - bytes->size);
-    bytes->size = size;
-}
-
-static inline void fault_write(struct fault_bytes *bytes, uint64_t offset, const uint8_t *data,
-                               size_t size)
-{
-    if (offset + size > bytes->size)
-        fault_resize(bytes, offset + size);
-    if (size > 0)
-        memcpy(bytes->data + offset, data, size);
-}
-
-/* --- names --------------------------------------------------------------------------------- */
-
-static inline struct fault_name *fault_find(const struct fault_names *names, const char *path)
-{
-    for (int i = 0; i < names->count; i++)
-        if (strcmp(names->list[i].path, path) == 0)
-            return &names->list[i];
-    return NULL;
-}
-
-static inline void fault_set_name(struct fault_names *names, const char *path, int inode)
-{
-    struct fault_name *name = fault_find(names, path);
-    if (name == NULL) {
-        if (names->count == names->capacity) {
-            names->capacity = names->capacity * 2 + 16;
-            names->list =
-                fault_memory(names->list, (size_t)names->capacity * sizeof(names->list[0]));
-        }
-        name = &names->list[names->count++];
-        snprintf(name->path, sizeof(name->path), "%s", path);
-    }
-    name->inode = inode;
-}
-
-static inline void fault_unset_name(struct fault_names *names, const char *path)
-{
-    struct fault_name *name = fault_find(names, path);
-    if (name != NULL)
-        *name = names->list[--names->count];
-}
-
-static inline bool fault_is_in(const char *path, const char *folder)
-{
-    size_t size = strlen(folder);
-    return strncmp(path, folder, size) == 0 && path[size] == '/';
-}
-
-/* --- images -------------------------------------------------------------------------------- */
-
-static inline int fault_image_add(struct fault_image *image)
-{
-    size_t size = (size_t)(image->inode_count + 1) * sizeof(image->inodes[0]);
-    image->inodes = fault_memory(image->inodes, size);
-    image->inodes[image->inode_count] = fault_bytes_create(NULL, 0);
-    return image->inode_count++;
-}
-
-/** `to` is empty. */
-static inline void fault_image_copy(struct fault_image *to, const struct fault_image *from)
-{
-    size_t inodes_size = (size_t)from->inode_count * sizeof(from->inodes[0]);
-    size_t names_size = (size_t)from->names.count * sizeof(from->names.list[0]);
-    *to = *from;
-    to->inodes = fault_memory(NULL, inodes_size);
-    to->names.list = fault_memory(NULL, names_size);
-    to->names.capacity = to->names.count;
-    if (inodes_size > 0)
-        memcpy(to->inodes, from->inodes, inodes_size);
-    if (names_size > 0)
-        memcpy(to->names.list, from->names.list, names_size);
-    for (int i = 0; i < to->inode_count; i++)
-        to->inodes[i]->references++;
-}
-
-static inline void fault_image_done(struct fault_image *image)
-{
-    for (int i = 0; i < image->inode_count; i++)
-        fault_bytes_release(image->inodes[i]);
-    free(image->inodes);
-    free(image->names.list);
-    *image = (struct fault_image){ 0 };
-}
 
 /* --- the disk ------------------------------------------------------------------------------ */
 
@@ -237,6 +88,7 @@ static inline void fault_disk_forget(struct fault_disk *disk)
 
 static inline void fault_disk_done(struct fault_disk *disk)
 {
+    assert(disk->mappings == NULL);
     fault_disk_forget(disk);
     fault_image_done(&disk->now);
 }
@@ -281,8 +133,66 @@ static inline void fault_unname_it(struct fault_disk *disk, const char *path)
     fault_unset_name(&disk->now.names, path);
 }
 
+static inline void fault_write_it(struct fault_disk *disk, int inode, uint64_t offset,
+                                  const void *data, size_t size)
+{
+    struct fault_operation *operation = fault_record(disk, FAULT_WRITE, inode, "");
+    operation->offset = offset;
+    operation->size = size;
+    operation->data = fault_memory(NULL, size);
+    if (size > 0)
+        memcpy(operation->data, data, size);
+    fault_write(fault_disk_bytes(disk, inode), offset, data, size);
+}
+
+/* --- mappings ------------------------------------------------------------------------------ */
+
+/* How much of it has a file behind it. */
+static inline uint64_t fault_mapped(const struct fault_disk *disk,
+                                    const struct fault_mapping *mapping)
+{
+    uint64_t size = disk->now.inodes[mapping->inode]->size;
+    return size < mapping->size ? size : mapping->size;
+}
+
+static inline void fault_notice(struct fault_disk *disk, const struct fault_mapping *mapping)
+{
+    uint64_t size = fault_mapped(disk, mapping);
+    for (uint64_t at = 0; at < size; at += FAULT_DISK_PAGE) {
+        const uint8_t *known = disk->now.inodes[mapping->inode]->data;
+        uint64_t begin = at, end = size - at < FAULT_DISK_PAGE ? size : at + FAULT_DISK_PAGE;
+        while (begin < end && mapping->memory[begin] == known[begin])
+            begin++;
+        while (begin < end && mapping->memory[end - 1] == known[end - 1])
+            end--;
+        if (begin < end)
+            fault_write_it(disk, mapping->inode, begin, mapping->memory + begin, end - begin);
+    }
+}
+
+/** Take what was stored into mappings into the journal. */
+static inline void fault_disk_notice(struct fault_disk *disk)
+{
+    for (const struct fault_mapping *at = disk->mappings; at != NULL; at = at->next)
+        fault_notice(disk, at);
+}
+
+/* What calls changed is seen in mappings too. */
+static inline void fault_show_mapped(struct fault_disk *disk, int inode)
+{
+    for (struct fault_mapping *at = disk->mappings; at != NULL; at = at->next) {
+        uint64_t size = fault_mapped(disk, at);
+        if (at->inode != inode)
+            continue;
+        memcpy(at->memory, disk->now.inodes[inode]->data, size);
+        memset(at->memory + size, 0, at->size - size);
+    }
+}
+
+/* Called first by every operation that may fail. */
 static inline bool fault_due(struct fault_disk *disk)
 {
+    fault_disk_notice(disk);
     disk->calls++;
     return disk->fail_at != 0 &&
            (disk->calls == disk->fail_at || (disk->fail_on && disk->calls > disk->fail_at));
@@ -370,13 +280,8 @@ static inline kvorum_status fault_pwrite(struct disk_file *base, const void *dat
     bool fails = fault_due(disk) || full;
     if (fails) /* some of it may have been written */
         size /= 2;
-    struct fault_operation *operation = fault_record(disk, FAULT_WRITE, file->inode, "");
-    operation->offset = offset;
-    operation->size = size;
-    operation->data = fault_memory(NULL, size);
-    if (size > 0)
-        memcpy(operation->data, data, size);
-    fault_write(fault_disk_bytes(disk, file->inode), offset, data, size);
+    fault_write_it(disk, file->inode, offset, data, size);
+    fault_show_mapped(disk, file->inode);
     if (!fails)
         return KVORUM_OK;
     return full ? KVORUM_NO_SPACE : disk->failure;
@@ -407,6 +312,7 @@ static inline kvorum_status fault_truncate(struct disk_file *base, uint64_t size
         return file->disk->failure;
     fault_record(file->disk, FAULT_RESIZE, file->inode, "")->offset = size;
     fault_resize(fault_disk_bytes(file->disk, file->inode), size);
+    fault_show_mapped(file->disk, file->inode);
     return KVORUM_OK;
 }
 
@@ -418,6 +324,38 @@ static inline kvorum_status fault_allocate(struct disk_file *base, uint64_t size
     if (size <= file->disk->now.inodes[file->inode]->size)
         return KVORUM_OK;
     return fault_truncate(base, size);
+}
+
+static inline kvorum_status fault_map(struct disk_file *base, uint64_t size, uint8_t **ret_memory)
+{
+    struct fault_file *file = (struct fault_file *)base;
+    struct fault_disk *disk = file->disk;
+    if (!disk->maps)
+        return KVORUM_UNSUPPORTED;
+    if (fault_due(disk))
+        return disk->failure;
+    struct fault_mapping *mapping = fault_memory(NULL, sizeof(*mapping));
+    assert(size <= disk->now.inodes[file->inode]->size);
+    *mapping =
+        (struct fault_mapping){ fault_memory(NULL, size), size, file->inode, disk->mappings };
+    disk->mappings = mapping;
+    fault_show_mapped(disk, file->inode);
+    *ret_memory = mapping->memory;
+    return KVORUM_OK;
+}
+
+static inline void fault_unmap(struct disk_file *base, uint8_t *memory, uint64_t size)
+{
+    struct fault_disk *disk = ((struct fault_file *)base)->disk;
+    struct fault_mapping **at = &disk->mappings;
+    fault_disk_notice(disk);
+    while (*at != NULL && (*at)->memory != memory)
+        at = &(*at)->next;
+    struct fault_mapping *mapping = *at;
+    assert(mapping != NULL && mapping->size == size);
+    *at = mapping->next;
+    free(mapping->memory);
+    free(mapping);
 }
 
 /* --- operations on names ------------------------------------------------------------------- */
@@ -533,6 +471,8 @@ static const struct disk_ops fault_disk_ops = {
     .size = fault_size,
     .truncate = fault_truncate,
     .allocate = fault_allocate,
+    .map = fault_map,
+    .unmap = fault_unmap,
     .rename = fault_rename,
     .link = fault_link,
     .remove = fault_remove,

@@ -153,6 +153,7 @@ static inline void fault_power_fail(const struct fault_power *power, enum fault_
     bool torn = how == FAULT_TEAR || how == FAULT_SCATTER, names_live = true, kept = true;
     random_init(&random, seed);
     fault_disk_init(ret);
+    ret->maps = power->disk->maps;
     fault_image_copy(&ret->now, &power->durable);
     for (size_t i = 0; i < power->pending_count; i++) {
         const struct fault_operation *operation = &power->disk->journal[power->pending[i]];

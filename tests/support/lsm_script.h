@@ -67,6 +67,7 @@ static inline void script_done(struct script *s)
 /* Until the next operation, these are the promises. */
 static inline void script_mark(struct script *s)
 {
+    fault_disk_notice(s->disk);
     size_t at = s->disk->journal_count;
     if (at >= s->mark_capacity) {
         s->mark_capacity = at * 2 + 1024;

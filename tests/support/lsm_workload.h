@@ -35,6 +35,7 @@ static inline struct bytes text(const char *text)
 
 static inline void note(struct workload *w)
 {
+    fault_disk_notice(w->disk);
     for (; w->marked <= w->disk->journal_count; w->marked++) {
         assert_true(w->marked < 4096);
         w->taken_at[w->marked] = w->taken;

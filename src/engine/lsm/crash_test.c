@@ -104,6 +104,7 @@ struct crash_row {
     enum fault_crash how;
     unsigned mix;
     unsigned rounds; /* of chance; 0: crash_while_log_begins */
+    bool maps;       /* the disk offers it, and the log is stored into */
 };
 
 static void crash_everywhere(const void *context)
@@ -116,6 +117,7 @@ static void crash_everywhere(const void *context)
     }
     static struct workload w;
     fault_disk_init(&disk);
+    disk.maps = row->maps;
     assert_int_equal(run(&w, &disk, row->mix), KVORUM_OK);
     for (size_t at = 0; at <= disk.journal_count; at++) {
         for (unsigned round = 0; round < row->rounds; round++) {
@@ -129,14 +131,17 @@ static void crash_everywhere(const void *context)
 }
 
 static const struct crash_row crash_rows[] = {
-    { "power fails anywhere and all un-synced is kept", FAULT_KEEP, 0, 1 },
-    { "power fails anywhere and all un-synced is lost", FAULT_DROP, 0, 1 },
-    { "power fails anywhere and the un-synced is torn", FAULT_TEAR, 0, 12 },
-    { "mixed durability: all un-synced is kept", FAULT_KEEP, 1, 1 },
-    { "mixed durability: all un-synced is lost", FAULT_DROP, 1, 1 },
-    { "mixed durability: the un-synced is torn", FAULT_TEAR, 1, 12 },
-    { "power fails where a log begins behind tables, and the log is missed later", FAULT_KEEP, 0,
-      0 },
+    { "power fails anywhere and all un-synced is kept", FAULT_KEEP, 0, 1, false },
+    { "power fails anywhere and all un-synced is lost", FAULT_DROP, 0, 1, false },
+    { "power fails anywhere and the un-synced is torn", FAULT_TEAR, 0, 12, false },
+    { "mixed durability: all un-synced is kept", FAULT_KEEP, 1, 1, false },
+    { "mixed durability: all un-synced is lost", FAULT_DROP, 1, 1, false },
+    { "mixed durability: the un-synced is torn", FAULT_TEAR, 1, 12, false },
+    { "mixed durability, mapped: all un-synced is kept", FAULT_KEEP, 1, 1, true },
+    { "mixed durability, mapped: all un-synced is lost", FAULT_DROP, 1, 1, true },
+    { "mixed durability, mapped: the un-synced is torn", FAULT_TEAR, 1, 12, true },
+    { "power fails where a log begins behind tables, and the log is missed later", FAULT_KEEP, 0, 0,
+      false },
 };
 
 int main(void)

@@ -165,6 +165,60 @@ static void flips_after_close(const void *context)
     every_bit(&closed);
 }
 
+/* --- segments taken away ------------------------------------------------------------------- */
+
+static int last_segment(const struct fault_disk *from)
+{
+    int last = -1;
+    for (int i = 0; i < from->now.names.count; i++) {
+        const char *path = from->now.names.list[i].path;
+        bool is_log = strncmp(path, "s/log-", 6) == 0 && strstr(path, ".log") != NULL;
+        if (is_log && (last < 0 || strcmp(path, from->now.names.list[last].path) > 0))
+            last = i;
+    }
+    assert_true(last >= 0);
+    return last;
+}
+
+/* Without its last segment, `from` is no store that a crash could have left. */
+static void miss_last_segment(const struct fault_disk *from)
+{
+    static struct fault_disk damaged;
+    struct engine *engine = NULL;
+    fault_disk_crash(from, from->journal_count, FAULT_KEEP, 1, &damaged);
+    fault_unset_name(&damaged.now.names, damaged.now.names.list[last_segment(&damaged)].path);
+    assert_int_equal(open_store(&damaged, 78, &engine), KVORUM_CORRUPT);
+    assert_null(engine);
+    fault_disk_done(&damaged);
+}
+
+static void last_segment_missing(const void *context)
+{
+    const bool *is_closed = context;
+    const struct damage_row row = { "", *is_closed, 0 };
+    make_image(&row);
+    miss_last_segment(&copy);
+    assert_int_equal(open_store(&copy, 79, &w.engine), KVORUM_OK); /* which begins another */
+    miss_last_segment(&copy);
+    engine_close(w.engine);
+    engine_batch_destroy(w.batch);
+    fault_disk_done(&copy);
+}
+
+static void last_segment_missing_after_close(const void *context)
+{
+    static const bool is_closed = true;
+    (void)context;
+    last_segment_missing(&is_closed);
+}
+
+static void last_segment_missing_after_crash(const void *context)
+{
+    static const bool is_closed = false;
+    (void)context;
+    last_segment_missing(&is_closed);
+}
+
 /* --- small sizes --------------------------------------------------------------------------- */
 
 /* What an empty memtable uses for itself is more than its limit: each batch is then a table. */
@@ -229,6 +283,8 @@ static const struct row rows[] = {
     { "a full disk refuses a batch cleanly, and takes it when there is room", full_disk },
     { "a memtable of the smallest size takes batches", smallest_memtable },
     { "an orphan that cannot be removed is no obstacle", orphan_that_stays },
+    { "after a close the last segment of the log is missed", last_segment_missing_after_close },
+    { "after a crash the last segment of the log is missed", last_segment_missing_after_crash },
     { "after a close any flipped bit is found", flips_after_close },
     { "after a crash a flipped bit is found, or costs the last batch at most", flips_after_crash },
 };

@@ -226,6 +226,10 @@ KVORUM_CHECKED kvorum_status lsm_segment_publish(struct lsm *lsm, struct lsm_seg
 /** Records, at a place that was allocated for them.  Who commits, only. */
 KVORUM_CHECKED kvorum_status lsm_segment_write(struct lsm_segment *segment, struct bytes bytes,
                                                uint64_t offset, bool sync_follows);
+/** Say behind the `end` of a segment that the next one is published, which begins with the record
+ *  `next_sequence`.  Costs one small write, and no sync. */
+void lsm_segment_has_next(struct disk_file *file, const struct lsm_id *id, uint64_t end,
+                          uint64_t next_sequence);
 /** Closes the file and frees; removes the file if it is still temporary and `remove`.  NULL is
  *  fine. */
 void lsm_segment_close(struct lsm *lsm, struct lsm_segment *segment, bool remove);

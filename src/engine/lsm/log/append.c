@@ -85,6 +85,13 @@ void lsm_prepare_spare(struct lsm *lsm)
     pthread_cond_broadcast(&lsm->changed);
 }
 
+/* Of a segment that holds records up to `end` and then one of `size` bytes: there must be room to
+ * say that there is a next one. */
+static uint64_t needed_capacity(uint64_t end, uint64_t size)
+{
+    return end + size + LSM_LOG_RECORD_SIZE;
+}
+
 /* A spare that can take a record of `size` bytes, made here if there is none. */
 static kvorum_status have_spare(struct lsm *lsm, uint64_t size)
 {
@@ -93,7 +100,7 @@ static kvorum_status have_spare(struct lsm *lsm, uint64_t size)
         chain++;
     if (!lsm_segment_notes_reserve(lsm, chain))
         return KVORUM_NO_MEMORY;
-    uint64_t needed = LSM_LOG_HEADER_SIZE + size;
+    uint64_t needed = needed_capacity(LSM_LOG_HEADER_SIZE, size);
     if (lsm->spare != NULL && lsm->spare->capacity >= needed)
         return KVORUM_OK;
     lsm_segment_close(lsm, lsm->spare, false); /* made anew under the same name */
@@ -118,7 +125,7 @@ static void activate_spare(struct lsm *lsm)
 static bool leaves_early(const struct lsm *lsm, uint64_t size)
 {
     return lsm->spare != NULL && lsm->spare->filled && !lsm->active->filled &&
-           lsm->spare->capacity >= LSM_LOG_HEADER_SIZE + size &&
+           lsm->spare->capacity >= needed_capacity(LSM_LOG_HEADER_SIZE, size) &&
            lsm->active->end > LSM_LOG_HEADER_SIZE;
 }
 
@@ -128,7 +135,8 @@ kvorum_status lsm_append_reserve(struct lsm *lsm, size_t payload_size, bool *ret
     if (!group_reserve(lsm->filling, size) || !group_reserve_run(lsm->filling))
         return KVORUM_NO_MEMORY;
     *ret_waited = false;
-    if (lsm->active->end + size <= lsm->active->capacity && !leaves_early(lsm, size))
+    bool fits = needed_capacity(lsm->active->end, size) <= lsm->active->capacity;
+    if (fits && !leaves_early(lsm, size))
         return KVORUM_OK;
     if (lsm->preparing) {
         pthread_cond_wait(&lsm->changed, &lsm->mutex);

@@ -21,10 +21,15 @@ static kvorum_status rotate_to(struct lsm *lsm, struct lsm_segment *segment)
 {
     struct lsm_segment *before = lsm->named;
     kvorum_status status = before->file->ops->sync(before->file);
+    if (status == KVORUM_OK && PLANTED(NEXT_SAID_EARLY))
+        lsm_segment_has_next(before->file, &before->header.file, before->end,
+                             segment->header.first_sequence);
     if (status == KVORUM_OK)
         status = lsm_segment_publish(lsm, segment);
     if (status != KVORUM_OK)
         return status;
+    lsm_segment_has_next(before->file, &before->header.file, before->end,
+                         segment->header.first_sequence);
     const struct lsm_segment_note note = { before->header.number,
                                            segment->header.first_sequence - 1, before->end };
     pthread_mutex_lock(&lsm->mutex);
@@ -108,7 +113,9 @@ void lsm_commit_group(struct lsm *lsm)
     pthread_mutex_unlock(&lsm->mutex);
 
     kvorum_status status = write_group(lsm, group, sync);
-    if (status == KVORUM_OK && sync && !PLANTED(ACK_BEFORE_SYNC))
+    bool forgotten =
+        PLANTED(ACK_BEFORE_SYNC) || (PLANTED(MAPPED_NOT_SYNCED) && lsm->named->memory != NULL);
+    if (status == KVORUM_OK && sync && !forgotten)
         status = lsm->named->file->ops->sync(lsm->named->file);
 
     pthread_mutex_lock(&lsm->mutex);

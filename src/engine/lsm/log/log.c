@@ -116,7 +116,7 @@ static bool plausible(const uint8_t *bytes)
 {
     uint32_t size = little_get32(bytes + RECORD_SIZE);
     uint32_t type = little_get32(bytes + RECORD_TYPE); /* and its three zeros */
-    if (type == LSM_LOG_MARK)
+    if (type == LSM_LOG_MARK || type == LSM_LOG_NEXT)
         return size == 0;
     return type == LSM_LOG_BATCH && size > 0 && size <= ENGINE_BATCH_SIZE_MAX;
 }

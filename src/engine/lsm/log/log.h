@@ -25,7 +25,8 @@
  *       16     8   sequence number, one more than the record before
  *       24     4   how many records right before this one were not known to be durable when it was
  *                  made; all before those were
- *       28     1   type: 1 batch (payload: engine.h, struct engine_batch), 2 mark (no payload)
+ *       28     1   type: 1 batch (payload: engine.h, struct engine_batch), 2 mark, 3 next (the last
+ *                  two have no payload)
  *       29     3   zero
  *
  *  Both hashes are seeded with XXH3-64 of (file id, offset of the record in the file, u64), so a
@@ -43,7 +44,12 @@ enum {
     LSM_LOG_ALIGNMENT = 8,
 };
 
-enum lsm_log_type { LSM_LOG_BATCH = 1, LSM_LOG_MARK = 2 };
+enum lsm_log_type {
+    LSM_LOG_BATCH = 1,
+    LSM_LOG_MARK = 2, /* of a clean close */
+    LSM_LOG_NEXT =
+        3, /* behind the end: the next segment has its name, and begins with this number */
+};
 
 struct lsm_id {
     uint64_t low, high;

@@ -55,6 +55,14 @@ static size_t make_plain(uint8_t *image)
     return IMAGE_SIZE;
 }
 
+/* 43 says that segment 4 begins with record 43. */
+static size_t make_next(uint8_t *image)
+{
+    make_good(image, 0);
+    append(image, THIRD, 43, 0, LSM_LOG_NEXT, (struct bytes){ 0 });
+    return IMAGE_SIZE;
+}
+
 static size_t make_torn(uint8_t *image)
 {
     make_good(image, 0);
@@ -147,6 +155,8 @@ struct row {
 static const struct row rows[] = {
     { "a good segment is read to its end", "good.log", make_plain, KVORUM_OK, 3, END,
       KVORUM_NOT_FOUND },
+    { "behind the end stands that there is a next segment", "next.log", make_next, KVORUM_OK, 3,
+      END, KVORUM_NOT_FOUND },
     { "a torn record at the end is no record", "torn.log", make_torn, KVORUM_OK, 1, SECOND,
       KVORUM_NOT_FOUND },
     { "a file cut inside a record ends before it", "cut.log", make_cut, KVORUM_OK, 1, SECOND,

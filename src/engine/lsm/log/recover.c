@@ -3,6 +3,7 @@
  *
  *      segment 1 .. n-1   must be whole up to where the header of the next says they end
  *      segment n          whole up to the first place without a valid record
+ *                           a "next" before it: segment n+1 was taken away?  CORRUPT
  *                           a record behind it proves that the log was durable beyond it?  CORRUPT
  *                           otherwise it is what a crash leaves: dropped, counted
  *
@@ -12,8 +13,8 @@
  *
  * What the page cache shows after a failed sync may not be on disk, so the tail is written again,
  * to a new file, and the old one ends where that one's header says. Nothing is ever appended to
- * an old segment. When nothing in segment n was durable for sure, its successor takes its number
- * and place. */
+ * an old segment but that there is a next one. When nothing in segment n was durable for sure, its
+ * successor takes its number and place. */
 #include "base/planted.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/log/log_reader.h"
@@ -199,6 +200,8 @@ static kvorum_status apply(struct lsm *lsm, const struct lsm_log_record *record)
 static kvorum_status replay(struct recovery *recovery, const struct lsm_log_record *record)
 {
     struct lsm *lsm = recovery->lsm;
+    if (record->type == LSM_LOG_NEXT) /* stands behind the end only */
+        return KVORUM_CORRUPT;
     recovery->mark_ends = record->type == LSM_LOG_MARK;
     lsm->taken = record->sequence;
     if (record->type == LSM_LOG_MARK || record->sequence <= lsm->flushed_batch)
@@ -302,6 +305,9 @@ static kvorum_status replay_valid(struct recovery *recovery)
         kvorum_status status = lsm_log_reader_next(reader, &record);
         if (status != KVORUM_OK)
             return status == KVORUM_NOT_FOUND ? KVORUM_OK : status;
+        if (record.type == LSM_LOG_NEXT)
+            return damaged(recovery, reader->header.number + 1, 0, KVORUM_CORRUPT,
+                           "a segment of the log is missing");
         tail_drop(&recovery->tail, lsm_log_durable(&record));
         if (!tail_add(&recovery->tail, offset, record.sequence))
             return KVORUM_NO_MEMORY;
@@ -409,13 +415,16 @@ static kvorum_status copy_tail(struct recovery *recovery, struct lsm_segment *se
     return KVORUM_OK;
 }
 
-/* The old last segment gives back the blocks behind its end; if that fails they are only wasted. */
-static void cut_old(struct recovery *recovery, uint64_t number, uint64_t size)
+/* The old last segment gives back the blocks behind its end, and says that there is a next one; if
+ * that fails they are only wasted. */
+static void cut_old(struct recovery *recovery, uint64_t size)
 {
+    const struct lsm_log_header *old = &recovery->reader.header;
     struct disk_file *file;
-    if (segment_open(recovery, number, DISK_WRITE, &file) != KVORUM_OK)
+    if (segment_open(recovery, old->number, DISK_WRITE, &file) != KVORUM_OK)
         return;
-    (void)file->ops->truncate(file, size);
+    if (file->ops->truncate(file, size) == KVORUM_OK)
+        lsm_segment_has_next(file, &old->file, size, recovery->lsm->active->header.first_sequence);
     file->ops->close(file);
 }
 
@@ -423,7 +432,7 @@ static kvorum_status begin_segment(struct recovery *recovery, const struct lsm_l
                                    uint64_t tail_size)
 {
     struct lsm *lsm = recovery->lsm;
-    uint64_t size = LSM_LOG_HEADER_SIZE + tail_size;
+    uint64_t size = LSM_LOG_HEADER_SIZE + tail_size + LSM_LOG_RECORD_SIZE; /* of "next" */
     uint64_t capacity = size > lsm->segment_size ? size : lsm->segment_size;
     struct lsm_segment *segment;
     kvorum_status status = lsm_segment_create(lsm, header->number, capacity, false, &segment);
@@ -481,7 +490,7 @@ static kvorum_status go_on(struct recovery *recovery)
     kvorum_status status = begin_segment(recovery, &header, recovery->end - keep);
     if (status == KVORUM_OK && header.number != old->number) {
         status = leave_behind_kept(recovery, old->number, keep);
-        cut_old(recovery, old->number, keep);
+        cut_old(recovery, keep);
     }
     return status == KVORUM_OK ? log_is_there(recovery->lsm) : status;
 }

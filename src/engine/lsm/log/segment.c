@@ -6,7 +6,8 @@
  *                                 as it says
  *
  * Publishing is header, sync, rename, sync of the directory: a file with a final name has a valid
- * header, whenever the power fails. */
+ * header, whenever the power fails.  After that the segment before says behind its end that there
+ * is a next one, which is missed from then on if somebody takes it away. */
 #include "engine/lsm/internal.h"
 
 #include <assert.h>
@@ -125,6 +126,17 @@ kvorum_status lsm_segment_publish(struct lsm *lsm, struct lsm_segment *segment)
     if (status == KVORUM_OK)
         status = lsm->disk->ops->sync_dir(lsm->disk, lsm->path);
     return status;
+}
+
+/* Not synced: where it is lost with the power, the loss of the last segment would not be noticed,
+ * and nothing else depends on it.  So its failure is none. */
+void lsm_segment_has_next(struct disk_file *file, const struct lsm_id *id, uint64_t end,
+                          uint64_t next_sequence)
+{
+    const struct lsm_log_record record = { .sequence = next_sequence, .type = LSM_LOG_NEXT };
+    uint8_t bytes[LSM_LOG_RECORD_SIZE];
+    lsm_log_record_encode(id, end, &record, bytes);
+    (void)file->ops->pwrite(file, bytes, sizeof(bytes), end);
 }
 
 static bool is_mapped(struct lsm_segment *segment)

@@ -162,9 +162,22 @@ static void forget(struct replay *r)
         memset(r->known.list, 0, r->known.capacity * sizeof(*r->known.list));
 }
 
+/* The segment at hand says that there is another one. */
+static void check_next(const struct replay *r)
+{
+    const struct salvage_numbers *segments = &r->salvage->segments;
+    if (r->number == segments->list[segments->count - 1])
+        salvage_damage(r->salvage, LSM_FILE_LOG, r->number + 1, 0, 0, KVORUM_NOT_FOUND,
+                       "the last segment of the log is missing");
+}
+
 static kvorum_status replay_record(struct replay *r, const struct lsm_log_record *record,
                                    uint64_t offset)
 {
+    if (record->type == LSM_LOG_NEXT) {
+        check_next(r);
+        return KVORUM_OK;
+    }
     if (record->sequence < r->next) /* in tables */
         return KVORUM_OK;
     if (r->next != 0 && record->sequence > r->next) {
