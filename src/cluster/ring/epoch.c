@@ -127,15 +127,6 @@ static bool read_text(struct reader *reader, size_t limit, char *ret)
     return true;
 }
 
-/* Text for people and for a resolver: visible ASCII. */
-static bool is_address(const char *text)
-{
-    for (; *text != 0; text++)
-        if (*text <= ' ' || *text > '~')
-            return false;
-    return true;
-}
-
 static bool read_member(struct decoder *decoder, struct member *ret)
 {
     struct reader *reader = &decoder->reader;
@@ -148,7 +139,7 @@ static bool read_member(struct decoder *decoder, struct member *ret)
     return read_text(reader, RING_NAME_MAX, ret->name) &&
            read_text(reader, RING_NAME_MAX, ret->zone) &&
            read_text(reader, RING_ADDRESS_MAX, ret->address) && ring_name_valid(ret->name) &&
-           ring_name_valid(ret->zone) && is_address(ret->address) && ret->weight >= 1 &&
+           ring_name_valid(ret->zone) && ring_address_valid(ret->address) && ret->weight >= 1 &&
            ret->weight <= 10000 && state <= MEMBER_GONE;
 }
 

@@ -146,3 +146,12 @@ bool ring_name_valid(const char *name)
     size_t size = strnlen(name, RING_NAME_MAX + 1);
     return size >= 1 && size <= RING_NAME_MAX && strspn(name, letters) == size;
 }
+
+bool ring_address_valid(const char *address)
+{
+    size_t size = strnlen(address, RING_ADDRESS_MAX + 1);
+    for (size_t i = 0; i < size; i++)
+        if (address[i] <= ' ' || address[i] > '~')
+            return false;
+    return size >= 1 && size <= RING_ADDRESS_MAX;
+}

@@ -168,5 +168,7 @@ KVORUM_CHECKED kvorum_status epoch_decode(struct bytes bytes, struct arena *aren
                                           struct epoch *ret_epoch);
 /** Names, zones: 1..RING_NAME_MAX of [A-Za-z0-9._-]. */
 bool ring_name_valid(const char *name);
+/** Addresses: 1..RING_ADDRESS_MAX of visible ASCII. */
+bool ring_address_valid(const char *address);
 
 #endif
