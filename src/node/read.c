@@ -316,7 +316,8 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
                         &request->mode);
     const char *level = NULL;
     kvorum_status status =
-        quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
+        quorum_resolve(&operation->levels, &properties.levels,
+                       ring_owner_limit(node->config.epoch, request->address.partition),
                        &request->quorum, &level);
     if (status != KVORUM_OK) {
         const char *reason = reason_printf(

@@ -265,7 +265,8 @@ static kvorum_status resolve(struct node *node, struct request *request,
                         &request->mode);
     request->mode = mode_later(request->mode, operation->mode);
     kvorum_status status =
-        quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
+        quorum_resolve(&operation->levels, &properties.levels,
+                       ring_owner_limit(node->config.epoch, request->address.partition),
                        &request->quorum, ret_level);
     if (status == KVORUM_OK)
         relax_dw(node, operation, request, &properties);

@@ -105,7 +105,7 @@ uint8_t ring_owner_limit(const struct epoch *epoch, uint32_t partition)
     uint16_t count = row_size(epoch, owners);
     if (count < epoch->replica_count)
         return (uint8_t)count;
-    for (uint16_t i = 0; i < epoch->member_count && count < RING_REPLICAS_MAX; i++)
+    for (uint16_t i = 0; i < epoch->member_count && count < RING_OWNERS_MAX; i++)
         count +=
             epoch->members[i].state == MEMBER_ACTIVE && !contains(owners, epoch->replica_count, i);
     return (uint8_t)count;

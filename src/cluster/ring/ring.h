@@ -16,6 +16,7 @@
 enum {
     RING_MEMBERS_MAX = 1000,
     RING_REPLICAS_MAX = 7, /* columns of the table */
+    RING_OWNERS_MAX = 16,  /* of a partition, with those that its columns do not name */
     RING_PARTITIONS_DEFAULT = 1024,
     RING_PARTITIONS_MAX = 65536,
     RING_NAME_MAX = 63, /* bytes of a node's or zone's name: letters, digits, - _ . */
@@ -145,7 +146,7 @@ uint32_t ring_partition_of_hash(const struct epoch *epoch, uint64_t hash);
 uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t *ret_members,
                          uint16_t limit);
 /** How many members may count as owners of a partition: the largest effective n, at most
- *  RING_REPLICAS_MAX.  A row that is not full yet has no owners beyond it. */
+ *  RING_OWNERS_MAX.  A row that is not full yet has no owners beyond it. */
 uint8_t ring_owner_limit(const struct epoch *epoch, uint32_t partition);
 /** Members that own their share, or will give it away: ACTIVE and LEAVING. */
 uint16_t ring_owner_count(const struct epoch *epoch);
