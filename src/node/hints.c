@@ -244,8 +244,10 @@ static bool is_owner(struct node *node, const struct key_address *address)
     struct bucket_properties properties;
     property_table_get(node, address->type, address->bucket, &properties);
     uint16_t members[TARGETS_MAX];
-    uint16_t count = ring_preference(node->config.epoch, address->partition, members,
-                                     (uint16_t)properties.levels.n);
+    uint8_t limit = ring_owner_limit(node->config.epoch, address->partition);
+    uint16_t count =
+        ring_preference(node->config.epoch, address->partition, members,
+                        properties.levels.n < limit ? (uint16_t)properties.levels.n : limit);
     for (uint16_t i = 0; i < count; i++)
         if (members[i] == node->config.self)
             return true;

@@ -337,7 +337,9 @@ static uint16_t choose_member(struct node *node, const struct listing *listing, 
                               uint8_t n)
 {
     uint16_t members[TARGETS_MAX], chosen = RING_NO_MEMBER;
-    uint16_t count = ring_preference(node->config.epoch, partition, members, n);
+    uint8_t limit = ring_owner_limit(node->config.epoch, partition);
+    uint16_t count =
+        ring_preference(node->config.epoch, partition, members, n < limit ? n : limit);
     for (uint16_t i = count; i-- > 0;) {
         uint16_t member = members[i];
         if (listing->failed[member] || !placement_reachable(node, member))
@@ -576,7 +578,7 @@ static struct listing *listing_open(struct node *node, struct request *request, 
     listing->kind = kind;
     listing->members = arena_allocate(arena, partitions * sizeof(*listing->members));
     listing->group = arena_allocate(arena, partitions * sizeof(*listing->group));
-    listing->failed = arena_allocate_zero(arena, node->config.epoch->member_count);
+    listing->failed = arena_allocate_zero(arena, RING_MEMBERS_MAX); /* newcomers too */
     bool fine = listing->members != NULL && listing->group != NULL && listing->failed != NULL &&
                 arena_copy(arena, type, &listing->type) &&
                 arena_copy(arena, bucket, &listing->bucket);

@@ -47,17 +47,18 @@ bool placement_reachable(struct node *node, uint16_t member)
     return member == node->config.self || node->peers[member].state != LIVENESS_DEAD;
 }
 
-kvorum_status placement_quorum(struct node *node, const struct quorum_levels *asked,
+kvorum_status placement_quorum(struct node *node, uint32_t partition,
+                               const struct quorum_levels *asked,
                                const struct quorum_levels *bucket, struct quorum *ret_quorum,
                                const char **ret_level)
 {
-    uint16_t member_count = node->config.epoch->member_count;
-    if (node->resolved.member_count != member_count ||
+    uint16_t owner_limit = ring_owner_limit(node->config.epoch, partition);
+    if (node->resolved.owner_limit != owner_limit ||
         memcmp(&node->resolved.asked, asked, sizeof(*asked)) != 0 ||
         memcmp(&node->resolved.bucket, bucket, sizeof(*bucket)) != 0) {
         kvorum_status status =
-            quorum_resolve(asked, bucket, member_count, &node->resolved.quorum, ret_level);
-        node->resolved.member_count = status == KVORUM_OK ? member_count : 0;
+            quorum_resolve(asked, bucket, owner_limit, &node->resolved.quorum, ret_level);
+        node->resolved.owner_limit = status == KVORUM_OK ? owner_limit : 0;
         if (status != KVORUM_OK)
             return status;
         node->resolved.asked = *asked;

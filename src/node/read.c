@@ -315,8 +315,8 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
     const char *level = NULL;
-    kvorum_status status =
-        placement_quorum(node, &operation->levels, &properties.levels, &request->quorum, &level);
+    kvorum_status status = placement_quorum(node, request->address.partition, &operation->levels,
+                                            &properties.levels, &request->quorum, &level);
     if (status != KVORUM_OK) {
         const char *reason = reason_printf(
             node, "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes", level,

@@ -264,8 +264,8 @@ static kvorum_status resolve(struct node *node, struct request *request,
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
     request->mode = mode_later(request->mode, operation->mode);
-    kvorum_status status =
-        placement_quorum(node, &operation->levels, &properties.levels, &request->quorum, ret_level);
+    kvorum_status status = placement_quorum(node, request->address.partition, &operation->levels,
+                                            &properties.levels, &request->quorum, ret_level);
     if (status == KVORUM_OK)
         relax_dw(node, operation, request, &properties);
     else
