@@ -39,6 +39,7 @@ static void draw_tables(struct world *world, struct lsm_options *options)
 void sizes_draw(struct world *world, struct lsm_options *options)
 {
     options->segment_size = scale(world, 4096, 4);
+    options->write_back_size = one_in(world, 2) ? options->segment_size / 4 : UINT64_MAX;
     if (one_in(world, 5))
         return; /* as large as they are in life: the log alone */
     options->memtable_size = scale(world, 4096, 4);

@@ -219,6 +219,7 @@ static struct lsm_options with_defaults(const struct lsm_options *given)
     DEFAULT(options.segment_size, segment_size_for(options.memtable_size));
     if (options.segment_size < SEGMENT_SIZE_MIN)
         options.segment_size = SEGMENT_SIZE_MIN;
+    DEFAULT(options.write_back_size, 4 * MIB);
     DEFAULT(options.cache_size, 64 * MIB);
     DEFAULT(options.block_size, 4096);
     DEFAULT(options.filter_bits, 10);

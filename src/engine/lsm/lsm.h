@@ -32,6 +32,7 @@ struct lsm_options {
 
     uint64_t memtable_size;     /* a memtable that uses so much is frozen and flushed [64 MiB] */
     uint64_t segment_size;      /* of one log file [a quarter of it, 1 to 16 MiB] */
+    uint64_t write_back_size;   /* of the log that a job syncs ahead while nobody does [4 MiB] */
     uint64_t cache_size;        /* blocks of tables in memory [64 MiB] */
     uint64_t table_memory_size; /* indexes and filters in memory; 0: no limit */
     uint32_t open_files;        /* tables open at once; 0: no limit */

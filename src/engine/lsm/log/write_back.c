@@ -7,12 +7,10 @@
 #include "base/planted.h"
 #include "engine/lsm/internal.h"
 
-enum { PARTS = 4 }; /* of a segment, each synced ahead: a few milliseconds of disk */
-
 static bool is_due(const struct lsm *lsm)
 {
     const struct lsm_segment *segment = lsm->named;
-    return segment->end - segment->safe_end >= segment->capacity / PARTS &&
+    return segment->end - segment->safe_end >= lsm->options.write_back_size &&
            !lsm->write_back_started && lsm->failure == KVORUM_OK;
 }
 
