@@ -17,7 +17,6 @@ static bool is_due(const struct lsm *lsm)
 static void write_back_work(struct lsm *lsm)
 {
     pthread_mutex_lock(&lsm->mutex);
-    lsm->write_back_started = false;
     struct lsm_segment *segment = lsm->named;
     uint64_t end = segment->end; /* nearly all of it was written */
     lsm->writing_back = true;
@@ -25,7 +24,7 @@ static void write_back_work(struct lsm *lsm)
     PROBE("lsm: the log was synced ahead");
     kvorum_status status = segment->file->ops->sync(segment->file);
     pthread_mutex_lock(&lsm->mutex);
-    lsm->writing_back = false;
+    lsm->writing_back = lsm->write_back_started = false; /* one at a time */
     segment->safe_end = end;
     if (status != KVORUM_OK) {
         lsm->failure_last = lsm->taken;
