@@ -8,8 +8,8 @@
  *                     begin         they write, more and    engine_submit is refused
  *                                   more
  *
- * With a jobs object: one job flushes, and goes on compacting when it has flushed.  Without: writers
- * do it all, here.
+ * With a jobs object: one job flushes, and goes on compacting when it has flushed.  Without:
+ * writers do it all, here.
  *
  * Slowing down needs no clock: a writer that has filled another MiB of the memtable waits until the
  * background has written as much as is due for it, from nothing at `slowdown` to PAY_MOST times as

@@ -11,7 +11,7 @@
 
 /* Bytes written that are taken for granted, in parts of a memtable: what one short burst of reads
  * says about the future is not believed.  A report may tell of what was long before. */
-enum { DOUBT = 8 };
+enum { DOUBT = 32 };
 
 struct lsm_reads lsm_reads_now(struct lsm *lsm)
 {

@@ -14,8 +14,8 @@
  *  level were full, as long as there are tables in lower levels; it is rewritten, not moved, where
  *  nothing lies below, which gets rid of them.
  *
- *  Level 0 is due earlier when reads pay for it.  Each look at one of its tables in vain is *waste*,
- *  in bytes that a compaction could have moved meanwhile.  With
+ *  Level 0 is due earlier when reads pay for it.  Each look at one of its tables in vain is
+ *  *waste*, in bytes that a compaction could have moved meanwhile.  With
  *
  *      waste / written     how much reads have wasted for each byte that was written
  *      lasting             bytes that will be written until level 0 is as full again, or would have

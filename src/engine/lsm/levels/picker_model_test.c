@@ -383,7 +383,7 @@ static uint64_t fill_and_read(double rate, bool pay, uint64_t *ret_waste)
         edit(&store, &(struct lsm_edit){ &added, 1, NULL, 0 });
         store.reads.waste = 0;
         for (unsigned step = 0; step < STEPS; step++) {
-            store.reads.written = UNIT / 8 + UNIT * step / STEPS;
+            store.reads.written = UNIT / 32 + UNIT * step / STEPS;
             while (lsm_pick_next(store.levels, &store.policy, &store.reads, &store.cursor, &pick)) {
                 bool top = pick.level == 0;
                 store.reads.waste = top ? 0 : store.reads.waste;
