@@ -404,7 +404,8 @@ typedef struct kvorum_statistics {
     kvorum_level_statistics levels[KVORUM_LEVELS];
     uint64_t blob_files, blob_size; /* of values out of line; the size is part of disk_size */
     uint64_t blob_garbage;          /* part of blob_size that nothing refers to any more */
-    uint64_t reserved[13];
+    uint64_t read_compactions;      /* of compactions: begun early, because reads paid for them */
+    uint64_t reserved[12];
 } kvorum_statistics;
 
 /** Blocks: never. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Seam: work that may block (log sync, compaction) and must not run on a reactor.
  *
- *  `work` runs later, elsewhere; then `done` runs on the thread that owns the jobs object (the
- *  reactor), never inside submit.  Both always run, once, in that order.  Jobs
- *  may run side by side and finish in any order: who needs an order submits the next in `done`.
+ *  Submitted from any thread, `work` runs later, elsewhere; then `done` runs on the thread that
+ *  owns the jobs object (the reactor), never inside submit.  Both always run, once, in that order.
+ *  Jobs may run side by side and finish in any order: who needs an order submits the next in
+ *  `done`.
  *  What takes seconds (JOB_LENGTHY) never occupies all that there is to run jobs on, and what
  *  clients wait for most (JOB_FIRST) goes before what was submitted earlier.
  *  Real: os/jobs_thread.c (threads) and server/reactor (libuv).  Simulated: sim/jobs.c. */

@@ -33,6 +33,7 @@ enum { TEXT_SIZE_MAX = 1 << 20 };
     X(compactions)                                                                                 \
     X(compaction_read_size)                                                                        \
     X(compaction_written_size)                                                                     \
+    X(read_compactions)                                                                            \
     X(slowdowns)                                                                                   \
     X(stalls)                                                                                      \
     X(snapshots)                                                                                   \

@@ -161,6 +161,7 @@ struct engine_stats {
     uint64_t filter_refusals;       /* table reads that a filter saved */
     uint64_t flushes, flushed_size; /* bytes */
     uint64_t compactions, compaction_read_size, compaction_written_size;
+    uint64_t read_compactions;      /* begun early, because reads paid for them */
     uint64_t slowdowns;             /* writes that were slowed down gradually */
     uint64_t stalls;                /* writes that had to wait for a flush or compaction */
     uint64_t snapshots;             /* held now */

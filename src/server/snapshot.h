@@ -21,7 +21,7 @@ enum {
     X(live_entries) X(memory_size) X(disk_size) X(syncs) X(synced_batches)                         \
     X(log_size) X(cache_size) X(cache_limit) X(cache_hits) X(cache_misses) X(table_memory_size)    \
     X(flushes) X(flushed_size)                                                                     \
-    X(compactions) X(compaction_read_size) X(compaction_written_size)                              \
+    X(compactions) X(compaction_read_size) X(compaction_written_size) X(read_compactions)          \
     X(slowdowns) X(stalls)
 /* clang-format on */
 

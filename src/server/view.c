@@ -182,6 +182,7 @@ static void tell_stores(const struct visitor *visitor, const struct snapshot_sto
     tell(visitor, "kvorum_compactions", stores->compactions);
     tell(visitor, "kvorum_compaction_read_size", stores->compaction_read_size);
     tell(visitor, "kvorum_compaction_written_size", stores->compaction_written_size);
+    tell(visitor, "kvorum_read_compactions", stores->read_compactions);
     tell(visitor, "kvorum_slowdowns", stores->slowdowns);
     tell(visitor, "kvorum_stalls", stores->stalls);
     for (int i = 0; i < ENGINE_LEVELS; i++) {

@@ -73,13 +73,6 @@ static inline void fake_table_source_close(struct lsm_source *source)
     fake_source_close(source);
 }
 
-void lsm_table_ask(struct lsm_table *table, struct bytes key, unsigned step)
-{
-    (void)table; /* in memory anyway */
-    (void)key;
-    (void)step;
-}
-
 kvorum_status lsm_table_source(struct lsm_table *table, const struct lsm_table_scan *scan,
                                struct lsm_source **ret_source)
 {
@@ -94,6 +87,18 @@ kvorum_status lsm_table_source(struct lsm_table *table, const struct lsm_table_s
     source->base.ops = &ops;
     fake_tables_open++;
     *ret_source = &source->base;
+    return KVORUM_OK;
+}
+
+kvorum_status lsm_table_source_turn(struct lsm_source *source, struct lsm_table *table)
+{
+    const struct fake_table *fake = (const struct fake_table *)table;
+    if (fake->open_status != KVORUM_OK)
+        return fake->open_status;
+    struct fake_source *self = (struct fake_source *)source;
+    self->entries = fake->entries;
+    self->count = fake->entry_count;
+    fake_source_move(self, SIZE_MAX);
     return KVORUM_OK;
 }
 

@@ -97,14 +97,24 @@ struct engine_snapshot {
 
 /* Counted by threads that mostly have one of their own. */
 struct lsm_counter {
-    _Atomic uint64_t count;
-    uint8_t apart[120];
+    _Atomic uint64_t count, in_vain; /* gets; tables of level 0 that did not have the key */
+    uint8_t apart[112];
+};
+
+/* What looking at a table of level 0 in vain costs a read, in bytes that a compaction moves in that
+ * time: reads.c. */
+enum {
+    LSM_WASTE_GET = 32,
+    LSM_WASTE_SEEK = 512,
+    LSM_WASTE_STEP = 1,
+    LSM_WASTE_REPORT = 32 * 1024, /* after so much it is asked whether that pays */
 };
 
 /* An engine_stats level, and what the engine counts as it works. */
 struct lsm_counts {
     uint64_t batches, syncs, synced_batches, recovered_batches, dropped_tail_size;
     uint64_t flushes, flushed_size, compactions, compaction_read_size, compaction_written_size;
+    uint64_t read_compactions;
     uint64_t slowdowns, stalls;
     uint64_t puts, deletes; /* of memtables that are gone */
     struct engine_level_stats levels[ENGINE_LEVELS];
@@ -130,6 +140,7 @@ struct lsm {
     _Atomic uint64_t visible; /* sequence number of the newest change that readers see */
     _Atomic uint64_t filter_refusals;
     struct lsm_counter gets[8];
+    _Atomic uint64_t read_waste; /* since the active memtable began, or level 0 was compacted */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* a commit, flush, compaction or install ended, or a spare is there */
@@ -160,6 +171,7 @@ struct lsm {
     /* tables */
     struct lsm_policy policy;
     struct lsm_picker_cursor cursor;
+    size_t early_tables; /* picker.h, lsm_reads */
     uint64_t next_file;
     uint64_t flushed_batch, flushed_sequence; /* up to here everything is in tables */
     uint64_t first_segment;                   /* of those that are needed */
@@ -349,6 +361,18 @@ kvorum_status lsm_settle(struct engine *engine);
 /** `size` more bytes were written in the background; without the mutex.  False: the engine closes,
  *  so the work should end. */
 bool lsm_progress(struct lsm *lsm, uint64_t size);
+
+/* reads.c */
+
+/** Reads have looked at tables of level 0 for nothing, of late: LSM_WASTE_ bytes' worth.  Starts a
+ *  compaction when that pays for it.  Not inside the epoch; never waits. */
+void lsm_reads_wasted(struct lsm *lsm, uint64_t waste);
+/** With the mutex: what the picker wants to know. */
+struct lsm_reads lsm_reads_now(struct lsm *lsm);
+/** With the mutex: another memtable begins, so count from now on. */
+void lsm_reads_begin(struct lsm *lsm);
+/** With the mutex: by lsm_pick_next. */
+void lsm_reads_picked(struct lsm *lsm, const struct lsm_pick *pick);
 
 /* flush.c: with the mutex, let go while it works */
 

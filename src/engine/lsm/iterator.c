@@ -8,11 +8,10 @@
  *      backward   the source stands before all versions of the key shown, which is a copy; versions
  *                 come oldest first and are folded as they come
  *
- * The state is referenced, so nothing it shows goes away; the active memtable's `readers` keep it
- * from using values again. */
+ * Where they look is in sight.c; a seek goes over to a newer state that shows the same. */
 #include "engine/lsm/internal.h"
 #include "engine/lsm/merge/fold.h"
-#include "engine/lsm/merge/merger.h"
+#include "engine/lsm/sight.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -20,17 +19,10 @@
 struct lsm_iterator {
     struct engine_iterator iterator; /* first */
     struct lsm *lsm;
-    struct lsm_state *state;
-    struct guard *guard;
-    uint64_t sequence;
-    struct lsm_source *source;
-    struct bytes lower, upper;
-    uint8_t *bounds;
+    struct lsm_sight sight;
+    uint8_t *bounds; /* the sight's */
     bool keys_only, backward;
-
-    struct lsm_range_set *range_sets[1 + LSM_FROZEN_MAX]; /* of the memtables */
-    const struct lsm_ranges **ranges;
-    size_t range_count;
+    uint64_t waste; /* not yet told to the engine: reads.c */
 
     struct buffer key, value, blob; /* copies: see above; `key` also of what is to be skipped */
     struct buffer target;           /* of a seek, whose key may be a view of what is shown */
@@ -47,8 +39,8 @@ static struct lsm_iterator *of(struct engine_iterator *iterator)
 static uint64_t covered(const struct lsm_iterator *self, struct bytes key)
 {
     uint64_t newest = 0;
-    for (size_t i = 0; i < self->range_count; i++) {
-        uint64_t sequence = lsm_ranges_cover(self->ranges[i], key, self->sequence);
+    for (size_t i = 0; i < self->sight.range_count; i++) {
+        uint64_t sequence = lsm_ranges_cover(self->sight.ranges[i], key, self->sight.sequence);
         if (sequence > newest)
             newest = sequence;
     }
@@ -109,7 +101,7 @@ static void show_folded(struct lsm_iterator *self, struct bytes key, bool newest
 static void skip_key(struct lsm_iterator *self)
 {
     struct bytes key = buffer_bytes(&self->key);
-    struct lsm_source *source = self->source;
+    struct lsm_source *source = self->sight.source;
     while (source->valid && bytes_equal(source->entry.key, key))
         source->ops->next(source);
 }
@@ -118,7 +110,7 @@ static void skip_key(struct lsm_iterator *self)
  * of them then, so the key is shown as a copy. */
 static void fold_forward(struct lsm_iterator *self, uint64_t cover)
 {
-    struct lsm_source *source = self->source;
+    struct lsm_source *source = self->sight.source;
     struct bytes base = { 0 };
     bool present = false, decided = false;
     lsm_fold_reset(&self->fold);
@@ -173,17 +165,17 @@ static void show_entry(struct lsm_iterator *self, const struct lsm_entry *entry)
 /* From where the source stands to the first key that the reader sees. */
 static void settle_forward(struct lsm_iterator *self)
 {
-    struct lsm_source *source = self->source;
+    struct lsm_source *source = self->sight.source;
     self->backward = false;
     while (source->valid) {
         const struct lsm_entry *entry = &source->entry;
-        if (!lsm_below_upper(entry->key, self->upper))
+        if (!lsm_below_upper(entry->key, self->sight.upper))
             break;
-        if (entry->sequence > self->sequence) {
+        if (entry->sequence > self->sight.sequence) {
             source->ops->next(source);
             continue;
         }
-        uint64_t cover = self->range_count == 0 ? 0 : covered(self, entry->key);
+        uint64_t cover = self->sight.range_count == 0 ? 0 : covered(self, entry->key);
         if (entry->sequence >= cover && entry->kind != LSM_DELETE) {
             if (entry->kind == LSM_MERGE)
                 fold_forward(self, cover);
@@ -218,14 +210,14 @@ static bool fold_back(struct lsm_iterator *self, const struct lsm_entry *entry, 
 /* All versions of the key that the source stands on, from the oldest on. */
 static bool fold_key_back(struct lsm_iterator *self, int *ret_base)
 {
-    struct lsm_source *source = self->source;
+    struct lsm_source *source = self->sight.source;
     struct bytes key = buffer_bytes(&self->key);
-    uint64_t cover = self->range_count == 0 ? 0 : covered(self, key);
+    uint64_t cover = self->sight.range_count == 0 ? 0 : covered(self, key);
     *ret_base = BASE_ABSENT;
     lsm_fold_reset(&self->fold);
     for (; source->valid && bytes_equal(source->entry.key, key); source->ops->previous(source)) {
         const struct lsm_entry *entry = &source->entry;
-        bool seen = entry->sequence <= self->sequence && entry->sequence >= cover;
+        bool seen = entry->sequence <= self->sight.sequence && entry->sequence >= cover;
         if (seen && !fold_back(self, entry, ret_base))
             return false;
     }
@@ -250,9 +242,9 @@ static void show_back(struct lsm_iterator *self, int base)
 
 static void settle_back(struct lsm_iterator *self)
 {
-    struct lsm_source *source = self->source;
+    struct lsm_source *source = self->sight.source;
     self->backward = true;
-    while (source->valid && bytes_compare(source->entry.key, self->lower) >= 0) {
+    while (source->valid && bytes_compare(source->entry.key, self->sight.lower) >= 0) {
         int base;
         if (!copy(self, &self->key, source->entry.key))
             return;
@@ -272,44 +264,66 @@ static void settle_back(struct lsm_iterator *self)
 
 /* --- the interface ------------------------------------------------------------------------- */
 
+static void note_waste(struct lsm_iterator *self, uint64_t looks)
+{
+    self->waste += looks * self->sight.level0_count;
+}
+
+/* Not inside the epoch. */
+static void report_waste(struct lsm_iterator *self)
+{
+    if (self->waste < LSM_WASTE_REPORT)
+        return;
+    lsm_reads_wasted(self->lsm, self->waste);
+    self->waste = 0;
+}
+
 void lsm_iterator_first(struct engine_iterator *iterator)
 {
-    lsm_iterator_seek(iterator, of(iterator)->lower);
+    lsm_iterator_seek(iterator, of(iterator)->sight.lower);
 }
 
 void lsm_iterator_last(struct engine_iterator *iterator)
 {
     struct lsm_iterator *self = of(iterator);
     epoch_guard guard = epoch_enter(&self->lsm->epoch);
-    if (self->upper.size > 0)
-        self->source->ops->seek_before(self->source, self->upper);
+    lsm_sight_renew(&self->sight);
+    note_waste(self, LSM_WASTE_SEEK);
+    if (self->sight.upper.size > 0)
+        self->sight.source->ops->seek_before(self->sight.source, self->sight.upper);
     else
-        self->source->ops->last(self->source);
+        self->sight.source->ops->last(self->sight.source);
     settle_back(self);
     epoch_leave(guard);
+    report_waste(self);
 }
 
 void lsm_iterator_seek(struct engine_iterator *iterator, struct bytes key)
 {
     struct lsm_iterator *self = of(iterator);
     epoch_guard guard = epoch_enter(&self->lsm->epoch);
-    if (bytes_compare(key, self->lower) < 0)
-        key = self->lower;
+    if (bytes_compare(key, self->sight.lower) < 0)
+        key = self->sight.lower;
     if (copy(self, &self->target, key)) {
+        lsm_sight_renew(&self->sight);
+        note_waste(self, LSM_WASTE_SEEK);
         if (key.size == 0)
-            self->source->ops->first(self->source);
+            self->sight.source->ops->first(self->sight.source);
         else
-            self->source->ops->seek(self->source, buffer_bytes(&self->target), self->sequence);
+            self->sight.source->ops->seek(self->sight.source, buffer_bytes(&self->target),
+                                          self->sight.sequence);
         settle_forward(self);
     }
     epoch_leave(guard);
+    report_waste(self);
 }
 
 void lsm_iterator_next(struct engine_iterator *iterator)
 {
     struct lsm_iterator *self = of(iterator);
-    struct lsm_source *source = self->source;
+    struct lsm_source *source = self->sight.source;
     epoch_guard guard = epoch_enter(&self->lsm->epoch);
+    note_waste(self, LSM_WASTE_STEP);
     if (self->backward)
         source->ops->seek(source, iterator->key, LSM_SEQUENCE_MAX);
     if (self->backward || iterator->key.data != self->key.data) {
@@ -326,11 +340,12 @@ void lsm_iterator_previous(struct engine_iterator *iterator)
 {
     struct lsm_iterator *self = of(iterator);
     epoch_guard guard = epoch_enter(&self->lsm->epoch);
+    note_waste(self, LSM_WASTE_STEP);
     if (!self->backward && iterator->key.data != self->key.data &&
         !copy(self, &self->key, iterator->key))
         goto out;
     if (!self->backward)
-        self->source->ops->seek_before(self->source, buffer_bytes(&self->key));
+        self->sight.source->ops->seek_before(self->sight.source, buffer_bytes(&self->key));
     settle_back(self);
 out:
     epoch_leave(guard);
@@ -340,118 +355,20 @@ void lsm_iterator_close(struct engine_iterator *iterator)
 {
     struct lsm_iterator *self = of(iterator);
     epoch_guard guard = epoch_enter(&self->lsm->epoch);
-    if (self->source != NULL)
-        self->source->ops->close(self->source);
+    lsm_sight_close(&self->sight);
     epoch_leave(guard);
-    for (size_t i = 0; i < 1 + LSM_FROZEN_MAX; i++)
-        lsm_range_set_release(self->range_sets[i]);
-    if (self->guard != NULL)
-        guard_leave(self->guard);
-    lsm_state_release(self->state);
+    if (self->waste > 0)
+        lsm_reads_wasted(self->lsm, self->waste);
     buffer_done(&self->key);
     buffer_done(&self->target);
     buffer_done(&self->value);
     buffer_done(&self->blob);
     lsm_fold_done(&self->fold);
-    free(self->ranges);
     free(self->bounds);
     free(self);
 }
 
 /* --- opening ------------------------------------------------------------------------------- */
-
-struct sources {
-    struct lsm_source **list;
-    size_t count;
-};
-
-static kvorum_status add_memtables(struct lsm_iterator *self, struct sources *sources)
-{
-    const struct lsm_state *state = self->state;
-    kvorum_status status =
-        lsm_memtable_source(state->active, self->sequence, &sources->list[sources->count]);
-    sources->count += status == KVORUM_OK;
-    for (size_t i = 0; i < state->frozen_count && status == KVORUM_OK; i++) {
-        status =
-            lsm_memtable_source(state->frozen[i], self->sequence, &sources->list[sources->count]);
-        sources->count += status == KVORUM_OK;
-    }
-    return status;
-}
-
-/* Only what may hold something of the range. */
-static kvorum_status add_tables(const struct lsm_iterator *self, const struct lsm_table_scan *scan,
-                                struct sources *sources)
-{
-    const struct lsm_levels *levels = self->state->levels;
-    kvorum_status status = KVORUM_OK;
-    for (size_t i = 0; i < levels->level[0].count && status == KVORUM_OK; i++) {
-        struct lsm_table *table = levels->level[0].tables[i];
-        if (!lsm_intervals_meet(table->meta.lower, table->meta.upper, self->lower, self->upper))
-            continue;
-        status = lsm_table_source(table, scan, &sources->list[sources->count]);
-        sources->count += status == KVORUM_OK;
-    }
-    for (int i = 1; i < ENGINE_LEVELS && status == KVORUM_OK; i++) {
-        if (levels->level[i].count == 0)
-            continue;
-        status = lsm_level_source(&levels->level[i], scan, &sources->list[sources->count]);
-        sources->count += status == KVORUM_OK;
-    }
-    return status;
-}
-
-static kvorum_status open_sources(struct lsm_iterator *self, bool nowait)
-{
-    struct sources sources = { 0 };
-    struct lsm_table_scan scan = { .nowait = nowait };
-    size_t most = 1 + LSM_FROZEN_MAX + self->state->levels->level[0].count + ENGINE_LEVELS;
-    sources.list = malloc(most * sizeof(sources.list[0]));
-    if (sources.list == NULL)
-        return KVORUM_NO_MEMORY;
-    kvorum_status status = add_memtables(self, &sources);
-    if (status == KVORUM_OK)
-        status = add_tables(self, &scan, &sources);
-    if (status == KVORUM_OK)
-        status = lsm_merger_create(sources.list, sources.count, &self->source);
-    else
-        for (size_t i = 0; i < sources.count; i++)
-            sources.list[i]->ops->close(sources.list[i]);
-    free(sources.list);
-    return status;
-}
-
-static void add_ranges(struct lsm_iterator *self, const struct lsm_ranges *ranges)
-{
-    if (ranges != NULL)
-        self->ranges[self->range_count++] = ranges;
-}
-
-static void add_range_set(struct lsm_iterator *self, size_t index,
-                          const struct lsm_memtable *memtable)
-{
-    self->range_sets[index] = lsm_memtable_range_set(memtable);
-    if (self->range_sets[index] != NULL)
-        add_ranges(self, self->range_sets[index]->ranges);
-}
-
-static bool collect_ranges(struct lsm_iterator *self)
-{
-    const struct lsm_state *state = self->state;
-    size_t most = 1 + LSM_FROZEN_MAX + state->levels->ranged_count;
-    self->ranges = malloc(most * sizeof(self->ranges[0]));
-    if (self->ranges == NULL)
-        return false;
-    add_range_set(self, 0, state->active);
-    for (size_t i = 0; i < state->frozen_count; i++)
-        add_range_set(self, i + 1, state->frozen[i]);
-    if (state->levels->ranged_count == 0)
-        return true;
-    for (int i = 0; i < ENGINE_LEVELS; i++)
-        for (size_t j = 0; j < state->levels->level[i].count; j++)
-            add_ranges(self, state->levels->level[i].tables[j]->ranges);
-    return true;
-}
 
 static bool copy_bounds(struct lsm_iterator *self, const struct engine_range *range)
 {
@@ -463,22 +380,9 @@ static bool copy_bounds(struct lsm_iterator *self, const struct engine_range *ra
         memcpy(self->bounds, lower.data, lower.size);
     if (upper.size > 0)
         memcpy(self->bounds + lower.size, upper.data, upper.size);
-    self->lower = bytes_make(self->bounds, lower.size);
-    self->upper = bytes_make(self->bounds + lower.size, upper.size);
+    self->sight.lower = bytes_make(self->bounds, lower.size);
+    self->sight.upper = bytes_make(self->bounds + lower.size, upper.size);
     return true;
-}
-
-static kvorum_status open_inside(struct lsm_iterator *self, const struct engine_range *range,
-                                 const struct engine_read *read)
-{
-    self->state = atomic_load(&self->lsm->state);
-    lsm_state_reference(self->state);
-    self->guard = guard_enter(&self->state->active->readers);
-    self->sequence =
-        read->snapshot != NULL ? read->snapshot->sequence : atomic_load(&self->lsm->visible);
-    if (!copy_bounds(self, range) || !collect_ranges(self))
-        return KVORUM_NO_MEMORY;
-    return open_sources(self, read->nowait);
 }
 
 kvorum_status lsm_iterate(struct engine *engine, const struct engine_range *range,
@@ -496,7 +400,9 @@ kvorum_status lsm_iterate(struct engine *engine, const struct engine_range *rang
     buffer_init(&self->blob, LSM_BLOB_RECORD_SIZE_MAX);
     lsm_fold_init(&self->fold);
     epoch_guard guard = epoch_enter(&self->lsm->epoch);
-    kvorum_status status = open_inside(self, range, read);
+    kvorum_status status = KVORUM_NO_MEMORY;
+    if (copy_bounds(self, range))
+        status = lsm_sight_open(self->lsm, read, &self->sight);
     epoch_leave(guard);
     if (status != KVORUM_OK) {
         lsm_iterator_close(&self->iterator);

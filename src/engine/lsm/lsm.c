@@ -65,6 +65,7 @@ static void add_counts(const struct lsm *lsm, struct engine_stats *ret_stats)
     ret_stats->compactions = counts->compactions;
     ret_stats->compaction_read_size = counts->compaction_read_size;
     ret_stats->compaction_written_size = counts->compaction_written_size;
+    ret_stats->read_compactions = counts->read_compactions;
     ret_stats->slowdowns = counts->slowdowns;
     ret_stats->stalls = counts->stalls;
     ret_stats->puts = counts->puts;

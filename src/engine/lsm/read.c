@@ -25,6 +25,7 @@ struct lookup {
     bool ranged;       /* there are deletions of ranges to look for */
     bool folding;
     struct lsm_fold fold; /* operands met, newest first */
+    size_t in_vain;       /* tables of level 0 that did not have the key */
 
     /* once decided */
     bool present;
@@ -119,8 +120,10 @@ static kvorum_status look_in_levels(struct lookup *l)
     const struct lsm_level *top = &levels->level[0];
     kvorum_status status = KVORUM_NOT_FOUND;
     for (size_t i = 0; i < top->count && status == KVORUM_NOT_FOUND; i++)
-        if (table_may_hold(top->tables[i], l->search.key))
+        if (table_may_hold(top->tables[i], l->search.key)) {
             status = look_in_table(l, top->tables[i]);
+            l->in_vain += status == KVORUM_NOT_FOUND;
+        }
     for (int i = 1; i < ENGINE_LEVELS && status == KVORUM_NOT_FOUND; i++) {
         struct lsm_table *table = lsm_level_table(&levels->level[i], l->search.key);
         if (table != NULL)
@@ -233,6 +236,7 @@ static void begin(struct lookup *l, struct lsm *lsm, const struct lsm_state *sta
     l->covered = 0;
     l->ranged = has_ranges(state);
     l->folding = l->present = false;
+    l->in_vain = 0;
     l->memtable = NULL;
 }
 
@@ -243,7 +247,7 @@ static uint64_t sequence_of(const struct lsm *lsm, const struct engine_read *rea
 
 static kvorum_status get_inside(struct lsm *lsm, const struct lsm_state *state,
                                 const struct engine_read *read, uint64_t sequence, struct bytes key,
-                                struct engine_view *ret_view)
+                                struct engine_view *ret_view, size_t *in_vain)
 {
     struct lookup l;
     begin(&l, lsm, state, read, sequence, key);
@@ -251,17 +255,30 @@ static kvorum_status get_inside(struct lsm *lsm, const struct lsm_state *state,
     if (status == KVORUM_NOT_FOUND) {
         l.search.hash = lsm_key_hash(key);
         status = look_in_levels(&l);
+        *in_vain += l.in_vain;
     }
     return finish(&l, status, ret_view);
 }
 
-/* Races between threads that share a slot lose a count now and then; it is only a statistic. */
-static void count_gets(struct lsm *lsm, uint64_t count)
+static uint64_t add_to(_Atomic uint64_t *counter, uint64_t more)
 {
-    _Atomic uint64_t *counter =
-        &lsm->gets[(uintptr_t)pthread_self() * 0x9e3779b97f4a7c15 >> 61].count;
     uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, before + count, memory_order_relaxed);
+    atomic_store_explicit(counter, before + more, memory_order_relaxed);
+    return before;
+}
+
+/* Races between threads that share a slot lose a count now and then; they are only statistics. */
+static void count_gets(struct lsm *lsm, uint64_t gets, size_t in_vain)
+{
+    enum { STEP = LSM_WASTE_REPORT / LSM_WASTE_GET };
+    struct lsm_counter *counter = &lsm->gets[(uintptr_t)pthread_self() * 0x9e3779b97f4a7c15 >> 61];
+    add_to(&counter->count, gets);
+    if (in_vain == 0)
+        return;
+    uint64_t before = add_to(&counter->in_vain, in_vain);
+    uint64_t steps = (before + in_vain) / STEP - before / STEP;
+    if (steps > 0)
+        lsm_reads_wasted(lsm, steps * LSM_WASTE_REPORT);
 }
 
 kvorum_status lsm_get(struct engine *engine, struct bytes key, const struct engine_read *read,
@@ -270,9 +287,11 @@ kvorum_status lsm_get(struct engine *engine, struct bytes key, const struct engi
     struct lsm *lsm = (struct lsm *)engine;
     epoch_guard guard = epoch_enter(&lsm->epoch);
     const struct lsm_state *state = atomic_load(&lsm->state);
-    kvorum_status status = get_inside(lsm, state, read, sequence_of(lsm, read), key, ret_view);
+    size_t in_vain = 0;
+    kvorum_status status =
+        get_inside(lsm, state, read, sequence_of(lsm, read), key, ret_view, &in_vain);
     epoch_leave(guard);
-    count_gets(lsm, 1);
+    count_gets(lsm, 1, in_vain);
     return status;
 }
 
@@ -294,6 +313,7 @@ struct many {
     struct lsm_search *pending[ENGINE_PREFETCH_MAX];
     size_t of[ENGINE_PREFETCH_MAX]; /* which lookup is pending */
     size_t pending_count;
+    size_t in_vain;
 };
 
 static void drop_decided(struct many *many)
@@ -335,6 +355,8 @@ static void look_in_level0_table(struct many *many, struct lsm_table *table)
             chosen[count++] = many->of[i];
     if (count > 0)
         look_together(many, table, chosen, count);
+    for (size_t i = 0; i < count; i++)
+        many->in_vain += many->statuses[chosen[i]] == KVORUM_NOT_FOUND;
     drop_decided(many);
 }
 
@@ -371,11 +393,12 @@ static void look_everywhere(struct many *many, const struct lsm_levels *levels)
 
 static void get_chunk(struct lsm *lsm, const struct lsm_state *state,
                       const struct engine_read *read, uint64_t sequence, const struct bytes *keys,
-                      size_t count, struct engine_view *ret_views, kvorum_status *ret_statuses)
+                      size_t count, struct engine_view *ret_views, kvorum_status *ret_statuses,
+                      size_t *in_vain)
 {
     struct many many;
     many.statuses = ret_statuses;
-    many.pending_count = 0;
+    many.pending_count = many.in_vain = 0;
     memset(many.of, 0, sizeof(many.of));
     lsm_memtable_prefetch(state->active, keys, count);
     for (size_t i = 0; i < count; i++) {
@@ -399,8 +422,9 @@ static void get_chunk(struct lsm *lsm, const struct lsm_state *state,
             continue;
         }
         lsm_fold_done(&many.lookups[i].fold);
-        ret_statuses[i] = get_inside(lsm, state, read, sequence, keys[i], &ret_views[i]);
+        ret_statuses[i] = get_inside(lsm, state, read, sequence, keys[i], &ret_views[i], in_vain);
     }
+    *in_vain += many.in_vain;
 }
 
 void lsm_get_many(struct engine *engine, const struct bytes *keys, size_t count,
@@ -411,10 +435,12 @@ void lsm_get_many(struct engine *engine, const struct bytes *keys, size_t count,
     epoch_guard guard = epoch_enter(&lsm->epoch);
     const struct lsm_state *state = atomic_load(&lsm->state);
     uint64_t sequence = sequence_of(lsm, read);
+    size_t in_vain = 0;
     for (size_t i = 0; i < count; i += ENGINE_PREFETCH_MAX) {
         size_t chunk = count - i < ENGINE_PREFETCH_MAX ? count - i : ENGINE_PREFETCH_MAX;
-        get_chunk(lsm, state, read, sequence, keys + i, chunk, ret_views + i, ret_statuses + i);
+        get_chunk(lsm, state, read, sequence, keys + i, chunk, ret_views + i, ret_statuses + i,
+                  &in_vain);
     }
     epoch_leave(guard);
-    count_gets(lsm, count);
+    count_gets(lsm, count, in_vain);
 }

@@ -98,6 +98,7 @@ kvorum_status lsm_freeze(struct lsm *lsm)
     kvorum_status status = lsm_state_set(lsm, &next);
     if (status == KVORUM_OK) {
         lsm_memtable_freeze(frozen);
+        lsm_reads_begin(lsm);
         lsm_snapshots_leave(lsm, frozen);
         return KVORUM_OK;
     }

@@ -8,8 +8,8 @@
  *                     begin         they write, more and    engine_submit is refused
  *                                   more
  *
- * With a jobs object: one job flushes, and goes on compacting when it has flushed; it never submits
- * another, since it runs on a worker's thread.  Without: writers do it all, here.
+ * With a jobs object: one job flushes, and goes on compacting when it has flushed.  Without:
+ * writers do it all, here.
  *
  * Slowing down needs no clock: a writer that has filled another MiB of the memtable waits until the
  * background has written as much as is due for it, from nothing at `slowdown` to PAY_MOST times as
@@ -110,9 +110,14 @@ static bool pick_next(struct lsm *lsm, struct lsm_pick *ret_pick)
 {
     const struct lsm_state *now = lsm_state_now(lsm);
     bool first = !lsm->collected_last && lsm_collect_urgent(now->blobs);
+    struct lsm_reads reads = lsm_reads_now(lsm);
     lsm->collected_last = first && lsm_collect_pick(now->levels, now->blobs, ret_pick);
-    if (lsm->collected_last || lsm_pick_next(now->levels, &lsm->policy, &lsm->cursor, ret_pick))
+    if (lsm->collected_last)
         return true;
+    if (lsm_pick_next(now->levels, &lsm->policy, &reads, &lsm->cursor, ret_pick)) {
+        lsm_reads_picked(lsm, ret_pick);
+        return true;
+    }
     lsm->collected_last = lsm_collect_pick(now->levels, now->blobs, ret_pick);
     return lsm->collected_last;
 }
@@ -129,10 +134,11 @@ static bool compact_if_due(struct lsm *lsm)
 static bool compaction_is_due(struct lsm *lsm)
 {
     const struct lsm_state *now = lsm_state_now(lsm);
+    struct lsm_reads reads = lsm_reads_now(lsm);
     if (!may_compact(lsm))
         return false;
     for (int i = 0; i < ENGINE_LEVELS - 1; i++)
-        if (lsm_level_score(now->levels, &lsm->policy, i) >= 1)
+        if (lsm_level_score(now->levels, &lsm->policy, &reads, i) >= 1)
             return true;
     return lsm_collect_due(now->levels, now->blobs);
 }
@@ -377,6 +383,7 @@ static kvorum_status compact_all(struct lsm *lsm, const struct engine_range *ran
     int lowest = lsm_levels_lowest(lsm_state_now(lsm)->levels);
     if (lowest < 1)
         lowest = 1;
+    lsm->early_tables = 0;
     for (int level = 0; level < lowest && status == KVORUM_OK; level++)
         status = compact_range(lsm, level, level + 1, range);
     if (status == KVORUM_OK)

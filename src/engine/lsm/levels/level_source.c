@@ -13,30 +13,23 @@ struct level_source {
     struct lsm_table_scan scan;
     struct lsm_source *open; /* over tables[index]; NULL: none */
     size_t index;
+    bool asked; /* a seek comes next, to be done in that table */
 };
-
-static void close_table(struct level_source *source)
-{
-    if (source->open != NULL)
-        source->open->ops->close(source->open);
-    source->open = NULL;
-}
 
 /* False: it cannot be opened, and the source has stopped with the reason. */
 static bool open_table(struct level_source *source, size_t index)
 {
+    struct lsm_table *table = source->level->tables[index];
     if (source->open != NULL && source->index == index)
         return true;
-    close_table(source);
-    kvorum_status status =
-        lsm_table_source(source->level->tables[index], &source->scan, &source->open);
+    kvorum_status status = source->open != NULL
+                               ? lsm_table_source_turn(source->open, table)
+                               : lsm_table_source(table, &source->scan, &source->open);
     if (status != KVORUM_OK) {
-        source->open = NULL;
         source->base.valid = false;
         source->base.status = status;
         return false;
     }
-    assert(source->open != NULL);
     source->index = index;
     return true;
 }
@@ -96,16 +89,20 @@ static void level_last(struct lsm_source *base)
 
 static void level_ask(struct lsm_source *base, struct bytes key, unsigned step)
 {
-    const struct level_source *source = (const struct level_source *)base;
-    size_t index = lsm_level_find(source->level, key);
-    if (index < source->level->count)
-        lsm_table_ask(source->level->tables[index], key, step);
+    struct level_source *source = (struct level_source *)base;
+    if (step == 0) {
+        size_t index = lsm_level_find(source->level, key);
+        source->asked = index < source->level->count && open_table(source, index);
+    }
+    if (source->asked && source->open->ops->ask != NULL)
+        source->open->ops->ask(source->open, key, step);
 }
 
 static void level_seek(struct lsm_source *base, struct bytes key, uint64_t sequence)
 {
     struct level_source *source = (struct level_source *)base;
-    size_t index = lsm_level_find(source->level, key);
+    size_t index = source->asked ? source->index : lsm_level_find(source->level, key);
+    source->asked = false;
     if (index == source->level->count) {
         stop_at_end(source);
         return;
@@ -152,8 +149,10 @@ static void level_previous(struct lsm_source *base)
 
 static void level_close(struct lsm_source *base)
 {
-    close_table((struct level_source *)base);
-    free(base);
+    struct level_source *source = (struct level_source *)base;
+    if (source->open != NULL)
+        source->open->ops->close(source->open);
+    free(source);
 }
 
 static const struct lsm_source_ops both_ways = {

@@ -272,6 +272,8 @@ static size_t shelf_jump(struct shelf *shelf, struct random *random)
         source->ops->last(source);
         return shelf->count - 1;
     case 2:
+        for (unsigned step = 0; step < LSM_ASK_STEPS && random_chance(random, 4, 5); step++)
+            source->ops->ask(source, key, step);
         source->ops->seek(source, key, LSM_SEQUENCE_MAX);
         return at;
     default:

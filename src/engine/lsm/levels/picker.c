@@ -214,16 +214,67 @@ static size_t level0_begin(const struct lsm_level *level)
     return begin;
 }
 
+static struct draft draft_of_level0(const struct lsm_levels *levels)
+{
+    const struct lsm_level *level = &levels->level[0];
+    size_t begin = level0_begin(level);
+    return draft_of(levels, 0, 1, level->tables + begin, level->count - begin);
+}
+
+static double size_of(struct lsm_table *const *tables, size_t count)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += tables[i]->meta.size;
+    return (double)size;
+}
+
+/* Bytes that will be written while reads gain from a compaction of these tables now. */
+static double lasting_size(const struct draft *draft, double upper_size,
+                           const struct lsm_policy *policy, const struct lsm_reads *reads)
+{
+    size_t taken = draft->upper_count + reads->early, lasting = draft->upper_count;
+    if (taken >= policy->level0_trigger)
+        return 0;
+    if (lasting > policy->level0_trigger - taken)
+        lasting = policy->level0_trigger - taken;
+    return upper_size * (double)lasting / (double)draft->upper_count;
+}
+
+static bool reads_pay(const struct lsm_levels *levels, const struct lsm_policy *policy,
+                      const struct lsm_reads *reads)
+{
+    const struct lsm_level *level = &levels->level[0];
+    if (reads == NULL || reads->waste == 0 || level0_begin(level) == level->count)
+        return false;
+    assert(reads->written > 0);
+    struct draft draft = draft_of_level0(levels);
+    double upper_size = size_of(draft.upper_tables, draft.upper_count);
+    double lower_size = size_of(draft.lower_tables, draft.lower_count);
+    double rate = (double)reads->waste / (double)reads->written;
+    return rate * lasting_size(&draft, upper_size, policy, reads) >= upper_size + lower_size;
+}
+
+static double level0_score(const struct lsm_levels *levels, const struct lsm_policy *policy,
+                           const struct lsm_reads *reads, bool busy_too)
+{
+    const struct lsm_level *list = &levels->level[0];
+    size_t count = busy_too ? list->count : list->count - level0_begin(list);
+    size_t early = reads == NULL ? 0 : reads->early;
+    if (count == 0)
+        return 0;
+    double by_count = (double)(count + early) / (double)policy->level0_trigger;
+    return by_count < 1 && reads_pay(levels, policy, reads) ? 1 : by_count;
+}
+
 static double size_score(const struct lsm_levels *levels, const struct lsm_policy *policy,
-                         int level, bool busy_too)
+                         const struct lsm_reads *reads, int level, bool busy_too)
 {
     const struct lsm_level *list = &levels->level[level];
     if (level == ENGINE_LEVELS - 1)
         return 0;
-    if (level == 0) {
-        size_t count = busy_too ? list->count : list->count - level0_begin(list);
-        return (double)count / (double)policy->level0_trigger;
-    }
+    if (level == 0)
+        return level0_score(levels, policy, reads, busy_too);
     uint64_t size = list->size;
     for (size_t i = 0; i < list->count && !busy_too; i++)
         size -= list->tables[i]->busy ? list->tables[i]->meta.size : 0;
@@ -241,16 +292,17 @@ static bool has_deletions(const struct lsm_levels *levels, int level, bool busy_
     return false;
 }
 
-static double score(const struct lsm_levels *levels, const struct lsm_policy *policy, int level,
-                    bool busy_too)
+static double score(const struct lsm_levels *levels, const struct lsm_policy *policy,
+                    const struct lsm_reads *reads, int level, bool busy_too)
 {
-    double by_size = size_score(levels, policy, level, busy_too);
+    double by_size = size_score(levels, policy, reads, level, busy_too);
     return by_size < 1 && has_deletions(levels, level, busy_too) ? 1 : by_size;
 }
 
-double lsm_level_score(const struct lsm_levels *levels, const struct lsm_policy *policy, int level)
+double lsm_level_score(const struct lsm_levels *levels, const struct lsm_policy *policy,
+                       const struct lsm_reads *reads, int level)
 {
-    return score(levels, policy, level, true);
+    return score(levels, policy, reads, level, true);
 }
 
 /* Each byte too many drags what it meets in the next level along, and comes down as too many
@@ -258,7 +310,7 @@ double lsm_level_score(const struct lsm_levels *levels, const struct lsm_policy 
 uint64_t lsm_pending_size(const struct lsm_levels *levels, const struct lsm_policy *policy)
 {
     double pending = 0, arriving = 0;
-    if (size_score(levels, policy, 0, true) >= 1) {
+    if (size_score(levels, policy, NULL, 0, true) >= 1) {
         arriving = (double)levels->level[0].size;
         pending = arriving + (double)levels->level[1].size;
     }
@@ -281,10 +333,9 @@ static bool pick_level0(const struct lsm_levels *levels, const struct lsm_policy
                         struct lsm_pick *ret_pick)
 {
     const struct lsm_level *level = &levels->level[0];
-    size_t begin = level0_begin(level);
-    if (begin == level->count)
+    if (level0_begin(level) == level->count)
         return false;
-    struct draft draft = draft_of(levels, 0, 1, level->tables + begin, level->count - begin);
+    struct draft draft = draft_of_level0(levels);
     return !conflicts(levels, &draft) &&
            start(&draft, should_move(levels, policy, &draft), ret_pick);
 }
@@ -298,7 +349,7 @@ static bool pick_table(const struct lsm_levels *levels, const struct lsm_policy 
                        struct lsm_picker_cursor *cursor, struct lsm_pick *ret_pick)
 {
     const struct lsm_level *list = &levels->level[level];
-    bool deletions_only = size_score(levels, policy, level, false) < 1;
+    bool deletions_only = size_score(levels, policy, NULL, level, false) < 1;
     size_t first = first_to_try(list, &cursor->key[level]);
     for (size_t i = 0; i < list->count; i++) {
         struct lsm_table **table = &list->tables[(first + i) % list->count];
@@ -315,11 +366,12 @@ static bool pick_table(const struct lsm_levels *levels, const struct lsm_policy 
 }
 
 bool lsm_pick_next(const struct lsm_levels *levels, const struct lsm_policy *policy,
-                   struct lsm_picker_cursor *cursor, struct lsm_pick *ret_pick)
+                   const struct lsm_reads *reads, struct lsm_picker_cursor *cursor,
+                   struct lsm_pick *ret_pick)
 {
     double scores[ENGINE_LEVELS];
     for (int i = 0; i < ENGINE_LEVELS; i++)
-        scores[i] = score(levels, policy, i, false);
+        scores[i] = score(levels, policy, reads, i, false);
     for (;;) {
         int level = 0;
         for (int i = 1; i < ENGINE_LEVELS; i++)

@@ -14,6 +14,21 @@
  *  level were full, as long as there are tables in lower levels; it is rewritten, not moved, where
  *  nothing lies below, which gets rid of them.
  *
+ *  Level 0 is due earlier when reads pay for it.  Each look at one of its tables in vain is
+ *  *waste*, in bytes that a compaction could have moved meanwhile.  With
+ *
+ *      waste / written     how much reads have wasted for each byte that was written
+ *      lasting             bytes that will be written until level 0 is as full again, or would have
+ *                          been due anyway
+ *
+ *  their product is what a compaction now will have saved by then, when reads and writes go on as
+ *  they did; it is due when that is what it costs, the bytes of its inputs.  So where nothing is
+ *  written little waste will do, and beside writes it has to be as much as what is written more.
+ *  LevelDB's seek compactions are the model; there a table has a fixed number of looks.
+ *
+ *  Tables taken *early* in this way still count for the trigger, so what was overwritten is gone
+ *  when it would have been without them.
+ *
  *  A table is *busy* while a compaction uses it; two compactions never share one, and never write
  *  overlapping intervals into one level.  Why no newer version of a key ever lands below an older
  *  one: what is taken from level 0 leaves nothing older behind that meets it; below level 0 all
@@ -42,6 +57,13 @@ struct lsm_picker_cursor {
     struct buffer key[ENGINE_LEVELS];
 };
 
+/** What reads have to do with it; NULL: nothing. */
+struct lsm_reads {
+    uint64_t waste;   /* bytes' worth, since level 0 last changed */
+    uint64_t written; /* bytes meanwhile; above 0 when waste is */
+    size_t early;     /* tables of level 0 taken early since it was last due by its count */
+};
+
 struct lsm_pick_span;
 
 struct lsm_pick {
@@ -57,7 +79,8 @@ struct lsm_pick {
 /** True: *ret_pick is due, its tables are marked busy, and lsm_pick_done is owed.  False: nothing
  *  is due, or all that is due is busy, or memory ran out. */
 bool lsm_pick_next(const struct lsm_levels *levels, const struct lsm_policy *policy,
-                   struct lsm_picker_cursor *cursor, struct lsm_pick *ret_pick);
+                   const struct lsm_reads *reads, struct lsm_picker_cursor *cursor,
+                   struct lsm_pick *ret_pick);
 /** The same for all of [lower, upper) in `level`, due or not (manual compaction).  `target`: level
  *  + 1, or below level 0 `level` itself: rewrite in place.  From level 0 come also older tables
  *  that meet those taken.  False: there is nothing, something of it is busy, or memory ran out. */
@@ -66,7 +89,8 @@ bool lsm_pick_range(const struct lsm_levels *levels, int level, int target, stru
 void lsm_pick_done(struct lsm_pick *pick); /* not busy any more; frees the list */
 
 /** How full a level is, busy tables included: 1.0 and more is due.  The lowest possible: 0. */
-double lsm_level_score(const struct lsm_levels *levels, const struct lsm_policy *policy, int level);
+double lsm_level_score(const struct lsm_levels *levels, const struct lsm_policy *policy,
+                       const struct lsm_reads *reads, int level);
 /** Bytes that compactions would have to move until nothing is due, about. */
 uint64_t lsm_pending_size(const struct lsm_levels *levels, const struct lsm_policy *policy);
 

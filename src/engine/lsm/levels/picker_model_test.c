@@ -26,6 +26,7 @@ struct store {
     struct lsm_policy policy;
     struct lsm_picker_cursor cursor;
     struct lsm_levels *levels;
+    struct lsm_reads reads;
     struct running running[RUNNING_MAX];
     size_t running_count;
     uint64_t sequence;
@@ -193,8 +194,13 @@ static void note_pick(struct store *store)
 
 static bool pick_due(struct store *store)
 {
+    struct random *random = &store->random;
+    store->reads = (struct lsm_reads){ 0 };
+    if (random_chance(random, 1, 4))
+        store->reads = (struct lsm_reads){ random_below(random, 100), 1 + random_below(random, 30),
+                                           random_below(random, 3) };
     if (store->running_count == RUNNING_MAX ||
-        !lsm_pick_next(store->levels, &store->policy, &store->cursor,
+        !lsm_pick_next(store->levels, &store->policy, &store->reads, &store->cursor,
                        &store->running[store->running_count].pick))
         return false;
     note_pick(store);
@@ -247,7 +253,7 @@ static void settle(struct store *store)
         assert_true(++steps < 1000);
     }
     for (int i = 0; i < ENGINE_LEVELS; i++)
-        assert_true(lsm_level_score(store->levels, &store->policy, i) < 1);
+        assert_true(lsm_level_score(store->levels, &store->policy, NULL, i) < 1);
     assert_int_equal(lsm_pending_size(store->levels, &store->policy), 0);
 }
 
@@ -340,13 +346,70 @@ static void check_fill(const void *context)
                                                      : make_wide(0, SPACE - 1, UNIT) };
         edit(&store, &(struct lsm_edit){ &added, 1, NULL, 0 });
         written += UNIT;
-        while (lsm_pick_next(store.levels, &store.policy, &store.cursor, &pick))
+        while (lsm_pick_next(store.levels, &store.policy, NULL, &store.cursor, &pick))
             written += compact_evenly(&store, &pick);
     }
     double times = (double)written / ((double)row->flushes * UNIT);
     print_message("# %s: each byte is written %.1f times\n", row->name, times);
     assert_true(times >= 1 && times <= row->bound);
     store_done(&store);
+}
+
+struct read_row {
+    const char *name;
+    double waste; /* by reads, for each byte written and each table of level 0 */
+};
+
+static const struct read_row read_rows[] = {
+    { "few reads beside writes pay for nothing", 0.05 },
+    { "some save more than they cost", 0.5 },
+    { "more", 2 },
+    { "many", 20 },
+    { "as if nothing were written", 1000 },
+};
+
+/* Reads between flushes, all the time, that pay or do not.  Returns bytes that were compacted. */
+static uint64_t fill_and_read(double rate, bool pay, uint64_t *ret_waste)
+{
+    enum { FLUSHES = 300, STEPS = 8, TRIGGER = 10 };
+    struct store store;
+    struct lsm_pick pick;
+    uint64_t compacted = 0;
+    *ret_waste = 0;
+    store_init(&store, 1);
+    store.policy = (struct lsm_policy){ TRIGGER, TRIGGER * UNIT, 10, UNIT, 25 * UNIT };
+    for (unsigned i = 0; i < FLUSHES; i++) {
+        struct lsm_edit_add added = { 0, make_wide(0, SPACE - 1, UNIT) };
+        edit(&store, &(struct lsm_edit){ &added, 1, NULL, 0 });
+        store.reads.waste = 0;
+        for (unsigned step = 0; step < STEPS; step++) {
+            store.reads.written = UNIT / 32 + UNIT * step / STEPS;
+            while (lsm_pick_next(store.levels, &store.policy, &store.reads, &store.cursor, &pick)) {
+                bool top = pick.level == 0;
+                store.reads.waste = top ? 0 : store.reads.waste;
+                store.reads.early += top ? pick.upper_count : 0;
+                store.reads.early = store.reads.early >= TRIGGER ? 0 : store.reads.early;
+                compacted += compact_evenly(&store, &pick);
+            }
+            double waste = rate * UNIT / STEPS * (double)store.levels->level[0].count;
+            store.reads.waste += pay ? (uint64_t)waste : 0;
+            *ret_waste += (uint64_t)waste;
+        }
+    }
+    store_done(&store);
+    return compacted;
+}
+
+static void check_reads(const void *context)
+{
+    const struct read_row *row = context;
+    uint64_t wasted, waste;
+    uint64_t without = fill_and_read(row->waste, false, &wasted);
+    uint64_t compacted = fill_and_read(row->waste, true, &waste);
+    double saved = (double)wasted - (double)waste, more = (double)compacted - (double)without;
+    print_message("# %s: %.2f of the waste is saved, for %.2f of it\n", row->name,
+                  saved / (double)wasted, more / (double)wasted);
+    assert_true(more >= 0 && more <= saved);
 }
 
 static const struct named_test tests[] = {
@@ -356,5 +419,6 @@ static const struct named_test tests[] = {
 int main(void)
 {
     int failed = RUN_TESTS("picker model", tests);
-    return RUN_ROWS("picker costs", fill_rows, check_fill) + failed;
+    failed += RUN_ROWS("picker costs", fill_rows, check_fill);
+    return RUN_ROWS("picker costs of reads", read_rows, check_reads) + failed;
 }

@@ -87,24 +87,79 @@ static void assert_text(struct buffer *text, const char *expected)
     buffer_done(text);
 }
 
-static void check(const void *context)
+static void check_picks(const char *text_of_levels, const struct lsm_reads *reads,
+                        const char *expected)
 {
-    const struct row *row = context;
-    struct lsm_levels *levels = fake_levels_parse(row->levels);
+    struct lsm_levels *levels = fake_levels_parse(text_of_levels);
     struct lsm_picker_cursor cursor;
     struct lsm_pick picks[16];
     struct buffer text;
     size_t count = 0;
     buffer_init(&text, 4096);
     cursor_init(&cursor);
-    while (lsm_pick_next(levels, &policy, &cursor, &picks[count]))
+    while (lsm_pick_next(levels, &policy, reads, &cursor, &picks[count]))
         write_pick(&text, &picks[count++]);
     while (count > 0)
         lsm_pick_done(&picks[--count]);
     assert_not_busy(levels);
-    assert_text(&text, row->picks);
+    assert_text(&text, expected);
     cursor_done(&cursor);
     lsm_levels_release(levels);
+}
+
+static void check(const void *context)
+{
+    const struct row *row = context;
+    check_picks(row->levels, NULL, row->picks);
+}
+
+/* --- reads --------------------------------------------------------------------------------- */
+
+struct reads_row {
+    const char *name, *levels;
+    struct lsm_reads reads; /* waste, written, early */
+    const char *picks;
+};
+
+static const struct reads_row reads_rows[] = {
+    { "no waste, no hurry", "0: a-d c-f", { 0, 0, 0 }, "" },
+    { "waste pays for what is rewritten",
+      "0: a-d c-f | 1: b-e:60",
+      { 80, 10, 0 },
+      "0>1: a-d c-f + b-e" },
+    { "and not before it is as much", "0: a-d c-f | 1: b-e:60", { 79, 10, 0 }, "" },
+    { "what is not met costs nothing",
+      "0: a-d c-f | 1: b-e:60 x-z:1",
+      { 80, 10, 0 },
+      "0>1: a-d c-f + b-e" },
+    { "the more is written, the sooner level 0 is full again",
+      "0: a-d c-f | 1: b-e:60",
+      { 159, 20, 0 },
+      "" },
+    { "the larger its tables, the later",
+      "0: a-d c-f:50 | 1: b-e:60",
+      { 40, 10, 0 },
+      "0>1: a-d c-f + b-e" },
+    { "one table will do", "0: a-d | 1: b-e:90", { 100, 10, 0 }, "0>1: a-d + b-e" },
+    { "it is as full again after one more", "0: a-d | 1: b-e:90", { 99, 10, 0 }, "" },
+    { "or due after one more anyway", "0: a-d | 1: b-e:90", { 100, 10, 1 }, "0>1: a-d + b-e" },
+    { "but there must be one", "1: b-e:90", { 1000000, 1, 2 }, "" },
+    { "tables taken early count", "0: a-d | 1: b-e:90", { 0, 0, 2 }, "0>1: a-d + b-e" },
+    { "a level that is full goes first",
+      "0: a-d | 1: b-e:190 | 2: c-d",
+      { 1000, 1, 0 },
+      "1>2: b-e + c-d" },
+    { "no other level is for sale", "1: a-d | 2: b-e", { 1000000, 1, 0 }, "" },
+};
+
+static void check_reads(const void *context)
+{
+    const struct reads_row *row = context;
+    struct lsm_levels *levels = fake_levels_parse(row->levels);
+    bool due = lsm_level_score(levels, &policy, &row->reads, 0) >= 1;
+    assert_int_equal(due, strstr(row->picks, "0>1") != NULL || row->reads.waste == 1000);
+    lsm_levels_release(levels);
+    check_picks(row->levels, &row->reads, row->picks);
 }
 
 /* --- round robin --------------------------------------------------------------------------- */
@@ -118,7 +173,7 @@ static void test_round_robin(void)
     buffer_init(&text, 4096);
     cursor_init(&cursor);
     for (int i = 0; i < 4; i++) {
-        assert_true(lsm_pick_next(levels, &policy, &cursor, &pick));
+        assert_true(lsm_pick_next(levels, &policy, NULL, &cursor, &pick));
         write_pick(&text, &pick);
         lsm_pick_done(&pick);
     }
@@ -211,7 +266,7 @@ static void check_score(const void *context)
 {
     const struct score_row *row = context;
     struct lsm_levels *levels = fake_levels_parse(row->levels);
-    double score = lsm_level_score(levels, &policy, row->level);
+    double score = lsm_level_score(levels, &policy, NULL, row->level);
     assert_true(score > row->score - 1e-9 && score < row->score + 1e-9);
     assert_int_equal(lsm_pending_size(levels, &policy), row->pending);
     lsm_levels_release(levels);
@@ -224,6 +279,7 @@ static const struct named_test tests[] = {
 int main(void)
 {
     int failed = RUN_ROWS("picker", rows, check);
+    failed += RUN_ROWS("picker and reads", reads_rows, check_reads);
     failed += RUN_ROWS("picker by hand", range_rows, check_range);
     failed += RUN_ROWS("picker figures", score_rows, check_score);
     return RUN_TESTS("picker round robin", tests) + failed;

@@ -27,7 +27,9 @@ struct lsm_source_ops {
     void (*seek)(struct lsm_source *source, struct bytes key, uint64_t sequence);
     /** To the last entry whose key is below `key`. */
     void (*seek_before)(struct lsm_source *source, struct bytes key);
-    /** A seek to `key` comes next: table.h, lsm_table_ask.  NULL: nothing to ask for. */
+    /** A seek to `key` comes next: ask for the memory it will look at, in steps 0 (index),
+     *  1 (block) and 2 (entries), each of which needs what the one before asked for.  Done for
+     *  many sources step by step, their waits for memory overlap.  NULL: nothing to ask for. */
     void (*ask)(struct lsm_source *source, struct bytes key, unsigned step);
     void (*next)(struct lsm_source *source);     /* valid */
     void (*previous)(struct lsm_source *source); /* valid; NULL where only forward is offered */

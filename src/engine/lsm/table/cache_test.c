@@ -344,6 +344,12 @@ static void walk(struct fixture *f, struct random *random)
     kvorum_status status =
         lsm_table_source(f->tables[random_below(random, TABLES)], &scan, &source);
     assert_int_equal(status, KVORUM_OK);
+    if (random_chance(random, 1, 2)) {
+        source->ops->seek(source, f->model.entries[0].key, LSM_SEQUENCE_MAX);
+        status = lsm_table_source_turn(source, f->tables[random_below(random, TABLES)]);
+        assert_int_equal(status, KVORUM_OK);
+        assert_false(source->valid);
+    }
     source->ops->seek(source, f->model.entries[at].key, f->model.entries[at].sequence);
     epoch_leave(guard);
     for (int i = 0; i < 100 && source->valid; i++, at++) {

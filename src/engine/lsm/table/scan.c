@@ -20,7 +20,10 @@ struct table_source {
     struct lsm_table *table;
     struct table_open *open;
     struct lsm_block *pinned;
-    size_t place;   /* of the block, while source.valid */
+    size_t place; /* of the block, while source.valid */
+    bool asked;   /* a seek comes next, to block `asked_place` */
+    struct table_probe probe;
+    size_t asked_place;
     unsigned steps; /* blocks moved on since the last seek */
     struct lsm_table_scan scan;
     struct table_window window;
@@ -116,6 +119,7 @@ static void enter_last(struct table_source *s, size_t places)
 static void begin_seek(struct table_source *s)
 {
     s->steps = 0;
+    s->asked = false;
     s->window.ahead = s->scan.sequential ? TABLE_WINDOW_MAX : TABLE_WINDOW_MIN;
 }
 
@@ -136,8 +140,8 @@ static void source_seek(struct lsm_source *source, struct bytes key, uint64_t se
 {
     struct table_source *s = source_of(source);
     const struct table_index *index = &s->open->index;
+    size_t place = s->asked ? s->asked_place : table_index_find(index, key), at = 0;
     begin_seek(s);
-    size_t place = table_index_find(index, key), at = 0;
     for (; place < index->count; place++) {
         kvorum_status status = enter(s, place, false);
         if (status == KVORUM_OK)
@@ -202,7 +206,28 @@ static void source_previous(struct lsm_source *source)
 
 static void source_ask(struct lsm_source *source, struct bytes key, unsigned step)
 {
-    lsm_table_ask(source_of(source)->table, key, step);
+    struct table_source *s = source_of(source);
+    const struct table_index *index = &s->open->index;
+    if (step == 0) {
+        s->probe = table_index_ask(index, key);
+        s->asked = false;
+        return;
+    }
+    if (step == 1) {
+        s->asked_place = table_index_find_at(index, s->probe, key);
+        s->asked = true;
+    }
+    if (!s->asked || s->asked_place == index->count)
+        return;
+    struct lsm_block *block = atomic_load(table_slot(s->open, s->asked_place));
+    if (block == NULL)
+        return;
+    if (step == 1) {
+        table_block_ask(block);
+        return;
+    }
+    struct table_view view = table_view_of(table_block_raw(block), block->raw_size);
+    table_block_ask_groups(&view);
 }
 
 /* --- life ---------------------------------------------------------------------------------- */
@@ -247,5 +272,25 @@ kvorum_status lsm_table_source(struct lsm_table *table, const struct lsm_table_s
     atomic_fetch_add(&open->references, 1);
     lsm_table_reference(table);
     *ret_source = &s->source;
+    return KVORUM_OK;
+}
+
+kvorum_status lsm_table_source_turn(struct lsm_source *source, struct lsm_table *table)
+{
+    struct table_source *s = source_of(source);
+    struct table_open *open;
+    kvorum_status status = table_open(table, s->scan.nowait, &open);
+    if (status != KVORUM_OK)
+        return status;
+    atomic_fetch_add(&open->references, 1);
+    lsm_table_reference(table);
+    let_go(s);
+    table_window_forget(&s->window);
+    table_open_release(s->open);
+    lsm_table_release(s->table);
+    s->open = open;
+    s->table = table;
+    s->asked = false;
+    stop(s, KVORUM_OK);
     return KVORUM_OK;
 }

@@ -159,27 +159,6 @@ kvorum_status lsm_table_get(struct lsm_table *table, struct lsm_search *search)
     return table_get_from(open, table_index_find_at(&open->index, probe, search->key), search);
 }
 
-void lsm_table_ask(struct lsm_table *table, struct bytes key, unsigned step)
-{
-    struct table_open *open;
-    if (table_open(table, true, &open) != KVORUM_OK)
-        return;
-    struct table_probe probe = table_index_ask(&open->index, key);
-    if (step == 0)
-        return;
-    size_t place = table_index_find_at(&open->index, probe, key);
-    struct lsm_block *block =
-        place < open->index.count ? atomic_load(table_slot(open, place)) : NULL;
-    if (block == NULL)
-        return;
-    if (step == 1) {
-        table_block_ask(block);
-        return;
-    }
-    struct table_view view = table_view_of(table_block_raw(block), block->raw_size);
-    table_block_ask_groups(&view);
-}
-
 /* --- ranges -------------------------------------------------------------------------------- */
 
 kvorum_status lsm_table_read_ranges(struct lsm_table *table,

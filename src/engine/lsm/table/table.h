@@ -163,11 +163,6 @@ KVORUM_CHECKED kvorum_status lsm_table_get(struct lsm_table *table, struct lsm_s
 void lsm_table_get_many(struct lsm_table *table, struct lsm_search *const *searches, size_t count,
                         kvorum_status *ret_statuses);
 
-/** A seek to `key` in a source of this table is about to come: ask for the memory it will look at,
- *  in steps 0 (index), 1 (block), 2 (entries), each of which needs what the one before asked for.
- *  Done for many tables step by step, their waits for memory overlap.  Never blocks. */
-void lsm_table_ask(struct lsm_table *table, struct bytes key, unsigned step);
-
 struct lsm_table_scan {
     bool nowait;
     bool sequential; /* from begin to end, as compaction does: large reads, past the cache */
@@ -178,6 +173,10 @@ struct lsm_table_scan {
 KVORUM_CHECKED kvorum_status lsm_table_source(struct lsm_table *table,
                                               const struct lsm_table_scan *scan,
                                               struct lsm_source **ret_source);
+/** Let such a source go on with another table, without an entry for now; it keeps its memory.  What
+ *  opening it gives: the source is as it was. */
+KVORUM_CHECKED kvorum_status lsm_table_source_turn(struct lsm_source *source,
+                                                   struct lsm_table *table);
 
 /** Bytes of the file that hold [lower, upper), about. */
 uint64_t lsm_table_range_size(struct lsm_table *table, struct bytes lower, struct bytes upper);

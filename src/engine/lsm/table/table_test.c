@@ -248,6 +248,10 @@ static void check_seeks(struct cursor *c, struct random *random)
             sequence += random_below(random, 3);
         bool before = random_chance(random, 1, 2);
         epoch_guard guard = epoch_enter(&c->f->epoch);
+        if (random_chance(random, 1, 5)) /* to itself: all is forgotten, and the memory kept */
+            assert_int_equal(lsm_table_source_turn(c->source, c->f->table), KVORUM_OK);
+        for (unsigned step = 0; step < LSM_ASK_STEPS && random_chance(random, 3, 4); step++)
+            c->source->ops->ask(c->source, key, step);
         if (before)
             c->source->ops->seek_before(c->source, key);
         else

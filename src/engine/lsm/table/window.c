@@ -16,6 +16,11 @@ void table_window_done(struct table_window *window)
     table_window_init(window, 0);
 }
 
+void table_window_forget(struct table_window *window)
+{
+    window->first = window->end = 0;
+}
+
 static bool make_room(uint8_t **data, size_t *capacity, size_t size)
 {
     if (*capacity >= size)

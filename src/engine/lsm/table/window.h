@@ -19,6 +19,8 @@ enum { TABLE_WINDOW_MIN = 16 * 1024, TABLE_WINDOW_MAX = 256 * 1024 };
 
 void table_window_init(struct table_window *window, size_t ahead);
 void table_window_done(struct table_window *window);
+void table_window_forget(
+    struct table_window *window); /* the blocks; what comes is of another table */
 /** Block `place`, checked and decompressed; it holds until the next call.  When it is not there, so
  *  many blocks from it on (or, `backward`, up to it) are read as `ahead` says, which doubles. */
 KVORUM_CHECKED kvorum_status table_window_block(struct table_window *window,
