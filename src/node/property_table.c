@@ -34,6 +34,8 @@ struct property_table {
 };
 
 struct property_update {
+    struct bytes type, bucket; /* on shard 0 */
+    uint64_t stamp;            /* there: of the record as it was told */
     bool stored;
     bool *told; /* by member: it has the change on disk; NULL: shard 0 carries it out for us */
 };
@@ -364,6 +366,17 @@ static bool is_missing(const struct node *node, const struct property_update *up
            node->peers[member].state != LIVENESS_DEAD;
 }
 
+/* A member that has just come may not know of a change that was stamped by a clock ahead of ours:
+ * the later stamp wins everywhere, and ours would be told by nobody. */
+static bool is_overtaken(const struct node *node, const struct property_update *update)
+{
+    const struct record *record = find(node->properties, update->type, update->bucket);
+    if (record != NULL && record->stamp == update->stamp)
+        return false;
+    PROBE("node: a change of properties was overtaken by one with a later stamp");
+    return true;
+}
+
 /* Answered when it is stored here, and known to whoever is not known to be dead: now, since one
  * that was dead may be back. */
 static void update_settle(struct node *node, struct request *request)
@@ -374,7 +387,12 @@ static void update_settle(struct node *node, struct request *request)
     for (uint16_t i = 0; i < node->config.epoch->member_count; i++)
         if (is_missing(node, update, i) && !PLANTED(CHANGE_TOLD_TO_NOBODY))
             return;
-    update_end(node, request, KVORUM_OK, "");
+    if (is_overtaken(node, update))
+        update_end(node, request, KVORUM_CONFLICT,
+                   "another change of the bucket's properties has a later stamp, and is in force. "
+                   "Next: look at them, and repeat the change");
+    else
+        update_end(node, request, KVORUM_OK, "");
 }
 
 /* On shard 0: store, and tell everybody. */
@@ -385,7 +403,9 @@ static kvorum_status spread(struct node *node, struct request *request, struct r
     uint16_t members = node->config.epoch->member_count;
     uint64_t id = request->id;
     update->told = arena_allocate_zero(&request->arena, RING_MEMBERS_MAX * sizeof(*update->told));
-    if (update->told == NULL)
+    update->stamp = record->stamp;
+    if (update->told == NULL || !arena_copy(&request->arena, record->type, &update->type) ||
+        !arena_copy(&request->arena, record->bucket, &update->bucket))
         return KVORUM_NO_MEMORY;
     /* One whose link is not up yet gets it after a heartbeat; see property_on_digest. */
     for (uint16_t i = 0; i < members; i++)
