@@ -98,6 +98,7 @@ static inline uint64_t process_paused_us(const struct process *process)
 
 void process_receive(struct process *process, uint16_t shard, struct net_address from,
                      const struct message *message);
+void process_receive_datagram(struct process *process, struct bytes datagram);
 void process_link_lost(struct process *process, uint16_t member, bool refused);
 
 #endif

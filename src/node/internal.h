@@ -12,7 +12,7 @@
  *      list.c        listing keys and buckets      reason.c   texts for people
  *      properties.c  bucket properties as values   property_table.c  their replicated table
  *      hints.c       objects held for members that were away
- *      heartbeat.c   failure detection
+ *      gossip.c      failure detection
  */
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
@@ -103,6 +103,15 @@ struct request {
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
 };
 
+/** What this shard knows of a member. */
+struct node_peer {
+    enum liveness_state state;
+    uint64_t since_us;
+    uint64_t roots_digest; /* shard 0: as it said last */
+};
+
+struct gossip; /* gossip.c */
+
 struct node {
     struct node_config config;
     struct hlc hlc;
@@ -115,7 +124,7 @@ struct node {
     struct map requests;
     struct list active, free_requests;
     struct heap timers;
-    struct heap_item heartbeat_timer, hint_timer, sync_timer, room_timer;
+    struct heap_item gossip_timer, hint_timer, sync_timer, room_timer;
     struct list commits, free_commits;
     struct list errands; /* writes coordinated for others */
     struct arena scratch;
@@ -129,8 +138,8 @@ struct node {
     struct fetch_line *fetch_pass; /* of `serving`, until it has read its key */
     bool fetch_in_line;            /* the last WOULD_BLOCK was the line's, not the disk's */
     struct engine_batch *batch;
-    struct liveness liveness;
-    struct liveness_peer *peers;
+    struct gossip *gossip; /* shard 0 */
+    struct node_peer *peers;
     struct property_table *properties;
     struct hints *hints;
     struct node_counters counters;
@@ -272,7 +281,7 @@ void property_on_message(struct node *node, struct net_address from, const struc
 void property_on_answer(struct node *node, struct net_address from, const struct message *message);
 void property_on_stored(struct node *node, const struct commit_plan *plan, kvorum_status status);
 void property_on_deadline(struct node *node, struct request *request);
-/** A heartbeat says what `member` has: all that we have, or something else. */
+/** A packet says what `member` has: all that we have, or something else. */
 void property_on_digest(struct node *node, uint16_t member, uint64_t digest);
 void property_on_death(struct node *node, uint16_t member);
 void property_push(struct node *node, struct net_address to);
@@ -285,11 +294,14 @@ bool hints_add(struct node *node, struct engine_batch *batch, uint16_t owner, st
 void hints_tick(struct node *node);
 void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status);
 
-/* heartbeat.c */
-void heartbeat_open(struct node *node);
-void heartbeat_step(struct node *node, enum liveness_event_kind kind, uint16_t member);
-void heartbeat_on_message(struct node *node, struct net_address from,
-                          const struct message *message);
+/* gossip.c */
+kvorum_status gossip_open(struct node *node);
+void gossip_close(struct node *node);
+/** Shard 0: anything but a packet. */
+void gossip_step(struct node *node, enum swim_event_kind kind, uint16_t member);
+void gossip_on_message(struct node *node, struct net_address from, const struct message *message);
+/** How long it usually takes at most until a member that fell silent is known to be dead. */
+uint64_t gossip_patience_us(const struct node *node);
 
 /* reason.c: texts for people, in the scratch arena */
 const char *reason_invalid(struct node *node, const char *what);

@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/net.h"
 #include "base/random.h"
-#include "cluster/membership/liveness.h"
+#include "cluster/membership/swim.h"
 #include "cluster/replication/quorum.h"
 #include "cluster/ring/ring.h"
 #include "codec/frame.h"
@@ -59,14 +59,23 @@ struct node_config {
     const struct log *log;
     uint64_t random_seed;
     uint64_t request_timeout_us;         /* default of operations; 0: 10 s */
-    struct liveness_config liveness;     /* zeros: defaults */
+    struct swim_config gossip;           /* zeros: SWIM_LAN */
     struct quorum_levels default_levels; /* of the default bucket type ([quorum] in the config) */
     struct node_limits limits;           /* zeros: defaults */
     uint64_t sync_interval_us;           /* NODE_SYNC_INTERVAL; 0: 1 s */
     /** Shard 0 tells when its judgement of a member changed, so that the process can tell the other
      *  shards (node_set_liveness).  NULL: nobody to tell. */
     void (*liveness_changed)(void *context, uint16_t member, enum liveness_state state);
-    void *liveness_context;
+    /** Shard 0's incarnations in this life, [first, limit): never used in one before, and on disk.
+     *  Zeros: plenty, for a node that has no life but this. */
+    uint64_t incarnation_first, incarnation_limit;
+    /** More are needed, below `limit`: make that durable, then node_incarnations_reserved, also
+     *  from inside.  Rare: an old disk was put back.  NULL: there are no more. */
+    void (*reserve_incarnations)(void *context, uint64_t limit);
+    /** `member` has epoch `number`, newer than ours: fetch it.  Told again with each packet.  May be
+     *  NULL. */
+    void (*epoch_seen)(void *context, uint16_t member, uint64_t number);
+    void *liveness_context; /* of the three above */
 };
 
 struct node;
@@ -163,6 +172,10 @@ void node_set_properties(struct node *node, struct bytes type, struct bytes buck
 /* --- events -------------------------------------------------------------------------------- */
 
 void node_receive(struct node *node, struct net_address from, const struct message *message);
+/** A datagram for shard 0, whoever sent it: at most NET_DATAGRAM_MAX bytes, checked for damage. */
+void node_receive_datagram(struct node *node, struct bytes datagram);
+/** Incarnations below `limit` are ours, durably. */
+void node_incarnations_reserved(struct node *node, uint64_t limit);
 /** A link to `member` was lost, or refused by its host. */
 void node_link_lost(struct node *node, uint16_t member, bool refused);
 /** A message that the net had taken for `member` did not leave, and will not: its link never came
@@ -184,6 +197,10 @@ bool node_ready(const struct node *node);
 enum liveness_state node_liveness(const struct node *node, uint16_t member);
 /** Microseconds since the state of `member` began. */
 uint64_t node_liveness_since_us(const struct node *node, uint16_t member);
+/** Shard 0: a digest of 8 bytes that gossip carries for anti-entropy, and the last one that
+ *  `member` sent (0: none yet). */
+void node_set_roots_digest(struct node *node, uint64_t digest);
+uint64_t node_roots_digest_of(const struct node *node, uint16_t member);
 const struct epoch *node_epoch(const struct node *node);
 uint16_t node_self(const struct node *node);
 /** The local wall clock through the node's seam. */
@@ -200,6 +217,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(forwards) X(read_repairs) X(stand_in_writes)                                                 \
     X(hints_stored) X(hints_delivered)                                                             \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
+    X(datagrams_in) X(datagrams_out)                                                               \
     X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
     X(requests_active)
 /* clang-format on */
@@ -211,6 +229,14 @@ struct node_counters {
 };
 
 const struct node_counters *node_counters(const struct node *node);
+
+struct node_gossip_counters {
+    uint8_t health; /* local health score: 0 is well, up to 7 */
+    uint64_t incarnation;
+    struct swim_counters swim;
+};
+/** False on a shard that is not 0. */
+bool node_gossip_counters(const struct node *node, struct node_gossip_counters *ret);
 /** Latency of finished operations at this coordinator, microseconds. */
 const struct histogram *node_latency(const struct node *node, enum operation_kind kind);
 

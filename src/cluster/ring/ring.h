@@ -51,8 +51,9 @@ struct member {
 /** A partition on its way from the owners in the table to others.  A partition without a move is
  *  stable.  Rules: docs/decisions/0007. */
 enum move_phase {
-    MOVE_WRITE_BOTH_READ_OLD = 1, /* newcomers take writes, and a fenced stream of what was before */
-    MOVE_WRITE_BOTH_READ_NEW,     /* reads ask the new owners; the old still take writes */
+    MOVE_WRITE_BOTH_READ_OLD =
+        1,                    /* newcomers take writes, and a fenced stream of what was before */
+    MOVE_WRITE_BOTH_READ_NEW, /* reads ask the new owners; the old still take writes */
 };
 
 struct move {
