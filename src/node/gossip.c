@@ -91,6 +91,20 @@ static void arm_timer(struct node *node, uint64_t next_tick_us)
         (void)heap_insert(&node->timers, &node->gossip_timer, next_tick_us);
 }
 
+static void count(struct node *node)
+{
+    const struct swim *swim = &node->gossip->swim;
+    struct node_counters *counters = &node->counters;
+    counters->gossip_health = swim->health;
+    counters->gossip_incarnation = swim->incarnation;
+    counters->gossip_suspicions = swim->counters.suspicions;
+    counters->gossip_deaths = swim->counters.deaths;
+    counters->gossip_refutations = swim->counters.refutations;
+    counters->gossip_own_pauses = swim->counters.own_pauses;
+    counters->gossip_unlisted = swim->counters.unlisted;
+    counters->gossip_dropped = swim->counters.dropped;
+}
+
 static uint16_t run(struct node *node, struct swim_event event)
 {
     struct swim_effects effects;
@@ -101,6 +115,7 @@ static uint16_t run(struct node *node, struct swim_event event)
     if (effects.reserve != 0 && node->config.reserve_incarnations != NULL)
         node->config.reserve_incarnations(node->config.liveness_context, effects.reserve);
     send_letters(node);
+    count(node);
     arm_timer(node, effects.next_tick_us);
     return effects.heard_from;
 }
@@ -246,15 +261,4 @@ void node_set_roots_digest(struct node *node, uint64_t digest)
 uint64_t node_roots_digest_of(const struct node *node, uint16_t member)
 {
     return node->peers[member].roots_digest;
-}
-
-bool node_gossip_counters(const struct node *node, struct node_gossip_counters *ret)
-{
-    if (node->gossip == NULL)
-        return false;
-    const struct swim *swim = &node->gossip->swim;
-    *ret = (struct node_gossip_counters){ .health = swim->health,
-                                          .incarnation = swim->incarnation,
-                                          .swim = swim->counters };
-    return true;
 }

@@ -72,8 +72,8 @@ struct node_config {
     /** More are needed, below `limit`: make that durable, then node_incarnations_reserved, also
      *  from inside.  Rare: an old disk was put back.  NULL: there are no more. */
     void (*reserve_incarnations)(void *context, uint64_t limit);
-    /** `member` has epoch `number`, newer than ours: fetch it.  Told again with each packet.  May be
-     *  NULL. */
+    /** `member` has epoch `number`, newer than ours: fetch it.  Told again with each packet.
+     *  May be NULL. */
     void (*epoch_seen)(void *context, uint16_t member, uint64_t number);
     void *liveness_context; /* of the three above */
 };
@@ -218,6 +218,8 @@ const struct node_limits *node_limits(const struct node *node);
     X(hints_stored) X(hints_delivered)                                                             \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
     X(datagrams_in) X(datagrams_out)                                                               \
+    X(gossip_health) X(gossip_incarnation) X(gossip_suspicions) X(gossip_deaths)                   \
+    X(gossip_refutations) X(gossip_own_pauses) X(gossip_unlisted) X(gossip_dropped)                \
     X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
     X(requests_active)
 /* clang-format on */
@@ -229,14 +231,6 @@ struct node_counters {
 };
 
 const struct node_counters *node_counters(const struct node *node);
-
-struct node_gossip_counters {
-    uint8_t health; /* local health score: 0 is well, up to 7 */
-    uint64_t incarnation;
-    struct swim_counters swim;
-};
-/** False on a shard that is not 0. */
-bool node_gossip_counters(const struct node *node, struct node_gossip_counters *ret);
 /** Latency of finished operations at this coordinator, microseconds. */
 const struct histogram *node_latency(const struct node *node, enum operation_kind kind);
 

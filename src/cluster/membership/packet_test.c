@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* --- golden bytes: packets travel between releases --------------------------------------------- */
+/* --- golden bytes: packets travel between releases -------------------------------------------- */
 
 static const struct gossip_packet ping = {
     .kind = GOSSIP_PING,
@@ -84,7 +84,7 @@ static void check_golden(const void *context)
     assert_same(&packet, golden->packet);
 }
 
-/* --- rows: one thing of the golden ping is changed ---------------------------------------------- */
+/* --- rows: one thing of the golden ping is changed -------------------------------------------- */
 
 struct row {
     const char *name;
@@ -137,7 +137,7 @@ static void check(const void *context)
     assert_int_equal(gossip_decode(bytes_make(data, size), &packet), row->status);
 }
 
-/* --- limits ------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 static void test_fullest(void)
 {
