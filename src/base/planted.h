@@ -32,7 +32,10 @@
     X(SNAPSHOT_IGNORED, "a compaction drops the version that a snapshot needs")                    \
     X(TOMBSTONE_DROPPED_EARLY, "a compaction drops a deletion though older values lie below")      \
     X(BLOB_REMOVED_EARLY, "a blob file goes while some of its values are live")                    \
-    X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")
+    X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")              \
+    X(GOSSIP_MAKES_OWNER, "gossip about an id that the epoch does not list makes it a member")     \
+    X(STALE_REFUTATION_ACCEPTED, "an accused member is believed at the incarnation it is accused") \
+    X(DEAD_IMPORTED_AS_DEAD, "what another's whole view calls dead is dead, and not asked first")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -77,7 +77,8 @@ static void tell_changes(struct node *node)
         enum liveness_state state = swim_state_of(&node->gossip->swim, i);
         if (state == node->peers[i].state || i == node->config.self)
             continue;
-        node->peers[i] = (struct node_peer){ state, node->now_us };
+        node->peers[i].state = state;
+        node->peers[i].since_us = node->now_us;
         tell_change(node, i, state);
     }
 }
@@ -112,11 +113,12 @@ static uint16_t run(struct node *node, struct swim_event event)
     swim_step(&node->gossip->swim, &event, &effects);
     if (effects.changed)
         tell_changes(node);
-    if (effects.reserve != 0 && node->config.reserve_incarnations != NULL)
-        node->config.reserve_incarnations(node->config.liveness_context, effects.reserve);
     send_letters(node);
     count(node);
     arm_timer(node, effects.next_tick_us);
+    /* Last: its answer is another event, and may come from inside. */
+    if (effects.reserve != 0 && node->config.reserve_incarnations != NULL)
+        node->config.reserve_incarnations(node->config.liveness_context, effects.reserve);
     return effects.heard_from;
 }
 
@@ -232,6 +234,57 @@ void gossip_close(struct node *node)
     free(node->gossip->compared_us);
     free(node->gossip);
     node->gossip = NULL;
+}
+
+/* Slots keep their members, newcomers are at the end, or in the place of one who is gone. */
+static void keep_peers(struct node *node, const struct epoch *epoch, struct node_peer *ret_peers)
+{
+    const struct epoch *old = node->config.epoch;
+    for (uint16_t i = 0; i < epoch->member_count; i++) {
+        bool same =
+            i < old->member_count && node_id_equal(&old->members[i].id, &epoch->members[i].id);
+        ret_peers[i] = same ? node->peers[i] : (struct node_peer){ .since_us = node->now_us };
+    }
+}
+
+static kvorum_status change_machine(struct node *node, const struct epoch *epoch)
+{
+    struct gossip *gossip = node->gossip;
+    uint16_t count = epoch->member_count;
+    struct swim_member *storage = calloc(count, sizeof(*storage));
+    uint64_t *compared_us = calloc(count, sizeof(*compared_us));
+    if (storage == NULL || compared_us == NULL) {
+        free(storage);
+        free(compared_us);
+        return KVORUM_NO_MEMORY;
+    }
+    swim_members_changed(&gossip->swim, storage, epoch->members, count, node->now_us);
+    free(gossip->storage);
+    free(gossip->compared_us);
+    gossip->storage = storage;
+    gossip->compared_us = compared_us;
+    return KVORUM_OK;
+}
+
+kvorum_status gossip_members_changed(struct node *node, const struct epoch *epoch)
+{
+    struct node_peer *peers = calloc(epoch->member_count, sizeof(*peers));
+    if (peers == NULL)
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = node->gossip == NULL ? KVORUM_OK : change_machine(node, epoch);
+    if (status != KVORUM_OK) {
+        free(peers);
+        return status;
+    }
+    keep_peers(node, epoch, peers);
+    free(node->peers);
+    node->peers = peers;
+    node->config.epoch = epoch;
+    if (node->gossip != NULL) {
+        tell_changes(node); /* who is gone is dead */
+        gossip_step(node, SWIM_TICK, node->config.self);
+    }
+    return KVORUM_OK;
 }
 
 void node_incarnations_reserved(struct node *node, uint64_t limit)

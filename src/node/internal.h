@@ -300,6 +300,9 @@ void gossip_close(struct node *node);
 /** Shard 0: anything but a packet. */
 void gossip_step(struct node *node, enum swim_event_kind kind, uint16_t member);
 void gossip_on_message(struct node *node, struct net_address from, const struct message *message);
+/** Put `epoch` into force for the gossip and node->peers: config.epoch is then `epoch`, in which we
+ *  have our old slot.  NO_MEMORY: nothing changed. */
+kvorum_status gossip_members_changed(struct node *node, const struct epoch *epoch);
 /** How long it usually takes at most until a member that fell silent is known to be dead. */
 uint64_t gossip_patience_us(const struct node *node);
 

@@ -186,7 +186,8 @@ static void hear_statements(struct swim_step *step, const struct gossip_packet *
     for (uint8_t i = 0; i < packet->statement_count; i++) {
         struct gossip_statement statement = packet->statements[i];
         /* What somebody has long believed may be long refuted: the member is asked first. */
-        if (packet->kind == GOSSIP_STATE && statement.state == LIVENESS_DEAD) {
+        if (packet->kind == GOSSIP_STATE && statement.state == LIVENESS_DEAD &&
+            !PLANTED(DEAD_IMPORTED_AS_DEAD)) {
             statement.state = LIVENESS_SUSPECT;
             statement.from = packet->sender;
         }

@@ -119,6 +119,8 @@ void view_alive(struct swim_step *step, uint16_t slot, uint64_t incarnation)
         return;
     }
     bool newer = incarnation > member->incarnation;
+    if (PLANTED(STALE_REFUTATION_ACCEPTED) && member->state != LIVENESS_ALIVE)
+        newer = true;
     if (!newer)
         return;
     member->incarnation = incarnation;
@@ -179,6 +181,10 @@ void view_hear(struct swim_step *step, const struct gossip_statement *statement)
 {
     struct swim *swim = step->swim;
     uint16_t slot = swim_slot_of(swim, &statement->about);
+    if (slot == SWIM_NOBODY && PLANTED(GOSSIP_MAKES_OWNER)) {
+        slot = (uint16_t)((swim->self + 1) % swim->count);
+        swim->members[slot].id = statement->about;
+    }
     if (slot == SWIM_NOBODY) {
         swim->counters.unlisted++;
         return;
