@@ -158,7 +158,10 @@ static void liveness_changed(void *context, uint16_t member, enum liveness_state
     news->state = state;
     event_init(&news->event, &process->gate, news_run);
     news->event.drop = news_drop;
-    world_after(process->world, &news->event, 1 + choose(process->world, ITERATION_US));
+    uint64_t at_us = process->world->now_us + 1 + choose(process->world, ITERATION_US);
+    if (at_us > process->last_news_us)
+        process->last_news_us = at_us;
+    world_at(process->world, &news->event, process->last_news_us);
 }
 
 /* Only a disk that was put back, or thousands of refutations, need this; a disk that fails leaves

@@ -58,6 +58,7 @@ struct process {
     struct event iteration, restart, resume;
     bool entered; /* inside node code: what follows waits */
     uint64_t paused_total_us, paused_since_us;
+    uint64_t last_news_us; /* between shards, which keep their order */
     /** The process is gone, and with it what it had promised to answer; or NULL. */
     void (*went_down)(void *context, uint16_t member);
     void *went_down_context;

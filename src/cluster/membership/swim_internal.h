@@ -38,6 +38,12 @@ void view_doubt(struct swim_step *step, uint16_t slot, enum liveness_state doubt
 void view_tick(struct swim_step *step);
 void view_forgive(struct swim *swim, uint64_t away_us);
 void view_reserved(struct swim_step *step, uint64_t incarnation_limit);
+/** It is accused, and to be told so in person: of suspicions that is Lifeguard's. */
+static inline bool view_is_told(const struct swim *swim, uint16_t slot)
+{
+    enum liveness_state state = swim->members[slot].state;
+    return state == LIVENESS_DEAD || (state == LIVENESS_SUSPECT && !swim->config.plain);
+}
 /** What we would tell of `slot`; false when nothing is known of it. */
 bool view_statement(const struct swim *swim, uint16_t slot, struct gossip_statement *ret);
 /** Local health: down is better. */

@@ -101,8 +101,7 @@ static void add_accusation(struct filling *filling)
     struct swim *swim = filling->swim;
     uint16_t to = filling->task->to;
     struct gossip_statement statement;
-    if (!swim->config.plain && swim->members[to].state >= LIVENESS_SUSPECT &&
-        view_statement(swim, to, &statement))
+    if (view_is_told(swim, to) && view_statement(swim, to, &statement))
         (void)add(filling, &statement);
 }
 

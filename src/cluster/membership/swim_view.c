@@ -228,7 +228,7 @@ void view_heard(struct swim_step *step, uint16_t slot)
         become(step, slot, LIVENESS_ALIVE);
     else
         show(step, slot);
-    if (member->state >= LIVENESS_SUSPECT)
+    if (view_is_told(step->swim, slot))
         tell_accused(step, slot);
 }
 
