@@ -18,6 +18,12 @@ static void on_receive(void *context, struct net_address to, struct net_address 
     process_receive(&cluster->processes[to.member], to.shard, from, message);
 }
 
+static void on_receive_datagram(void *context, uint16_t to, struct bytes datagram)
+{
+    struct cluster *cluster = context;
+    process_receive_datagram(&cluster->processes[to], datagram);
+}
+
 static void on_link_lost(void *context, uint16_t to, uint16_t member, bool refused)
 {
     struct cluster *cluster = context;
@@ -33,6 +39,7 @@ static void on_watch(void *context, const struct message *message)
 
 static const struct network_events network_events = {
     .receive = on_receive,
+    .receive_datagram = on_receive_datagram,
     .link_lost = on_link_lost,
     .watch = on_watch,
 };

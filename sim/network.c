@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/planted.h"
 
 enum {
@@ -160,6 +161,75 @@ bool network_send(struct network *network, struct net_address from, struct net_a
     if (doubles(network, from.member, to.member, message->kind)) {
         PROBE("network: frame doubled");
         transmit(network, from, to);
+    }
+    return true;
+}
+
+/* --- datagrams ------------------------------------------------------------------------------- */
+
+struct datagram {
+    struct event event;
+    struct network *network;
+    uint16_t from, to;
+    uint32_t life;
+    size_t size;
+    uint8_t data[];
+};
+
+static void datagram_drop(struct event *event)
+{
+    struct datagram *datagram = LIST_ENTRY(event, struct datagram, event);
+    datagram->network->frames_in_flight--;
+    free(datagram);
+}
+
+/* One that was meant for an earlier life is dropped here: a port is not quite as quick to be
+ * bound again.  What comes late of an earlier life of its sender does arrive. */
+static void datagram_arrive(struct event *event)
+{
+    struct datagram *datagram = LIST_ENTRY(event, struct datagram, event);
+    struct network *network = datagram->network;
+    if (network->running[datagram->to] && datagram->life == network->life[datagram->to]) {
+        world_trace(network->world, "n%u <~ n%u datagram (%zu B)", datagram->to, datagram->from,
+                    datagram->size);
+        network->events->receive_datagram(network->context, datagram->to,
+                                          bytes_make(datagram->data, datagram->size));
+    }
+    datagram_drop(event);
+}
+
+static void throw_datagram(struct network *network, uint16_t from, uint16_t to, struct bytes data)
+{
+    struct datagram *datagram = malloc(sizeof(*datagram) + data.size);
+    if (datagram == NULL)
+        abort();
+    *datagram = (struct datagram){
+        .network = network, .from = from, .to = to, .life = network->life[to], .size = data.size
+    };
+    memcpy(datagram->data, data.data, data.size);
+    event_init(&datagram->event, network->gates[to], datagram_arrive);
+    datagram->event.drop = datagram_drop;
+    network->frames_in_flight++;
+    uint64_t at =
+        network->world->now_us + 1 + choose_delay(network->world, network->faults.delay_us);
+    if (at < network->lanes[from][to].clogged_until_us)
+        at = network->lanes[from][to].clogged_until_us;
+    world_at(network->world, &datagram->event, at);
+}
+
+bool network_send_datagram(struct network *network, uint16_t from, uint16_t to, struct bytes data)
+{
+    assert(to < network->member_count && from != to && data.size <= NET_DATAGRAM_MAX);
+    if (!network->running[from])
+        return false;
+    network->frames_sent++;
+    world_mix(network->world, hash64(data, 0), (uint64_t)from << 32 | to);
+    if (!vanishes(network, from, to) && !choose_chance(network->world, network->faults.corruption))
+        throw_datagram(network, from, to, data);
+    if (!network->lanes[from][to].cut &&
+        choose_chance(network->world, network->faults.duplication)) {
+        PROBE("network: datagram doubled");
+        throw_datagram(network, from, to, data);
     }
     return true;
 }

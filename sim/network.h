@@ -6,7 +6,10 @@
  *
  *  Each pair of processes has one link, like a TCP connection: when it breaks, what is on its way
  *  is lost and both ends are told (if they live); it comes back by itself when both can be reached.
- *  A cut lets frames vanish silently, and breaks the link after a while. */
+ *  A cut lets frames vanish silently, and breaks the link after a while.
+ *
+ *  Datagrams need no link: they may be lost, doubled, and overtake each other and the frames.  One
+ *  that was damaged on its way is lost, as its checksum sees to it. */
 #ifndef SIM_NETWORK_H
 #define SIM_NETWORK_H
 
@@ -21,6 +24,7 @@ enum { SIM_MEMBERS_MAX = 7, SIM_SHARDS_MAX = 3 };
 struct network_events {
     void (*receive)(void *context, struct net_address to, struct net_address from,
                     const struct message *message);
+    void (*receive_datagram)(void *context, uint16_t to, struct bytes datagram);
     /** `refused`: the host of `member` answers that nobody listens. */
     void (*link_lost)(void *context, uint16_t to, uint16_t member, bool refused);
     /** Every frame that is sent, for those who watch. */
@@ -73,6 +77,9 @@ void network_done(struct network *network);
 /** net_send from a shard of a live process. */
 bool network_send(struct network *network, struct net_address from, struct net_address to,
                   const struct message *message);
+/** net_send_datagram from shard 0 of a live process. */
+bool network_send_datagram(struct network *network, uint16_t from, uint16_t to,
+                           struct bytes datagram);
 /** `member` stopped: its links break, at once or (`silent`) without anybody noticing. */
 void network_stopped(struct network *network, uint16_t member, bool silent);
 void network_started(struct network *network, uint16_t member);

@@ -43,7 +43,19 @@ static void on_watch(void *context, const struct message *message)
     (void)message;
 }
 
-static const struct network_events events = { on_receive, on_link_lost, on_watch };
+static void on_receive_datagram(void *context, uint16_t to, struct bytes datagram)
+{
+    struct fixture *f = context;
+    (void)to;
+    f->received++;
+    f->overtaken += datagram.data[0] < f->last_id;
+    f->last_id = datagram.data[0];
+}
+
+static const struct network_events events = { .receive = on_receive,
+                                              .receive_datagram = on_receive_datagram,
+                                              .link_lost = on_link_lost,
+                                              .watch = on_watch };
 
 static void begin(struct fixture *f, uint64_t seed)
 {
@@ -199,6 +211,74 @@ static void a_damaged_frame_is_never_delivered(void **state)
     end(&f);
 }
 
+static void throw_many(struct fixture *f)
+{
+    for (unsigned i = 0; i < FRAMES; i++) {
+        const uint8_t number = (uint8_t)i;
+        assert_true(network_send_datagram(&f->network, 0, 1, bytes_make(&number, 1)));
+        world_run_until(&f->world, f->world.now_us + 50);
+    }
+    world_run_until(&f->world, f->world.now_us + SIM_SECOND);
+    assert_int_equal(0, f->network.frames_in_flight);
+}
+
+static void datagrams_need_no_link_and_overtake_each_other(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 1);
+    network_break(&f.network, 0, 1);
+    throw_many(&f);
+    assert_int_equal(FRAMES, f.received);
+    assert_true(f.overtaken > 0);
+    end(&f);
+}
+
+static void datagrams_are_lost_doubled_and_cut(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 1);
+    f.network.faults.loss = 300000;
+    throw_many(&f);
+    assert_in_range(f.received, FRAMES / 2, FRAMES * 9 / 10);
+    f.network.faults.loss = f.received = 0;
+    f.network.faults.duplication = 300000;
+    throw_many(&f);
+    assert_in_range(f.received, FRAMES * 11 / 10, FRAMES * 3 / 2);
+    f.network.faults.duplication = f.received = 0;
+    network_cut(&f.network, 0, 1);
+    throw_many(&f);
+    assert_int_equal(0, f.received);
+    end(&f);
+}
+
+static void a_damaged_datagram_is_lost_and_ends_no_link(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 1);
+    f.network.faults.corruption = 1000000;
+    throw_many(&f);
+    assert_int_equal(0, f.received);
+    assert_int_equal(0, f.lost[0]);
+    end(&f);
+}
+
+static void a_datagram_for_an_earlier_life_is_lost(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 1);
+    network_clog(&f.network, 0, 1, f.world.now_us + SIM_SECOND);
+    assert_true(network_send_datagram(&f.network, 0, 1, BYTES_LITERAL("x")));
+    network_stopped(&f.network, 1, false);
+    network_started(&f.network, 1);
+    world_run_until(&f.world, f.world.now_us + 2 * SIM_SECOND);
+    assert_int_equal(0, f.received);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +290,10 @@ int main(void)
         cmocka_unit_test(a_silent_crash_is_noticed_only_at_its_restart),
         cmocka_unit_test(a_clog_delays_everything_behind_it),
         cmocka_unit_test(a_damaged_frame_is_never_delivered),
+        cmocka_unit_test(datagrams_need_no_link_and_overtake_each_other),
+        cmocka_unit_test(datagrams_are_lost_doubled_and_cut),
+        cmocka_unit_test(a_damaged_datagram_is_lost_and_ends_no_link),
+        cmocka_unit_test(a_datagram_for_an_earlier_life_is_lost),
     };
     return cmocka_run_group_tests_name("sim network", tests, NULL, NULL);
 }

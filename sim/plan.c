@@ -124,6 +124,7 @@ static void draw_network(struct world *world, struct plan *plan)
         faults->duplication = (uint32_t)choose(world, 200000);
     if (one_in(world, 4))
         faults->corruption = (uint32_t)choose(world, 5000);
+    plan->gossip = *swim_preset(one_in(world, 3) ? SWIM_LAN : SWIM_LOCAL);
     plan->drift_ppm_max = one_in(world, 2) ? 200 : 20000;
     plan->wall_offset_ms_max = one_in(world, 2) ? 50 : 3600 * 1000;
 }

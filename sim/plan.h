@@ -73,6 +73,7 @@ struct plan {
     bool mode_changes;           /* it was the other before: sim/modes.h */
     bool mode_changes_first;     /* before the clients begin, and as they begin */
     struct node_limits limits;
+    struct swim_config gossip;
     bool crashes; /* some fault forgets what was not synced */
     bool durable; /* what is acknowledged survives every fault of this run */
     bool strong;  /* durable, strict, R+W>N: reads must see acknowledged writes */

@@ -37,7 +37,16 @@ static uint16_t shard_of(struct net *net, uint16_t member, uint32_t partition)
     return (uint16_t)(partition % peer->store_count % peer->shard_count);
 }
 
-static const struct net_ops shard_net_ops = { .send = shard_send, .shard_of = shard_of };
+static bool shard_send_datagram(struct net *net, uint16_t member, struct bytes datagram)
+{
+    struct process *process = LIST_ENTRY(net, struct process_shard, net)->process;
+    return process_alive(process) &&
+           network_send_datagram(process->network, process->member, member, datagram);
+}
+
+static const struct net_ops shard_net_ops = { .send = shard_send,
+                                              .shard_of = shard_of,
+                                              .send_datagram = shard_send_datagram };
 
 /* --- the event loop -------------------------------------------------------------------------- */
 
@@ -150,7 +159,28 @@ static void liveness_changed(void *context, uint16_t member, enum liveness_state
     news->state = state;
     event_init(&news->event, &process->gate, news_run);
     news->event.drop = news_drop;
-    world_after(process->world, &news->event, 1 + choose(process->world, ITERATION_US));
+    uint64_t at_us = process->world->now_us + 1 + choose(process->world, ITERATION_US);
+    if (at_us > process->last_news_us)
+        process->last_news_us = at_us;
+    world_at(process->world, &news->event, process->last_news_us);
+}
+
+/* Only a disk that was put back, or thousands of refutations, need this; a disk that fails leaves
+ * us accused. */
+static void reserve_incarnations(void *context, uint64_t limit)
+{
+    struct process *process = context;
+    if (identity_reserve(&process->disk.base, &process->identity, limit) != KVORUM_OK)
+        return;
+    PROBE("process: more incarnations were reserved");
+    node_incarnations_reserved(process->shards[0].node, limit);
+}
+
+void process_receive_datagram(struct process *process, struct bytes datagram)
+{
+    process_enter(process);
+    node_receive_datagram(process->shards[0].node, datagram);
+    process_leave(process, 0);
 }
 
 void process_receive(struct process *process, uint16_t shard, struct net_address from,
@@ -295,6 +325,10 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
         .log = &process->log,
         .random_seed = choose(process->world, UINT64_MAX),
         .limits = plan->limits,
+        .gossip = plan->gossip,
+        .incarnation_first = process->identity.incarnation_first,
+        .incarnation_limit = process->identity.incarnation_limit,
+        .reserve_incarnations = number == 0 ? reserve_incarnations : NULL,
         .liveness_changed = number == 0 ? liveness_changed : NULL,
         .liveness_context = process,
         .disk = number == 0 ? &process->disk.base : NULL,

@@ -60,6 +60,7 @@ struct process {
     struct event iteration, restart, resume;
     bool entered; /* inside node code: what follows waits */
     uint64_t paused_total_us, paused_since_us;
+    uint64_t last_news_us; /* between shards, which keep their order */
     /** The process is gone, and with it what it had promised to answer; or NULL. */
     void (*went_down)(void *context, uint16_t member);
     void *went_down_context;
@@ -100,6 +101,7 @@ static inline uint64_t process_paused_us(const struct process *process)
 
 void process_receive(struct process *process, uint16_t shard, struct net_address from,
                      const struct message *message);
+void process_receive_datagram(struct process *process, struct bytes datagram);
 void process_link_lost(struct process *process, uint16_t member, bool refused);
 
 #endif

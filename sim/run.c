@@ -7,6 +7,7 @@
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
 #include "sim/epochs.h"
+#include "sim/gossip_run.h"
 #include "sim/modes.h"
 #include "sim/store.h"
 #include "sim/workload.h"
@@ -25,6 +26,7 @@ static const uint64_t settle_us = 2 * SIM_SECOND;
 static const uint64_t founding_limit_us = 60 * SIM_SECOND;
 static const uint64_t workload_limit_us = 600 * SIM_SECOND;
 static const uint64_t restart_limit_us = 60 * SIM_SECOND;
+static const uint64_t recognition_limit_us = 20 * SIM_SECOND; /* after that */
 static const uint64_t drain_us = 12 * SIM_SECOND;
 
 struct simulation {
@@ -121,6 +123,26 @@ static bool set_properties(struct simulation *s)
 static bool all_running(const struct simulation *s)
 {
     return cluster_all_running(&s->cluster);
+}
+
+static bool sees_all(const struct node *node)
+{
+    const struct epoch *epoch = node_epoch(node);
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        if (epoch->members[i].state != MEMBER_GONE && node_liveness(node, i) != LIVENESS_ALIVE)
+            return false;
+    return true;
+}
+
+static bool all_see_all(const struct simulation *s)
+{
+    for (uint16_t i = 0; i < s->cluster.count; i++) {
+        const struct process *process = &s->cluster.processes[i];
+        for (uint16_t shard = 0; process->running && shard < process->shard_count; shard++)
+            if (!sees_all(process->shards[shard].node))
+                return false;
+    }
+    return true;
 }
 
 static bool finished(const struct simulation *s)
@@ -272,7 +294,8 @@ static bool heal(struct simulation *s)
         return false;
     cluster_restart_all(&s->cluster);
     return wait_for(s, all_running, restart_limit_us, "restarting everything") &&
-           pass_time(s, drain_us);
+           pass_time(s, drain_us) &&
+           wait_for(s, all_see_all, recognition_limit_us, "finding out that all are alive");
 }
 
 static void play(struct simulation *s)
@@ -334,6 +357,14 @@ static void run_store(const struct run_options *options, struct run_result *ret_
     world_done(&world);
 }
 
+static void run_gossip(const struct run_options *options, struct run_result *ret_result)
+{
+    struct world world;
+    world_init(&world, options->seed);
+    world.tracing = options->tracing;
+    gossip_play(&world, ret_result);
+}
+
 static void run_cluster(const struct run_options *options, struct run_result *ret_result)
 {
     struct simulation *s = calloc(1, sizeof(*s));
@@ -376,6 +407,8 @@ void run(const struct run_options *options, struct run_result *ret_result)
     *ret_result = (struct run_result){ 0 };
     if (options->store)
         run_store(options, ret_result);
+    else if (options->gossip)
+        run_gossip(options, ret_result);
     else
         run_cluster(options, ret_result);
 }

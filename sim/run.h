@@ -14,7 +14,8 @@ struct run_options {
     uint64_t seed;
     uint32_t operation_count; /* 0: 150 */
     bool tracing;
-    bool store; /* play with one store alone: store.h */
+    bool store;  /* play with one store alone: store.h */
+    bool gossip; /* gossip alone: gossip_run.h */
 };
 
 struct run_result {

@@ -39,7 +39,10 @@
     X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")              \
     X(VOTE_BEFORE_DISK, "a voter answers before its vote is on disk")                              \
     X(BALLOT_REUSED, "a proposer's next life uses the ballots of the last")                        \
-    X(EPOCH_BEFORE_DISK, "an epoch is adopted and never written")
+    X(EPOCH_BEFORE_DISK, "an epoch is adopted and never written")                                  \
+    X(GOSSIP_MAKES_OWNER, "gossip about an id that the epoch does not list makes it a member")     \
+    X(STALE_REFUTATION_ACCEPTED, "an accused member is believed at the incarnation it is accused") \
+    X(DEAD_IMPORTED_AS_DEAD, "what another's whole view calls dead is dead, and not asked first")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -271,6 +271,18 @@ static void append_tables(const json_t *status, struct buffer *text)
                   text_of_count(status_number(status, "stalls")));
 }
 
+/* Local health of the Lifeguard paper: only worth a line when it is not well. */
+static void append_health(const json_t *status, struct buffer *text)
+{
+    uint64_t health = status_number(json_object_get(status, "gossip"), "health");
+    if (health > 0)
+        buffer_printf(
+            text,
+            "  local health %s (0 is well, 7 worst): this node is slow to hear others, so "
+            "it waits longer before it calls them dead\n",
+            text_of_count(health));
+}
+
 static void append_self(const json_t *status, struct buffer *text)
 {
     const json_t *listeners = json_object_get(status, "listeners"), *address;
@@ -290,6 +302,7 @@ static void append_self(const json_t *status, struct buffer *text)
             buffer_printf(text, " %s %s", name, json_string_value(address));
     }
     buffer_append_text(text, "\n");
+    append_health(status, text);
     append_tables(status, text);
 }
 

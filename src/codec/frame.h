@@ -27,9 +27,9 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(HELLO_ANSWER, 2)                                                                             \
     X(JOIN, 3)        /* wants to be a founder */                                                  \
     X(JOIN_ANSWER, 4) /* tail: the epoch record once it is made */                                 \
-    X(HEARTBEAT, 5)                                                                                \
     X(EPOCH_REQUEST, 6)                                                                            \
     X(EPOCH_ANSWER, 7) /* tail: the epoch record */                                                \
+    X(GOSSIP, 8)       /* body: a packet of docs/formats/gossip.md, not protobuf */                \
     X(GET, 10)         /* a replica's object */                                                    \
     X(GET_ANSWER, 11)  /* tail: the object */                                                      \
     X(MERGE, 12)       /* merge the tail into a replica's object */                                \
@@ -51,6 +51,12 @@ enum message_kind {
     MESSAGE_KIND_LIST(X)
 #undef X
 };
+
+/** Of a link that is being made; afterwards none of them may come. */
+static inline bool message_is_greeting(uint8_t kind)
+{
+    return kind <= MESSAGE_JOIN_ANSWER;
+}
 
 struct message {
     uint8_t kind;

@@ -18,7 +18,7 @@ static const struct message merge = {
     .body = { (const uint8_t *)"body", 4 },
     .tail = { (const uint8_t *)"the value as it is", 18 },
 };
-static const struct message empty = { .kind = MESSAGE_HEARTBEAT };
+static const struct message empty = { .kind = MESSAGE_GOSSIP };
 
 /* --- golden bytes: a change of these files is a change of the wire --------------------------- */
 

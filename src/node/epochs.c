@@ -175,12 +175,9 @@ static void adopt(struct node *node, struct bytes record)
     unsigned place = 1 - epochs->place;
     arena_reset(&epochs->arenas[place]);
     kvorum_status status = epoch_decode(record, &epochs->arenas[place], &epochs->copies[place]);
-    if (status == KVORUM_OK) {
-        node->config.epoch = &epochs->copies[place];
-        status = heartbeat_follow(node, former);
-    }
+    if (status == KVORUM_OK)
+        status = gossip_members_changed(node, &epochs->copies[place]);
     if (status != KVORUM_OK) {
-        node->config.epoch = former;
         log_error(node->config.log, "a newer epoch cannot be taken over; it is tried again",
                   LOG_STATUS(status));
         return;

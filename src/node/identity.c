@@ -8,6 +8,9 @@
 
 #include <assert.h>
 
+/* A life refutes few accusations: its incarnations are given out with the write that begins it. */
+enum { INCARNATIONS_PER_LIFE = 1 << 16 };
+
 enum { FORMAT_VERSION = 1, FLAG_CLEAN = 1, FLAG_STORES_MADE = 2, EPOCH_SIZE_MAX = 16 << 20 };
 
 static const char magic[8] = { 'K', 'V', 'O', 'R', 'U', 'M', 'I', 'D' };
@@ -19,7 +22,7 @@ static const char epoch_file[] = "epoch", epoch_temporary[] = "epoch.new";
 void identity_encode(const struct identity *identity, uint8_t ret_bytes[IDENTITY_SIZE])
 {
     struct buffer buffer = { .data = ret_bytes, .capacity = IDENTITY_SIZE, .limit = IDENTITY_SIZE };
-    static const uint8_t zeros[16];
+    static const uint8_t zeros[8];
     buffer_append(&buffer, magic, sizeof(magic));
     write_u16(&buffer, FORMAT_VERSION);
     write_u16(&buffer,
@@ -30,6 +33,7 @@ void identity_encode(const struct identity *identity, uint8_t ret_bytes[IDENTITY
     buffer_append(&buffer, identity->cluster.bytes, NODE_ID_SIZE);
     write_u64(&buffer, identity->actor_epoch);
     buffer_append(&buffer, identity->engine, sizeof(identity->engine));
+    write_u64(&buffer, identity->incarnation_limit);
     buffer_append(&buffer, zeros, sizeof(zeros));
     write_u64(&buffer, hash64(buffer_bytes(&buffer), 0));
     assert(!buffer.failed && buffer.size == IDENTITY_SIZE);
@@ -57,6 +61,7 @@ static void read_fields(struct reader *reader, struct identity *ret)
     struct bytes engine = read_bytes(reader, sizeof(ret->engine));
     if (!reader->failed)
         memcpy(ret->engine, engine.data, sizeof(ret->engine));
+    ret->incarnation_limit = read_u64(reader);
 }
 
 static kvorum_status check_frame(struct bytes bytes, struct reader *reader, const char **ret_why)
@@ -201,6 +206,8 @@ kvorum_status identity_open(struct disk *disk, const struct identity_options *op
     if (made_now || !reuse)
         identity.actor_epoch++;
     identity.clean = false;
+    identity.incarnation_first = identity.incarnation_limit > 0 ? identity.incarnation_limit : 1;
+    identity.incarnation_limit = identity.incarnation_first + INCARNATIONS_PER_LIFE;
     *ret_why = "its file `identity` cannot be written";
     status = save(disk, &identity);
     if (status != KVORUM_OK)
@@ -227,6 +234,13 @@ kvorum_status identity_join(struct disk *disk, struct identity *identity,
     if (identity_has_cluster(identity))
         return KVORUM_WRONG_CLUSTER;
     return change(disk, identity, changed);
+}
+
+kvorum_status identity_reserve(struct disk *disk, struct identity *identity, uint64_t limit)
+{
+    struct identity changed = *identity;
+    changed.incarnation_limit = limit;
+    return limit <= identity->incarnation_limit ? KVORUM_OK : change(disk, identity, changed);
 }
 
 kvorum_status identity_mark_stores_made(struct disk *disk, struct identity *identity)

@@ -20,7 +20,8 @@
  *      32    16    id of the cluster; zeros until it belongs to one
  *      48     8    actor epoch, from 1
  *      56    16    engine of the stores, padded with zeros
- *      72    16    zero
+ *      72     8    incarnations below this were or may be used (cluster/membership/swim.h)
+ *      80     8    zero
  *      88     8    checksum: XXH3-64 of bytes 0..87
  */
 #ifndef NODE_IDENTITY_H
@@ -35,6 +36,8 @@ enum { IDENTITY_SIZE = 96, IDENTITY_ENGINE_MAX = 15 };
 struct identity {
     struct node_id node, cluster;
     uint64_t actor_epoch;
+    /** Of this life: [first, limit), never used in one before.  The limit is in the file. */
+    uint64_t incarnation_first, incarnation_limit;
     uint16_t store_count;
     bool clean;
     bool stores_made; /* one that is missing then is a loss, and not to be made anew */
@@ -62,6 +65,9 @@ KVORUM_CHECKED kvorum_status identity_open(struct disk *disk,
 /** The node has become part of `cluster`, durably.  WRONG_CLUSTER when it belongs to another. */
 KVORUM_CHECKED kvorum_status identity_join(struct disk *disk, struct identity *identity,
                                            const struct node_id *cluster);
+/** Incarnations below `limit` are ours, durably. */
+KVORUM_CHECKED kvorum_status identity_reserve(struct disk *disk, struct identity *identity,
+                                              uint64_t limit);
 /** Every store exists, durably. */
 KVORUM_CHECKED kvorum_status identity_mark_stores_made(struct disk *disk,
                                                        struct identity *identity);

@@ -12,7 +12,7 @@
  *      list.c        listing keys and buckets      reason.c   texts for people
  *      properties.c  bucket properties as values   property_table.c  their replicated table
  *      hints.c       objects held for members that were away
- *      heartbeat.c   failure detection
+ *      gossip.c      failure detection
  *      epochs.h      the epoch in force, and how it changes
  */
 #ifndef NODE_INTERNAL_H
@@ -106,6 +106,15 @@ struct request {
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
 };
 
+/** What this shard knows of a member. */
+struct node_peer {
+    enum liveness_state state;
+    uint64_t since_us;
+    uint64_t roots_digest; /* shard 0: as it said last */
+};
+
+struct gossip; /* gossip.c */
+
 struct node {
     struct node_config config;
     struct hlc hlc;
@@ -119,7 +128,7 @@ struct node {
     struct list active, free_requests;
     struct list *untimed; /* the first in `active` whose timer is not in the heap, or its head */
     struct heap timers;
-    struct heap_item heartbeat_timer, hint_timer, sync_timer, room_timer;
+    struct heap_item gossip_timer, hint_timer, sync_timer, room_timer;
     struct list commits, free_commits;
     struct list errands; /* writes coordinated for others */
     struct {
@@ -138,8 +147,8 @@ struct node {
     struct fetch_line *fetch_pass; /* of `serving`, until it has read its key */
     bool fetch_in_line;            /* the last WOULD_BLOCK was the line's, not the disk's */
     struct engine_batch *batch;
-    struct liveness liveness;
-    struct liveness_peer *peers;
+    struct gossip *gossip; /* shard 0 */
+    struct node_peer *peers;
     struct epochs *epochs;
     struct property_table *properties;
     struct hints *hints;
@@ -295,7 +304,7 @@ void property_on_message(struct node *node, struct net_address from, const struc
 void property_on_answer(struct node *node, struct net_address from, const struct message *message);
 void property_on_stored(struct node *node, const struct commit_plan *plan, kvorum_status status);
 void property_on_deadline(struct node *node, struct request *request);
-/** A heartbeat says what `member` has: all that we have, or something else. */
+/** A packet says what `member` has: all that we have, or something else. */
 void property_on_digest(struct node *node, uint16_t member, uint64_t digest);
 void property_on_death(struct node *node, uint16_t member);
 void property_push(struct node *node, struct net_address to);
@@ -311,13 +320,17 @@ void hints_on_acknowledged(struct node *node, struct request *request, kvorum_st
 /* epochs_change.c */
 void epochs_on_deadline(struct node *node, struct request *request);
 
-/* heartbeat.c */
-void heartbeat_open(struct node *node);
-void heartbeat_step(struct node *node, enum liveness_event_kind kind, uint16_t member);
-void heartbeat_on_message(struct node *node, struct net_address from,
-                          const struct message *message);
-/** The list of members is another one: node->peers and the machine follow. */
-KVORUM_CHECKED kvorum_status heartbeat_follow(struct node *node, const struct epoch *former);
+/* gossip.c */
+kvorum_status gossip_open(struct node *node);
+void gossip_close(struct node *node);
+/** Shard 0: anything but a packet. */
+void gossip_step(struct node *node, enum swim_event_kind kind, uint16_t member);
+void gossip_on_message(struct node *node, struct net_address from, const struct message *message);
+/** Put `epoch` into force for the gossip and node->peers: config.epoch is then `epoch`, in which we
+ *  have our old slot.  NO_MEMORY: nothing changed. */
+KVORUM_CHECKED kvorum_status gossip_members_changed(struct node *node, const struct epoch *epoch);
+/** How long it usually takes at most until a member that fell silent is known to be dead. */
+uint64_t gossip_patience_us(const struct node *node);
 
 /* reason.c: texts for people, in the scratch arena */
 const char *reason_invalid(struct node *node, const char *what);

@@ -74,9 +74,10 @@ static kvorum_status start_parts(struct node *node)
         status = property_table_open(node);
     if (status == KVORUM_OK)
         status = hints_open(node);
+    if (status == KVORUM_OK)
+        status = gossip_open(node);
     if (status != KVORUM_OK)
         return status;
-    heartbeat_open(node);
     bool timed = heap_insert(&node->timers, &node->hint_timer, node->now_us + HINT_INTERVAL_US);
     if (timed && node->config.sync == NODE_SYNC_INTERVAL)
         timed = heap_insert(&node->timers, &node->sync_timer,
@@ -131,6 +132,7 @@ struct node *node_destroy(struct node *node)
     if (node == NULL)
         return NULL;
     epochs_close(node);
+    gossip_close(node);
     hints_close(node);
     property_table_close(node);
     cancel_listings(node);
@@ -201,9 +203,6 @@ void *node_unpack(struct node *node, const ProtobufCMessageDescriptor *descripto
 void node_dispatch(struct node *node, struct net_address from, const struct message *message)
 {
     switch ((enum message_kind)message->kind) {
-    case MESSAGE_HEARTBEAT:
-        heartbeat_on_message(node, from, message);
-        break;
     case MESSAGE_GET:
         replica_on_get(node, from, message);
         break;
@@ -273,9 +272,11 @@ void node_receive(struct node *node, struct net_address from, const struct messa
     if (is_stranger(node, from.member)) {
         node->counters.messages_bad++;
         epochs_hear(node, message->epoch, from);
+    } else if (message->kind == MESSAGE_GOSSIP) { /* it says itself who is behind */
+        gossip_on_message(node, from, message);
     } else {
         if (node->config.shard == 0 && from.member != node->config.self)
-            heartbeat_step(node, LIVENESS_HEARD, from.member);
+            gossip_step(node, SWIM_HEARD, from.member);
         if (epochs_admit(node, from, message))
             node_dispatch(node, from, message);
     }
@@ -300,8 +301,8 @@ static void sync_stores(struct node *node)
 static void wake(struct node *node, struct heap_item *item)
 {
     heap_remove(&node->timers, item);
-    if (item == &node->heartbeat_timer)
-        heartbeat_step(node, LIVENESS_TICK, node->config.self);
+    if (item == &node->gossip_timer)
+        gossip_step(node, SWIM_TICK, node->config.self);
     else if (item == &node->hint_timer) {
         hints_tick(node);
         heap_remove(&node->timers, item); /* it may have been set to an early hour meanwhile */
@@ -377,7 +378,7 @@ void node_link_lost(struct node *node, uint16_t member, bool refused)
         return;
     node_enter(node);
     if (node->config.shard == 0)
-        heartbeat_step(node, refused ? LIVENESS_LINK_REFUSED : LIVENESS_LINK_LOST, member);
+        gossip_step(node, refused ? SWIM_LINK_REFUSED : SWIM_LINK_LOST, member);
     fail_requests(node, member);
     node_leave(node);
 }

@@ -22,7 +22,7 @@
 #include "base/net.h"
 #include "base/random.h"
 #include "cluster/epoch/change.h"
-#include "cluster/membership/liveness.h"
+#include "cluster/membership/swim.h"
 #include "cluster/replication/quorum.h"
 #include "cluster/ring/ring.h"
 #include "codec/frame.h"
@@ -61,14 +61,20 @@ struct node_config {
     const struct log *log;
     uint64_t random_seed;
     uint64_t request_timeout_us;         /* default of operations; 0: 10 s */
-    struct liveness_config liveness;     /* zeros: defaults */
+    struct swim_config gossip;           /* zeros: SWIM_LAN */
     struct quorum_levels default_levels; /* of the default bucket type ([quorum] in the config) */
     struct node_limits limits;           /* zeros: defaults */
     uint64_t sync_interval_us;           /* NODE_SYNC_INTERVAL; 0: 1 s */
     /** Shard 0 tells when its judgement of a member changed, so that the process can tell the other
      *  shards (node_set_liveness).  NULL: nobody to tell. */
     void (*liveness_changed)(void *context, uint16_t member, enum liveness_state state);
-    void *liveness_context;
+    /** Shard 0's incarnations in this life, [first, limit): never used in one before, and on disk.
+     *  Zeros: plenty, for a node that has no life but this. */
+    uint64_t incarnation_first, incarnation_limit;
+    /** More are needed, below `limit`: make that durable, then node_incarnations_reserved, also
+     *  from inside.  Rare: an old disk was put back.  NULL: there are no more. */
+    void (*reserve_incarnations)(void *context, uint64_t limit);
+    void *liveness_context; /* of the two above */
     /** Where the epoch and the votes for the next one are kept; on shard 0, which alone writes
      *  them.  NULL: the epoch never changes here (a newer one is not taken over either). */
     struct disk *disk;
@@ -183,6 +189,10 @@ struct change_options node_change_options(const struct node *node);
 /* --- events -------------------------------------------------------------------------------- */
 
 void node_receive(struct node *node, struct net_address from, const struct message *message);
+/** A datagram for shard 0, whoever sent it: at most NET_DATAGRAM_MAX bytes, checked for damage. */
+void node_receive_datagram(struct node *node, struct bytes datagram);
+/** Incarnations below `limit` are ours, durably. */
+void node_incarnations_reserved(struct node *node, uint64_t limit);
 /** A link to `member` was lost, or refused by its host. */
 void node_link_lost(struct node *node, uint16_t member, bool refused);
 /** A message that the net had taken for `member` did not leave, and will not: its link never came
@@ -204,6 +214,10 @@ bool node_ready(const struct node *node);
 enum liveness_state node_liveness(const struct node *node, uint16_t member);
 /** Microseconds since the state of `member` began. */
 uint64_t node_liveness_since_us(const struct node *node, uint16_t member);
+/** Shard 0: a digest of 8 bytes that gossip carries for anti-entropy, and the last one that
+ *  `member` sent (0: none yet). */
+void node_set_roots_digest(struct node *node, uint64_t digest);
+uint64_t node_roots_digest_of(const struct node *node, uint16_t member);
 /** The one in force here; valid until the next event. */
 const struct epoch *node_epoch(const struct node *node);
 uint16_t node_self(const struct node *node);
@@ -222,6 +236,9 @@ const struct node_limits *node_limits(const struct node *node);
     X(hints_stored) X(hints_delivered)                                                             \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
     X(epochs_adopted) X(epoch_refusals) X(epoch_waits) X(epoch_votes)                              \
+    X(datagrams_in) X(datagrams_out)                                                               \
+    X(gossip_health) X(gossip_incarnation) X(gossip_suspicions) X(gossip_deaths)                   \
+    X(gossip_refutations) X(gossip_own_pauses) X(gossip_unlisted) X(gossip_dropped)                \
     X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
     X(requests_active)
 /* clang-format on */

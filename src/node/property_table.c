@@ -6,10 +6,10 @@
  *
  * The record with the larger (stamp, overrides) wins, so copies merge in any order.  A change goes
  * to shard 0, which stores it and tells every member's shard 0 and its own other shards; whoever
- * was away finds out by the digest in heartbeats and is sent everything.
+ * was away finds out by the digest in gossip and is sent everything.
  *
  * "OK" says that the change is stored here and known to every member that is not known to be dead;
- * a link that broke under way is no answer, the digest in a later heartbeat is. */
+ * a link that broke under way is no answer, the digest in a later packet is. */
 #include "base/hash.h"
 #include "base/planted.h"
 #include "codec/protobuf.h"
@@ -407,7 +407,7 @@ static kvorum_status spread(struct node *node, struct request *request, struct r
     if (update->told == NULL || !arena_copy(&request->arena, record->type, &update->type) ||
         !arena_copy(&request->arena, record->bucket, &update->bucket))
         return KVORUM_NO_MEMORY;
-    /* One whose link is not up yet gets it after a heartbeat; see property_on_digest. */
+    /* One whose link is not up yet gets it after a packet of gossip; see property_on_digest. */
     for (uint16_t i = 0; i < members; i++)
         if (i != node->config.self && placement_reachable(node, i))
             (void)send_records(node, (struct net_address){ i, 0 }, id, false, &record, 1);
@@ -425,7 +425,7 @@ static kvorum_status hand_over(struct node *node, struct request *request, struc
 /* Leaves a member that fell silent the time to be found dead. */
 static uint64_t update_timeout_us(const struct node *node)
 {
-    return node->liveness.config.dead_us + UPDATE_SLACK_US;
+    return gossip_patience_us(node) + UPDATE_SLACK_US;
 }
 
 static kvorum_status change(struct node *node, struct request *request, struct bytes type,
@@ -564,7 +564,7 @@ static void run_errand(struct node *node, struct net_address to, uint64_t reques
 
 /* --- events --------------------------------------------------------------------------------- */
 
-/* What is stored here stays, and whoever has not heard of it will by a heartbeat; but until then
+/* What is stored here stays, and whoever has not heard of it will by gossip; but until then
  * such a member may act by the old properties. */
 static const char *unconfirmed(struct node *node, const struct property_update *update)
 {

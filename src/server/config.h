@@ -38,7 +38,11 @@ struct config {
     /* [limits] */
     uint64_t value_size, value_size_warning, siblings, siblings_warning, requests, connections;
     uint64_t pipeline, header_size, header_deadline_ms, idle_timeout_ms, output_buffer, peer_queue;
-    uint64_t request_timeout_ms, dead_after_ms;
+    uint64_t request_timeout_ms;
+    /* [cluster] */
+    config_text key_file;
+    /* [gossip] */
+    uint64_t gossip_preset, probe_interval_ms, probe_timeout_ms, suspicion_multiplier;
     /* [log] */
     uint64_t log_level, log_format;
     config_text log_file;

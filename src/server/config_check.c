@@ -168,6 +168,8 @@ static void check_limits(const struct config *config, struct config_problems *pr
              "a value of value_size, and 1 MB more, must fit");
     if ((config->partitions & (config->partitions - 1)) != 0)
         note(config, problems, "node", "partitions", "not a power of two");
+    if (config->probe_interval_ms != 0 && config->probe_timeout_ms >= config->probe_interval_ms)
+        note(config, problems, "gossip", "probe_timeout_ms", "not below probe_interval_ms");
     if (config->data_dir[0] == '\0')
         note(config, problems, "node", "data_dir", "empty");
 }

@@ -103,8 +103,19 @@ const struct config_option config_options[] = {
       "Messages that wait for one link to another node; further ones are refused." },
     { "limits", "request_timeout_ms", NULL, CONFIG_DURATION, AT(request_timeout_ms), 10, 600000,
       NULL, "10000", "How long a request may take that names no time of its own." },
-    { "limits", "dead_after_ms", NULL, CONFIG_DURATION, AT(dead_after_ms), 1000, 600000, NULL,
-      "3000", "A node silent for so long is taken for dead; for slow after half of it." },
+
+    { "cluster", "key_file", "--cluster-key-file", CONFIG_TEXT, AT(key_file), 0, 0, NULL, "",
+      "File of at least 16 bytes, the same on all nodes, that signs gossip; mode 0600." },
+
+    { "gossip", "preset", "--gossip", CONFIG_CHOICE, AT(gossip_preset), 0, 0, "lan|wan|local",
+      "lan",
+      "How soon silent nodes are noticed: in seconds, more patiently, or all on one machine." },
+    { "gossip", "probe_interval_ms", NULL, CONFIG_DURATION, AT(probe_interval_ms), 0, 600000, NULL,
+      "0", "Each node asks another whether it is there so often; 0: as the preset has it." },
+    { "gossip", "probe_timeout_ms", NULL, CONFIG_DURATION, AT(probe_timeout_ms), 0, 600000, NULL,
+      "0", "Others are asked to ask when no answer came by then; 0: as the preset has it." },
+    { "gossip", "suspicion_multiplier", NULL, CONFIG_NUMBER, AT(suspicion_multiplier), 0, 20, NULL,
+      "0", "Time a suspect has to answer, in probe intervals; 0: as the preset has it." },
 
     { "log", "level", "--log-level", CONFIG_CHOICE, AT(log_level), 0, 0,
       "debug|info|warn|error|none", "info", "Least important lines that are written." },

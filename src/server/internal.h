@@ -8,6 +8,7 @@
  *      reactor.c       a thread and its loop          mailbox.c   between reactors
  *      connection.c    a client                       waiting.c   answers before we serve
  *      peers.c         net of a reactor: peer_link.c (out), peer_guest.c (in), frame_stream.c
+ *      datagrams.c     gossip by UDP, signature.c
  *      stores.c        a reactor's engines            snapshot.c, view.c   looking in
  */
 #ifndef SERVER_INTERNAL_H
@@ -22,6 +23,7 @@
 #include "os/log_file.h"
 #include "server/birth.h"
 #include "server/config.h"
+#include "server/datagrams.h"
 #include "server/listeners.h"
 #include "server/reactor.h"
 #include "server/view.h"
@@ -49,6 +51,7 @@ struct server {
     struct os_clock clock;
     struct disk *disk;
     struct disk_file *lock;
+    struct signature_key key; /* of the cluster */
     struct identity identity; /* reactor 0 alone, once the reactors run */
     struct server_view view;
     uint16_t reactor_count, store_count;
@@ -64,6 +67,7 @@ struct server {
 
     /* Reactor 0 alone. */
     struct listeners listeners;
+    struct datagrams datagrams;
     struct birth birth;
     uv_signal_t signals[SERVER_SIGNALS];
     uint16_t opened_count, started_count, drained_count;

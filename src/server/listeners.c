@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 511, ACCEPTS_MAX = 64, PAUSE_MS = 100 };
+enum { PORT_ATTEMPTS_MAX = 16, BACKLOG = 511, ACCEPTS_MAX = 64, PAUSE_MS = 100 };
 
 static const char *const kind_names[LISTENER_KINDS] = { "resp", "http", "peer" };
 
@@ -80,6 +80,51 @@ static uint16_t port_of(int descriptor)
     return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
+/* The same address and port, for datagrams.  -1: errno says why. */
+static int bind_datagrams(int listening)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+    if (getsockname(listening, (struct sockaddr *)&address, &size) != 0)
+        return -1;
+    int descriptor = socket(address.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0 || bind(descriptor, (struct sockaddr *)&address, size) == 0)
+        return descriptor;
+    int error = errno;
+    close(descriptor);
+    errno = error;
+    return -1;
+}
+
+/* A port that the system chose may be taken by somebody's datagrams: then it chooses again. */
+static bool bind_peer(struct listener *listener, const char *host, uint16_t port,
+                      const char **ret_why)
+{
+    for (int attempt = 0; attempt < PORT_ATTEMPTS_MAX; attempt++) {
+        listener->descriptor = listen_at(host, port, ret_why);
+        if (listener->descriptor < 0)
+            return false;
+        listener->server->listeners.datagrams = bind_datagrams(listener->descriptor);
+        if (listener->server->listeners.datagrams >= 0)
+            return true;
+        *ret_why = errno == EADDRINUSE ? "the port is in use for datagrams (UDP)" : strerror(errno);
+        close(listener->descriptor);
+        listener->descriptor = -1;
+        if (port != 0)
+            return false;
+    }
+    return false;
+}
+
+static bool bind_any(struct listener *listener, const char *host, uint16_t port,
+                     const char **ret_why)
+{
+    if (listener->kind == LISTENER_PEER)
+        return bind_peer(listener, host, port, ret_why);
+    listener->descriptor = listen_at(host, port, ret_why);
+    return listener->descriptor >= 0;
+}
+
 static bool bind_one(struct listener *listener, const char *address)
 {
     char host[256];
@@ -89,8 +134,7 @@ static bool bind_one(struct listener *listener, const char *address)
         return true;
     if (!config_split_address(address, host, sizeof(host), &port))
         return false;
-    listener->descriptor = listen_at(host, port, &why);
-    if (listener->descriptor < 0) {
+    if (!bind_any(listener, host, port, &why)) {
         log_error(listener->server->log, "cannot listen",
                   LOG_TEXT("what", kind_names[listener->kind]), LOG_TEXT("address", address),
                   LOG_U64("port", port), LOG_TEXT("why", why),
@@ -105,6 +149,7 @@ static bool bind_one(struct listener *listener, const char *address)
 
 void listeners_init(struct server *server)
 {
+    server->listeners.datagrams = -1;
     for (unsigned i = 0; i < LISTENER_KINDS; i++)
         server->listeners.all[i] =
             (struct listener){ .server = server, .kind = i, .descriptor = -1 };
@@ -245,6 +290,9 @@ void listeners_stop(struct server *server)
     if (listeners->started)
         uv_close((uv_handle_t *)&listeners->pause, NULL);
     listeners->started = false;
+    if (listeners->datagrams >= 0)
+        close(listeners->datagrams);
+    listeners->datagrams = -1;
     for (unsigned i = 0; i < LISTENER_KINDS; i++) {
         struct listener *listener = &listeners->all[i];
         if (listener->polling)

@@ -27,6 +27,7 @@ struct listener {
 
 struct listeners {
     struct listener all[LISTENER_KINDS];
+    int datagrams;    /* UDP on the port of LISTENER_PEER, until datagrams.c takes it; -1: none */
     uv_timer_t pause; /* out of descriptors: accept again a little later */
     bool pausing, started;
     uint16_t next; /* reactor */

@@ -270,7 +270,7 @@ static void on_message(struct frame_stream *stream, const struct message *messag
         on_hello(guest, message);
     else if (guest->kind == GUEST_JOINER)
         on_join(guest, message);
-    else if (message->kind < MESSAGE_HEARTBEAT)
+    else if (message_is_greeting(message->kind))
         on_failed(stream, KVORUM_CORRUPT, 0, "a frame of a greeting in the middle of a link");
     else if (node != NULL)
         node_receive(node, guest->from, message);

@@ -60,7 +60,16 @@ static uint16_t shard_of(struct net *net, uint16_t member, uint32_t partition)
                                   : (uint16_t)(partition % shape.store_count % shape.shard_count);
 }
 
-static const struct net_ops net_ops = { .send = send_message, .shard_of = shard_of };
+/* Gossip is shard 0's. */
+static bool send_datagram(struct net *net, uint16_t member, struct bytes datagram)
+{
+    struct reactor *reactor = peers_of(net)->reactor;
+    return reactor->index == 0 && datagrams_send(&reactor->server->datagrams, member, datagram);
+}
+
+static const struct net_ops net_ops = { .send = send_message,
+                                        .shard_of = shard_of,
+                                        .send_datagram = send_datagram };
 
 /* --- what links and guests share -------------------------------------------------------------- */
 
@@ -141,7 +150,8 @@ bool peers_start(struct peers *peers)
         if (link != NULL)
             peer_link_start(link);
     }
-    return true;
+    struct reactor *reactor = peers->reactor;
+    return reactor->index != 0 || datagrams_start(&reactor->server->datagrams, reactor->server);
 }
 
 void peers_greeted(struct peers *peers, uint16_t member)
@@ -173,4 +183,6 @@ void peers_close(struct peers *peers)
     }
     peers->link_slots = 0;
     guests_close(peers);
+    if (peers->reactor->index == 0)
+        datagrams_stop(&peers->reactor->server->datagrams);
 }

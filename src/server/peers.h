@@ -12,7 +12,7 @@
  *  link is lost when *its* sender loses it, and both sides learn by themselves that nobody listens
  *  any more.
  *
- *  A link is dialed at its first message (those to shard 0 at once, for heartbeats), and again with
+ *  A link is dialed at its first message (those to shard 0 at once, for gossip), and again with
  *  back-off while it is lost.  What waits while it is being dialed for the first time is kept;
  *  what was under way on a link that broke is lost, as base/net.h says.
  *

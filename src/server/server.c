@@ -242,6 +242,10 @@ static void log_ready(const struct server *server)
              LOG_TEXT("engine", view->engine), LOG_TEXT("sync", view->sync),
              LOG_TEXT("data_dir", view->data_dir),
              LOG_U64("start_ms", (now_us - view->started_monotonic_us) / 1000));
+    if (server->key.size == 0 && server->epoch.member_count > 1)
+        log_warn(server->log,
+                 "gossip is not signed: whoever can reach the peer port can call nodes dead",
+                 LOG_TEXT("next", "give all nodes the same [cluster] key_file"));
 }
 
 static void serve(struct server *server)
@@ -400,9 +404,26 @@ static void run_reactors(struct server *server)
         pthread_join(server->reactors[i]->thread, NULL);
 }
 
+static int load_key(struct server *server)
+{
+    const char *path = server->config.key_file, *why = "";
+    if (path[0] == '\0')
+        return EXIT_CODE_OK;
+    kvorum_status status = signature_key_load(path, &server->key, &why);
+    if (status == KVORUM_OK)
+        return EXIT_CODE_OK;
+    log_error(server->log, "the cluster key cannot be used", LOG_TEXT("key_file", path),
+              LOG_STATUS(status), LOG_TEXT("why", why),
+              LOG_TEXT("next", "make one and copy it to all nodes: "
+                               "(umask 077; head -c 32 /dev/urandom > FILE)"));
+    return EXIT_CODE_USAGE;
+}
+
 static int prepare(struct server *server)
 {
-    int code = open_directory(server);
+    int code = load_key(server);
+    if (code == EXIT_CODE_OK)
+        code = open_directory(server);
     if (code != EXIT_CODE_OK)
         return code;
     if (!listeners_bind(server))
@@ -438,6 +459,7 @@ static void done(struct server *server)
     birth_done(&server->birth);
     for (uint16_t i = 0; i < server->reactor_count; i++)
         reactor_destroy(server->reactors[i]);
+    datagrams_done(&server->datagrams);
     free((void *)server->shapes);
     arena_done(&server->epoch_arena);
     if (server->lock != NULL)

@@ -91,6 +91,32 @@ static struct quorum_levels levels_of(const struct config *config)
     return levels;
 }
 
+static struct swim_config gossip_of(const struct config *config)
+{
+    struct swim_config gossip = *swim_preset((enum swim_preset)config->gossip_preset);
+    if (config->probe_interval_ms != 0)
+        gossip.probe_interval_us = config->probe_interval_ms * 1000;
+    if (config->probe_timeout_ms != 0)
+        gossip.probe_timeout_us = config->probe_timeout_ms * 1000;
+    if (config->suspicion_multiplier != 0)
+        gossip.suspicion_multiplier = (uint8_t)config->suspicion_multiplier;
+    return gossip;
+}
+
+/* So rare (an old disk was put back, or somebody accuses us without end) that the reactor may wait
+ * for the disk. */
+static void reserve_incarnations(void *context, uint64_t limit)
+{
+    struct reactor *reactor = context;
+    struct server *server = reactor->server;
+    kvorum_status status = identity_reserve(server->disk, &server->identity, limit);
+    if (status == KVORUM_OK)
+        node_incarnations_reserved(reactor->node, limit);
+    else
+        log_error(server->log, "cannot refute what others say of this node", LOG_STATUS(status),
+                  LOG_TEXT("next", "look at the disk: the file `identity` cannot be written"));
+}
+
 static kvorum_status create_node(struct reactor *reactor)
 {
     struct server *server = reactor->server;
@@ -110,8 +136,10 @@ static kvorum_status create_node(struct reactor *reactor)
         .log = server->log,
         .random_seed = os_entropy_u64(),
         .request_timeout_us = config->request_timeout_ms * 1000,
-        .liveness = { .suspect_us = config->dead_after_ms * 500,
-                      .dead_us = config->dead_after_ms * 1000 },
+        .gossip = gossip_of(config),
+        .incarnation_first = server->identity.incarnation_first,
+        .incarnation_limit = server->identity.incarnation_limit,
+        .reserve_incarnations = reactor->index == 0 ? reserve_incarnations : NULL,
         .default_levels = levels_of(config),
         .limits = { .value_size = config->value_size,
                     .value_size_warning = config->value_size_warning,

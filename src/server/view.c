@@ -204,6 +204,7 @@ static void tell_process(const struct visitor *visitor, const struct server_view
     tell(visitor, "kvorum_clients_refused", atomic_load(&server->clients_refused));
     tell(visitor, "kvorum_clients_slow", atomic_load(&server->clients_slow));
     tell_stores(visitor, &stores);
+    tell(visitor, "kvorum_datagrams_refused", atomic_load(&server->datagrams.refused));
     tell(visitor, "kvorum_disk_full", atomic_load(&server->disk_full));
 }
 
@@ -397,12 +398,26 @@ static void add_stores(json_t *status, const struct server_view *view)
     json_object_set_new(status, "disk_full", json_boolean(atomic_load(&view->server->disk_full)));
 }
 
+static void add_gossip(json_t *status, const struct server_view *view)
+{
+    struct node_counters now, ago;
+    sum_counters(view, &now, &ago);
+    json_object_set_new(
+        status, "gossip",
+        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I}", "signed", view->server->key.size > 0, "health",
+                  (json_int_t)now.gossip_health, "incarnation", (json_int_t)now.gossip_incarnation,
+                  "refutations", (json_int_t)now.gossip_refutations, "own_pauses",
+                  (json_int_t)now.gossip_own_pauses, "refused",
+                  (json_int_t)atomic_load(&view->server->datagrams.refused)));
+}
+
 void server_status_json(const struct server_view *view, struct node *node, struct buffer *ret_json)
 {
     json_t *status = json_object();
     add_ring(status, view->server, node);
     add_process(status, view);
     json_object_set_new(status, "nodes", json_members(view->server, node));
+    add_gossip(status, view);
     add_stores(status, view);
     char *text = json_dumps(status, JSON_INDENT(2));
     if (text != NULL)

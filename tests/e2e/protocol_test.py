@@ -676,5 +676,5 @@ def _():
 
 
 # A sanitizer makes 50 MB the work of seconds for one reactor, and a silent node is taken for dead.
-with Cluster(3, config=f"[limits]\ndead_after_ms = {int(3000 * SLOW)}\n") as shared:
+with Cluster(3, config=f"[gossip]\nprobe_interval_ms = {int(1000 * SLOW)}\n") as shared:
     run()

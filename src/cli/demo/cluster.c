@@ -195,7 +195,9 @@ static bool write_configuration(const struct demo_cluster *cluster)
     }
     fputs(
         "# Settings of all nodes of this local cluster, read at each start.  `kvorum config show`\n"
-        "# explains them; names, ports and directories are given by `kvorum demo`.\n",
+        "# explains them; names, ports and directories are given by `kvorum demo`.\n"
+        "[gossip]\n"
+        "preset = local\n",
         file);
     return fclose(file) == 0;
 }
