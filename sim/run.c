@@ -167,13 +167,21 @@ static bool begin_mode_change(struct simulation *s)
            wait_step(s, mode_changed, founding_limit_us, "changing the bucket's mode");
 }
 
-/* Nodes look for hints every second: a moment in which none of them has a job. */
+static bool process_quiet(const struct process *process)
+{
+    bool quiet = sim_jobs_idle(&process->jobs);
+    for (uint16_t i = 0; process->running && i < process->shard_count; i++)
+        quiet = quiet && node_counters(process->shards[i].node)->requests_active == 0;
+    return quiet;
+}
+
+/* Nodes look for hints every second: a moment in which none of them has anything to do. */
 static bool quiet(const struct simulation *s)
 {
-    bool idle = true;
     for (uint16_t i = 0; i < s->cluster.count; i++)
-        idle = idle && sim_jobs_idle(&s->cluster.processes[i].jobs);
-    return idle;
+        if (!process_quiet(&s->cluster.processes[i]))
+            return false;
+    return true;
 }
 
 static bool come_to_rest(struct simulation *s)
@@ -320,8 +328,8 @@ static void play(struct simulation *s)
         check_all_told(&s->cluster);
     if (!come_to_rest(s))
         return;
+    check_bounded(&s->cluster); /* before anybody looks: reads may bring compactions about */
     check_converged(&s->cluster, &s->history, (uint8_t)s->plan.levels.n);
-    check_bounded(&s->cluster);
     check_epochs_agree(&s->cluster);
 }
 
