@@ -33,6 +33,8 @@ void epochs_close(struct node *node);
 void epochs_tick(struct node *node);
 struct heap_item *epochs_timer(struct node *node);
 
+/** Somebody goes by a newer epoch than we do. */
+bool epochs_is_behind(const struct node *node);
 /** Look at the epoch of a message before it is handled.  False: it waits, or was refused. */
 bool epochs_admit(struct node *node, struct net_address from, const struct message *message);
 
@@ -87,10 +89,10 @@ struct epochs {
     uint64_t *slot_since; /* by slot, RING_MEMBERS_MAX: the epoch in which another took it */
 
     /* Behind. */
-    uint64_t heard;           /* the highest number that anybody spoke of */
+    uint64_t heard;            /* the highest number that anybody spoke of */
     struct net_address teller; /* who did */
-    uint64_t asked_us;        /* when we asked last; 0: not since */
-    struct list late;         /* messages, in order */
+    uint64_t asked_us;         /* when we asked last; 0: not since */
+    struct list late;          /* messages, in order */
     size_t late_count, late_size;
 
     /* Shard 0 from here on. */
@@ -100,8 +102,8 @@ struct epochs {
     struct net_address asker;
     struct proposer proposer;
     struct buffer own, carried; /* records: ours, and what a promise made us propose instead */
-    uint64_t proposing; /* the number; 0: nothing */
-    struct list wishes; /* the first is being worked on */
+    uint64_t proposing;         /* the number; 0: nothing */
+    struct list wishes;         /* the first is being worked on */
     size_t wish_count;
 };
 

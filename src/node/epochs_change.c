@@ -8,7 +8,11 @@
 #include "node/epochs.h"
 #include "node/internal.h"
 
-enum { CHANGE_ARENA_LIMIT = 64 << 20, PUSH_SIZE_MAX = 64 << 10, OTHER_SHARD_SLACK_US = 1000 * 1000 };
+enum {
+    CHANGE_ARENA_LIMIT = 64 << 20,
+    PUSH_SIZE_MAX = 64 << 10,
+    OTHER_SHARD_SLACK_US = 1000 * 1000
+};
 
 enum { VOTE_PROMISE = 1, VOTE_ACCEPTED, VOTE_REFUSED };
 
@@ -235,11 +239,13 @@ static const char *unreachable_voters(struct node *node)
                           epoch->members[epoch->voters[i]].name);
     const char *reason =
         names.size == 0
-            ? reason_printf(node, "outcome unknown: no majority of the %u voters answered in time. "
-                                  "Next: kvorum cluster status, or retry",
+            ? reason_printf(node,
+                            "outcome unknown: no majority of the %u voters answered in time. "
+                            "Next: kvorum cluster status, or retry",
                             epoch->voter_count)
-            : reason_printf(node, "outcome unknown: no majority of the %u voters answered in time; "
-                                  "not alive: %.*s. Next: bring them back, or retry",
+            : reason_printf(node,
+                            "outcome unknown: no majority of the %u voters answered in time; "
+                            "not alive: %.*s. Next: bring them back, or retry",
                             epoch->voter_count, (int)names.size, (const char *)names.data);
     buffer_done(&names);
     return reason;
@@ -369,9 +375,9 @@ static void hand_over(struct node *node, const struct change_request *asked,
     uint64_t deadline_us = node->now_us + CHANGE_TIMEOUT_US + OTHER_SHARD_SLACK_US;
     kvorum_status status = KVORUM_NO_MEMORY;
     if (request_register(node, request, deadline_us)) {
-        bool sent = node_send(node, (struct net_address){ node->config.self, 0 },
-                              MESSAGE_EPOCH_CHANGE, request->id, node_pack(node, &change.base),
-                              (struct bytes){ 0 });
+        bool sent =
+            node_send(node, (struct net_address){ node->config.self, 0 }, MESSAGE_EPOCH_CHANGE,
+                      request->id, node_pack(node, &change.base), (struct bytes){ 0 });
         status = sent ? KVORUM_OK : KVORUM_OVERLOADED;
     }
     if (status == KVORUM_OK)

@@ -54,7 +54,8 @@ static void votes_encode(const struct acceptor *acceptor, struct bytes record,
         write_u64(buffer, hash64(buffer_bytes(buffer), 0));
 }
 
-static kvorum_status votes_decode(struct bytes bytes, struct acceptor *ret, struct bytes *ret_record)
+static kvorum_status votes_decode(struct bytes bytes, struct acceptor *ret,
+                                  struct bytes *ret_record)
 {
     if (bytes.size < sizeof(magic) + 8 || memcmp(bytes.data, magic, 3) != 0)
         return KVORUM_CORRUPT;
@@ -162,8 +163,8 @@ static void save(struct node *node, struct net_address to)
 void votes_on_saved(struct node *node, kvorum_status status)
 {
     struct acceptor_effects effects;
-    const struct acceptor_event event = { .kind =
-                                              status == KVORUM_OK ? ACCEPTOR_SAVED : ACCEPTOR_FAILED };
+    const struct acceptor_event event = { .kind = status == KVORUM_OK ? ACCEPTOR_SAVED
+                                                                      : ACCEPTOR_FAILED };
     acceptor_step(&node->epochs->acceptor, &event, &effects);
     carry_out(node, node->epochs->asker, &effects);
 }

@@ -74,8 +74,8 @@ kvorum_status heartbeat_follow(struct node *node, const struct epoch *former)
     node->peers = peers;
     liveness_follow(&node->liveness, peers, count, node->now_us);
     for (uint16_t i = 0; i < count; i++) {
-        bool another = i < former->member_count && memcmp(&former->members[i].id,
-                                                          &epoch->members[i].id, NODE_ID_SIZE) != 0;
+        bool another = i < former->member_count &&
+                       memcmp(&former->members[i].id, &epoch->members[i].id, NODE_ID_SIZE) != 0;
         bool gone = epoch->members[i].state == MEMBER_GONE;
         if (i != node->config.self && (another || gone))
             liveness_forget(&node->liveness, i, another && !gone, node->now_us);

@@ -315,10 +315,9 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
     const char *level = NULL;
-    kvorum_status status =
-        quorum_resolve(&operation->levels, &properties.levels,
-                       ring_owner_limit(node->config.epoch, request->address.partition),
-                       &request->quorum, &level);
+    kvorum_status status = quorum_resolve(
+        &operation->levels, &properties.levels,
+        ring_owner_limit(node->config.epoch, request->address.partition), &request->quorum, &level);
     if (status != KVORUM_OK) {
         const char *reason = reason_printf(
             node, "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes", level,

@@ -82,7 +82,8 @@ static kvorum_status stage(const struct making *making, const struct change *cha
                                        aspect(next->changes[at].kind) != aspect(change->kind)))
         at++;
     if (at == RING_CHANGES_MAX)
-        return refuse(making, KVORUM_TOO_LARGE, "too many changes are staged; commit or clear them");
+        return refuse(making, KVORUM_TOO_LARGE,
+                      "too many changes are staged; commit or clear them");
     if (at < next->change_count && memcmp(&next->changes[at], change, sizeof(*change)) == 0)
         return KVORUM_EXISTS;
     next->changes[at] = *change;
@@ -161,9 +162,10 @@ static kvorum_status check_newcomer(const struct making *making)
         if (same && member->state != MEMBER_GONE)
             return KVORUM_EXISTS;
         if (same)
-            return refuse(making, KVORUM_NOT_ALLOWED,
-                          "this data directory was removed from the cluster, and an id is used once; "
-                          "start the node with a new one");
+            return refuse(
+                making, KVORUM_NOT_ALLOWED,
+                "this data directory was removed from the cluster, and an id is used once; "
+                "start the node with a new one");
         if (member->state == MEMBER_GONE)
             continue;
         if (strcmp(member->name, newcomer->name) == 0)

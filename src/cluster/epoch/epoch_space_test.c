@@ -22,10 +22,10 @@ enum { ACCEPTANCES_MAX = 16 };
 
 enum mistake {
     NO_MISTAKE,
-    ANSWERS_EARLY,  /* an acceptor answers before its state is saved */
-    BALLOT_REUSED,  /* a proposer's next life uses the ballots of the last */
-    REBORN,         /* a wiped acceptor comes back under its old id */
-    OWN_VALUE,      /* a proposer ignores what was accepted under an older ballot */
+    ANSWERS_EARLY, /* an acceptor answers before its state is saved */
+    BALLOT_REUSED, /* a proposer's next life uses the ballots of the last */
+    REBORN,        /* a wiped acceptor comes back under its old id */
+    OWN_VALUE,     /* a proposer ignores what was accepted under an older ballot */
 };
 
 struct message {
@@ -43,7 +43,7 @@ struct acceptance {
 struct world {
     struct acceptor acceptors[ACCEPTORS]; /* none is saving: see step_acceptor */
     struct proposer proposers[PROPOSERS_MAX];
-    uint8_t attempts[PROPOSERS_MAX]; /* left */
+    uint8_t attempts[PROPOSERS_MAX];                   /* left */
     uint8_t acceptor_crashes, proposer_crashes, wipes; /* left */
     uint8_t announced; /* the value that proposers called decided; UINT8_MAX: two */
     uint8_t acceptance_count;
@@ -75,8 +75,7 @@ static void send_message(struct world *world, struct message message)
     uint8_t at = 0;
     while (at < world->message_count && memcmp(&world->messages[at], &message, sizeof(message)) < 0)
         at++;
-    if (at < world->message_count &&
-        memcmp(&world->messages[at], &message, sizeof(message)) == 0)
+    if (at < world->message_count && memcmp(&world->messages[at], &message, sizeof(message)) == 0)
         return;
     assert_true(world->message_count < MESSAGES_MAX);
     memmove(&world->messages[at + 1], &world->messages[at],
@@ -210,8 +209,8 @@ static void deliver_to_acceptor(struct search *search, const struct world *world
     acceptor_step(acceptor, &event, &effects);
     if (effects.answer == ACCEPTOR_REFUSE)
         refuse(search, &next, message);
-    bool accepts = message->kind == ACCEPTOR_ACCEPT &&
-                   (effects.save || effects.answer == ACCEPTOR_ACCEPTED);
+    bool accepts =
+        message->kind == ACCEPTOR_ACCEPT && (effects.save || effects.answer == ACCEPTOR_ACCEPTED);
     if (effects.save) {
         const struct world saving = next;
         acceptor_step(acceptor, &saved, &effects);
@@ -254,9 +253,9 @@ static void deliver_to_proposer(const struct search *search, struct world *world
 
 static void start_attempt(const struct search *search, struct world *world, uint8_t at)
 {
-    const struct proposer_event event = {
-        .kind = PROPOSER_START, .voter_count = ACCEPTORS, .value = 1u + at
-    };
+    const struct proposer_event event = { .kind = PROPOSER_START,
+                                          .voter_count = ACCEPTORS,
+                                          .value = 1u + at };
     world->attempts[at]--;
     step_proposer(search, world, at, &event);
 }
@@ -277,9 +276,9 @@ static void crash_proposer(const struct search *search, struct world *world, uin
     world->proposer_crashes--;
     proposer_init(&world->proposers[at],
                   search->setting->mistake == BALLOT_REUSED ? life : life + 1);
-    const struct proposer_event event = {
-        .kind = PROPOSER_START, .voter_count = ACCEPTORS, .value = 1u + PROPOSERS_MAX + at
-    };
+    const struct proposer_event event = { .kind = PROPOSER_START,
+                                          .voter_count = ACCEPTORS,
+                                          .value = 1u + PROPOSERS_MAX + at };
     if (world->attempts[at] > 0) {
         world->attempts[at]--;
         step_proposer(search, world, at, &event);

@@ -17,8 +17,8 @@ struct planning {
     const struct change_options *options;
     struct arena *arena;
     struct change_plan *plan;
-    bool *lost;         /* by slot: removed or replaced, so nothing can be copied from it */
-    uint8_t columns;    /* in the end */
+    bool *lost;      /* by slot: removed or replaced, so nothing can be copied from it */
+    uint8_t columns; /* in the end */
     const char **why;
 };
 
@@ -196,10 +196,8 @@ static bool plan_moves(const struct planning *planning)
     struct epoch *next = &plan->next;
     uint8_t columns = next->replica_count;
     size_t row_size = columns * sizeof(uint16_t);
-    plan->gains =
-        arena_allocate_zero(planning->arena, next->member_count * sizeof(*plan->gains));
-    plan->losses =
-        arena_allocate_zero(planning->arena, next->member_count * sizeof(*plan->losses));
+    plan->gains = arena_allocate_zero(planning->arena, next->member_count * sizeof(*plan->gains));
+    plan->losses = arena_allocate_zero(planning->arena, next->member_count * sizeof(*plan->losses));
     next->moves =
         arena_allocate_zero(planning->arena, next->partition_count * sizeof(*next->moves));
     if (plan->gains == NULL || plan->losses == NULL || next->moves == NULL)
@@ -207,7 +205,7 @@ static bool plan_moves(const struct planning *planning)
     next->move_count = 0;
     for (uint32_t p = 0; p < next->partition_count; p++) {
         const uint16_t *old = next->table + (size_t)p * columns;
-        const uint16_t *new = plan->table + (size_t)p * columns;
+        const uint16_t *new = plan->table + (size_t)p *columns;
         if (memcmp(old, new, row_size) == 0)
             continue;
         struct move *move = &next->moves[next->move_count++];
@@ -261,12 +259,13 @@ static kvorum_status check_sources(const struct planning *planning)
             left += !planning->lost[owners[i]];
         if (left > n / 2)
             continue;
-        return refuse(planning, KVORUM_NOT_ALLOWED,
-                      arena_printf(planning->arena,
-                                   "partition %u would be rebuilt from %u of %u copies, and a write "
-                                   "that was acknowledged may be on none of them; bring one of the "
-                                   "nodes back, or remove fewer at a time",
-                                   p, left, n));
+        return refuse(
+            planning, KVORUM_NOT_ALLOWED,
+            arena_printf(planning->arena,
+                         "partition %u would be rebuilt from %u of %u copies, and a write "
+                         "that was acknowledged may be on none of them; bring one of the "
+                         "nodes back, or remove fewer at a time",
+                         p, left, n));
     }
     return KVORUM_OK;
 }
@@ -281,7 +280,8 @@ static kvorum_status check_copies(const struct planning *planning)
                   arena_printf(planning->arena,
                                "only %u nodes would own anything, and every key has %u copies; add "
                                "nodes first",
-                               planning->columns, n < from->replica_count ? n : from->replica_count));
+                               planning->columns,
+                               n < from->replica_count ? n : from->replica_count));
 }
 
 /* Owners beyond the columns are found by an order of members that a change shifts under them. */

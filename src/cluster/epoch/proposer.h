@@ -59,11 +59,11 @@ struct proposer_effects {
 struct proposer {
     enum proposer_state state;
     uint8_t voter_count;
-    uint64_t life;        /* ballot.proposer */
-    uint64_t counter;     /* highest that was used or seen */
-    struct ballot ballot; /* of this attempt */
-    uint64_t own;         /* what START asked for */
-    uint64_t value;       /* what this attempt proposes: ours, or the one below */
+    uint64_t life;         /* ballot.proposer */
+    uint64_t counter;      /* highest that was used or seen */
+    struct ballot ballot;  /* of this attempt */
+    uint64_t own;          /* what START asked for */
+    uint64_t value;        /* what this attempt proposes: ours, or the one below */
     struct ballot carried; /* the newest ballot under which a promise says something was accepted */
     uint32_t answered;     /* voters, in this phase */
     unsigned conflicts;    /* in a row */
