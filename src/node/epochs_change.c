@@ -16,7 +16,7 @@ enum {
 
 enum { VOTE_PROMISE = 1, VOTE_ACCEPTED, VOTE_REFUSED };
 
-static struct epoch_wish *first_wish(const struct epochs *epochs)
+static struct epoch_wish *first_wish(struct epochs *epochs)
 {
     struct list *item = list_first(&epochs->wishes);
     return item == NULL ? NULL : LIST_ENTRY(item, struct epoch_wish, link);

@@ -162,7 +162,7 @@ void node_properties(struct node *node, struct bytes type, struct bytes bucket,
 
 uint8_t property_table_largest_n(const struct node *node)
 {
-    const struct property_table *table = node->properties;
+    struct property_table *table = node->properties;
     uint32_t largest = node->config.default_levels.n;
     for (struct map_item *item = map_any(&table->records); item != NULL;
          item = map_next(&table->records, item)) {

@@ -25,6 +25,11 @@ static void wake(void *context)
     uv_async_send(&reactor->wake);
 }
 
+const struct epoch *reactor_epoch(const struct reactor *reactor)
+{
+    return reactor->node != NULL ? node_epoch(reactor->node) : &reactor->server->epoch;
+}
+
 /* --- outgoing mail ---------------------------------------------------------------------------- */
 
 void reactor_mail(struct reactor *from, uint16_t to, const struct mail *mail)

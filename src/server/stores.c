@@ -78,6 +78,11 @@ static void tell_liveness(void *context, uint16_t member, enum liveness_state st
         peers_greeted(&reactor->peers, member);
 }
 
+static void epoch_changed(void *context)
+{
+    server_epoch_changed(context);
+}
+
 static struct quorum_levels levels_of(const struct config *config)
 {
     struct quorum_levels levels;
@@ -121,6 +126,9 @@ static kvorum_status create_node(struct reactor *reactor)
         .sync_interval_us = config->sync_interval_ms * 1000,
         .liveness_changed = reactor->index == 0 ? tell_liveness : NULL,
         .liveness_context = reactor,
+        .disk = reactor->index == 0 ? server->disk : NULL,
+        .epoch_changed = epoch_changed,
+        .epoch_context = reactor,
     };
     return node_create(&node_config, &reactor->node);
 }

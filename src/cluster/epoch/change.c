@@ -126,7 +126,7 @@ static kvorum_status stage_asked(const struct making *making)
     if (change.kind == CHANGE_WEIGHT)
         change.weight = asked->weight;
     if (change.kind == CHANGE_ZONE)
-        strncpy(change.zone, asked->zone, RING_NAME_MAX);
+        memcpy(change.zone, asked->zone, strnlen(asked->zone, RING_NAME_MAX));
     const struct member *members = making->from->members;
     const char *problem = value_problem(&change);
     if (problem == NULL)
