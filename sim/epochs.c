@@ -13,7 +13,7 @@ static struct process *any_running(struct epoch_changes *changes)
     return process->running && !process->gate.closed ? process : NULL;
 }
 
-/* --- what is asked for ------------------------------------------------------------------------- */
+/* --- what is asked for ---------------------------------------------------------------------- */
 
 static void draw_address(struct epoch_changes *changes, struct member *ret)
 {
@@ -97,7 +97,7 @@ static void ask(struct epoch_changes *changes)
     process_leave(process, shard);
 }
 
-/* --- who has joined ---------------------------------------------------------------------------- */
+/* --- who has joined ------------------------------------------------------------------------- */
 
 /* It starts with what the member told it that it had asked. */
 static void grow(struct epoch_changes *changes)

@@ -7,7 +7,7 @@
 #include "cli/output.h"
 #include "cli/session.h"
 
-/* --- asking ------------------------------------------------------------------------------------ */
+/* --- asking --------------------------------------------------------------------------------- */
 
 static int refused(struct session *session, const char *what)
 {
@@ -47,8 +47,8 @@ static int ask(struct session *session, const char *method, const char *path, js
     if (session->client.response.code != 200)
         return refused(session, what);
     struct bytes answer = buffer_bytes(&session->client.response.body);
-    *ret_json = json_loadb(answer.size == 0 ? "" : (const char *)answer.data, answer.size, 0,
-                           &error);
+    *ret_json =
+        json_loadb(answer.size == 0 ? "" : (const char *)answer.data, answer.size, 0, &error);
     if (!json_is_object(*ret_json)) {
         json_decref(*ret_json);
         return fail(EXIT_INTERNAL, "%s: the node's answer is malformed", what);
@@ -56,7 +56,7 @@ static int ask(struct session *session, const char *method, const char *path, js
     return EXIT_DONE;
 }
 
-/* --- showing ----------------------------------------------------------------------------------- */
+/* --- showing -------------------------------------------------------------------------------- */
 
 static const char *text_at(const json_t *json, const char *name)
 {
@@ -103,9 +103,8 @@ static void print_rows(const json_t *json, const char *const *columns, enum outp
 
 static void print_cluster(const json_t *json, enum output_format format)
 {
-    static const char *const columns[] = { "name",   "membership", "state",       "zone",
-                                           ">weight", "address",   ">partitions", "voter",
-                                           NULL };
+    static const char *const columns[] = { "name",    "membership",  "state", "zone", ">weight",
+                                           "address", ">partitions", "voter", NULL };
     print_rows(json, columns, format);
     if (format != OUTPUT_TABLE)
         return;
@@ -130,9 +129,9 @@ static void print_survival(const json_t *json)
 
 static void print_plan(const json_t *json, enum output_format format)
 {
-    static const char *const columns[] = { "name",        "membership",        "becomes",
-                                           "zone",        ">weight",           ">partitions",
-                                           ">partitions_after", ">gains", ">losses", NULL };
+    static const char *const columns[] = { "name",    "membership",  "becomes",           "zone",
+                                           ">weight", ">partitions", ">partitions_after", ">gains",
+                                           ">losses", NULL };
     bool filled = json_object_get(json, "nodes") != NULL;
     if (format == OUTPUT_TABLE)
         print_staged(json);
@@ -161,7 +160,7 @@ static void print(json_t *json, const struct invocation *invocation,
     }
 }
 
-/* --- the commands ------------------------------------------------------------------------------ */
+/* --- the commands --------------------------------------------------------------------------- */
 
 static int show(const struct invocation *invocation, const char *method, const char *path,
                 json_t *body, const char *what)
@@ -190,8 +189,7 @@ int command_cluster_plan(const struct invocation *invocation)
     json_t *json = NULL;
     if (!session_begin(&session, invocation))
         return EXIT_USAGE;
-    int code =
-        ask(&session, "GET", "/kvorum/cluster/plan", NULL, "cannot read the plan", &json);
+    int code = ask(&session, "GET", "/kvorum/cluster/plan", NULL, "cannot read the plan", &json);
     if (code == EXIT_DONE && !json_is_true(json_object_get(json, "possible"))) {
         bool nothing = json_array_size(json_object_get(json, "staged")) == 0;
         code = nothing ? EXIT_NO : EXIT_UNSAFE;
@@ -218,8 +216,7 @@ int command_cluster_commit(const struct invocation *invocation)
 static int stage(const struct invocation *invocation, const char *change, const char *extra,
                  json_t *value)
 {
-    json_t *body =
-        json_pack("{s:s, s:s}", "change", change, "node", invocation->arguments[0]);
+    json_t *body = json_pack("{s:s, s:s}", "change", change, "node", invocation->arguments[0]);
     if (extra != NULL)
         json_object_set_new(body, extra, value);
     char what[160];

@@ -8,7 +8,7 @@
 
 enum { EPOCH_ARENA_LIMIT = 64 << 20 };
 
-/* --- files written by jobs --------------------------------------------------------------------- */
+/* --- files written by jobs ------------------------------------------------------------------ */
 
 static void save_work(struct job *job)
 {
@@ -75,7 +75,7 @@ static void save_leave(struct epoch_save *save)
         save_free(save);
 }
 
-/* --- what has changed since when --------------------------------------------------------------- */
+/* --- what has changed since when ------------------------------------------------------------ */
 
 static uint16_t place_of(const struct epoch *epoch, uint32_t partition, uint8_t column)
 {
@@ -123,7 +123,7 @@ static void note_changes(struct epochs *epochs, const struct epoch *former,
             epochs->slot_since[i] = epoch->number;
 }
 
-/* --- into force -------------------------------------------------------------------------------- */
+/* --- into force ----------------------------------------------------------------------------- */
 
 static bool is_of_this_cluster(const struct epoch *ours, const struct epoch *epoch)
 {
@@ -246,7 +246,7 @@ void epochs_on_record(struct node *node, struct net_address from, const struct m
         epochs_learn(node, message->tail);
 }
 
-/* --- time -------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------- */
 
 struct heap_item *epochs_timer(struct node *node)
 {
@@ -274,7 +274,7 @@ void epochs_tick(struct node *node)
     epochs_arm(node);
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------- */
 
 static bool open_keeper(struct node *node)
 {

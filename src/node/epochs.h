@@ -8,12 +8,12 @@
  *      shard 0: written and synced, then adopted (epochs.c), then told to the other shards
  *
  *  An epoch is adopted on no shard before it is on this node's disk, so nobody acts here on what a
- *  crash could take back.  Members keep their slots from epoch to epoch, so requests in flight go on
- *  with the targets they have.
+ *  crash could take back.  Members keep their slots from epoch to epoch, so requests in flight go
+ *  on with the targets they have.
  *
- *  Messages that name a partition carry the sender's epoch.  One from somebody who knows more waits,
- *  in a bounded list, until we do too; one from somebody who knows less is refused with WRONG_EPOCH
- *  if the partition has changed since, and its sender sees our number and fetches. */
+ *  Messages that name a partition carry the sender's epoch.  One from somebody who knows more
+ *  waits, in a bounded list, until we do too; one from somebody who knows less is refused with
+ *  WRONG_EPOCH if the partition has changed since, and its sender sees our number and fetches. */
 #ifndef NODE_EPOCHS_H
 #define NODE_EPOCHS_H
 
@@ -46,7 +46,7 @@ void epochs_on_change(struct node *node, struct net_address from, const struct m
 void epochs_on_change_answer(struct node *node, struct net_address from,
                              const struct message *message);
 
-/* --- among the files of it -------------------------------------------------------------------- */
+/* --- among the files of it ------------------------------------------------------------------ */
 
 enum {
     EPOCH_RECORD_MAX = 16 << 20,

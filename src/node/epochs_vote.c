@@ -23,7 +23,7 @@ static const uint8_t magic[4] = { 'K', 'V', 'V', '1' };
 
 enum { VOTE_PROMISE = 1, VOTE_ACCEPTED, VOTE_REFUSED };
 
-/* --- the file ---------------------------------------------------------------------------------- */
+/* --- the file ------------------------------------------------------------------------------- */
 
 kvorum_status votes_write(struct disk *disk, struct bytes bytes)
 {
@@ -102,7 +102,7 @@ kvorum_status votes_load(struct node *node)
     return status == KVORUM_NOT_FOUND ? KVORUM_OK : status;
 }
 
-/* --- answering --------------------------------------------------------------------------------- */
+/* --- answering ------------------------------------------------------------------------------ */
 
 static void send_vote(struct node *node, struct net_address to, uint32_t answer,
                       struct ballot ballot, struct ballot other, struct bytes record)
@@ -177,7 +177,7 @@ void votes_on_adopted(struct node *node)
     acceptor_step(&node->epochs->acceptor, &event, &effects);
 }
 
-/* --- being asked ------------------------------------------------------------------------------- */
+/* --- being asked ---------------------------------------------------------------------------- */
 
 static bool is_voter(const struct node *node)
 {

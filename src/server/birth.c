@@ -20,7 +20,7 @@ static void set_waiting(struct server *server, enum waiting_stage stage, unsigne
     atomic_store(&server->waiting.stage, (int)stage);
 }
 
-/* --- founding --------------------------------------------------------------------------------- */
+/* --- founding ------------------------------------------------------------------------------- */
 
 static kvorum_status plan(struct birth *birth, struct epoch *ret, const char **ret_why)
 {
@@ -110,7 +110,7 @@ static void start_founder(struct birth *birth)
                  LOG_TEXT("join", server->member.address));
 }
 
-/* --- answering JOIN --------------------------------------------------------------------------- */
+/* --- answering JOIN ------------------------------------------------------------------------- */
 
 static void fill_answer(const struct birth *birth, const struct founding_effects *effects,
                         struct birth_answer *ret)
@@ -144,7 +144,7 @@ static void join_while_founding(struct birth *birth, const struct member *member
         ret->answer = FOUNDING_TELL;
 }
 
-/* --- joining a cluster that exists ------------------------------------------------------------- */
+/* --- joining a cluster that exists ---------------------------------------------------------- */
 
 static void on_added(void *context, const struct answer *answer)
 {
@@ -232,7 +232,7 @@ void birth_on_join(struct server *server, const struct member *member,
     fill_answer(birth, &effects, ret_answer);
 }
 
-/* --- joining ---------------------------------------------------------------------------------- */
+/* --- joining -------------------------------------------------------------------------------- */
 
 static const struct frame_stream_handlers handlers;
 
@@ -385,7 +385,7 @@ static void on_message(struct frame_stream *stream, const struct message *messag
 static const struct frame_stream_handlers handlers = { on_connected, on_message, on_failed,
                                                        on_closed };
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------- */
 
 void birth_start(struct birth *birth, struct server *server)
 {

@@ -18,8 +18,8 @@ struct birth {
     struct buffer record; /* the epoch as told to joiners; empty before it is persisted */
     /* of one who joins a cluster that exists */
     bool adding;
-    struct node_id added;      /* whom we asked the voters for last */
-    kvorum_status add_status;  /* what came of it; OK: nothing yet */
+    struct node_id added;     /* whom we asked the voters for last */
+    kvorum_status add_status; /* what came of it; OK: nothing yet */
     char add_reason[256];
 
     /* on a joiner */
@@ -28,7 +28,7 @@ struct birth {
     uv_timer_t timer;
     bool streaming, timing, stopped;
     struct node_id cluster; /* that we were told this is; zeros: none */
-    kvorum_status told; /* last refusal that was logged */
+    kvorum_status told;     /* last refusal that was logged */
 };
 
 /** Answer to one JOIN. */

@@ -43,8 +43,8 @@ static json_t *json_member(struct node *node, const struct epoch *epoch, uint16_
                      "weight", (json_int_t)member->weight, "membership",
                      membership_names[member->state], "state",
                      liveness_names[node_liveness(node, slot)], "partitions",
-                     (json_int_t)held_by(epoch, epoch->table, slot), "voter",
-                     is_voter(epoch, slot), "self", slot == node_self(node));
+                     (json_int_t)held_by(epoch, epoch->table, slot), "voter", is_voter(epoch, slot),
+                     "self", slot == node_self(node));
 }
 
 static json_t *json_staged(const struct epoch *epoch)
@@ -79,15 +79,15 @@ void cluster_view_json(struct node *node, struct buffer *ret_json)
     for (uint16_t i = 0; i < epoch->member_count; i++)
         if (epoch->members[i].state != MEMBER_GONE)
             json_array_append_new(members, json_member(node, epoch, i));
-    print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "cluster",
-                    json_id(&epoch->cluster), "epoch", (json_int_t)epoch->number, "partitions",
+    print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "cluster", json_id(&epoch->cluster),
+                    "epoch", (json_int_t)epoch->number, "partitions",
                     (json_int_t)epoch->partition_count, "columns", (json_int_t)epoch->replica_count,
                     "columns_wanted", (json_int_t)epoch->replicas_wanted, "nodes", members,
                     "staged", json_staged(epoch), "moving", (json_int_t)epoch->move_count),
           ret_json);
 }
 
-/* --- the plan ---------------------------------------------------------------------------------- */
+/* --- the plan ------------------------------------------------------------------------------- */
 
 static json_t *json_survival(struct change_survival survival)
 {
@@ -134,12 +134,11 @@ void cluster_plan_json(struct node *node, struct buffer *ret_json)
     const char *why = "";
     arena_init(&arena, PLAN_MEMORY_MAX);
     kvorum_status status = change_plan(epoch, &options, &arena, &plan, &filled, &why);
-    json_t *json = json_pack("{s:I, s:b, s:s, s:s, s:o}", "epoch", (json_int_t)epoch->number,
-                             "possible", status == KVORUM_OK, "status",
-                             kvorum_status_name(status), "reason",
-                             status != KVORUM_OK && why[0] == '\0' ? kvorum_status_text(status)
-                                                                   : why,
-                             "staged", json_staged(epoch));
+    json_t *json =
+        json_pack("{s:I, s:b, s:s, s:s, s:o}", "epoch", (json_int_t)epoch->number, "possible",
+                  status == KVORUM_OK, "status", kvorum_status_name(status), "reason",
+                  status != KVORUM_OK && why[0] == '\0' ? kvorum_status_text(status) : why,
+                  "staged", json_staged(epoch));
     if (filled)
         add_filled(json, epoch, &plan);
     print(json, ret_json);

@@ -112,7 +112,7 @@ void server_learn_shape(struct server *server, uint16_t member, uint32_t shard_c
 /** "127.0.0.1:40000" of the other side of a socket. */
 void server_describe_remote(int descriptor, char *ret_text, size_t size);
 
-/* --- peers ------------------------------------------------------------------------------------ */
+/* --- peers ---------------------------------------------------------------------------------- */
 
 /** Decode into the peers' arena, until the next message.  NULL: malformed. */
 void *peer_unpack(struct peers *peers, const ProtobufCMessageDescriptor *descriptor,
@@ -122,7 +122,7 @@ void peer_hello(struct reactor *reactor, Peer__Hello *ret);
 void peer_send(struct frame_stream *stream, enum message_kind kind, uint64_t epoch,
                const ProtobufCMessage *body, struct bytes tail);
 
-/* --- stores ----------------------------------------------------------------------------------- */
+/* --- stores --------------------------------------------------------------------------------- */
 
 /** Open the stores of `reactor` in jobs, then mail OPENED. */
 void stores_open(struct reactor *reactor);

@@ -80,7 +80,7 @@ static void on_failed(struct frame_stream *stream, kvorum_status status, int err
     end(guest);
 }
 
-/* --- HELLO ------------------------------------------------------------------------------------ */
+/* --- HELLO ---------------------------------------------------------------------------------- */
 
 struct verdict {
     kvorum_status status;
@@ -207,7 +207,7 @@ static void on_hello(struct peer_guest *guest, const struct message *message)
         welcome(guest, hello, verdict.member);
 }
 
-/* --- JOIN ------------------------------------------------------------------------------------- */
+/* --- JOIN ----------------------------------------------------------------------------------- */
 
 static bool copy_text(char *ret, size_t size, const char *text)
 {
@@ -273,7 +273,7 @@ void peers_tell_joiners(struct peers *peers)
     }
 }
 
-/* --- messages --------------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------------------------- */
 
 static void on_message(struct frame_stream *stream, const struct message *message)
 {
@@ -342,8 +342,7 @@ static bool is_member_still(const struct peer_guest *guest)
 {
     static const struct node_id none;
     const struct epoch *epoch = epoch_of(guest);
-    if (guest->from.member >= epoch->member_count ||
-        memcmp(&guest->id, &none, sizeof(none)) == 0)
+    if (guest->from.member >= epoch->member_count || memcmp(&guest->id, &none, sizeof(none)) == 0)
         return true;
     const struct member *member = &epoch->members[guest->from.member];
     return member->state != MEMBER_GONE && memcmp(&member->id, &guest->id, sizeof(none)) == 0;

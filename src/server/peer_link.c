@@ -136,7 +136,7 @@ static void on_closed(struct frame_stream *stream)
     uv_timer_start(&link->timer, on_timer_dial, backoff_ms(link), 0);
 }
 
-/* --- dialing ---------------------------------------------------------------------------------- */
+/* --- dialing -------------------------------------------------------------------------------- */
 
 static void on_timer_greeting(uv_timer_t *timer)
 {
@@ -176,7 +176,7 @@ static void on_connected(struct frame_stream *stream)
     frame_stream_flush(stream);
 }
 
-/* --- the answer ------------------------------------------------------------------------------- */
+/* --- the answer ----------------------------------------------------------------------------- */
 
 static void refuse(struct peer_link *link, kvorum_status status, const char *reason)
 {
@@ -236,7 +236,7 @@ static void on_message(struct frame_stream *stream, const struct message *messag
 static const struct frame_stream_handlers handlers = { on_connected, on_message, on_failed,
                                                        on_closed };
 
-/* --- use -------------------------------------------------------------------------------------- */
+/* --- use ------------------------------------------------------------------------------------ */
 
 struct peer_link *peer_link_create(struct peers *peers, struct net_address to)
 {

@@ -18,7 +18,7 @@ static struct peers *peers_of(struct net *net)
     return LIST_ENTRY(net, struct peers, net);
 }
 
-/* --- base/net.h ------------------------------------------------------------------------------- */
+/* --- base/net.h ----------------------------------------------------------------------------- */
 
 static bool send_inside(struct reactor *reactor, uint16_t shard, const struct message *message)
 {
@@ -37,8 +37,8 @@ static struct peer_link *link_to(struct peers *peers, struct net_address to)
 {
     size_t slot = (size_t)to.member * REACTORS_MAX + to.shard;
     const struct epoch *epoch = reactor_epoch(peers->reactor);
-    if (to.shard >= REACTORS_MAX || slot >= peers->link_slots ||
-        to.member >= epoch->member_count || epoch->members[to.member].state == MEMBER_GONE)
+    if (to.shard >= REACTORS_MAX || slot >= peers->link_slots || to.member >= epoch->member_count ||
+        epoch->members[to.member].state == MEMBER_GONE)
         return NULL;
     if (peers->links[slot] == NULL)
         peers->links[slot] = peer_link_create(peers, to);
@@ -64,7 +64,7 @@ static uint16_t shard_of(struct net *net, uint16_t member, uint32_t partition)
 
 static const struct net_ops net_ops = { .send = send_message, .shard_of = shard_of };
 
-/* --- what links and guests share -------------------------------------------------------------- */
+/* --- what links and guests share ------------------------------------------------------------ */
 
 void *peer_unpack(struct peers *peers, const ProtobufCMessageDescriptor *descriptor,
                   struct bytes body)
@@ -104,7 +104,7 @@ void peer_send(struct frame_stream *stream, enum message_kind kind, uint64_t epo
     buffer_done(&packed);
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------- */
 
 void peers_init(struct peers *peers, struct reactor *reactor)
 {
@@ -149,9 +149,8 @@ static void dial_members(struct peers *peers)
 {
     const struct epoch *epoch = reactor_epoch(peers->reactor);
     for (uint16_t i = 0; i < epoch->member_count; i++) {
-        struct peer_link *link = i == peers->reactor->server->self
-                                     ? NULL
-                                     : link_to(peers, (struct net_address){ i, 0 });
+        struct peer_link *link =
+            i == peers->reactor->server->self ? NULL : link_to(peers, (struct net_address){ i, 0 });
         if (link != NULL)
             peer_link_start(link);
     }
@@ -165,7 +164,7 @@ bool peers_start(struct peers *peers)
     return true;
 }
 
-/* --- members come, go and move ----------------------------------------------------------------- */
+/* --- members come, go and move -------------------------------------------------------------- */
 
 void peers_on_members(struct peers *peers)
 {

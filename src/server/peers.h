@@ -45,7 +45,7 @@ struct peers {
     struct peer_link **links; /* member * REACTORS_MAX + shard; NULL: never used */
     size_t link_slots;
     bool members_changed; /* links and guests have to follow */
-    struct list dirty; /* links with something to write */
+    struct list dirty;    /* links with something to write */
     struct list guests;
     unsigned strangers;
     struct arena arena; /* of one message */

@@ -30,7 +30,7 @@ const struct epoch *reactor_epoch(const struct reactor *reactor)
     return reactor->node != NULL ? node_epoch(reactor->node) : &reactor->server->epoch;
 }
 
-/* --- outgoing mail ---------------------------------------------------------------------------- */
+/* --- outgoing mail -------------------------------------------------------------------------- */
 
 void reactor_mail(struct reactor *from, uint16_t to, const struct mail *mail)
 {
@@ -55,7 +55,7 @@ static void send_outboxes(struct reactor *reactor)
     }
 }
 
-/* --- incoming mail ---------------------------------------------------------------------------- */
+/* --- incoming mail -------------------------------------------------------------------------- */
 
 static void start_draining(struct reactor *reactor);
 static void leave(struct reactor *reactor);
@@ -156,7 +156,7 @@ static void on_wake(uv_async_t *handle)
     read_letters(reactor);
 }
 
-/* --- timers ----------------------------------------------------------------------------------- */
+/* --- timers --------------------------------------------------------------------------------- */
 
 static void on_tick(uv_timer_t *timer)
 {
@@ -191,7 +191,7 @@ static void on_sweep(uv_timer_t *timer)
                                 reactor->server->store_count, reactor_now_ms(reactor));
 }
 
-/* --- the end of an iteration ------------------------------------------------------------------ */
+/* --- the end of an iteration ---------------------------------------------------------------- */
 
 /* Does it pay to let the group commit wait for one more poll?  A sync takes as long as dozens of
  * requests.  Those whose sync has just ended are about to write again, and would miss one that
@@ -245,7 +245,7 @@ static void on_prepare(uv_prepare_t *handle)
     snapshot_publish(&reactor->snapshot, reactor->node);
 }
 
-/* --- stopping --------------------------------------------------------------------------------- */
+/* --- stopping ------------------------------------------------------------------------------- */
 
 static void on_drain(uv_timer_t *timer)
 {
@@ -279,7 +279,7 @@ static void leave(struct reactor *reactor)
     uv_close((uv_handle_t *)&reactor->again, NULL);
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------- */
 
 /* A store may be flushing and compacting at once, and no group commit should wait for either. */
 static unsigned job_threads(const struct server *server)

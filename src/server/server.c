@@ -25,7 +25,7 @@
 
 enum { EPOCH_MEMORY_MAX = 64 << 20 };
 
-/* --- shapes of members ------------------------------------------------------------------------ */
+/* --- shapes of members ---------------------------------------------------------------------- */
 
 struct server_shape server_shape(const struct server *server, uint16_t member)
 {
@@ -55,7 +55,7 @@ void server_describe_remote(int descriptor, char *ret_text, size_t size)
         snprintf(ret_text, size, "%s:%s", host, port);
 }
 
-/* --- data directory --------------------------------------------------------------------------- */
+/* --- data directory ------------------------------------------------------------------------- */
 
 static int refuse_directory(const struct server *server, kvorum_status status, const char *why)
 {
@@ -174,7 +174,7 @@ static int load_epoch(struct server *server)
     return EXIT_CODE_OK;
 }
 
-/* --- the view --------------------------------------------------------------------------------- */
+/* --- the view ------------------------------------------------------------------------------- */
 
 static void fill_view(struct server *server)
 {
@@ -212,7 +212,7 @@ static uint16_t count_reactors(const struct server *server)
     return (uint16_t)(wanted > limit ? limit : wanted);
 }
 
-/* --- serving ---------------------------------------------------------------------------------- */
+/* --- serving -------------------------------------------------------------------------------- */
 
 void server_begin(struct server *server)
 {
@@ -259,7 +259,7 @@ static void serve(struct server *server)
     server_readdress(server, &server->identity.node, server->address);
 }
 
-/* --- another epoch ---------------------------------------------------------------------------- */
+/* --- another epoch -------------------------------------------------------------------------- */
 
 void server_epoch_changed(struct reactor *reactor)
 {
@@ -321,7 +321,7 @@ void server_shard_started(struct server *server, uint16_t shard, kvorum_status s
         serve(server);
 }
 
-/* --- stopping --------------------------------------------------------------------------------- */
+/* --- stopping ------------------------------------------------------------------------------- */
 
 void server_stop(struct server *server, int exit_code)
 {
@@ -375,7 +375,7 @@ static void start_signals(struct server *server)
     sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
 }
 
-/* --- start ------------------------------------------------------------------------------------ */
+/* --- start ---------------------------------------------------------------------------------- */
 
 static void raise_file_limit(void)
 {

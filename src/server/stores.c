@@ -38,7 +38,7 @@ static bool owns(const struct reactor *reactor, uint16_t store)
     return store % reactor->server->reactor_count == reactor->index;
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------- */
 
 static kvorum_status open_lsm(struct store_job *store, const struct server *server)
 {
@@ -214,7 +214,7 @@ void stores_open(struct reactor *reactor)
         opened_all(reactor);
 }
 
-/* --- disk errors ------------------------------------------------------------------------------ */
+/* --- disk errors ---------------------------------------------------------------------------- */
 
 static bool disk_has_less(const struct server *server, uint64_t size)
 {
@@ -295,7 +295,7 @@ void stores_check(struct reactor *reactor)
     }
 }
 
-/* --- closing ---------------------------------------------------------------------------------- */
+/* --- closing -------------------------------------------------------------------------------- */
 
 static void sync_store(struct server *server, struct engine *engine)
 {

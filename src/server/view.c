@@ -9,7 +9,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-/* --- sums over shards ------------------------------------------------------------------------- */
+/* --- sums over shards ----------------------------------------------------------------------- */
 
 static void add_counters(struct node_counters *into, const struct node_counters *from)
 {
@@ -62,7 +62,7 @@ static uint64_t uptime_s(const struct server_view *view)
     return (clock_monotonic_us(view->clock) - view->started_monotonic_us) / 1000000;
 }
 
-/* --- statistics ------------------------------------------------------------------------------- */
+/* --- statistics ----------------------------------------------------------------------------- */
 
 struct visitor {
     void (*visit)(void *context, const char *name, uint64_t value);
@@ -219,7 +219,7 @@ void server_stats(const struct server_view *view,
     tell_own(&visitor, &now);
 }
 
-/* --- status ----------------------------------------------------------------------------------- */
+/* --- status --------------------------------------------------------------------------------- */
 
 static const char *const membership_names[] = { "active", "joining", "leaving", "gone" };
 static const char *const state_names[] = { "unknown", "alive", "suspect", "dead" };
@@ -248,12 +248,12 @@ static json_t *json_member(const struct server *server, struct node *node, uint1
     bool self = index == server->self;
     uint64_t since_s =
         self ? uptime_s(&server->view) : node_liveness_since_us(node, index) / 1000000;
-    return json_pack("{s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:b}", "name", member->name, "id",
-                     json_id(&member->id), "zone", member->zone, "weight",
-                     (json_int_t)member->weight, "address", member->address, "membership",
-                     membership_names[member->state], "state", state_names[self ? LIVENESS_ALIVE : node_liveness(node, index)], "since_s",
-                     (json_int_t)since_s, "partitions", (json_int_t)held_by(epoch, index),
-                     "self", self);
+    return json_pack(
+        "{s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:b}", "name", member->name, "id",
+        json_id(&member->id), "zone", member->zone, "weight", (json_int_t)member->weight, "address",
+        member->address, "membership", membership_names[member->state], "state",
+        state_names[self ? LIVENESS_ALIVE : node_liveness(node, index)], "since_s",
+        (json_int_t)since_s, "partitions", (json_int_t)held_by(epoch, index), "self", self);
 }
 
 static json_t *json_members(const struct server *server, struct node *node)
@@ -301,14 +301,13 @@ static const char *plural(unsigned count)
 }
 
 /* The sentence of `kvorum status`, computed, never a fixed text. */
-static json_t *json_sentence(const struct epoch *epoch, const struct margin *margin,
-                             uint16_t nodes)
+static json_t *json_sentence(const struct epoch *epoch, const struct margin *margin, uint16_t nodes)
 {
     uint16_t present = ring_present_count(epoch);
     char text[320], down[64] = "every node is up";
     if (margin->down > 0)
-        snprintf(down, sizeof(down), "%u of %u nodes %s down", margin->down,
-                 present, margin->down == 1 ? "is" : "are");
+        snprintf(down, sizeof(down), "%u of %u nodes %s down", margin->down, present,
+                 margin->down == 1 ? "is" : "are");
     if (margin->unavailable > 0)
         snprintf(text, sizeof(text),
                  "%s: %u of %u partitions have no majority of their owners, so quorum requests for "
@@ -320,8 +319,8 @@ static json_t *json_sentence(const struct epoch *epoch, const struct margin *mar
                  "majority of its replicas",
                  down, margin->worst, plural((unsigned)margin->worst));
     else if (nodes == 0)
-        snprintf(text, sizeof(text), "%s, and with %u node%s no failure is survived", down,
-                 present, plural(present));
+        snprintf(text, sizeof(text), "%s, and with %u node%s no failure is survived", down, present,
+                 plural(present));
     else
         snprintf(text, sizeof(text),
                  "%s: everything is available, but one more failure would leave "
@@ -347,8 +346,7 @@ static void add_ring(json_t *status, const struct server *server, struct node *n
     json_object_set_new(status, "cluster", json_id(&epoch->cluster));
     json_object_set_new(status, "epoch", json_integer((json_int_t)epoch->number));
     json_object_set_new(status, "partitions", json_integer(epoch->partition_count));
-    json_object_set_new(status, "replicas",
-                        json_integer(n < owners ? n : owners));
+    json_object_set_new(status, "replicas", json_integer(n < owners ? n : owners));
     json_object_set_new(status, "imbalance", json_real(ring_imbalance(epoch)));
     json_object_set_new(status, "survives",
                         json_pack("{s:i, s:i}", "nodes", (int)nodes, "zones", (int)zones));

@@ -257,9 +257,9 @@ def shape(node):
     return json.loads(node.http("GET", "/kvorum/cluster").body)
 
 
-def change(node, what, **body):
-    return node.http("POST", f"/kvorum/cluster/{what}", json.dumps(body).encode(),
-                     {"Content-Type": "application/json"})
+def change(asked, what, **body):
+    return asked.http("POST", f"/kvorum/cluster/{what}", json.dumps(body).encode(),
+                      {"Content-Type": "application/json"})
 
 
 @case("a node that comes after the founding joins by any member, and owns nothing until it is planned")
@@ -282,8 +282,7 @@ def _():
         equal(get(late, "l").body, b"w")
         for node in cluster:
             node.stop()
-        for node in cluster:
-            node.start()
+        cluster.start()
         wait_until(lambda: all(shape(node)["epoch"] == 2 for node in cluster), what="they remember it")
 
 

@@ -45,7 +45,7 @@ struct world {
     size_t head, tail;
 };
 
-/* --- the world --------------------------------------------------------------------------------- */
+/* --- the world ------------------------------------------------------------------------------ */
 
 static uint64_t test_monotonic_us(struct clock *clock)
 {
@@ -198,7 +198,7 @@ static void cut(struct world *world, uint16_t member)
     settle(world);
 }
 
-/* --- asking ------------------------------------------------------------------------------------ */
+/* --- asking --------------------------------------------------------------------------------- */
 
 struct outcome {
     bool answered;
@@ -249,7 +249,7 @@ static uint64_t number_on_disk(struct world *world, uint16_t at)
     return status == KVORUM_OK ? epoch.number : 0;
 }
 
-/* --- stories ----------------------------------------------------------------------------------- */
+/* --- stories -------------------------------------------------------------------------------- */
 
 static void what_one_is_asked_all_go_by_and_keep(void)
 {
@@ -312,7 +312,7 @@ static void without_a_majority_the_outcome_is_unknown(void)
 static void who_was_away_learns_of_it_and_what_came_early_waits(void)
 {
     struct world *world = world_make();
-    cut(world, 2);
+    world->down[2] = true; /* for so short a time that nobody notices */
     assert_int_equal(stage(world, 0, "n1", 10).status, KVORUM_OK);
     assert_int_equal(number_at(world, 2), 1);
     world->down[2] = false;

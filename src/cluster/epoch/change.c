@@ -38,7 +38,7 @@ static kvorum_status find(const struct making *making, const char *name, uint16_
     return refuse(making, KVORUM_NOT_FOUND, why == NULL ? "no such node" : why);
 }
 
-/* --- lists that may change --------------------------------------------------------------------- */
+/* --- lists that may change ------------------------------------------------------------------ */
 
 static bool own_members(const struct making *making, uint16_t more)
 {
@@ -63,7 +63,7 @@ static bool own_changes(const struct making *making, uint16_t more)
     return true;
 }
 
-/* --- staging ----------------------------------------------------------------------------------- */
+/* --- staging -------------------------------------------------------------------------------- */
 
 /* Weight and zone are staged beside the rest; of what becomes of a member only one can be. */
 static unsigned aspect(enum change_kind kind)
@@ -147,7 +147,7 @@ static kvorum_status clear(const struct making *making)
     return KVORUM_OK;
 }
 
-/* --- newcomers --------------------------------------------------------------------------------- */
+/* --- newcomers ------------------------------------------------------------------------------ */
 
 static kvorum_status check_newcomer(const struct making *making)
 {
@@ -231,7 +231,7 @@ static kvorum_status readdress(const struct making *making)
     return KVORUM_OK;
 }
 
-/* --- committing -------------------------------------------------------------------------------- */
+/* --- committing ----------------------------------------------------------------------------- */
 
 static kvorum_status commit(const struct making *making)
 {

@@ -37,8 +37,8 @@ struct change_options {
 };
 
 /** The next epoch.  EXISTS: nothing would change (done already).  NOT_FOUND: no such member.
- *  INVALID, NOT_ALLOWED, UNSUPPORTED, CONFLICT (the plan looked at is not the plan any more): *ret_why
- *  says it for people; text in `arena` or static.  NO_MEMORY. */
+ *  INVALID, NOT_ALLOWED, UNSUPPORTED, CONFLICT (the plan looked at is not the plan any more):
+ *  *ret_why says it for people; text in `arena` or static.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status change_apply(const struct epoch *epoch,
                                           const struct change_request *request,
                                           const struct change_options *options, struct arena *arena,
@@ -57,8 +57,8 @@ struct change_plan {
     uint32_t gain_count;      /* their sum: replicas that travel */
 };
 
-/** The same statuses as change_apply, above all NOT_ALLOWED for plans that could lose data.  The plan
- *  is filled as far as it came, so that a refused one can be shown: `*ret_filled`. */
+/** The same statuses as change_apply, above all NOT_ALLOWED for plans that could lose data.  Also a
+ *  refused plan can be shown, where `*ret_filled`. */
 KVORUM_CHECKED kvorum_status change_plan(const struct epoch *epoch,
                                          const struct change_options *options, struct arena *arena,
                                          struct change_plan *ret_plan, bool *ret_filled,

@@ -45,8 +45,8 @@ static const struct row rows[] = {
     { "too few copies would be left", "leave=n1 leave=n2 commit", KVORUM_NOT_ALLOWED, "AAAA", 2 },
     { "copies would be lost", "join=n5 join=n6 remove=n1 remove=n2 commit", KVORUM_NOT_ALLOWED,
       "AAAAJJ", 4 },
-    { "while partitions move nothing else can be committed",
-      "leave=n1 commit weight=n2/200 commit", KVORUM_NOT_ALLOWED, "LAAA", 1 },
+    { "while partitions move nothing else can be committed", "leave=n1 commit weight=n2/200 commit",
+      KVORUM_NOT_ALLOWED, "LAAA", 1 },
     { "a member moves to another address", "address=n1/10.0.0.9:1", KVORUM_OK, "AAAA", 0 },
     { "an address is taken", "address=n1/n2:1", KVORUM_NOT_ALLOWED, "AAAA", 0 },
     { "an address with a blank", "address=n1/a_b", KVORUM_INVALID, "AAAA", 0 },
@@ -176,7 +176,7 @@ static void check(const void *data)
     arena_done(&arena);
 }
 
-/* --- plans -------------------------------------------------------------------------------------- */
+/* --- plans ---------------------------------------------------------------------------------- */
 
 static void moves_lead_to_the_table_that_was_planned(void **state)
 {

@@ -3,8 +3,9 @@
  * three proposers with a value each, and a network that is the set of all messages ever sent, any
  * of which may be delivered at any time, again, late or never; only refusals, which decide nothing,
  * come at once or never.  Acceptors may crash between asking for their state to be saved and the
- * answer, before or after it reached the disk; proposers may crash and forget.  All states are visited, and in none have two values been accepted by a majority
- * under whatever ballots, or has a proposer announced a value other than that one.
+ * answer, before or after it reached the disk; proposers may crash and forget.  All states are
+ * visited, and in none have two values been accepted by a majority, under whatever ballots, or has
+ * a proposer announced a value other than that one.
  *
  * The same search must find the mistakes that this protocol is known for, when they are made. */
 #include "cluster/epoch/acceptor.h"
@@ -68,7 +69,7 @@ struct search {
     bool violated;
 };
 
-/* --- the network ------------------------------------------------------------------------------ */
+/* --- the network ---------------------------------------------------------------------------- */
 
 static void send_message(struct world *world, struct message message)
 {
@@ -131,11 +132,11 @@ static void ask(struct world *world, uint8_t at, const struct proposer_effects *
         world->announced = first ? (uint8_t)proposer->value : UINT8_MAX;
 }
 
-/* --- what may happen --------------------------------------------------------------------------- */
+/* --- what may happen ------------------------------------------------------------------------ */
 
 static void step_proposer(const struct search *search, struct world *world, uint8_t at,
                           const struct proposer_event *event);
-static void visit(struct search *search, const struct world *world);
+static void visit(struct search *search, const struct world *reached);
 
 /* Lives of one proposer have different names, unless that is the mistake; 16 lives a proposer. */
 static uint8_t owner_of(const struct message *message)
@@ -291,7 +292,7 @@ static void wipe_acceptor(struct world *world, uint8_t voter)
     acceptor_init(&world->acceptors[voter], IN_FORCE);
 }
 
-/* --- what must hold ---------------------------------------------------------------------------- */
+/* --- what must hold ------------------------------------------------------------------------- */
 
 static bool is_sound(const struct world *world)
 {
@@ -307,7 +308,7 @@ static bool is_sound(const struct world *world)
     return world->announced == 0 || world->announced == decided;
 }
 
-/* --- messages that can change nothing any more -------------------------------------------------- */
+/* --- messages that can change nothing any more ---------------------------------------------- */
 
 static bool is_current(const struct world *world, const struct message *message)
 {
@@ -337,7 +338,7 @@ static void forget_dead(struct world *world)
     world->message_count = kept;
 }
 
-/* --- the search -------------------------------------------------------------------------------- */
+/* --- the search ----------------------------------------------------------------------------- */
 
 static uint8_t *put_ballot(uint8_t *at, struct ballot ballot)
 {

@@ -28,7 +28,7 @@ static kvorum_status refuse(const struct planning *planning, kvorum_status statu
     return status;
 }
 
-/* --- members ----------------------------------------------------------------------------------- */
+/* --- members -------------------------------------------------------------------------------- */
 
 static bool owns_something(const struct epoch *epoch, uint16_t member)
 {
@@ -91,7 +91,7 @@ static bool plan_members(const struct planning *planning)
     return true;
 }
 
-/* --- the table --------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------------ */
 
 static uint16_t stands_for(const struct planning *planning, uint16_t member)
 {
@@ -136,7 +136,10 @@ static kvorum_status plan_table(struct planning *planning, uint16_t *ret_table)
         .replica_count = planning->columns,
         .previous = previous,
     };
-    return ring_plan(&input, planning->arena, ret_table, planning->why);
+    kvorum_status status = ring_plan(&input, planning->arena, ret_table, planning->why);
+    if (*planning->why == NULL)
+        *planning->why = "";
+    return status;
 }
 
 /* While it changes, the table has as many columns as the wider of the two. */
@@ -166,7 +169,7 @@ static kvorum_status plan_rows(struct planning *planning)
     return KVORUM_OK;
 }
 
-/* --- moves ------------------------------------------------------------------------------------- */
+/* --- moves ---------------------------------------------------------------------------------- */
 
 static bool holds(const uint16_t *row, uint8_t columns, uint16_t member)
 {
@@ -216,7 +219,7 @@ static bool plan_moves(const struct planning *planning)
     return true;
 }
 
-/* --- what is survived -------------------------------------------------------------------------- */
+/* --- what is survived ----------------------------------------------------------------------- */
 
 static struct change_survival survival_of(const struct epoch *epoch, uint8_t n)
 {
@@ -244,9 +247,9 @@ static void plan_survival(const struct planning *planning)
                                                  least(plan->before.zones, plan->after.zones) };
 }
 
-/* --- refusals ---------------------------------------------------------------------------------- */
+/* --- refusals ------------------------------------------------------------------------------- */
 
-/* Copies of what was acknowledged are found with certainty where a majority of the owners is left. */
+/* What was acknowledged is found with certainty where a majority of the owners is left. */
 static kvorum_status check_sources(const struct planning *planning)
 {
     const struct epoch *from = planning->from;
@@ -316,7 +319,7 @@ static kvorum_status check_moves(const struct planning *planning)
                                plan->next.move_count));
 }
 
-/* --- in order ---------------------------------------------------------------------------------- */
+/* --- in order ------------------------------------------------------------------------------- */
 
 static kvorum_status make(struct planning *planning, bool *ret_filled)
 {

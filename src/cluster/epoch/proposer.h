@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Getting an epoch decided: the proposer of single-decree Paxos, for one number at a time.
  *
- *      IDLE -- START --> PREPARING -- majority promised --> ACCEPTING -- majority accepted --> DECIDED
- *                          ^   \_____________ refused ________/
- *                          |                    v
- *                          `---- later ---- WAITING
+ *      IDLE -- START --> PREPARING -- promised --> ACCEPTING -- accepted --> DECIDED
+ *                          ^   \_________ refused ____/      (each by a majority)
+ *                          |                v
+ *                          `--- later --- WAITING
  *
  *  A voter that does not answer is asked again, with the same ballot and the same value: silence
  *  says nothing about what it did.  A proposer that learns of an accepted value proposes that one

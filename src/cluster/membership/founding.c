@@ -78,8 +78,7 @@ static void refuse(struct founding_effects *ret, kvorum_status status, const cha
 
 static void refuse_late(struct founding_effects *ret)
 {
-    refuse(ret, KVORUM_NOT_READY,
-        "all founders are here; ask again when the cluster exists");
+    refuse(ret, KVORUM_NOT_READY, "all founders are here; ask again when the cluster exists");
 }
 
 static void join_while_waiting(struct founding *founding, const struct member *member,

@@ -32,7 +32,7 @@ void http_get_cluster_plan(struct http *http)
     buffer_done(&json);
 }
 
-/* --- changing it ------------------------------------------------------------------------------- */
+/* --- changing it ---------------------------------------------------------------------------- */
 
 static uint16_t code_of(kvorum_status status)
 {
@@ -64,8 +64,7 @@ static void on_changed(void *context, const struct answer *answer)
     http->setting = NULL;
     if (answer->status != KVORUM_OK) {
         http_text(http, code_of(answer->status), "%s\n",
-                  answer->reason[0] != '\0' ? answer->reason
-                                            : kvorum_status_text(answer->status));
+                  answer->reason[0] != '\0' ? answer->reason : kvorum_status_text(answer->status));
         return;
     }
     struct buffer json;
@@ -90,9 +89,9 @@ static void submit(struct http *http, const struct change_request *request)
 static const struct {
     const char *name;
     enum change_kind kind;
-} kinds[] = { { "join", CHANGE_JOIN },       { "leave", CHANGE_LEAVE },
-              { "remove", CHANGE_REMOVE },   { "replace", CHANGE_REPLACE },
-              { "weight", CHANGE_WEIGHT },   { "zone", CHANGE_ZONE } };
+} kinds[] = { { "join", CHANGE_JOIN },     { "leave", CHANGE_LEAVE },
+              { "remove", CHANGE_REMOVE }, { "replace", CHANGE_REPLACE },
+              { "weight", CHANGE_WEIGHT }, { "zone", CHANGE_ZONE } };
 
 static bool read_text(const json_t *body, const char *name, bool needed, char *ret)
 {
@@ -157,10 +156,11 @@ void http_post_cluster_stage(struct http *http)
     if (json_is_object(body) && read_stage(body, &request))
         submit(http, &request);
     else
-        http_text(http, 400,
-                  "the body must be a JSON object: {\"change\": \"join|leave|remove|replace|weight|"
-                  "zone\", \"node\": NAME}, and \"with\": NAME, \"weight\": 1 to 10000 or \"zone\": "
-                  "NAME where the change needs it\n");
+        http_text(
+            http, 400,
+            "the body must be a JSON object: {\"change\": \"join|leave|remove|replace|weight|"
+            "zone\", \"node\": NAME}, and \"with\": NAME, \"weight\": 1 to 10000 or \"zone\": "
+            "NAME where the change needs it\n");
     json_decref(body);
 }
 

@@ -43,7 +43,8 @@ struct http_request {
     struct bytes body;
 };
 
-/* A change of properties or of the cluster cannot be cancelled: its answer may come when the connection is gone. */
+/* A change of properties or of the cluster cannot be cancelled: its answer may come when the
+ * connection is gone. */
 struct http_setting {
     struct http *http; /* NULL: gone */
 };
