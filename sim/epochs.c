@@ -13,7 +13,7 @@ static struct process *any_running(struct epoch_changes *changes)
     return process->running && !process->gate.closed ? process : NULL;
 }
 
-/* --- what is asked for ------------------------------------------------------------------------- */
+/* --- what is asked for ---------------------------------------------------------------------- */
 
 static void draw_address(struct epoch_changes *changes, struct member *ret)
 {
@@ -36,14 +36,12 @@ static void draw_newcomer(struct epoch_changes *changes, struct member *ret)
 
 static void draw_stage(struct epoch_changes *changes, struct change_request *ret)
 {
-    static const enum change_kind kinds[] = { CHANGE_WEIGHT, CHANGE_WEIGHT, CHANGE_ZONE,
-                                              CHANGE_LEAVE };
+    static const enum change_kind kinds[] = { CHANGE_WEIGHT, CHANGE_WEIGHT, CHANGE_ZONE };
     struct world *world = changes->cluster->world;
     ret->change.kind = kinds[choose(world, sizeof(kinds) / sizeof(*kinds))];
     ret->change.weight = (uint32_t)choose_between(world, 95, 105);
     snprintf(ret->change.zone, sizeof(ret->change.zone), "z%u", (unsigned)choose(world, 3));
-    snprintf(ret->name, sizeof(ret->name), "n%u",
-             (unsigned)choose(world, changes->cluster->count));
+    snprintf(ret->name, sizeof(ret->name), "n%u", (unsigned)choose(world, changes->cluster->count));
 }
 
 static void draw_request(struct epoch_changes *changes, struct change_request *ret)
@@ -99,7 +97,7 @@ static void ask(struct epoch_changes *changes)
     process_leave(process, shard);
 }
 
-/* --- who has joined ---------------------------------------------------------------------------- */
+/* --- who has joined ------------------------------------------------------------------------- */
 
 /* It starts with what the member told it that it had asked. */
 static void grow(struct epoch_changes *changes)

@@ -36,7 +36,7 @@ struct process {
     struct network *network;
     const struct plan *plan;
     uint16_t member;
-    struct process *peers; /* the array of all */
+    struct process *peers;   /* the array of all */
     struct epoch_book *book; /* which epochs there were; of the whole run */
 
     struct sim_clock clock;

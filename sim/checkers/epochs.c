@@ -83,8 +83,7 @@ static void check_durable_epoch(struct process *process, const struct epoch *epo
     if (durable < epoch->number)
         world_fail(process->book->world, "epochs",
                    "n%u goes by epoch %llu, and a power failure would leave it with %llu",
-                   process->member, (unsigned long long)epoch->number,
-                   (unsigned long long)durable);
+                   process->member, (unsigned long long)epoch->number, (unsigned long long)durable);
 }
 
 /* Shards of one process follow one after the other: only in its next life may it not go back. */

@@ -15,7 +15,7 @@ enum { EPOCHS_MAX = 1 << 16 };
 /** All epochs of a run, as they were seen on any member. */
 struct epoch_book {
     struct world *world;
-    uint64_t *digests; /* by number, of the record; 0: nobody had it yet */
+    uint64_t *digests;                 /* by number, of the record; 0: nobody had it yet */
     uint64_t highest[SIM_MEMBERS_MAX]; /* that each member went by, in all its lives */
     uint64_t count;                    /* the highest of all */
 };

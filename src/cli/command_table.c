@@ -102,6 +102,50 @@ static const struct option list_options[] = {
 
 static const struct option status_options[] = { NODE, OUTPUT("table"), TIMEOUT, END };
 
+static const struct option cluster_options[] = { NODE, OUTPUT("table"), TIMEOUT, END };
+static const struct option cluster_commit_options[] = {
+    NODE,
+    OUTPUT("table"),
+    NUMBER("epoch", "NUMBER", 1, INT64_MAX, NULL,
+           "Only if this is still the epoch that the plan was made for"),
+    TIMEOUT,
+    END,
+};
+
+static const char cluster_details[] =
+    "Changes are staged, which moves nothing; plan shows what they would do together; commit does\n"
+    "it, and clear forgets them.  A plan under which something acknowledged could be lost is\n"
+    "refused with the reason, and the command ends with 8.  A node joins by starting with\n"
+    "--join ADDR:PORT of any member; it is then listed as joining, and its join is staged.\n"
+    "\n"
+    "  kvorum server --data-dir n6 --join 127.0.0.1:9098\n"
+    "  kvorum cluster plan\n"
+    "  kvorum cluster commit";
+
+static const struct command cluster_commands[] = {
+    { "status", "", "Show members, votes, and what is staged or moves", NULL, cluster_options, 0, 0,
+      command_cluster_status, NULL, NULL },
+    { "plan", "", "Show what a commit would do, and what failures are survived meanwhile", NULL,
+      cluster_options, 0, 0, command_cluster_plan, NULL, NULL },
+    { "commit", "", "Carry out what is staged", NULL, cluster_commit_options, 0, 0,
+      command_cluster_commit, NULL, NULL },
+    { "clear", "", "Forget what is staged", NULL, cluster_options, 0, 0, command_cluster_clear,
+      NULL, NULL },
+    { "join", "NODE", "Stage: a joining node gets its share", NULL, cluster_options, 1, 1,
+      command_cluster_join, NULL, NULL },
+    { "leave", "NODE", "Stage: a node gives its partitions away and goes", NULL, cluster_options, 1,
+      1, command_cluster_leave, NULL, NULL },
+    { "remove", "NODE", "Stage: a node is lost; others rebuild its partitions", NULL,
+      cluster_options, 1, 1, command_cluster_remove, NULL, NULL },
+    { "replace", "NODE NEW-NODE", "Stage: a joining node takes a lost one's place", NULL,
+      cluster_options, 2, 2, command_cluster_replace, NULL, NULL },
+    { "weight", "NODE WEIGHT", "Stage: another weight, 1 to 10000; 100 is usual", NULL,
+      cluster_options, 2, 2, command_cluster_weight, NULL, NULL },
+    { "zone", "NODE ZONE", "Stage: a node stands in another zone", NULL, cluster_options, 2, 2,
+      command_cluster_zone, NULL, NULL },
+    { .name = NULL },
+};
+
 static const struct option import_options[] = {
     NODES,
     { .name = "bucket",
@@ -330,6 +374,8 @@ const struct command command_table[] = {
       command_list, NULL, NULL },
     { "status", "", "Show the health of the cluster; exit 1 when it is not healthy", NULL,
       status_options, 0, 0, command_status, NULL, NULL },
+    { "cluster", "COMMAND", "Show and change what the cluster is made of", cluster_details, NULL, 0,
+      0, NULL, cluster_commands, NULL },
     { "import", "[FILE]", "Write many records", import_details, import_options, 0, 1,
       command_import, NULL, NULL },
     { "export", "BUCKET", "Print all records of a bucket as JSON lines", export_details,

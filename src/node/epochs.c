@@ -8,7 +8,7 @@
 
 enum { EPOCH_ARENA_LIMIT = 64 << 20 };
 
-/* --- files written by jobs --------------------------------------------------------------------- */
+/* --- files written by jobs ------------------------------------------------------------------ */
 
 static void save_work(struct job *job)
 {
@@ -75,7 +75,7 @@ static void save_leave(struct epoch_save *save)
         save_free(save);
 }
 
-/* --- what has changed since when --------------------------------------------------------------- */
+/* --- what has changed since when ------------------------------------------------------------ */
 
 static uint16_t place_of(const struct epoch *epoch, uint32_t partition, uint8_t column)
 {
@@ -123,7 +123,7 @@ static void note_changes(struct epochs *epochs, const struct epoch *former,
             epochs->slot_since[i] = epoch->number;
 }
 
-/* --- into force -------------------------------------------------------------------------------- */
+/* --- into force ----------------------------------------------------------------------------- */
 
 static bool is_of_this_cluster(const struct epoch *ours, const struct epoch *epoch)
 {
@@ -192,6 +192,7 @@ static void adopt(struct node *node, struct bytes record)
     if (node->config.shard == 0)
         wishes_on_adopted(node, record);
     epochs_deliver_late(node);
+    property_on_members(node);
     epochs_arm(node);
 }
 
@@ -242,7 +243,7 @@ void epochs_on_record(struct node *node, struct net_address from, const struct m
         epochs_learn(node, message->tail);
 }
 
-/* --- time -------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------- */
 
 struct heap_item *epochs_timer(struct node *node)
 {
@@ -253,7 +254,7 @@ void epochs_arm(struct node *node)
 {
     struct epochs *epochs = node->epochs;
     uint64_t due_us = wishes_deadline_us(node);
-    if (epochs->heard > node->config.epoch->number && epochs->asked_us + EPOCH_RETRY_US < due_us)
+    if (epochs_is_behind(node) && epochs->asked_us + EPOCH_RETRY_US < due_us)
         due_us = epochs->asked_us + EPOCH_RETRY_US;
     heap_remove(&node->timers, &epochs->timer);
     if (due_us != UINT64_MAX)
@@ -265,13 +266,12 @@ void epochs_tick(struct node *node)
     struct epochs *epochs = node->epochs;
     if (node->config.shard == 0)
         wishes_tick(node);
-    if (epochs->heard > node->config.epoch->number &&
-        node->now_us >= epochs->asked_us + EPOCH_RETRY_US)
+    if (epochs_is_behind(node) && node->now_us >= epochs->asked_us + EPOCH_RETRY_US)
         epochs_fetch(node);
     epochs_arm(node);
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------- */
 
 static bool open_keeper(struct node *node)
 {
@@ -312,8 +312,7 @@ kvorum_status epochs_open(struct node *node)
     buffer_init(&epochs->accepted, EPOCH_RECORD_MAX);
     buffer_init(&epochs->own, EPOCH_RECORD_MAX);
     buffer_init(&epochs->carried, EPOCH_RECORD_MAX);
-    uint64_t life = random_next(&node->random) | 1;
-    proposer_init(&epochs->proposer, PLANTED(BALLOT_REUSED) ? node->config.self + 1u : life);
+    proposer_init(&epochs->proposer, random_next(&node->random) | 1);
     acceptor_init(&epochs->acceptor, node->config.epoch->number);
     if (!open_keeper(node) || !open_since(node))
         return KVORUM_NO_MEMORY;

@@ -8,12 +8,12 @@
  *      shard 0: written and synced, then adopted (epochs.c), then told to the other shards
  *
  *  An epoch is adopted on no shard before it is on this node's disk, so nobody acts here on what a
- *  crash could take back.  Members keep their slots from epoch to epoch, so requests in flight go on
- *  with the targets they have.
+ *  crash could take back.  Members keep their slots from epoch to epoch, so requests in flight go
+ *  on with the targets they have.
  *
- *  Messages that name a partition carry the sender's epoch.  One from somebody who knows more waits,
- *  in a bounded list, until we do too; one from somebody who knows less is refused with WRONG_EPOCH
- *  if the partition has changed since, and its sender sees our number and fetches. */
+ *  Messages that name a partition carry the sender's epoch.  One from somebody who knows more
+ *  waits, in a bounded list, until we do too; one from somebody who knows less is refused with
+ *  WRONG_EPOCH if the partition has changed since, and its sender sees our number and fetches. */
 #ifndef NODE_EPOCHS_H
 #define NODE_EPOCHS_H
 
@@ -33,6 +33,8 @@ void epochs_close(struct node *node);
 void epochs_tick(struct node *node);
 struct heap_item *epochs_timer(struct node *node);
 
+/** Somebody goes by a newer epoch than we do. */
+bool epochs_is_behind(const struct node *node);
 /** Look at the epoch of a message before it is handled.  False: it waits, or was refused. */
 bool epochs_admit(struct node *node, struct net_address from, const struct message *message);
 
@@ -44,7 +46,7 @@ void epochs_on_change(struct node *node, struct net_address from, const struct m
 void epochs_on_change_answer(struct node *node, struct net_address from,
                              const struct message *message);
 
-/* --- among the files of it -------------------------------------------------------------------- */
+/* --- among the files of it ------------------------------------------------------------------ */
 
 enum {
     EPOCH_RECORD_MAX = 16 << 20,
@@ -87,10 +89,10 @@ struct epochs {
     uint64_t *slot_since; /* by slot, RING_MEMBERS_MAX: the epoch in which another took it */
 
     /* Behind. */
-    uint64_t heard;           /* the highest number that anybody spoke of */
+    uint64_t heard;            /* the highest number that anybody spoke of */
     struct net_address teller; /* who did */
-    uint64_t asked_us;        /* when we asked last; 0: not since */
-    struct list late;         /* messages, in order */
+    uint64_t asked_us;         /* when we asked last; 0: not since */
+    struct list late;          /* messages, in order */
     size_t late_count, late_size;
 
     /* Shard 0 from here on. */
@@ -100,8 +102,8 @@ struct epochs {
     struct net_address asker;
     struct proposer proposer;
     struct buffer own, carried; /* records: ours, and what a promise made us propose instead */
-    uint64_t proposing; /* the number; 0: nothing */
-    struct list wishes; /* the first is being worked on */
+    uint64_t proposing;         /* the number; 0: nothing */
+    struct list wishes;         /* the first is being worked on */
     size_t wish_count;
 };
 

@@ -8,7 +8,11 @@
 #include "node/epochs.h"
 #include "node/internal.h"
 
-enum { CHANGE_ARENA_LIMIT = 64 << 20, PUSH_SIZE_MAX = 64 << 10, OTHER_SHARD_SLACK_US = 1000 * 1000 };
+enum {
+    CHANGE_ARENA_LIMIT = 64 << 20,
+    PUSH_SIZE_MAX = 64 << 10,
+    OTHER_SHARD_SLACK_US = 1000 * 1000
+};
 
 enum { VOTE_PROMISE = 1, VOTE_ACCEPTED, VOTE_REFUSED };
 
@@ -28,7 +32,7 @@ static void wish_end(struct node *node, struct epoch_wish *wish, kvorum_status s
     free(wish);
 }
 
-/* --- to the voters ------------------------------------------------------------------------------ */
+/* --- to the voters -------------------------------------------------------------------------- */
 
 static struct bytes record_of(const struct epochs *epochs)
 {
@@ -113,7 +117,7 @@ void epochs_on_vote(struct node *node, struct net_address from, const struct mes
     epochs_arm(node);
 }
 
-/* --- making the next epoch ---------------------------------------------------------------------- */
+/* --- making the next epoch ------------------------------------------------------------------ */
 
 static kvorum_status check_readable(struct node *node, const struct epochs *epochs)
 {
@@ -177,7 +181,7 @@ void wishes_begin(struct node *node)
     epochs_arm(node);
 }
 
-/* --- what came of it ---------------------------------------------------------------------------- */
+/* --- what came of it ------------------------------------------------------------------------ */
 
 static void push_to_all(struct node *node, struct bytes record)
 {
@@ -222,7 +226,7 @@ void wishes_on_adopted(struct node *node, struct bytes record)
         wishes_begin(node);
 }
 
-/* --- time --------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------- */
 
 static const char *unreachable_voters(struct node *node)
 {
@@ -235,30 +239,39 @@ static const char *unreachable_voters(struct node *node)
                           epoch->members[epoch->voters[i]].name);
     const char *reason =
         names.size == 0
-            ? reason_printf(node, "outcome unknown: no majority of the %u voters answered in time. "
-                                  "Next: kvorum cluster status, or retry",
+            ? reason_printf(node,
+                            "outcome unknown: no majority of the %u voters answered in time. "
+                            "Next: kvorum cluster status, or retry",
                             epoch->voter_count)
-            : reason_printf(node, "outcome unknown: no majority of the %u voters answered in time; "
-                                  "not alive: %.*s. Next: bring them back, or retry",
+            : reason_printf(node,
+                            "outcome unknown: no majority of the %u voters answered in time; "
+                            "not alive: %.*s. Next: bring them back, or retry",
                             epoch->voter_count, (int)names.size, (const char *)names.data);
     buffer_done(&names);
     return reason;
 }
 
+static struct epoch_wish *first_overdue(struct node *node)
+{
+    struct epochs *epochs = node->epochs;
+    for (struct list *item = epochs->wishes.next; item != &epochs->wishes; item = item->next) {
+        struct epoch_wish *wish = LIST_ENTRY(item, struct epoch_wish, link);
+        if (node->now_us >= wish->deadline_us)
+            return wish;
+    }
+    return NULL;
+}
+
+/* What is decided already goes on its way; what is not may still come to be, by somebody else. */
 static void end_overdue(struct node *node)
 {
     struct epochs *epochs = node->epochs;
-    struct list *next;
-    for (struct list *item = epochs->wishes.next; item != &epochs->wishes; item = next) {
-        struct epoch_wish *wish = LIST_ENTRY(item, struct epoch_wish, link);
-        next = item->next;
-        if (node->now_us < wish->deadline_us)
-            continue;
-        if (wish->number == epochs->proposing && epochs->proposing != 0 &&
-            wish == first_wish(epochs) && epochs->proposer.state != PROPOSER_DECIDED)
+    struct epoch_wish *wish;
+    while ((wish = first_overdue(node)) != NULL) { /* the answer may change the list */
+        if (epochs->proposing != 0 && wish == first_wish(epochs) &&
+            epochs->proposer.state != PROPOSER_DECIDED)
             stop(node);
         wish_end(node, wish, KVORUM_TIMEOUT, unreachable_voters(node));
-        next = epochs->wishes.next; /* the answer may have changed the list */
     }
 }
 
@@ -301,7 +314,7 @@ void wishes_drop(struct node *node)
     }
 }
 
-/* --- being asked -------------------------------------------------------------------------------- */
+/* --- being asked ---------------------------------------------------------------------------- */
 
 struct change_options node_change_options(const struct node *node)
 {
@@ -369,9 +382,9 @@ static void hand_over(struct node *node, const struct change_request *asked,
     uint64_t deadline_us = node->now_us + CHANGE_TIMEOUT_US + OTHER_SHARD_SLACK_US;
     kvorum_status status = KVORUM_NO_MEMORY;
     if (request_register(node, request, deadline_us)) {
-        bool sent = node_send(node, (struct net_address){ node->config.self, 0 },
-                              MESSAGE_EPOCH_CHANGE, request->id, node_pack(node, &change.base),
-                              (struct bytes){ 0 });
+        bool sent =
+            node_send(node, (struct net_address){ node->config.self, 0 }, MESSAGE_EPOCH_CHANGE,
+                      request->id, node_pack(node, &change.base), (struct bytes){ 0 });
         status = sent ? KVORUM_OK : KVORUM_OVERLOADED;
     }
     if (status == KVORUM_OK)
@@ -392,7 +405,7 @@ void node_change_epoch(struct node *node, const struct change_request *request,
     node_leave(node);
 }
 
-/* --- for another shard -------------------------------------------------------------------------- */
+/* --- for another shard ---------------------------------------------------------------------- */
 
 struct change_errand {
     struct node *node;

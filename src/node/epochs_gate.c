@@ -15,7 +15,7 @@ struct late_message {
     size_t size;
 };
 
-/* --- what a message is about ------------------------------------------------------------------- */
+/* --- what a message is about ---------------------------------------------------------------- */
 
 static bool names_partition(uint8_t kind)
 {
@@ -76,7 +76,7 @@ static bool is_outdated(struct node *node, const struct message *message)
     }
 }
 
-/* --- refusing ---------------------------------------------------------------------------------- */
+/* --- refusing ------------------------------------------------------------------------------- */
 
 static void answer_with(struct node *node, struct net_address to, const struct message *message,
                         uint8_t kind, const ProtobufCMessage *answer)
@@ -113,7 +113,7 @@ static void refuse(struct node *node, struct net_address to, const struct messag
     }
 }
 
-/* --- waiting ----------------------------------------------------------------------------------- */
+/* --- waiting -------------------------------------------------------------------------------- */
 
 static struct bytes copy_to(uint8_t *at, struct bytes bytes)
 {
@@ -193,11 +193,16 @@ void epochs_drop_late(struct node *node)
         late_end(node->epochs, LIST_ENTRY(item, struct late_message, link));
 }
 
-/* --- fetching ---------------------------------------------------------------------------------- */
+/* --- fetching ------------------------------------------------------------------------------- */
 
 static bool can_learn(const struct node *node)
 {
     return node->config.shard != 0 || node->config.disk != NULL;
+}
+
+bool epochs_is_behind(const struct node *node)
+{
+    return node->epochs->heard > node->config.epoch->number;
 }
 
 static uint16_t somebody_reachable(struct node *node)
@@ -212,8 +217,8 @@ static uint16_t somebody_reachable(struct node *node)
     return RING_NO_MEMBER;
 }
 
-/* Other shards have it from our shard 0, which tells them by itself; this is for when that was lost.
- * Who spoke of it is asked first. */
+/* Other shards have it from our shard 0, which tells them by itself; this is for when that was
+ * lost.  Who spoke of it is asked first. */
 void epochs_fetch(struct node *node)
 {
     struct epochs *epochs = node->epochs;
@@ -273,7 +278,7 @@ void epochs_send_record(struct node *node, struct net_address to)
                   buffer_bytes(&node->encoding));
 }
 
-/* --- the gate ---------------------------------------------------------------------------------- */
+/* --- the gate ------------------------------------------------------------------------------- */
 
 static bool admit_newer(struct node *node, struct net_address from, const struct message *message)
 {

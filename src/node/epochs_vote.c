@@ -23,7 +23,7 @@ static const uint8_t magic[4] = { 'K', 'V', 'V', '1' };
 
 enum { VOTE_PROMISE = 1, VOTE_ACCEPTED, VOTE_REFUSED };
 
-/* --- the file ---------------------------------------------------------------------------------- */
+/* --- the file ------------------------------------------------------------------------------- */
 
 kvorum_status votes_write(struct disk *disk, struct bytes bytes)
 {
@@ -54,7 +54,8 @@ static void votes_encode(const struct acceptor *acceptor, struct bytes record,
         write_u64(buffer, hash64(buffer_bytes(buffer), 0));
 }
 
-static kvorum_status votes_decode(struct bytes bytes, struct acceptor *ret, struct bytes *ret_record)
+static kvorum_status votes_decode(struct bytes bytes, struct acceptor *ret,
+                                  struct bytes *ret_record)
 {
     if (bytes.size < sizeof(magic) + 8 || memcmp(bytes.data, magic, 3) != 0)
         return KVORUM_CORRUPT;
@@ -101,7 +102,7 @@ kvorum_status votes_load(struct node *node)
     return status == KVORUM_NOT_FOUND ? KVORUM_OK : status;
 }
 
-/* --- answering --------------------------------------------------------------------------------- */
+/* --- answering ------------------------------------------------------------------------------ */
 
 static void send_vote(struct node *node, struct net_address to, uint32_t answer,
                       struct ballot ballot, struct ballot other, struct bytes record)
@@ -162,8 +163,8 @@ static void save(struct node *node, struct net_address to)
 void votes_on_saved(struct node *node, kvorum_status status)
 {
     struct acceptor_effects effects;
-    const struct acceptor_event event = { .kind =
-                                              status == KVORUM_OK ? ACCEPTOR_SAVED : ACCEPTOR_FAILED };
+    const struct acceptor_event event = { .kind = status == KVORUM_OK ? ACCEPTOR_SAVED
+                                                                      : ACCEPTOR_FAILED };
     acceptor_step(&node->epochs->acceptor, &event, &effects);
     carry_out(node, node->epochs->asker, &effects);
 }
@@ -176,7 +177,7 @@ void votes_on_adopted(struct node *node)
     acceptor_step(&node->epochs->acceptor, &event, &effects);
 }
 
-/* --- being asked ------------------------------------------------------------------------------- */
+/* --- being asked ---------------------------------------------------------------------------- */
 
 static bool is_voter(const struct node *node)
 {

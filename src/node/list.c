@@ -338,8 +338,7 @@ static uint16_t choose_member(struct node *node, const struct listing *listing, 
 {
     uint16_t members[TARGETS_MAX], chosen = RING_NO_MEMBER;
     uint8_t limit = ring_owner_limit(node->config.epoch, partition);
-    uint16_t count =
-        ring_preference(node->config.epoch, partition, members, n < limit ? n : limit);
+    uint16_t count = ring_preference(node->config.epoch, partition, members, n < limit ? n : limit);
     for (uint16_t i = count; i-- > 0;) {
         uint16_t member = members[i];
         if (listing->failed[member] || !placement_reachable(node, member))

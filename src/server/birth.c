@@ -7,6 +7,7 @@
 #include "server/internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { RECORD_SIZE_MAX = 16 << 20, PLAN_MEMORY_MAX = 1 << 30 };
@@ -19,7 +20,7 @@ static void set_waiting(struct server *server, enum waiting_stage stage, unsigne
     atomic_store(&server->waiting.stage, (int)stage);
 }
 
-/* --- founding --------------------------------------------------------------------------------- */
+/* --- founding ------------------------------------------------------------------------------- */
 
 static kvorum_status plan(struct birth *birth, struct epoch *ret, const char **ret_why)
 {
@@ -109,7 +110,7 @@ static void start_founder(struct birth *birth)
                  LOG_TEXT("join", server->member.address));
 }
 
-/* --- answering JOIN --------------------------------------------------------------------------- */
+/* --- answering JOIN ------------------------------------------------------------------------- */
 
 static void fill_answer(const struct birth *birth, const struct founding_effects *effects,
                         struct birth_answer *ret)
@@ -143,16 +144,85 @@ static void join_while_founding(struct birth *birth, const struct member *member
         ret->answer = FOUNDING_TELL;
 }
 
+/* --- joining a cluster that exists ---------------------------------------------------------- */
+
+static void on_added(void *context, const struct answer *answer)
+{
+    struct birth *birth = context;
+    birth->adding = false;
+    birth->add_status = answer->status;
+    snprintf(birth->add_reason, sizeof(birth->add_reason), "%s", answer->reason);
+    if (answer->status == KVORUM_OK)
+        peers_tell_joiners(&birth->server->reactors[0]->peers);
+}
+
+/* One at a time; who is not added yet asks again. */
+static void add(struct birth *birth, const struct member *member)
+{
+    struct change_request request = { .kind = ASK_JOIN, .newcomer = *member };
+    log_info(birth->server->log, "a node asks to join", LOG_TEXT("name", member->name),
+             LOG_TEXT("address", member->address), LOG_TEXT("zone", member->zone));
+    birth->adding = true;
+    birth->added = member->id;
+    birth->add_status = KVORUM_OK;
+    node_change_epoch(birth->server->reactors[0]->node, &request, on_added, birth);
+}
+
+static void answer_listed(struct birth *birth, struct birth_answer *ret)
+{
+    buffer_reset(&birth->record);
+    epoch_encode(reactor_epoch(birth->server->reactors[0]), &birth->record);
+    if (birth->record.failed)
+        return;
+    ret->status = KVORUM_OK;
+    ret->reason = "";
+    ret->epoch = buffer_bytes(&birth->record);
+}
+
+static void join_founded(struct birth *birth, const struct member *member,
+                         const struct node_id *cluster, struct birth_answer *ret)
+{
+    static const struct node_id none;
+    struct server *server = birth->server;
+    const struct epoch *epoch = reactor_epoch(server->reactors[0]);
+    bool told = memcmp(cluster, &none, sizeof(none)) != 0;
+    bool same = memcmp(&birth->added, &member->id, sizeof(member->id)) == 0;
+    const char *problem = founding_member_problem(member);
+    ret->reason = "it is being added to the cluster";
+    if (ring_member_index(epoch, &member->id) != RING_NO_MEMBER) {
+        answer_listed(birth, ret);
+    } else if (problem != NULL) {
+        ret->status = KVORUM_INVALID;
+        ret->reason = problem;
+    } else if (told && memcmp(cluster, &epoch->cluster, sizeof(*cluster)) != 0) {
+        ret->status = KVORUM_WRONG_CLUSTER;
+        ret->reason = "this node belongs to another cluster";
+    } else if (!server->serving || birth->adding || !told) {
+        return; /* it asks again, and knows the cluster then */
+    } else if (same && birth->add_status != KVORUM_OK &&
+               kvorum_status_class(birth->add_status) == KVORUM_FINAL) {
+        ret->status = birth->add_status;
+        ret->reason = birth->add_reason;
+    } else {
+        if (same && birth->add_status != KVORUM_OK)
+            log_warn(server->log, "a node could not be added yet", LOG_TEXT("name", member->name),
+                     LOG_STATUS(birth->add_status), LOG_TEXT("reason", birth->add_reason));
+        add(birth, member);
+    }
+}
+
 void birth_on_join(struct server *server, const struct member *member,
-                   struct birth_answer *ret_answer)
+                   const struct node_id *cluster, struct birth_answer *ret_answer)
 {
     struct birth *birth = &server->birth;
     struct founding_effects effects;
     *ret_answer = (struct birth_answer){ .status = KVORUM_NOT_READY,
                                          .reason = "waiting for the other founders" };
-    if (server->founded)
-        founding_after(&server->epoch, member, &effects);
-    else if (birth->members != NULL)
+    if (server->founded) {
+        join_founded(birth, member, cluster, ret_answer);
+        return;
+    }
+    if (birth->members != NULL)
         join_while_founding(birth, member, &effects);
     else
         effects = (struct founding_effects){ .answer = FOUNDING_REFUSE,
@@ -162,7 +232,7 @@ void birth_on_join(struct server *server, const struct member *member,
     fill_answer(birth, &effects, ret_answer);
 }
 
-/* --- joining ---------------------------------------------------------------------------------- */
+/* --- joining -------------------------------------------------------------------------------- */
 
 static const struct frame_stream_handlers handlers;
 
@@ -193,6 +263,7 @@ static void ask(struct birth *birth)
     join.zone = (char *)member->zone;
     join.address = (char *)member->address;
     join.weight = member->weight;
+    join.cluster = protobuf_data(bytes_make(birth->cluster.bytes, NODE_ID_SIZE));
     peer_send(&birth->stream, MESSAGE_JOIN, 0, &join.base, (struct bytes){ 0 });
     frame_stream_flush(&birth->stream);
 }
@@ -296,8 +367,12 @@ static void on_message(struct frame_stream *stream, const struct message *messag
 {
     struct birth *birth = birth_of(stream);
     struct peers *peers = &birth->server->reactors[0]->peers;
-    if (message->kind == MESSAGE_HELLO_ANSWER)
+    if (message->kind == MESSAGE_HELLO_ANSWER) {
+        const Peer__Hello *hello = peer_unpack(peers, &peer__hello__descriptor, message->body);
+        if (hello != NULL && hello->cluster.len == NODE_ID_SIZE)
+            memcpy(birth->cluster.bytes, hello->cluster.data, NODE_ID_SIZE);
         return; /* what counts is the answer to JOIN */
+    }
     const Peer__JoinAnswer *answer = NULL;
     if (message->kind == MESSAGE_JOIN_ANSWER)
         answer = peer_unpack(peers, &peer__join_answer__descriptor, message->body);
@@ -310,7 +385,7 @@ static void on_message(struct frame_stream *stream, const struct message *messag
 static const struct frame_stream_handlers handlers = { on_connected, on_message, on_failed,
                                                        on_closed };
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------- */
 
 void birth_start(struct birth *birth, struct server *server)
 {

@@ -16,13 +16,19 @@ struct birth {
     struct founding founding; /* on the founder */
     struct member *members;
     struct buffer record; /* the epoch as told to joiners; empty before it is persisted */
+    /* of one who joins a cluster that exists */
+    bool adding;
+    struct node_id added;     /* whom we asked the voters for last */
+    kvorum_status add_status; /* what came of it; OK: nothing yet */
+    char add_reason[256];
 
     /* on a joiner */
     struct frame_stream stream;
     struct frame_stream_options options;
     uv_timer_t timer;
     bool streaming, timing, stopped;
-    kvorum_status told; /* last refusal that was logged */
+    struct node_id cluster; /* that we were told this is; zeros: none */
+    kvorum_status told;     /* last refusal that was logged */
 };
 
 /** Answer to one JOIN. */
@@ -35,8 +41,9 @@ struct birth_answer {
 
 /** Begin; server_begin() is called when the epoch is there (perhaps from inside). */
 void birth_start(struct birth *birth, struct server *server);
+/** `cluster`: which one it believes this is; zeros: it was not told yet. */
 void birth_on_join(struct server *server, const struct member *member,
-                   struct birth_answer *ret_answer);
+                   const struct node_id *cluster, struct birth_answer *ret_answer);
 /** End what is under way; before the loop ends. */
 void birth_stop(struct birth *birth);
 void birth_done(struct birth *birth);

@@ -28,7 +28,7 @@ const struct config_option config_options[] = {
     { "node", "weight", "--weight", CONFIG_NUMBER, AT(weight), 1, 10000, NULL, "100",
       "Share of the data this node takes, relative to the others." },
     { "node", "join", "--join", CONFIG_ADDRESS, AT(join), 0, 0, NULL, "off",
-      "Peer address of the founder of the cluster this new node belongs to." },
+      "Peer address of the founder, or of any member of the cluster this new node joins." },
     { "node", "founders", "--founders", CONFIG_NUMBER, AT(founders), 1, RING_MEMBERS_MAX, NULL, "1",
       "On the founder of a new cluster: how many nodes, itself among them, begin it." },
     { "node", "reactors", "--reactors", CONFIG_NUMBER, AT(reactors), 0, 64, NULL, "0",

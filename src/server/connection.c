@@ -64,7 +64,7 @@ static void mark_dirty(struct connection *connection)
         list_append(&connection->reactor->dirty_connections, &connection->dirty);
 }
 
-/* --- for protocols ---------------------------------------------------------------------------- */
+/* --- for protocols -------------------------------------------------------------------------- */
 
 struct buffer *connection_output(struct connection *connection)
 {
@@ -125,7 +125,7 @@ void connection_finish(struct connection *connection)
     mark_dirty(connection);
 }
 
-/* --- the end ---------------------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------------------------- */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -165,7 +165,7 @@ static void linger(struct connection *connection)
         start_reading(connection);
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------------------------- */
 
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 {
@@ -258,7 +258,7 @@ static void start_reading(struct connection *connection)
     uv_read_start((uv_stream_t *)&connection->tcp, on_allocate, on_read);
 }
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------------------------- */
 
 static void trim(struct buffer *buffer)
 {
@@ -315,7 +315,7 @@ static bool write_output(struct connection *connection)
     return true;
 }
 
-/* --- the end of an iteration ------------------------------------------------------------------ */
+/* --- the end of an iteration ---------------------------------------------------------------- */
 
 static bool may_resume(const struct connection *connection)
 {
@@ -385,7 +385,7 @@ void connections_flush(struct reactor *reactor)
         flush(LIST_ENTRY(item, struct connection, dirty));
 }
 
-/* --- deadlines -------------------------------------------------------------------------------- */
+/* --- deadlines ------------------------------------------------------------------------------ */
 
 static bool is_too_slow(const struct connection *connection, uint64_t now_ms)
 {
@@ -475,7 +475,7 @@ void connections_close(struct reactor *reactor)
         end(LIST_ENTRY(item, struct connection, all));
 }
 
-/* --- the beginning ---------------------------------------------------------------------------- */
+/* --- the beginning -------------------------------------------------------------------------- */
 
 static const struct protocol_ops *ops_of(const struct reactor *reactor, enum connection_wire wire)
 {

@@ -90,11 +90,16 @@ static void look_up(struct datagrams *datagrams, uint16_t slot)
     resolve(datagrams, slot, host, port);
 }
 
+static const struct epoch *epoch_in_force(const struct datagrams *datagrams)
+{
+    return reactor_epoch(datagrams->server->reactors[0]);
+}
+
 /* NULL: not known (yet). */
 static const struct sockaddr *address_of(struct datagrams *datagrams, uint16_t slot)
 {
     struct datagram_peer *peer = &datagrams->peers[slot];
-    const char *text = datagrams->server->epoch.members[slot].address;
+    const char *text = epoch_in_force(datagrams)->members[slot].address;
     if (strcmp(peer->text, text) != 0) {
         *peer = (struct datagram_peer){ 0 };
         snprintf(peer->text, sizeof(peer->text), "%s", text);
@@ -106,7 +111,7 @@ static const struct sockaddr *address_of(struct datagrams *datagrams, uint16_t s
 
 bool datagrams_members_changed(struct datagrams *datagrams)
 {
-    uint16_t count = datagrams->server->epoch.member_count;
+    uint16_t count = epoch_in_force(datagrams)->member_count;
     struct datagram_peer *peers = calloc(count, sizeof(*peers));
     if (peers == NULL)
         return false;

@@ -60,10 +60,11 @@ struct server {
     /* Written by reactor 0 before it mails OPEN; others read them after that. */
     struct member member; /* ourselves */
     struct arena epoch_arena;
-    struct epoch epoch;
-    uint16_t self; /* index in the epoch; RING_NO_MEMBER before */
+    struct epoch epoch; /* that this life began with; reactor_epoch() is the one in force */
+    uint16_t self;      /* index in every epoch; RING_NO_MEMBER before */
+    char address[RING_ADDRESS_MAX + 1]; /* where our peers reach us */
     bool founded;
-    _Atomic uint32_t *shapes; /* by member: shards << 16 | stores */
+    _Atomic uint32_t *shapes; /* by member, RING_MEMBERS_MAX: shards << 16 | stores */
 
     /* Reactor 0 alone. */
     struct listeners listeners;
@@ -79,6 +80,7 @@ struct server {
     atomic_uint_fast64_t clients_refused, clients_slow;
     atomic_bool unclean; /* a store could not be synced: no clean mark */
     atomic_bool disk_full;
+    atomic_uint_fast64_t epoch_number, member_count; /* of reactor 0's epoch, for statistics */
     struct server_waiting {
         atomic_int stage; /* enum waiting_stage */
         atomic_uint present, wanted;
@@ -94,6 +96,11 @@ extern const struct protocol_ops protocol_waiting_resp, protocol_waiting_http;
 
 /** The epoch is in force: create what hangs on it and start all shards.  Reactor 0. */
 void server_begin(struct server *server);
+/** The epoch is another one; on every reactor, from inside of its node. */
+void server_epoch_changed(struct reactor *reactor);
+/** `id` says that its peers reach it at `address`: if the cluster knows another, have it changed.
+ *  Reactor 0. */
+void server_readdress(struct server *server, const struct node_id *id, const char *address);
 /** A shard has its stores, takes operations, or failed to.  Reactor 0. */
 void server_shard_opened(struct server *server, uint16_t shard, kvorum_status status);
 void server_shard_started(struct server *server, uint16_t shard, kvorum_status status);
@@ -109,7 +116,7 @@ void server_learn_shape(struct server *server, uint16_t member, uint32_t shard_c
 /** "127.0.0.1:40000" of the other side of a socket. */
 void server_describe_remote(int descriptor, char *ret_text, size_t size);
 
-/* --- peers ------------------------------------------------------------------------------------ */
+/* --- peers ---------------------------------------------------------------------------------- */
 
 /** Decode into the peers' arena, until the next message.  NULL: malformed. */
 void *peer_unpack(struct peers *peers, const ProtobufCMessageDescriptor *descriptor,
@@ -119,7 +126,7 @@ void peer_hello(struct reactor *reactor, Peer__Hello *ret);
 void peer_send(struct frame_stream *stream, enum message_kind kind, uint64_t epoch,
                const ProtobufCMessage *body, struct bytes tail);
 
-/* --- stores ----------------------------------------------------------------------------------- */
+/* --- stores --------------------------------------------------------------------------------- */
 
 /** Open the stores of `reactor` in jobs, then mail OPENED. */
 void stores_open(struct reactor *reactor);

@@ -18,8 +18,10 @@ struct peer_guest {
     struct peers *peers;
     enum guest_kind kind;
     struct net_address from; /* MEMBER */
+    struct node_id id;       /* MEMBER */
     uint64_t until_ms;       /* STRANGER: for its HELLO */
-    struct member asking;    /* JOINER that asked: who it says it is */
+    struct member asking;    /* JOINER that asked: who it says it is, */
+    struct node_id cluster;  /* and which cluster it was told this is; zeros: none */
     bool asked;
     char address[80];
 };
@@ -53,10 +55,16 @@ static void on_closed(struct frame_stream *stream)
     free(guest_of(stream));
 }
 
+static const struct epoch *epoch_of(const struct peer_guest *guest)
+{
+    return reactor_epoch(guest->peers->reactor);
+}
+
 static const char *name_of(const struct peer_guest *guest)
 {
-    const struct server *server = server_of(guest);
-    return guest->kind == GUEST_MEMBER ? server->epoch.members[guest->from.member].name : "";
+    const struct epoch *epoch = epoch_of(guest);
+    bool known = guest->kind == GUEST_MEMBER && guest->from.member < epoch->member_count;
+    return known ? epoch->members[guest->from.member].name : "";
 }
 
 static void on_failed(struct frame_stream *stream, kvorum_status status, int error, const char *why)
@@ -72,7 +80,7 @@ static void on_failed(struct frame_stream *stream, kvorum_status status, int err
     end(guest);
 }
 
-/* --- HELLO ------------------------------------------------------------------------------------ */
+/* --- HELLO ---------------------------------------------------------------------------------- */
 
 struct verdict {
     kvorum_status status;
@@ -88,7 +96,7 @@ static struct verdict judge_member(const struct server *server, const Peer__Hell
         return (struct verdict){ KVORUM_WRONG_CLUSTER, "this node belongs to another cluster", 0 };
     struct node_id id;
     memcpy(id.bytes, hello->node.data, NODE_ID_SIZE);
-    uint16_t member = ring_member_index(&server->epoch, &id);
+    uint16_t member = ring_member_index(reactor_epoch(server->reactors[0]), &id);
     if (member == RING_NO_MEMBER)
         return (struct verdict){ KVORUM_NOT_ALLOWED, "not a member of this cluster", 0 };
     if (member == server->self)
@@ -159,6 +167,8 @@ static void welcome(struct peer_guest *guest, const Peer__Hello *hello, uint16_t
     frame_stream_set_options(&guest->stream, &guest->peers->guest_options);
     peers_greeted(guest->peers, member);
     server_learn_shape(server_of(guest), member, hello->shard_count, hello->store_count);
+    memcpy(guest->id.bytes, hello->node.data, NODE_ID_SIZE);
+    server_readdress(server_of(guest), &guest->id, hello->address);
     if (hello->target_shard != 0)
         hand_over(guest, (uint16_t)hello->target_shard);
 }
@@ -197,7 +207,7 @@ static void on_hello(struct peer_guest *guest, const struct message *message)
         welcome(guest, hello, verdict.member);
 }
 
-/* --- JOIN ------------------------------------------------------------------------------------- */
+/* --- JOIN ----------------------------------------------------------------------------------- */
 
 static bool copy_text(char *ret, size_t size, const char *text)
 {
@@ -217,6 +227,9 @@ static bool read_join(struct peer_guest *guest, struct bytes body)
     memset(asking, 0, sizeof(*asking));
     memcpy(asking->id.bytes, join->node.data, NODE_ID_SIZE);
     asking->weight = join->weight;
+    guest->cluster = (struct node_id){ { 0 } };
+    if (join->cluster.len == NODE_ID_SIZE)
+        memcpy(guest->cluster.bytes, join->cluster.data, NODE_ID_SIZE);
     return copy_text(asking->name, sizeof(asking->name), join->name) &&
            copy_text(asking->zone, sizeof(asking->zone), join->zone) &&
            copy_text(asking->address, sizeof(asking->address), join->address);
@@ -225,7 +238,7 @@ static bool read_join(struct peer_guest *guest, struct bytes body)
 static void answer_join(struct peer_guest *guest)
 {
     struct birth_answer answer;
-    birth_on_join(server_of(guest), &guest->asking, &answer);
+    birth_on_join(server_of(guest), &guest->asking, &guest->cluster, &answer);
     if (answer.status != KVORUM_OK && answer.status != KVORUM_NOT_READY)
         log_warn(server_of(guest)->log, "joiner refused", LOG_TEXT("from", guest->address),
                  LOG_TEXT("name", guest->asking.name), LOG_STATUS(answer.status),
@@ -260,7 +273,7 @@ void peers_tell_joiners(struct peers *peers)
     }
 }
 
-/* --- messages --------------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------------------------- */
 
 static void on_message(struct frame_stream *stream, const struct message *message)
 {
@@ -318,8 +331,32 @@ void peers_adopt(struct peers *peers, int descriptor, uint16_t member, uint16_t 
     struct peer_guest *guest = create(peers, descriptor, GUEST_MEMBER);
     if (guest == NULL)
         return;
+    const struct epoch *epoch = epoch_of(guest);
     guest->from = from;
+    if (member < epoch->member_count) /* else we are behind, and learn of it by its messages */
+        guest->id = epoch->members[member].id;
     peers_greeted(peers, member);
+}
+
+static bool is_member_still(const struct peer_guest *guest)
+{
+    static const struct node_id none;
+    const struct epoch *epoch = epoch_of(guest);
+    if (guest->from.member >= epoch->member_count || memcmp(&guest->id, &none, sizeof(none)) == 0)
+        return true;
+    const struct member *member = &epoch->members[guest->from.member];
+    return member->state != MEMBER_GONE && memcmp(&member->id, &guest->id, sizeof(none)) == 0;
+}
+
+void guests_follow(struct peers *peers)
+{
+    struct list *next;
+    for (struct list *item = peers->guests.next; item != &peers->guests; item = next) {
+        next = item->next;
+        struct peer_guest *guest = LIST_ENTRY(item, struct peer_guest, all);
+        if (guest->kind == GUEST_MEMBER && !is_member_still(guest))
+            end(guest);
+    }
 }
 
 void guests_sweep(struct peers *peers)

@@ -8,6 +8,8 @@
 
 /** Close strangers that are too slow. */
 void guests_sweep(struct peers *peers);
+/** Close those of members that are gone. */
+void guests_follow(struct peers *peers);
 void guests_close(struct peers *peers);
 
 #endif

@@ -14,6 +14,7 @@ struct peer_link {
     struct list dirty;
     struct peers *peers;
     struct net_address to;
+    struct member member; /* as it was when the link was made */
     enum peer_link_state state;
     unsigned failures;     /* in a row */
     kvorum_status refused; /* what was logged last, so that a refusal is told once */
@@ -41,7 +42,7 @@ static struct server *server_of(const struct peer_link *link)
 
 static const struct member *member_of(const struct peer_link *link)
 {
-    return &server_of(link)->epoch.members[link->to.member];
+    return &link->member;
 }
 
 /* --- losing it ------------------------------------------------------------------------------- */
@@ -135,7 +136,7 @@ static void on_closed(struct frame_stream *stream)
     uv_timer_start(&link->timer, on_timer_dial, backoff_ms(link), 0);
 }
 
-/* --- dialing ---------------------------------------------------------------------------------- */
+/* --- dialing -------------------------------------------------------------------------------- */
 
 static void on_timer_greeting(uv_timer_t *timer)
 {
@@ -175,7 +176,7 @@ static void on_connected(struct frame_stream *stream)
     frame_stream_flush(stream);
 }
 
-/* --- the answer ------------------------------------------------------------------------------- */
+/* --- the answer ----------------------------------------------------------------------------- */
 
 static void refuse(struct peer_link *link, kvorum_status status, const char *reason)
 {
@@ -235,7 +236,7 @@ static void on_message(struct frame_stream *stream, const struct message *messag
 static const struct frame_stream_handlers handlers = { on_connected, on_message, on_failed,
                                                        on_closed };
 
-/* --- use -------------------------------------------------------------------------------------- */
+/* --- use ------------------------------------------------------------------------------------ */
 
 struct peer_link *peer_link_create(struct peers *peers, struct net_address to)
 {
@@ -244,6 +245,7 @@ struct peer_link *peer_link_create(struct peers *peers, struct net_address to)
         return NULL;
     link->peers = peers;
     link->to = to;
+    link->member = reactor_epoch(peers->reactor)->members[to.member];
     list_init(&link->dirty);
     buffer_init(&link->waiting, server_of(link)->config.peer_queue);
     uv_timer_init(&peers->reactor->loop, &link->timer);
@@ -314,6 +316,13 @@ void peer_link_flush(struct peer_link *link)
 {
     list_remove(&link->dirty);
     frame_stream_flush(&link->stream);
+}
+
+bool peer_link_leads_to(const struct peer_link *link, const struct member *member)
+{
+    return member->state != MEMBER_GONE &&
+           memcmp(&link->member.id, &member->id, sizeof(member->id)) == 0 &&
+           strcmp(link->member.address, member->address) == 0;
 }
 
 void peer_link_stop(struct peer_link *link)

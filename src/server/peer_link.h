@@ -32,6 +32,8 @@ void peer_link_greeted(struct peer_link *link);
 /** Write; to be called for links in peers->dirty, which it leaves. */
 void peer_link_flush(struct peer_link *link);
 void peer_link_stop(struct peer_link *link);
+/** False: its member is gone, another has its slot, or it has another address now. */
+bool peer_link_leads_to(const struct peer_link *link, const struct member *member);
 
 /** The link in a list of dirty ones. */
 struct peer_link *peer_link_of_dirty(struct list *item);

@@ -18,7 +18,7 @@ static struct peers *peers_of(struct net *net)
     return LIST_ENTRY(net, struct peers, net);
 }
 
-/* --- base/net.h ------------------------------------------------------------------------------- */
+/* --- base/net.h ----------------------------------------------------------------------------- */
 
 static bool send_inside(struct reactor *reactor, uint16_t shard, const struct message *message)
 {
@@ -36,7 +36,9 @@ static bool send_inside(struct reactor *reactor, uint16_t shard, const struct me
 static struct peer_link *link_to(struct peers *peers, struct net_address to)
 {
     size_t slot = (size_t)to.member * REACTORS_MAX + to.shard;
-    if (to.shard >= REACTORS_MAX || slot >= peers->link_slots)
+    const struct epoch *epoch = reactor_epoch(peers->reactor);
+    if (to.shard >= REACTORS_MAX || slot >= peers->link_slots || to.member >= epoch->member_count ||
+        epoch->members[to.member].state == MEMBER_GONE)
         return NULL;
     if (peers->links[slot] == NULL)
         peers->links[slot] = peer_link_create(peers, to);
@@ -71,7 +73,7 @@ static const struct net_ops net_ops = { .send = send_message,
                                         .shard_of = shard_of,
                                         .send_datagram = send_datagram };
 
-/* --- what links and guests share -------------------------------------------------------------- */
+/* --- what links and guests share ------------------------------------------------------------ */
 
 void *peer_unpack(struct peers *peers, const ProtobufCMessageDescriptor *descriptor,
                   struct bytes body)
@@ -93,7 +95,8 @@ void peer_hello(struct reactor *reactor, Peer__Hello *ret)
     ret->shard = reactor->index;
     ret->shard_count = server->reactor_count;
     ret->store_count = server->store_count;
-    ret->epoch = server->founded ? server->epoch.number : 0;
+    ret->epoch = server->founded ? reactor_epoch(reactor)->number : 0;
+    ret->address = server->address;
 }
 
 void peer_send(struct frame_stream *stream, enum message_kind kind, uint64_t epoch,
@@ -110,7 +113,7 @@ void peer_send(struct frame_stream *stream, enum message_kind kind, uint64_t epo
     buffer_done(&packed);
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------- */
 
 void peers_init(struct peers *peers, struct reactor *reactor)
 {
@@ -136,22 +139,80 @@ void peers_done(struct peers *peers)
     free(peers->links);
 }
 
-bool peers_start(struct peers *peers)
+static bool make_room(struct peers *peers, uint16_t member_count)
 {
-    const struct server *server = peers->reactor->server;
-    size_t slots = (size_t)server->epoch.member_count * REACTORS_MAX;
-    peers->links = calloc(slots, sizeof(struct peer_link *));
-    if (peers->links == NULL)
+    size_t slots = (size_t)member_count * REACTORS_MAX;
+    if (slots <= peers->link_slots)
+        return true;
+    struct peer_link **links = realloc(peers->links, slots * sizeof(struct peer_link *));
+    if (links == NULL)
         return false;
+    memset(links + peers->link_slots, 0, (slots - peers->link_slots) * sizeof(struct peer_link *));
+    peers->links = links;
     peers->link_slots = slots;
-    for (uint16_t i = 0; i < server->epoch.member_count; i++) {
+    return true;
+}
+
+/* Heartbeats go there at once. */
+static void dial_members(struct peers *peers)
+{
+    const struct epoch *epoch = reactor_epoch(peers->reactor);
+    for (uint16_t i = 0; i < epoch->member_count; i++) {
         struct peer_link *link =
-            i == server->self ? NULL : link_to(peers, (struct net_address){ i, 0 });
+            i == peers->reactor->server->self ? NULL : link_to(peers, (struct net_address){ i, 0 });
         if (link != NULL)
             peer_link_start(link);
     }
+}
+
+bool peers_start(struct peers *peers)
+{
+    if (!make_room(peers, reactor_epoch(peers->reactor)->member_count))
+        return false;
+    dial_members(peers);
     struct reactor *reactor = peers->reactor;
     return reactor->index != 0 || datagrams_start(&reactor->server->datagrams, reactor->server);
+}
+
+/* --- members come, go and move -------------------------------------------------------------- */
+
+void peers_on_members(struct peers *peers)
+{
+    peers->members_changed = true;
+}
+
+static void drop_links(struct peers *peers, uint16_t member)
+{
+    for (size_t i = 0; i < REACTORS_MAX; i++) {
+        struct peer_link **link = &peers->links[(size_t)member * REACTORS_MAX + i];
+        if (*link != NULL)
+            peer_link_stop(*link);
+        *link = NULL; /* it frees itself */
+    }
+}
+
+static void follow_members(struct peers *peers)
+{
+    const struct epoch *epoch = reactor_epoch(peers->reactor);
+    peers->members_changed = false;
+    if (!make_room(peers, epoch->member_count)) {
+        peers->members_changed = true; /* next time, perhaps */
+        return;
+    }
+    for (uint16_t i = 0; i < epoch->member_count; i++) {
+        for (size_t shard = 0; shard < REACTORS_MAX; shard++) {
+            const struct peer_link *link = peers->links[(size_t)i * REACTORS_MAX + shard];
+            if (link != NULL && !peer_link_leads_to(link, &epoch->members[i])) {
+                drop_links(peers, i);
+                break;
+            }
+        }
+    }
+    if (peers->reactor->index == 0 &&
+        !datagrams_members_changed(&peers->reactor->server->datagrams))
+        peers->members_changed = true;
+    guests_follow(peers);
+    dial_members(peers);
 }
 
 void peers_greeted(struct peers *peers, uint16_t member)
@@ -165,6 +226,8 @@ void peers_greeted(struct peers *peers, uint16_t member)
 void peers_flush(struct peers *peers)
 {
     struct list *item;
+    if (peers->members_changed && peers->link_slots > 0)
+        follow_members(peers);
     while ((item = list_first(&peers->dirty)) != NULL)
         peer_link_flush(peer_link_of_dirty(item));
 }

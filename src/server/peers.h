@@ -44,7 +44,8 @@ struct peers {
     struct frame_stream_options options, guest_options, stranger_options;
     struct peer_link **links; /* member * REACTORS_MAX + shard; NULL: never used */
     size_t link_slots;
-    struct list dirty; /* links with something to write */
+    bool members_changed; /* links and guests have to follow */
+    struct list dirty;    /* links with something to write */
     struct list guests;
     unsigned strangers;
     struct arena arena; /* of one message */
@@ -55,6 +56,8 @@ void peers_init(struct peers *peers, struct reactor *reactor);
 void peers_done(struct peers *peers);
 /** The cluster is known: make room for its members and dial their shard 0.  False: no memory. */
 bool peers_start(struct peers *peers);
+/** The list of members is another one: links follow at the end of the iteration. */
+void peers_on_members(struct peers *peers);
 /** At the end of an iteration: write. */
 void peers_flush(struct peers *peers);
 /** A member has linked to us or is alive again: its lost links need not wait for back-off. */

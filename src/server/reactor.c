@@ -25,7 +25,12 @@ static void wake(void *context)
     uv_async_send(&reactor->wake);
 }
 
-/* --- outgoing mail ---------------------------------------------------------------------------- */
+const struct epoch *reactor_epoch(const struct reactor *reactor)
+{
+    return reactor->node != NULL ? node_epoch(reactor->node) : &reactor->server->epoch;
+}
+
+/* --- outgoing mail -------------------------------------------------------------------------- */
 
 void reactor_mail(struct reactor *from, uint16_t to, const struct mail *mail)
 {
@@ -50,7 +55,7 @@ static void send_outboxes(struct reactor *reactor)
     }
 }
 
-/* --- incoming mail ---------------------------------------------------------------------------- */
+/* --- incoming mail -------------------------------------------------------------------------- */
 
 static void start_draining(struct reactor *reactor);
 static void leave(struct reactor *reactor);
@@ -152,7 +157,7 @@ static void on_wake(uv_async_t *handle)
     read_letters(reactor);
 }
 
-/* --- timers ----------------------------------------------------------------------------------- */
+/* --- timers --------------------------------------------------------------------------------- */
 
 static void on_tick(uv_timer_t *timer)
 {
@@ -187,7 +192,7 @@ static void on_sweep(uv_timer_t *timer)
                                 reactor->server->store_count, reactor_now_ms(reactor));
 }
 
-/* --- the end of an iteration ------------------------------------------------------------------ */
+/* --- the end of an iteration ---------------------------------------------------------------- */
 
 /* Does it pay to let the group commit wait for one more poll?  A sync takes as long as dozens of
  * requests.  Those whose sync has just ended are about to write again, and would miss one that
@@ -243,7 +248,7 @@ static void on_prepare(uv_prepare_t *handle)
     held_clock_let_go(&reactor->clock); /* the poll may sleep */
 }
 
-/* --- stopping --------------------------------------------------------------------------------- */
+/* --- stopping ------------------------------------------------------------------------------- */
 
 static void on_drain(uv_timer_t *timer)
 {
@@ -277,7 +282,7 @@ static void leave(struct reactor *reactor)
     uv_close((uv_handle_t *)&reactor->again, NULL);
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------- */
 
 /* A store may be flushing and compacting at once, and no group commit should wait for either. */
 static unsigned job_threads(const struct server *server)

@@ -81,6 +81,9 @@ struct reactor *reactor_destroy(struct reactor *reactor);
 /** Run until MAIL_CLOSE was handled.  Blocks. */
 void reactor_run(struct reactor *reactor);
 
+/** The epoch in force on this reactor.  Valid until the next event of its node. */
+const struct epoch *reactor_epoch(const struct reactor *reactor);
+
 /** Put a letter for `to` into the outbox; it leaves at the end of the iteration. */
 void reactor_mail(struct reactor *from, uint16_t to, const struct mail *mail);
 /** The same to every reactor, `from` too. */

@@ -25,7 +25,7 @@
 
 enum { EPOCH_MEMORY_MAX = 64 << 20 };
 
-/* --- shapes of members ------------------------------------------------------------------------ */
+/* --- shapes of members ---------------------------------------------------------------------- */
 
 struct server_shape server_shape(const struct server *server, uint16_t member)
 {
@@ -55,7 +55,7 @@ void server_describe_remote(int descriptor, char *ret_text, size_t size)
         snprintf(ret_text, size, "%s:%s", host, port);
 }
 
-/* --- data directory --------------------------------------------------------------------------- */
+/* --- data directory ------------------------------------------------------------------------- */
 
 static int refuse_directory(const struct server *server, kvorum_status status, const char *why)
 {
@@ -136,10 +136,11 @@ static void warn_changed(const struct server *server, const char *key, const cha
     if (is_set(&server->config, key) && strcmp(known, asked) != 0)
         log_warn(server->log, "the cluster knows this node otherwise; its value stays in force",
                  LOG_TEXT("option", key), LOG_TEXT("cluster", known), LOG_TEXT("configured", asked),
-                 LOG_TEXT("next", "changing a member comes with a later release"));
+                 LOG_TEXT("next", "kvorum cluster weight, kvorum cluster zone"));
 }
 
-static int compare_with_epoch(struct server *server)
+/* Zone and weight are the operator's business; where a node is, the node knows best. */
+static void compare_with_epoch(struct server *server)
 {
     const struct member *known =
         &server->epoch.members[ring_member_index(&server->epoch, &server->identity.node)];
@@ -149,15 +150,10 @@ static int compare_with_epoch(struct server *server)
     warn_changed(server, "name", known->name, server->member.name);
     warn_changed(server, "zone", known->zone, server->member.zone);
     warn_changed(server, "weight", known_weight, weight);
-    if (server->epoch.member_count > 1 && strcmp(known->address, server->member.address) != 0) {
-        log_error(server->log, "the cluster knows this node under another peer address",
-                  LOG_TEXT("cluster", known->address), LOG_TEXT("here", server->member.address),
-                  LOG_TEXT("next", "start it with that --peer (or --advertise): changing a member "
-                                   "comes with a later release"));
-        return EXIT_CODE_UNSAFE;
-    }
+    if (strcmp(known->address, server->member.address) != 0)
+        log_info(server->log, "this node has moved: its new address is told to the cluster",
+                 LOG_TEXT("cluster", known->address), LOG_TEXT("here", server->member.address));
     server->member = *known;
-    return EXIT_CODE_OK;
 }
 
 static int load_epoch(struct server *server)
@@ -166,6 +162,7 @@ static int load_epoch(struct server *server)
     arena_init(&server->epoch_arena, EPOCH_MEMORY_MAX);
     server->self = RING_NO_MEMBER;
     fill_member(server);
+    memcpy(server->address, server->member.address, sizeof(server->address));
     kvorum_status status = identity_load_epoch(server->disk, &server->identity,
                                                &server->epoch_arena, &server->epoch, &why);
     if (status == KVORUM_NOT_FOUND)
@@ -173,10 +170,11 @@ static int load_epoch(struct server *server)
     if (status != KVORUM_OK)
         return refuse_directory(server, status, why);
     server->founded = true;
-    return compare_with_epoch(server);
+    compare_with_epoch(server);
+    return EXIT_CODE_OK;
 }
 
-/* --- the view --------------------------------------------------------------------------------- */
+/* --- the view ------------------------------------------------------------------------------- */
 
 static void fill_view(struct server *server)
 {
@@ -214,19 +212,20 @@ static uint16_t count_reactors(const struct server *server)
     return (uint16_t)(wanted > limit ? limit : wanted);
 }
 
-/* --- serving ---------------------------------------------------------------------------------- */
+/* --- serving -------------------------------------------------------------------------------- */
 
 void server_begin(struct server *server)
 {
-    uint16_t count = server->epoch.member_count;
     server->self = ring_member_index(&server->epoch, &server->identity.node);
     server->member = server->epoch.members[server->self];
-    server->shapes = calloc(count, sizeof(*server->shapes));
+    server->shapes = calloc(RING_MEMBERS_MAX, sizeof(*server->shapes));
     if (server->shapes == NULL) {
         server_stop(server, EXIT_CODE_FAILED);
         return;
     }
     server_learn_shape(server, server->self, server->reactor_count, server->store_count);
+    atomic_store(&server->epoch_number, server->epoch.number);
+    atomic_store(&server->member_count, ring_present_count(&server->epoch));
     atomic_store(&server->waiting.stage, WAITING_STORES);
     reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_OPEN });
 }
@@ -261,6 +260,45 @@ static void serve(struct server *server)
     server->serving = true;
     reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_SERVE });
     log_ready(server);
+    server_readdress(server, &server->identity.node, server->address);
+}
+
+/* --- another epoch -------------------------------------------------------------------------- */
+
+void server_epoch_changed(struct reactor *reactor)
+{
+    struct server *server = reactor->server;
+    const struct epoch *epoch = reactor_epoch(reactor);
+    peers_on_members(&reactor->peers);
+    if (reactor->index != 0)
+        return;
+    atomic_store(&server->epoch_number, epoch->number);
+    atomic_store(&server->member_count, ring_present_count(epoch));
+    if (ring_member_index(epoch, &server->identity.node) != server->self)
+        server_stop(server, EXIT_CODE_OK); /* the node has said why */
+}
+
+static void on_readdressed(void *context, const struct answer *answer)
+{
+    const struct server *server = context;
+    if (answer->status != KVORUM_OK)
+        log_warn(server->log, "the new address of a node is not in force yet",
+                 LOG_STATUS(answer->status), LOG_TEXT("reason", answer->reason));
+}
+
+/* Who moved cannot be answered where it was: it proposes its address itself, for what it decides
+ * alone, and whoever it greets does too. */
+void server_readdress(struct server *server, const struct node_id *id, const char *address)
+{
+    struct node *node = server->reactors[0]->node;
+    const struct epoch *epoch = reactor_epoch(server->reactors[0]);
+    uint16_t member = ring_member_index(epoch, id);
+    if (node == NULL || address[0] == '\0' || member == RING_NO_MEMBER ||
+        strcmp(epoch->members[member].address, address) == 0)
+        return;
+    struct change_request request = { .kind = ASK_ADDRESS, .newcomer = { .id = *id } };
+    snprintf(request.newcomer.address, sizeof(request.newcomer.address), "%.255s", address);
+    node_change_epoch(node, &request, on_readdressed, server);
 }
 
 static bool go_on(struct server *server, uint16_t shard, kvorum_status status)
@@ -287,7 +325,7 @@ void server_shard_started(struct server *server, uint16_t shard, kvorum_status s
         serve(server);
 }
 
-/* --- stopping --------------------------------------------------------------------------------- */
+/* --- stopping ------------------------------------------------------------------------------- */
 
 void server_stop(struct server *server, int exit_code)
 {
@@ -341,7 +379,7 @@ static void start_signals(struct server *server)
     sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
 }
 
-/* --- start ------------------------------------------------------------------------------------ */
+/* --- start ---------------------------------------------------------------------------------- */
 
 static void raise_file_limit(void)
 {

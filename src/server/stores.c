@@ -38,7 +38,7 @@ static bool owns(const struct reactor *reactor, uint16_t store)
     return store % reactor->server->reactor_count == reactor->index;
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------- */
 
 static kvorum_status open_lsm(struct store_job *store, const struct server *server)
 {
@@ -76,6 +76,11 @@ static void tell_liveness(void *context, uint16_t member, enum liveness_state st
         reactor_mail(reactor, i, &mail);
     if (state == LIVENESS_ALIVE)
         peers_greeted(&reactor->peers, member);
+}
+
+static void epoch_changed(void *context)
+{
+    server_epoch_changed(context);
 }
 
 static struct quorum_levels levels_of(const struct config *config)
@@ -149,6 +154,9 @@ static kvorum_status create_node(struct reactor *reactor)
         .sync_interval_us = config->sync_interval_ms * 1000,
         .liveness_changed = reactor->index == 0 ? tell_liveness : NULL,
         .liveness_context = reactor,
+        .disk = reactor->index == 0 ? server->disk : NULL,
+        .epoch_changed = epoch_changed,
+        .epoch_context = reactor,
     };
     return node_create(&node_config, &reactor->node);
 }
@@ -234,7 +242,7 @@ void stores_open(struct reactor *reactor)
         opened_all(reactor);
 }
 
-/* --- disk errors ------------------------------------------------------------------------------ */
+/* --- disk errors ---------------------------------------------------------------------------- */
 
 static bool disk_has_less(const struct server *server, uint64_t size)
 {
@@ -315,7 +323,7 @@ void stores_check(struct reactor *reactor)
     }
 }
 
-/* --- closing ---------------------------------------------------------------------------------- */
+/* --- closing -------------------------------------------------------------------------------- */
 
 static void sync_store(struct server *server, struct engine *engine)
 {

@@ -9,7 +9,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-/* --- sums over shards ------------------------------------------------------------------------- */
+/* --- sums over shards ----------------------------------------------------------------------- */
 
 static void add_counters(struct node_counters *into, const struct node_counters *from)
 {
@@ -62,7 +62,7 @@ static uint64_t uptime_s(const struct server_view *view)
     return (clock_monotonic_us(view->clock) - view->started_monotonic_us) / 1000000;
 }
 
-/* --- statistics ------------------------------------------------------------------------------- */
+/* --- statistics ----------------------------------------------------------------------------- */
 
 struct visitor {
     void (*visit)(void *context, const char *name, uint64_t value);
@@ -197,8 +197,8 @@ static void tell_process(const struct visitor *visitor, const struct server_view
     struct snapshot_stores stores = sum_stores(view);
     tell(visitor, "ring_num_partitions", server->epoch.partition_count);
     tell(visitor, "ring_creation_size", server->epoch.partition_count);
-    tell(visitor, "kvorum_members", server->epoch.member_count);
-    tell(visitor, "kvorum_epoch", server->epoch.number);
+    tell(visitor, "kvorum_members", atomic_load(&server->member_count));
+    tell(visitor, "kvorum_epoch", atomic_load(&server->epoch_number));
     tell(visitor, "kvorum_uptime_s", uptime_s(view));
     tell(visitor, "kvorum_clients", atomic_load(&server->client_count));
     tell(visitor, "kvorum_clients_refused", atomic_load(&server->clients_refused));
@@ -221,8 +221,9 @@ void server_stats(const struct server_view *view,
     tell_own(&visitor, &now);
 }
 
-/* --- status ----------------------------------------------------------------------------------- */
+/* --- status --------------------------------------------------------------------------------- */
 
+static const char *const membership_names[] = { "active", "joining", "leaving", "gone" };
 static const char *const state_names[] = { "unknown", "alive", "suspect", "dead" };
 
 static json_t *json_id(const struct node_id *id)
@@ -244,23 +245,26 @@ static uint32_t held_by(const struct epoch *epoch, uint16_t member)
 
 static json_t *json_member(const struct server *server, struct node *node, uint16_t index)
 {
-    const struct member *member = &server->epoch.members[index];
+    const struct epoch *epoch = node_epoch(node);
+    const struct member *member = &epoch->members[index];
     bool self = index == server->self;
     uint64_t since_s =
         self ? uptime_s(&server->view) : node_liveness_since_us(node, index) / 1000000;
-    return json_pack("{s:s, s:o, s:s, s:I, s:s, s:s, s:I, s:I, s:b}", "name", member->name, "id",
-                     json_id(&member->id), "zone", member->zone, "weight",
-                     (json_int_t)member->weight, "address", member->address, "state",
-                     state_names[self ? LIVENESS_ALIVE : node_liveness(node, index)], "since_s",
-                     (json_int_t)since_s, "partitions", (json_int_t)held_by(&server->epoch, index),
-                     "self", self);
+    return json_pack(
+        "{s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:b}", "name", member->name, "id",
+        json_id(&member->id), "zone", member->zone, "weight", (json_int_t)member->weight, "address",
+        member->address, "membership", membership_names[member->state], "state",
+        state_names[self ? LIVENESS_ALIVE : node_liveness(node, index)], "since_s",
+        (json_int_t)since_s, "partitions", (json_int_t)held_by(epoch, index), "self", self);
 }
 
 static json_t *json_members(const struct server *server, struct node *node)
 {
     json_t *members = json_array();
-    for (uint16_t i = 0; i < server->epoch.member_count; i++)
-        json_array_append_new(members, json_member(server, node, i));
+    const struct epoch *epoch = node_epoch(node);
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        if (epoch->members[i].state != MEMBER_GONE)
+            json_array_append_new(members, json_member(server, node, i));
     return members;
 }
 
@@ -273,17 +277,17 @@ struct margin {
 
 static struct margin find_margin(const struct server *server, struct node *node, uint8_t n)
 {
-    const struct epoch *epoch = &server->epoch;
+    const struct epoch *epoch = node_epoch(node);
     struct margin margin = { .worst = RING_REPLICAS_MAX };
     bool alive[RING_MEMBERS_MAX];
     for (uint16_t i = 0; i < epoch->member_count; i++) {
         alive[i] = i == server->self || node_liveness(node, i) == LIVENESS_ALIVE;
-        margin.down += !alive[i];
+        margin.down += !alive[i] && epoch->members[i].state != MEMBER_GONE;
     }
     for (uint32_t partition = 0; partition < epoch->partition_count; partition++) {
-        uint16_t owners[RING_REPLICAS_MAX];
-        uint16_t count = ring_preference(epoch, partition, owners,
-                                         n < RING_REPLICAS_MAX ? n : RING_REPLICAS_MAX);
+        uint16_t owners[RING_OWNERS_MAX];
+        uint8_t limit = ring_owner_limit(epoch, partition);
+        uint16_t count = ring_preference(epoch, partition, owners, n < limit ? n : limit);
         int left = -(count / 2 + 1);
         for (uint16_t i = 0; i < count; i++)
             left += alive[owners[i]];
@@ -299,26 +303,26 @@ static const char *plural(unsigned count)
 }
 
 /* The sentence of `kvorum status`, computed, never a fixed text. */
-static json_t *json_sentence(const struct server *server, const struct margin *margin,
-                             uint16_t nodes)
+static json_t *json_sentence(const struct epoch *epoch, const struct margin *margin, uint16_t nodes)
 {
+    uint16_t present = ring_present_count(epoch);
     char text[320], down[64] = "every node is up";
     if (margin->down > 0)
-        snprintf(down, sizeof(down), "%u of %u nodes %s down", margin->down,
-                 server->epoch.member_count, margin->down == 1 ? "is" : "are");
+        snprintf(down, sizeof(down), "%u of %u nodes %s down", margin->down, present,
+                 margin->down == 1 ? "is" : "are");
     if (margin->unavailable > 0)
         snprintf(text, sizeof(text),
                  "%s: %u of %u partitions have no majority of their owners, so quorum requests for "
                  "their keys fail",
-                 down, margin->unavailable, server->epoch.partition_count);
+                 down, margin->unavailable, epoch->partition_count);
     else if (margin->worst > 0)
         snprintf(text, sizeof(text),
                  "%s: any %d more node%s may fail and every key keeps a "
                  "majority of its replicas",
                  down, margin->worst, plural((unsigned)margin->worst));
     else if (nodes == 0)
-        snprintf(text, sizeof(text), "%s, and with %u node%s no failure is survived", down,
-                 server->epoch.member_count, plural(server->epoch.member_count));
+        snprintf(text, sizeof(text), "%s, and with %u node%s no failure is survived", down, present,
+                 plural(present));
     else
         snprintf(text, sizeof(text),
                  "%s: everything is available, but one more failure would leave "
@@ -335,21 +339,21 @@ static json_t *json_listeners(const struct server_view *view)
 
 static void add_ring(json_t *status, const struct server *server, struct node *node)
 {
-    const struct epoch *epoch = &server->epoch;
+    const struct epoch *epoch = node_epoch(node);
     uint8_t n = server->view.n;
+    uint16_t owners = ring_owner_count(epoch);
     uint16_t nodes, zones;
     ring_survives(epoch, n, &nodes, &zones);
     struct margin margin = find_margin(server, node, n);
     json_object_set_new(status, "cluster", json_id(&epoch->cluster));
     json_object_set_new(status, "epoch", json_integer((json_int_t)epoch->number));
     json_object_set_new(status, "partitions", json_integer(epoch->partition_count));
-    json_object_set_new(status, "replicas",
-                        json_integer(n < epoch->member_count ? n : epoch->member_count));
+    json_object_set_new(status, "replicas", json_integer(n < owners ? n : owners));
     json_object_set_new(status, "imbalance", json_real(ring_imbalance(epoch)));
     json_object_set_new(status, "survives",
                         json_pack("{s:i, s:i}", "nodes", (int)nodes, "zones", (int)zones));
     json_object_set_new(status, "survives_more", json_integer(margin.worst));
-    json_object_set_new(status, "survives_text", json_sentence(server, &margin, nodes));
+    json_object_set_new(status, "survives_text", json_sentence(epoch, &margin, nodes));
     json_object_set_new(status, "unavailable_partitions", json_integer(margin.unavailable));
 }
 

@@ -2,6 +2,7 @@
 """The process around a node: starting, stopping, refusing, founding, limits."""
 import contextlib
 import http.client
+import json
 import os
 import socket
 import struct
@@ -252,12 +253,80 @@ def _():
         cluster.end()
 
 
-@case("a stranger that comes after the founding is refused, with the reason")
+def shape(node):
+    return json.loads(node.http("GET", "/kvorum/cluster").body)
+
+
+def change(asked, what, **body):
+    return asked.http("POST", f"/kvorum/cluster/{what}", json.dumps(body).encode(),
+                      {"Content-Type": "application/json"})
+
+
+@case("a node that comes after the founding joins by any member, and owns nothing until it is planned")
+def _():
+    with Cluster(3) as cluster, temporary_folder() as folder:
+        put(cluster[0], "k", b"v")
+        late = Node("late", os.path.join(folder, "late"), join=cluster[1].peer_address())
+        late.start()
+        equal(get(late, "k").body, b"v")
+        equal(put(late, "l", b"w").status, 204)
+        for node in [*cluster, late]:
+            wait_until(lambda: shape(node)["epoch"] == 2, what="everybody goes by epoch 2")
+            seen = {one["name"]: one for one in shape(node)["nodes"]}
+            equal(seen["late"]["membership"], "joining")
+            equal(seen["late"]["partitions"], 0)
+            equal(shape(node)["staged"], ["join late"])
+        late.stop()
+        late.join = None
+        late.start()
+        equal(get(late, "l").body, b"w")
+        for node in cluster:
+            node.stop()
+        cluster.start()
+        wait_until(lambda: all(shape(node)["epoch"] == 2 for node in cluster), what="they remember it")
+
+
+@case("a node of a taken name is refused by a founded cluster, with the reason")
 def _():
     with Cluster(2) as cluster, temporary_folder() as folder:
-        late = Node("late", os.path.join(folder, "late"), join=cluster[1].peer_address())
-        expect_end(late, UNSAFE, "the founder refused this node", "NOT_ALLOWED", "later release")
-        assert "joiner refused" in cluster[1].log()
+        late = Node("n2", os.path.join(folder, "late"), join=cluster[0].peer_address())
+        expect_end(late, UNSAFE, "the founder refused this node", "another node has this name")
+        assert "joiner refused" in cluster[0].log()
+
+
+@case("changes are staged by any node, shown everywhere, and refused with the reason where they would move data")
+def _():
+    with Cluster(3) as cluster:
+        equal(change(cluster[1], "stage", change="leave", node="n9").status, 404)
+        equal(change(cluster[1], "stage", change="dance", node="n1").status, 400)
+        equal(change(cluster[1], "stage", change="leave", node="n1").status, 200)
+        wait_until(lambda: shape(cluster[2])["staged"] == ["leave n1"], what="it is known")
+        plan = json.loads(cluster[2].http("GET", "/kvorum/cluster/plan").body)
+        equal((plan["possible"], plan["status"]), (False, "NOT_ALLOWED"))
+        answer = change(cluster[0], "commit")
+        equal(answer.status, 409)
+        assert b"copies" in answer.body, answer.body
+        equal(change(cluster[0], "clear").status, 200)
+        equal(change(cluster[0], "stage", change="weight", node="n1", weight=101).status, 200)
+        number = shape(cluster[0])["epoch"]
+        equal(change(cluster[0], "commit", epoch=number - 1).status, 409)
+        equal(change(cluster[0], "commit", epoch=number).status, 200)
+        wait_until(lambda: all(node["weight"] == (101 if node["name"] == "n1" else 100)
+                               for node in shape(cluster[2])["nodes"]), what="the weight is known")
+        put(cluster[0], "k", b"v")
+        equal(get(cluster[1], "k").body, b"v")
+
+
+@case("without a majority of the voters nothing changes, and the answer says that it is unknown")
+def _():
+    with Cluster(3) as cluster:
+        cluster[1].kill()
+        cluster[2].kill()
+        answer = change(cluster[0], "stage", change="weight", node="n1", weight=7)
+        equal(answer.status, 504)
+        assert b"outcome unknown" in answer.body and b"voters" in answer.body, answer.body
+        cluster[1].start()
+        equal(change(cluster[0], "stage", change="weight", node="n1", weight=7).status, 200)
 
 
 @case("two joiners of one name: the second is refused")
@@ -275,7 +344,7 @@ def _():
         cluster.end()
 
 
-@case("a restarted node needs no --join; a changed weight warns, a changed peer address is refused")
+@case("a restarted node needs no --join; a changed weight warns, a changed peer address is told to all")
 def _():
     with Cluster(2) as cluster:
         node = cluster[1]
@@ -285,7 +354,13 @@ def _():
         assert "option=weight cluster=100 configured=7" in node.log()
         node.stop()
         node.peer_port = free_ports(1)[0]
-        expect_end(node, UNSAFE, "under another peer address")
+        node.start()
+        assert "this node has moved" in node.log()
+        for one in cluster:
+            wait_until(lambda: node.peer_address() in [n["address"] for n in shape(one)["nodes"]],
+                       what="everybody knows where it is")
+        put(cluster[0], "k", b"v")
+        wait_until(lambda: get(node, "k").body == b"v", what="they talk to each other")
 
 
 class Detour:

@@ -14,6 +14,7 @@
 
 #include "node/node.h"
 #include "object/hlc.h"
+#include "server/cluster_view.h"
 #include "server/view.h"
 
 enum { FAKE_ENTRIES = 4096, FAKE_PENDING = 4096, FAKE_PAGE = 3 };
@@ -89,7 +90,7 @@ static inline struct bytes fake_copy(struct arena *arena, struct bytes source)
     return copy;
 }
 
-/* --- properties ------------------------------------------------------------------------------- */
+/* --- properties ----------------------------------------------------------------------------- */
 
 static inline struct fake_bucket *fake_bucket(struct node *node, struct bytes name)
 {
@@ -126,7 +127,7 @@ static inline void fake_set_properties(struct node *node, struct bytes name,
         bucket_properties_apply(&bucket->properties, overrides);
 }
 
-/* --- objects ---------------------------------------------------------------------------------- */
+/* --- objects -------------------------------------------------------------------------------- */
 
 static inline struct fake_entry *fake_entry(struct node *node, struct bytes bucket,
                                             struct bytes key)
@@ -261,7 +262,7 @@ static inline void fake_run(struct node *node, const struct operation *operation
     arena_done(&arena);
 }
 
-/* --- waiting ---------------------------------------------------------------------------------- */
+/* --- waiting -------------------------------------------------------------------------------- */
 
 static inline struct fake_pending *fake_wait(struct node *node, void *context)
 {
@@ -339,7 +340,7 @@ uint64_t node_submit(struct node *node, const struct operation *operation, node_
     return pending->id;
 }
 
-/* --- lists ------------------------------------------------------------------------------------ */
+/* --- lists ---------------------------------------------------------------------------------- */
 
 static inline bool fake_listed(struct node *node, const struct fake_pending *pending,
                                uint32_t index)
@@ -438,7 +439,7 @@ void node_list_next(struct node *node, uint64_t id)
     assert(!"asked for more of a list that has ended");
 }
 
-/* --- setting properties ----------------------------------------------------------------------- */
+/* --- setting properties --------------------------------------------------------------------- */
 
 static inline void fake_run_set(struct node *node, struct bytes bucket,
                                 const struct bucket_properties *overrides, bool reset,
@@ -471,7 +472,7 @@ void node_set_properties(struct node *node, struct bytes type, struct bytes buck
     pending->operation.bucket = fake_copy(&pending->arena, bucket);
 }
 
-/* --- letting go ------------------------------------------------------------------------------- */
+/* --- letting go ----------------------------------------------------------------------------- */
 
 /* Writes of one key keep their order, as they do at a coordinator. */
 static inline bool fake_follows_a_write(const struct node *node, uint32_t index)
@@ -512,7 +513,7 @@ static inline bool fake_release(struct node *node, bool last_first)
     return false;
 }
 
-/* --- looking in ------------------------------------------------------------------------------- */
+/* --- looking in ----------------------------------------------------------------------------- */
 
 uint64_t node_wall_ms(const struct node *node)
 {
@@ -544,6 +545,29 @@ static const struct server_view fake_view = { .name = "n1",
                                               .n = 3,
                                               .reactor_count = 1,
                                               .store_count = 1 };
+
+/* Changes of the cluster are granted, but for a node named "nobody". */
+void node_change_epoch(struct node *node, const struct change_request *request,
+                       node_answer_fn on_answer, void *context)
+{
+    (void)node;
+    bool known = strcmp(request->name, "nobody") != 0;
+    const struct answer answer = { .status = known ? KVORUM_OK : KVORUM_NOT_FOUND,
+                                   .reason = known ? "" : "no such node" };
+    on_answer(context, &answer);
+}
+
+void cluster_view_json(struct node *node, struct buffer *ret_json)
+{
+    (void)node;
+    buffer_printf(ret_json, "{\"epoch\":7}");
+}
+
+void cluster_plan_json(struct node *node, struct buffer *ret_json)
+{
+    (void)node;
+    buffer_printf(ret_json, "{\"possible\":false}");
+}
 
 void server_status_json(const struct server_view *view, struct node *node, struct buffer *ret_json)
 {

@@ -30,7 +30,7 @@ static enum acceptor_answer judge_number(const struct acceptor *acceptor, uint64
  * to which it has already responded, then it responds with a promise not to accept any more
  * proposals numbered less than n and with the highest-numbered proposal (if any) that it has
  * accepted."  The same request again is the same promise again. */
-static enum acceptor_answer prepare(struct acceptor *acceptor, struct ballot ballot)
+static enum acceptor_answer follow_prepare(struct acceptor *acceptor, struct ballot ballot)
 {
     if (ballot_less(ballot, acceptor->promised))
         return ACCEPTOR_REFUSE;
@@ -42,7 +42,8 @@ static enum acceptor_answer prepare(struct acceptor *acceptor, struct ballot bal
 
 /* "If an acceptor receives an accept request for a proposal numbered n, it accepts the proposal
  * unless it has already responded to a prepare request having a number greater than n." */
-static enum acceptor_answer accept(struct acceptor *acceptor, struct ballot ballot, uint64_t value)
+static enum acceptor_answer follow_accept(struct acceptor *acceptor, struct ballot ballot,
+                                          uint64_t value)
 {
     if (ballot_less(ballot, acceptor->promised))
         return ACCEPTOR_REFUSE;
@@ -65,8 +66,8 @@ static void ask(struct acceptor *acceptor, const struct acceptor_event *event,
     if (ret->answer != ACCEPTOR_NO_ANSWER)
         return;
     enum acceptor_answer answer = event->kind == ACCEPTOR_PREPARE
-                                      ? prepare(acceptor, event->ballot)
-                                      : accept(acceptor, event->ballot, event->value);
+                                      ? follow_prepare(acceptor, event->ballot)
+                                      : follow_accept(acceptor, event->ballot, event->value);
     if (acceptor->saved || answer == ACCEPTOR_REFUSE) {
         ret->answer = answer;
         return;

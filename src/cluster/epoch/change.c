@@ -38,7 +38,7 @@ static kvorum_status find(const struct making *making, const char *name, uint16_
     return refuse(making, KVORUM_NOT_FOUND, why == NULL ? "no such node" : why);
 }
 
-/* --- lists that may change --------------------------------------------------------------------- */
+/* --- lists that may change ------------------------------------------------------------------ */
 
 static bool own_members(const struct making *making, uint16_t more)
 {
@@ -63,7 +63,7 @@ static bool own_changes(const struct making *making, uint16_t more)
     return true;
 }
 
-/* --- staging ----------------------------------------------------------------------------------- */
+/* --- staging -------------------------------------------------------------------------------- */
 
 /* Weight and zone are staged beside the rest; of what becomes of a member only one can be. */
 static unsigned aspect(enum change_kind kind)
@@ -82,7 +82,8 @@ static kvorum_status stage(const struct making *making, const struct change *cha
                                        aspect(next->changes[at].kind) != aspect(change->kind)))
         at++;
     if (at == RING_CHANGES_MAX)
-        return refuse(making, KVORUM_TOO_LARGE, "too many changes are staged; commit or clear them");
+        return refuse(making, KVORUM_TOO_LARGE,
+                      "too many changes are staged; commit or clear them");
     if (at < next->change_count && memcmp(&next->changes[at], change, sizeof(*change)) == 0)
         return KVORUM_EXISTS;
     next->changes[at] = *change;
@@ -125,7 +126,7 @@ static kvorum_status stage_asked(const struct making *making)
     if (change.kind == CHANGE_WEIGHT)
         change.weight = asked->weight;
     if (change.kind == CHANGE_ZONE)
-        strncpy(change.zone, asked->zone, RING_NAME_MAX);
+        memcpy(change.zone, asked->zone, strnlen(asked->zone, RING_NAME_MAX));
     const struct member *members = making->from->members;
     const char *problem = value_problem(&change);
     if (problem == NULL)
@@ -146,7 +147,7 @@ static kvorum_status clear(const struct making *making)
     return KVORUM_OK;
 }
 
-/* --- newcomers --------------------------------------------------------------------------------- */
+/* --- newcomers ------------------------------------------------------------------------------ */
 
 static kvorum_status check_newcomer(const struct making *making)
 {
@@ -161,9 +162,10 @@ static kvorum_status check_newcomer(const struct making *making)
         if (same && member->state != MEMBER_GONE)
             return KVORUM_EXISTS;
         if (same)
-            return refuse(making, KVORUM_NOT_ALLOWED,
-                          "this data directory was removed from the cluster, and an id is used once; "
-                          "start the node with a new one");
+            return refuse(
+                making, KVORUM_NOT_ALLOWED,
+                "this data directory was removed from the cluster, and an id is used once; "
+                "start the node with a new one");
         if (member->state == MEMBER_GONE)
             continue;
         if (strcmp(member->name, newcomer->name) == 0)
@@ -229,7 +231,7 @@ static kvorum_status readdress(const struct making *making)
     return KVORUM_OK;
 }
 
-/* --- committing -------------------------------------------------------------------------------- */
+/* --- committing ----------------------------------------------------------------------------- */
 
 static kvorum_status commit(const struct making *making)
 {

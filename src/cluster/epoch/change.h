@@ -15,10 +15,10 @@
 
 enum change_ask {
     ASK_JOIN = 1, /* `newcomer` wants to be a member: listed as JOINING, and staged */
-    ASK_STAGE,      /* `change`, about `name` (and `with`) */
-    ASK_CLEAR,      /* nothing is staged any more */
-    ASK_COMMIT,    /* carry out what is staged */
-    ASK_ADDRESS,   /* `newcomer`, a member already, has another address */
+    ASK_STAGE,    /* `change`, about `name` (and `with`) */
+    ASK_CLEAR,    /* nothing is staged any more */
+    ASK_COMMIT,   /* carry out what is staged */
+    ASK_ADDRESS,  /* `newcomer`, a member already, has another address */
 };
 
 /** Members are named, not numbered: the slot may be another by the time it is carried out. */
@@ -31,19 +31,18 @@ struct change_request {
 };
 
 struct change_options {
-    uint8_t n;             /* of the default bucket type: what "survives" is said for */
-    uint8_t largest_n;     /* of any bucket; 0: n */
-    bool can_move;         /* this release moves partitions */
+    uint8_t n;         /* of the default bucket type: what "survives" is said for */
+    uint8_t largest_n; /* of any bucket; 0: n */
+    bool can_move;     /* this release moves partitions */
 };
 
 /** The next epoch.  EXISTS: nothing would change (done already).  NOT_FOUND: no such member.
- *  INVALID, NOT_ALLOWED, UNSUPPORTED, CONFLICT (the plan looked at is not the plan any more): *ret_why
- *  says it for people; text in `arena` or static.  NO_MEMORY. */
+ *  INVALID, NOT_ALLOWED, UNSUPPORTED, CONFLICT (the plan looked at is not the plan any more):
+ *  *ret_why says it for people; text in `arena` or static.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status change_apply(const struct epoch *epoch,
                                           const struct change_request *request,
-                                          const struct change_options *options,
-                                          struct arena *arena, struct epoch *ret_next,
-                                          const char **ret_why);
+                                          const struct change_options *options, struct arena *arena,
+                                          struct epoch *ret_next, const char **ret_why);
 
 struct change_survival {
     uint16_t nodes, zones;
@@ -58,8 +57,8 @@ struct change_plan {
     uint32_t gain_count;      /* their sum: replicas that travel */
 };
 
-/** The same statuses as change_apply, above all NOT_ALLOWED for plans that could lose data.  The plan
- *  is filled as far as it came, so that a refused one can be shown: `*ret_filled`. */
+/** The same statuses as change_apply, above all NOT_ALLOWED for plans that could lose data.  Also a
+ *  refused plan can be shown, where `*ret_filled`. */
 KVORUM_CHECKED kvorum_status change_plan(const struct epoch *epoch,
                                          const struct change_options *options, struct arena *arena,
                                          struct change_plan *ret_plan, bool *ret_filled,

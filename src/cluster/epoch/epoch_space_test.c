@@ -3,8 +3,9 @@
  * three proposers with a value each, and a network that is the set of all messages ever sent, any
  * of which may be delivered at any time, again, late or never; only refusals, which decide nothing,
  * come at once or never.  Acceptors may crash between asking for their state to be saved and the
- * answer, before or after it reached the disk; proposers may crash and forget.  All states are visited, and in none have two values been accepted by a majority
- * under whatever ballots, or has a proposer announced a value other than that one.
+ * answer, before or after it reached the disk; proposers may crash and forget.  All states are
+ * visited, and in none have two values been accepted by a majority, under whatever ballots, or has
+ * a proposer announced a value other than that one.
  *
  * The same search must find the mistakes that this protocol is known for, when they are made. */
 #include "cluster/epoch/acceptor.h"
@@ -22,10 +23,10 @@ enum { ACCEPTANCES_MAX = 16 };
 
 enum mistake {
     NO_MISTAKE,
-    ANSWERS_EARLY,  /* an acceptor answers before its state is saved */
-    BALLOT_REUSED,  /* a proposer's next life uses the ballots of the last */
-    REBORN,         /* a wiped acceptor comes back under its old id */
-    OWN_VALUE,      /* a proposer ignores what was accepted under an older ballot */
+    ANSWERS_EARLY, /* an acceptor answers before its state is saved */
+    BALLOT_REUSED, /* a proposer's next life uses the ballots of the last */
+    REBORN,        /* a wiped acceptor comes back under its old id */
+    OWN_VALUE,     /* a proposer ignores what was accepted under an older ballot */
 };
 
 struct message {
@@ -43,7 +44,7 @@ struct acceptance {
 struct world {
     struct acceptor acceptors[ACCEPTORS]; /* none is saving: see step_acceptor */
     struct proposer proposers[PROPOSERS_MAX];
-    uint8_t attempts[PROPOSERS_MAX]; /* left */
+    uint8_t attempts[PROPOSERS_MAX];                   /* left */
     uint8_t acceptor_crashes, proposer_crashes, wipes; /* left */
     uint8_t announced; /* the value that proposers called decided; UINT8_MAX: two */
     uint8_t acceptance_count;
@@ -68,15 +69,14 @@ struct search {
     bool violated;
 };
 
-/* --- the network ------------------------------------------------------------------------------ */
+/* --- the network ---------------------------------------------------------------------------- */
 
 static void send_message(struct world *world, struct message message)
 {
     uint8_t at = 0;
     while (at < world->message_count && memcmp(&world->messages[at], &message, sizeof(message)) < 0)
         at++;
-    if (at < world->message_count &&
-        memcmp(&world->messages[at], &message, sizeof(message)) == 0)
+    if (at < world->message_count && memcmp(&world->messages[at], &message, sizeof(message)) == 0)
         return;
     assert_true(world->message_count < MESSAGES_MAX);
     memmove(&world->messages[at + 1], &world->messages[at],
@@ -132,11 +132,11 @@ static void ask(struct world *world, uint8_t at, const struct proposer_effects *
         world->announced = first ? (uint8_t)proposer->value : UINT8_MAX;
 }
 
-/* --- what may happen --------------------------------------------------------------------------- */
+/* --- what may happen ------------------------------------------------------------------------ */
 
 static void step_proposer(const struct search *search, struct world *world, uint8_t at,
                           const struct proposer_event *event);
-static void visit(struct search *search, const struct world *world);
+static void visit(struct search *search, const struct world *reached);
 
 /* Lives of one proposer have different names, unless that is the mistake; 16 lives a proposer. */
 static uint8_t owner_of(const struct message *message)
@@ -210,8 +210,8 @@ static void deliver_to_acceptor(struct search *search, const struct world *world
     acceptor_step(acceptor, &event, &effects);
     if (effects.answer == ACCEPTOR_REFUSE)
         refuse(search, &next, message);
-    bool accepts = message->kind == ACCEPTOR_ACCEPT &&
-                   (effects.save || effects.answer == ACCEPTOR_ACCEPTED);
+    bool accepts =
+        message->kind == ACCEPTOR_ACCEPT && (effects.save || effects.answer == ACCEPTOR_ACCEPTED);
     if (effects.save) {
         const struct world saving = next;
         acceptor_step(acceptor, &saved, &effects);
@@ -254,9 +254,9 @@ static void deliver_to_proposer(const struct search *search, struct world *world
 
 static void start_attempt(const struct search *search, struct world *world, uint8_t at)
 {
-    const struct proposer_event event = {
-        .kind = PROPOSER_START, .voter_count = ACCEPTORS, .value = 1u + at
-    };
+    const struct proposer_event event = { .kind = PROPOSER_START,
+                                          .voter_count = ACCEPTORS,
+                                          .value = 1u + at };
     world->attempts[at]--;
     step_proposer(search, world, at, &event);
 }
@@ -277,9 +277,9 @@ static void crash_proposer(const struct search *search, struct world *world, uin
     world->proposer_crashes--;
     proposer_init(&world->proposers[at],
                   search->setting->mistake == BALLOT_REUSED ? life : life + 1);
-    const struct proposer_event event = {
-        .kind = PROPOSER_START, .voter_count = ACCEPTORS, .value = 1u + PROPOSERS_MAX + at
-    };
+    const struct proposer_event event = { .kind = PROPOSER_START,
+                                          .voter_count = ACCEPTORS,
+                                          .value = 1u + PROPOSERS_MAX + at };
     if (world->attempts[at] > 0) {
         world->attempts[at]--;
         step_proposer(search, world, at, &event);
@@ -292,7 +292,7 @@ static void wipe_acceptor(struct world *world, uint8_t voter)
     acceptor_init(&world->acceptors[voter], IN_FORCE);
 }
 
-/* --- what must hold ---------------------------------------------------------------------------- */
+/* --- what must hold ------------------------------------------------------------------------- */
 
 static bool is_sound(const struct world *world)
 {
@@ -308,7 +308,7 @@ static bool is_sound(const struct world *world)
     return world->announced == 0 || world->announced == decided;
 }
 
-/* --- messages that can change nothing any more -------------------------------------------------- */
+/* --- messages that can change nothing any more ---------------------------------------------- */
 
 static bool is_current(const struct world *world, const struct message *message)
 {
@@ -338,7 +338,7 @@ static void forget_dead(struct world *world)
     world->message_count = kept;
 }
 
-/* --- the search -------------------------------------------------------------------------------- */
+/* --- the search ----------------------------------------------------------------------------- */
 
 static uint8_t *put_ballot(uint8_t *at, struct ballot ballot)
 {

@@ -17,8 +17,8 @@ struct planning {
     const struct change_options *options;
     struct arena *arena;
     struct change_plan *plan;
-    bool *lost;         /* by slot: removed or replaced, so nothing can be copied from it */
-    uint8_t columns;    /* in the end */
+    bool *lost;      /* by slot: removed or replaced, so nothing can be copied from it */
+    uint8_t columns; /* in the end */
     const char **why;
 };
 
@@ -28,7 +28,7 @@ static kvorum_status refuse(const struct planning *planning, kvorum_status statu
     return status;
 }
 
-/* --- members ----------------------------------------------------------------------------------- */
+/* --- members -------------------------------------------------------------------------------- */
 
 static bool owns_something(const struct epoch *epoch, uint16_t member)
 {
@@ -91,7 +91,7 @@ static bool plan_members(const struct planning *planning)
     return true;
 }
 
-/* --- the table --------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------------ */
 
 static uint16_t stands_for(const struct planning *planning, uint16_t member)
 {
@@ -136,7 +136,10 @@ static kvorum_status plan_table(struct planning *planning, uint16_t *ret_table)
         .replica_count = planning->columns,
         .previous = previous,
     };
-    return ring_plan(&input, planning->arena, ret_table, planning->why);
+    kvorum_status status = ring_plan(&input, planning->arena, ret_table, planning->why);
+    if (*planning->why == NULL)
+        *planning->why = "";
+    return status;
 }
 
 /* While it changes, the table has as many columns as the wider of the two. */
@@ -166,7 +169,7 @@ static kvorum_status plan_rows(struct planning *planning)
     return KVORUM_OK;
 }
 
-/* --- moves ------------------------------------------------------------------------------------- */
+/* --- moves ---------------------------------------------------------------------------------- */
 
 static bool holds(const uint16_t *row, uint8_t columns, uint16_t member)
 {
@@ -196,10 +199,8 @@ static bool plan_moves(const struct planning *planning)
     struct epoch *next = &plan->next;
     uint8_t columns = next->replica_count;
     size_t row_size = columns * sizeof(uint16_t);
-    plan->gains =
-        arena_allocate_zero(planning->arena, next->member_count * sizeof(*plan->gains));
-    plan->losses =
-        arena_allocate_zero(planning->arena, next->member_count * sizeof(*plan->losses));
+    plan->gains = arena_allocate_zero(planning->arena, next->member_count * sizeof(*plan->gains));
+    plan->losses = arena_allocate_zero(planning->arena, next->member_count * sizeof(*plan->losses));
     next->moves =
         arena_allocate_zero(planning->arena, next->partition_count * sizeof(*next->moves));
     if (plan->gains == NULL || plan->losses == NULL || next->moves == NULL)
@@ -207,7 +208,7 @@ static bool plan_moves(const struct planning *planning)
     next->move_count = 0;
     for (uint32_t p = 0; p < next->partition_count; p++) {
         const uint16_t *old = next->table + (size_t)p * columns;
-        const uint16_t *new = plan->table + (size_t)p * columns;
+        const uint16_t *new = plan->table + (size_t)p *columns;
         if (memcmp(old, new, row_size) == 0)
             continue;
         struct move *move = &next->moves[next->move_count++];
@@ -218,7 +219,7 @@ static bool plan_moves(const struct planning *planning)
     return true;
 }
 
-/* --- what is survived -------------------------------------------------------------------------- */
+/* --- what is survived ----------------------------------------------------------------------- */
 
 static struct change_survival survival_of(const struct epoch *epoch, uint8_t n)
 {
@@ -246,9 +247,9 @@ static void plan_survival(const struct planning *planning)
                                                  least(plan->before.zones, plan->after.zones) };
 }
 
-/* --- refusals ---------------------------------------------------------------------------------- */
+/* --- refusals ------------------------------------------------------------------------------- */
 
-/* Copies of what was acknowledged are found with certainty where a majority of the owners is left. */
+/* What was acknowledged is found with certainty where a majority of the owners is left. */
 static kvorum_status check_sources(const struct planning *planning)
 {
     const struct epoch *from = planning->from;
@@ -261,12 +262,13 @@ static kvorum_status check_sources(const struct planning *planning)
             left += !planning->lost[owners[i]];
         if (left > n / 2)
             continue;
-        return refuse(planning, KVORUM_NOT_ALLOWED,
-                      arena_printf(planning->arena,
-                                   "partition %u would be rebuilt from %u of %u copies, and a write "
-                                   "that was acknowledged may be on none of them; bring one of the "
-                                   "nodes back, or remove fewer at a time",
-                                   p, left, n));
+        return refuse(
+            planning, KVORUM_NOT_ALLOWED,
+            arena_printf(planning->arena,
+                         "partition %u would be rebuilt from %u of %u copies, and a write "
+                         "that was acknowledged may be on none of them; bring one of the "
+                         "nodes back, or remove fewer at a time",
+                         p, left, n));
     }
     return KVORUM_OK;
 }
@@ -281,7 +283,8 @@ static kvorum_status check_copies(const struct planning *planning)
                   arena_printf(planning->arena,
                                "only %u nodes would own anything, and every key has %u copies; add "
                                "nodes first",
-                               planning->columns, n < from->replica_count ? n : from->replica_count));
+                               planning->columns,
+                               n < from->replica_count ? n : from->replica_count));
 }
 
 /* Owners beyond the columns are found by an order of members that a change shifts under them. */
@@ -316,7 +319,7 @@ static kvorum_status check_moves(const struct planning *planning)
                                plan->next.move_count));
 }
 
-/* --- in order ---------------------------------------------------------------------------------- */
+/* --- in order ------------------------------------------------------------------------------- */
 
 static kvorum_status make(struct planning *planning, bool *ret_filled)
 {

@@ -61,8 +61,8 @@ static void start(struct proposer *proposer, const struct proposer_event *event,
     prepare(proposer, event->now_us, ret);
 }
 
-/* "If the proposer receives a response to its prepare requests from a majority of acceptors, then it
- * sends an accept request with a value v, where v is the value of the highest-numbered proposal
+/* "If the proposer receives a response to its prepare requests from a majority of acceptors, then
+ * it sends an accept request with a value v, where v is the value of the highest-numbered proposal
  * among the responses, or is any value if the responses reported no proposals." */
 static void on_promise(struct proposer *proposer, const struct proposer_event *event,
                        struct proposer_effects *ret)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Getting an epoch decided: the proposer of single-decree Paxos, for one number at a time.
  *
- *      IDLE -- START --> PREPARING -- majority promised --> ACCEPTING -- majority accepted --> DECIDED
- *                          ^   \_____________ refused ________/
- *                          |                    v
- *                          `---- later ---- WAITING
+ *      IDLE -- START --> PREPARING -- promised --> ACCEPTING -- accepted --> DECIDED
+ *                          ^   \_________ refused ____/      (each by a majority)
+ *                          |                v
+ *                          `--- later --- WAITING
  *
  *  A voter that does not answer is asked again, with the same ballot and the same value: silence
  *  says nothing about what it did.  A proposer that learns of an accepted value proposes that one
@@ -59,11 +59,11 @@ struct proposer_effects {
 struct proposer {
     enum proposer_state state;
     uint8_t voter_count;
-    uint64_t life;        /* ballot.proposer */
-    uint64_t counter;     /* highest that was used or seen */
-    struct ballot ballot; /* of this attempt */
-    uint64_t own;         /* what START asked for */
-    uint64_t value;       /* what this attempt proposes: ours, or the one below */
+    uint64_t life;         /* ballot.proposer */
+    uint64_t counter;      /* highest that was used or seen */
+    struct ballot ballot;  /* of this attempt */
+    uint64_t own;          /* what START asked for */
+    uint64_t value;        /* what this attempt proposes: ours, or the one below */
     struct ballot carried; /* the newest ballot under which a promise says something was accepted */
     uint32_t answered;     /* voters, in this phase */
     unsigned conflicts;    /* in a row */

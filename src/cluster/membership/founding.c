@@ -78,9 +78,7 @@ static void refuse(struct founding_effects *ret, kvorum_status status, const cha
 
 static void refuse_late(struct founding_effects *ret)
 {
-    refuse(
-        ret, KVORUM_NOT_ALLOWED,
-        "all founders are here; adding nodes to a cluster that exists comes with a later release");
+    refuse(ret, KVORUM_NOT_READY, "all founders are here; ask again when the cluster exists");
 }
 
 static void join_while_waiting(struct founding *founding, const struct member *member,
@@ -140,13 +138,4 @@ void founding_step(struct founding *founding, const struct founding_event *event
     }
     assert(founding->count <= founding->wanted);
     assert((founding->state == FOUNDING_WAITING) || founding->count == founding->wanted);
-}
-
-void founding_after(const struct epoch *epoch, const struct member *member,
-                    struct founding_effects *ret)
-{
-    *ret = (struct founding_effects){ .answer = FOUNDING_TELL };
-    if (ring_member_index(epoch, &member->id) == RING_NO_MEMBER)
-        refuse(ret, KVORUM_NOT_ALLOWED,
-               "this cluster exists already; adding nodes to it comes with a later release");
 }

@@ -53,10 +53,6 @@ void founding_init(struct founding *founding, struct member *members, uint16_t w
 void founding_step(struct founding *founding, const struct founding_event *event,
                    struct founding_effects *ret);
 
-/** What a node that is already in a cluster answers to JOIN. */
-void founding_after(const struct epoch *epoch, const struct member *member,
-                    struct founding_effects *ret);
-
 /** NULL, or what is wrong with a member someone sent us (static text). */
 const char *founding_member_problem(const struct member *member);
 

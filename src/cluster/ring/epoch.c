@@ -20,8 +20,8 @@
  *                      replace: slot u16     weight: u32     zone: sized
  *      end-8  8    XXH3-64 of all before
  *
- * Format 1 had no byte 41 (3, or R), no states (all were ACTIVE), members ascending by id, and ended behind
- * its table, whose rows were full.
+ * Format 1 had no byte 41 (3, or R), no states (all were ACTIVE), members ascending by id, and
+ * ended behind its table, whose rows were full.
  */
 #include <stdlib.h>
 #include <string.h>

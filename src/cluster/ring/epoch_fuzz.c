@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Epoch records of a peer or a disk: what is accepted of the format we write encodes to the very
- * same bytes, and everything one can ask of it has an answer.  The checksum is put right first, or nothing would
- * get past it. */
+ * same bytes, and everything one can ask of it has an answer.  The checksum is put right first, or
+ * nothing would get past it. */
 #include "cluster/ring/ring.h"
 
 #include <assert.h>

@@ -67,7 +67,7 @@ static void check(const void *data)
     assert_string_equal(text, row->voters);
 }
 
-/* --- who may own, and who may stand in --------------------------------------------------------- */
+/* --- who may own, and who may stand in -------------------------------------------------------- */
 
 struct owners {
     const char *name;

@@ -293,11 +293,27 @@ static const struct row rows[] = {
       false },
     { "status", GET("/kvorum/status"),
       "200 OK\nContent-Type: application/json\nContent-Length: 13\n\n{\"node\":\"n1\"}", false },
+    { "the cluster", GET("/kvorum/cluster"),
+      "200 OK\nContent-Type: application/json\nContent-Length: 11\n\n{\"epoch\":7}", false },
+    { "its plan", GET("/kvorum/cluster/plan"),
+      "200 OK\nContent-Type: application/json\nContent-Length: 18\n\n{\"possible\":false}", false },
+    { "a change that is granted",
+      "POST /kvorum/cluster/stage HTTP/1.1\r\nContent-Length: 30\r\n\r\n"
+      "{\"change\":\"leave\",\"node\":\"n1\"}",
+      "200 OK\nContent-Type: application/json\nContent-Length: 11\n\n{\"epoch\":7}", false },
+    { "a change of nobody",
+      "POST /kvorum/cluster/stage HTTP/1.1\r\nContent-Length: 34\r\n\r\n"
+      "{\"change\":\"leave\",\"node\":\"nobody\"}",
+      "404 Not Found\nContent-Type: text/plain\nContent-Length: 13\n\nno such node\n", false },
+    { "a change that is none",
+      "POST /kvorum/cluster/stage HTTP/1.1\r\nContent-Length: 30\r\n\r\n"
+      "{\"change\":\"dance\",\"node\":\"n1\"}",
+      "400 Bad Request\nContent-Type: text/plain\nContent-Length: 180*", false },
     { "the root as JSON", "GET / HTTP/1.1\r\nAccept: application/json\r\n\r\n",
       "200 OK\nLink: </buckets>; rel=\"riak_kv_wm_buckets\"*", false },
 };
 
-/* --- checking --------------------------------------------------------------------------------- */
+/* --- checking ------------------------------------------------------------------------------- */
 
 static bool left_out(struct bytes line)
 {
@@ -379,7 +395,7 @@ static void check(const void *argument)
     }
 }
 
-/* --- stories ---------------------------------------------------------------------------------- */
+/* --- stories -------------------------------------------------------------------------------- */
 
 struct fixture {
     struct node node;

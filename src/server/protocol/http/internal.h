@@ -8,6 +8,7 @@
  *      object.c     reading objects           store.c   writing and deleting them
  *      condition.c  If-Match and its kin      headers.c object metadata <-> headers
  *      list.c       keys and buckets          props.c   bucket properties
+ *      cluster.c    the shape of the cluster, and changes of it
  *      about.c      /, /ping, /stats, /kvorum/status, and what is not there yet
  *
  *  Requests of a connection run one after another, as HTTP/1.1 promises pipelining clients; while
@@ -42,7 +43,8 @@ struct http_request {
     struct bytes body;
 };
 
-/* A change of properties cannot be cancelled: its answer may come when the connection is gone. */
+/* A change of properties or of the cluster cannot be cancelled: its answer may come when the
+ * connection is gone. */
 struct http_setting {
     struct http *http; /* NULL: gone */
 };
@@ -156,6 +158,11 @@ void http_get_root(struct http *http);
 void http_get_ping(struct http *http);
 void http_get_stats(struct http *http);
 void http_get_status(struct http *http);
+void http_get_cluster(struct http *http);
+void http_get_cluster_plan(struct http *http);
+void http_post_cluster_stage(struct http *http);
+void http_post_cluster_clear(struct http *http);
+void http_post_cluster_commit(struct http *http);
 void http_not_there_yet(struct http *http);
 
 #endif

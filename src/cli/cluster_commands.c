@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cluster: what it is made of, and changes of that: staged, planned, committed. */
+#include <jansson.h>
+
+#include "cli/commands.h"
+#include "cli/message.h"
+#include "cli/output.h"
+#include "cli/session.h"
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+static int refused(struct session *session, const char *what)
+{
+    const struct http_response *response = &session->client.response;
+    (void)session_refused(&session->client, what);
+    switch (response->code) {
+    case 404:
+        return EXIT_NO;
+    case 409:
+        return EXIT_UNSAFE;
+    case 504:
+        return EXIT_TIMEOUT;
+    default:
+        return session_exit_code(response);
+    }
+}
+
+/* EXIT_DONE: *ret_json is the answer, to be given back. */
+static int ask(struct session *session, const char *method, const char *path, json_t *body,
+               const char *what, json_t **ret_json)
+{
+    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    struct http_request request = {
+        .method = method,
+        .path = bytes_of_string(path),
+        .fields = text == NULL ? (struct bytes){ 0 }
+                               : BYTES_LITERAL("Content-Type: application/json\r\n"),
+        .body = text == NULL ? (struct bytes){ 0 } : bytes_of_string(text),
+        .has_body = strcmp(method, "POST") == 0,
+    };
+    json_error_t error;
+    kvorum_status status = http_client_call(&session->client, &request);
+    free(text);
+    json_decref(body);
+    if (status != KVORUM_OK)
+        return session_fail(&session->client, what, status);
+    if (session->client.response.code != 200)
+        return refused(session, what);
+    struct bytes answer = buffer_bytes(&session->client.response.body);
+    *ret_json =
+        json_loadb(answer.size == 0 ? "" : (const char *)answer.data, answer.size, 0, &error);
+    if (!json_is_object(*ret_json)) {
+        json_decref(*ret_json);
+        return fail(EXIT_INTERNAL, "%s: the node's answer is malformed", what);
+    }
+    return EXIT_DONE;
+}
+
+/* --- showing -------------------------------------------------------------------------------- */
+
+static const char *text_at(const json_t *json, const char *name)
+{
+    const char *text = json_string_value(json_object_get(json, name));
+    return text == NULL ? "" : text;
+}
+
+static long long number_at(const json_t *json, const char *name)
+{
+    return (long long)json_integer_value(json_object_get(json, name));
+}
+
+static void print_staged(const json_t *json)
+{
+    const json_t *staged = json_object_get(json, "staged"), *change;
+    size_t i;
+    json_array_foreach(staged, i, change)
+        printf("%s%s\n", i == 0 ? "staged: " : "        ", json_string_value(change));
+    if (json_array_size(staged) == 0)
+        puts("staged: nothing");
+}
+
+static void print_rows(const json_t *json, const char *const *columns, enum output_format format)
+{
+    const json_t *nodes = json_object_get(json, "nodes"), *node;
+    struct table table;
+    size_t i;
+    table_init(&table, columns);
+    json_array_foreach(nodes, i, node)
+    {
+        for (const char *const *column = columns; *column != NULL; column++) {
+            const json_t *cell = json_object_get(node, *column + (**column == '>'));
+            if (json_is_string(cell))
+                table_cell(&table, "%s", json_string_value(cell));
+            else if (json_is_boolean(cell))
+                table_cell(&table, "%s", json_is_true(cell) ? "yes" : "no");
+            else
+                table_cell(&table, "%lld", (long long)json_integer_value(cell));
+        }
+    }
+    table_print(&table, format, stdout);
+    table_done(&table);
+}
+
+static void print_cluster(const json_t *json, enum output_format format)
+{
+    static const char *const columns[] = { "name",    "membership",  "state", "zone", ">weight",
+                                           "address", ">partitions", "voter", NULL };
+    print_rows(json, columns, format);
+    if (format != OUTPUT_TABLE)
+        return;
+    printf("epoch %lld, %lld partitions", number_at(json, "epoch"), number_at(json, "partitions"));
+    if (number_at(json, "moving") > 0)
+        printf(", %lld of them moving", number_at(json, "moving"));
+    putchar('\n');
+    print_staged(json);
+}
+
+static void print_survival(const json_t *json)
+{
+    static const char *const moments[] = { "before", "during", "after" };
+    const json_t *survives = json_object_get(json, "survives");
+    for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
+        const json_t *one = json_object_get(survives, moments[i]);
+        printf("%s%s: any %lld nodes, %lld zones", i == 0 ? "survives " : "; ", moments[i],
+               number_at(one, "nodes"), number_at(one, "zones"));
+    }
+    putchar('\n');
+}
+
+static void print_plan(const json_t *json, enum output_format format)
+{
+    static const char *const columns[] = { "name",    "membership",  "becomes",           "zone",
+                                           ">weight", ">partitions", ">partitions_after", ">gains",
+                                           ">losses", NULL };
+    bool filled = json_object_get(json, "nodes") != NULL;
+    if (format == OUTPUT_TABLE)
+        print_staged(json);
+    if (filled)
+        print_rows(json, columns, format);
+    if (format != OUTPUT_TABLE)
+        return;
+    if (filled) {
+        printf("%lld partitions move, %lld copies travel\n", number_at(json, "moves"),
+               number_at(json, "copies"));
+        print_survival(json);
+    }
+    if (json_is_true(json_object_get(json, "possible")))
+        printf("Next: kvorum cluster commit --epoch %lld\n", number_at(json, "epoch"));
+}
+
+static void print(json_t *json, const struct invocation *invocation,
+                  void (*print_text)(const json_t *json, enum output_format format))
+{
+    enum output_format format = output_format_parse(option_text(invocation, "output"));
+    if (format == OUTPUT_JSON)
+        (void)json_print(json, stdout);
+    else {
+        print_text(json, format);
+        json_decref(json);
+    }
+}
+
+/* --- the commands --------------------------------------------------------------------------- */
+
+static int show(const struct invocation *invocation, const char *method, const char *path,
+                json_t *body, const char *what)
+{
+    struct session session;
+    json_t *json = NULL;
+    if (!session_begin(&session, invocation)) {
+        json_decref(body);
+        return EXIT_USAGE;
+    }
+    int code = ask(&session, method, path, body, what, &json);
+    if (code == EXIT_DONE)
+        print(json, invocation, print_cluster);
+    session_end(&session);
+    return code;
+}
+
+int command_cluster_status(const struct invocation *invocation)
+{
+    return show(invocation, "GET", "/kvorum/cluster", NULL, "cannot read the cluster's shape");
+}
+
+int command_cluster_plan(const struct invocation *invocation)
+{
+    struct session session;
+    json_t *json = NULL;
+    if (!session_begin(&session, invocation))
+        return EXIT_USAGE;
+    int code = ask(&session, "GET", "/kvorum/cluster/plan", NULL, "cannot read the plan", &json);
+    if (code == EXIT_DONE && !json_is_true(json_object_get(json, "possible"))) {
+        bool nothing = json_array_size(json_object_get(json, "staged")) == 0;
+        code = nothing ? EXIT_NO : EXIT_UNSAFE;
+        say_error(nothing ? "%s" : "refused: %s", text_at(json, "reason"));
+    }
+    if (json != NULL)
+        print(json, invocation, print_plan);
+    session_end(&session);
+    return code;
+}
+
+int command_cluster_clear(const struct invocation *invocation)
+{
+    return show(invocation, "POST", "/kvorum/cluster/clear", NULL, "cannot clear what is staged");
+}
+
+int command_cluster_commit(const struct invocation *invocation)
+{
+    int64_t epoch = option_number(invocation, "epoch", 0);
+    json_t *body = epoch == 0 ? NULL : json_pack("{s:I}", "epoch", (json_int_t)epoch);
+    return show(invocation, "POST", "/kvorum/cluster/commit", body, "cannot commit");
+}
+
+static int stage(const struct invocation *invocation, const char *change, const char *extra,
+                 json_t *value)
+{
+    json_t *body = json_pack("{s:s, s:s}", "change", change, "node", invocation->arguments[0]);
+    if (extra != NULL)
+        json_object_set_new(body, extra, value);
+    char what[160];
+    snprintf(what, sizeof(what), "cannot stage %s of %.63s", change, invocation->arguments[0]);
+    return show(invocation, "POST", "/kvorum/cluster/stage", body, what);
+}
+
+int command_cluster_join(const struct invocation *invocation)
+{
+    return stage(invocation, "join", NULL, NULL);
+}
+
+int command_cluster_leave(const struct invocation *invocation)
+{
+    return stage(invocation, "leave", NULL, NULL);
+}
+
+int command_cluster_remove(const struct invocation *invocation)
+{
+    return stage(invocation, "remove", NULL, NULL);
+}
+
+int command_cluster_replace(const struct invocation *invocation)
+{
+    return stage(invocation, "replace", "with", json_string(invocation->arguments[1]));
+}
+
+int command_cluster_weight(const struct invocation *invocation)
+{
+    int64_t weight;
+    if (!option_read_number(invocation->arguments[1], 1, 10000, &weight))
+        return fail(EXIT_USAGE, "a weight is 1 to 10000, not %.60s", invocation->arguments[1]);
+    return stage(invocation, "weight", "weight", json_integer((json_int_t)weight));
+}
+
+int command_cluster_zone(const struct invocation *invocation)
+{
+    return stage(invocation, "zone", "zone", json_string(invocation->arguments[1]));
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Three nodes with real directories, a queue for a network and a hand-moved clock: how an epoch
+ * becomes another, in stories.  Chance, crashes and faults are the simulator's business. */
+#include "support/rows.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "engine/memory/memory.h"
+#include "node/identity.h"
+#include "node/node.h"
+#include "os/disk.h"
+
+enum { NODES = 3, QUEUE_MAX = 1024, PARTITIONS = 8 };
+
+struct parcel {
+    struct net_address from, to;
+    struct message message;
+    uint8_t *memory;
+};
+
+struct world;
+
+struct test_net {
+    struct net net;
+    struct world *world;
+    uint16_t member;
+};
+
+struct world {
+    struct clock clock;
+    uint64_t now_us;
+    struct epoch epoch;
+    struct arena arena;
+    struct member members[NODES];
+    uint16_t table[PARTITIONS * NODES];
+    struct test_net nets[NODES];
+    struct node *nodes[NODES];
+    struct engine *stores[NODES];
+    char folders[NODES][64];
+    struct disk *disks[NODES];
+    bool down[NODES];
+    struct parcel queue[QUEUE_MAX];
+    size_t head, tail;
+};
+
+/* --- the world ------------------------------------------------------------------------------ */
+
+static uint64_t test_monotonic_us(struct clock *clock)
+{
+    return LIST_ENTRY(clock, struct world, clock)->now_us;
+}
+
+static uint64_t test_wall_ms(struct clock *clock)
+{
+    return 1700000000000ull + test_monotonic_us(clock) / 1000;
+}
+
+static const struct clock_ops test_clock_ops = { test_monotonic_us, test_wall_ms };
+
+static struct bytes copy_to(uint8_t *at, struct bytes bytes)
+{
+    if (bytes.size > 0)
+        memcpy(at, bytes.data, bytes.size);
+    return bytes_make(at, bytes.size);
+}
+
+static bool test_send(struct net *net, struct net_address to, const struct message *message)
+{
+    struct test_net *from = LIST_ENTRY(net, struct test_net, net);
+    struct world *world = from->world;
+    if (to.member >= NODES || world->down[to.member])
+        return false;
+    assert_true(world->tail - world->head < QUEUE_MAX);
+    struct parcel *parcel = &world->queue[world->tail++ % QUEUE_MAX];
+    *parcel = (struct parcel){ { from->member, 0 }, to, *message, NULL };
+    parcel->memory = malloc(message->body.size + message->tail.size + 1);
+    parcel->message.body = copy_to(parcel->memory, message->body);
+    parcel->message.tail = copy_to(parcel->memory + message->body.size, message->tail);
+    return true;
+}
+
+static uint16_t test_shard_of(struct net *net, uint16_t member, uint32_t partition)
+{
+    (void)net;
+    (void)member;
+    (void)partition;
+    return 0;
+}
+
+static const struct net_ops test_net_ops = { test_send, test_shard_of };
+
+static void settle(struct world *world)
+{
+    while (world->head < world->tail) {
+        struct parcel parcel = world->queue[world->head++ % QUEUE_MAX];
+        if (!world->down[parcel.to.member] && !world->down[parcel.from.member])
+            node_receive(world->nodes[parcel.to.member], parcel.from, &parcel.message);
+        free(parcel.memory);
+    }
+}
+
+static void pass(struct world *world, uint64_t ms)
+{
+    for (uint64_t i = 0; i < ms; i += 100) {
+        world->now_us += 100 * 1000;
+        for (uint16_t n = 0; n < NODES; n++)
+            if (!world->down[n])
+                node_tick(world->nodes[n]);
+        settle(world);
+    }
+}
+
+static void make_epoch(struct world *world)
+{
+    for (uint16_t i = 0; i < NODES; i++) {
+        struct member *member = &world->members[i];
+        member->id.bytes[0] = (uint8_t)(i + 1);
+        snprintf(member->name, sizeof(member->name), "n%d", i + 1);
+        snprintf(member->zone, sizeof(member->zone), "default");
+        snprintf(member->address, sizeof(member->address), "127.0.0.1:%d", 9000 + i);
+        member->weight = RING_WEIGHT_DEFAULT;
+    }
+    world->epoch = (struct epoch){ .number = 1,
+                                   .cluster = { "cluster-id-16-by" },
+                                   .partition_count = PARTITIONS,
+                                   .replica_count = NODES,
+                                   .replicas_wanted = NODES,
+                                   .member_count = NODES,
+                                   .members = world->members,
+                                   .table = world->table,
+                                   .voter_count = NODES,
+                                   .voters = { 0, 1, 2 } };
+    struct ring_plan_input input = { world->members, NODES, PARTITIONS, NODES, NULL };
+    const char *why;
+    assert_int_equal(ring_plan(&input, &world->arena, world->table, &why), KVORUM_OK);
+}
+
+static kvorum_status start(struct world *world, uint16_t i, const struct epoch *epoch)
+{
+    struct node_config config = {
+        .epoch = epoch,
+        .self = i,
+        .shard_count = 1,
+        .store_count = 1,
+        .stores = &world->stores[i],
+        .actor = 100 + i,
+        .clock = &world->clock,
+        .net = &world->nets[i].net,
+        .random_seed = 1000 + i,
+        .disk = world->disks[i],
+    };
+    return node_create(&config, &world->nodes[i]);
+}
+
+static struct world *world_make(void)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    world->clock.ops = &test_clock_ops;
+    world->now_us = 1000 * 1000;
+    arena_init(&world->arena, 1 << 26);
+    make_epoch(world);
+    for (uint16_t i = 0; i < NODES; i++) {
+        world->nets[i] = (struct test_net){ { &test_net_ops }, world, i };
+        snprintf(world->folders[i], sizeof(world->folders[i]), "/tmp/kvorum-epochs-XXXXXX");
+        assert_non_null(mkdtemp(world->folders[i]));
+        assert_int_equal(os_disk_open(world->folders[i], false, &world->disks[i]), KVORUM_OK);
+        assert_int_equal(memory_open(NULL, &world->stores[i]), KVORUM_OK);
+        assert_int_equal(start(world, i, &world->epoch), KVORUM_OK);
+    }
+    pass(world, 1000);
+    return world;
+}
+
+static void world_free(struct world *world)
+{
+    for (uint16_t i = 0; i < NODES; i++) {
+        node_destroy(world->nodes[i]);
+        engine_close(world->stores[i]);
+        os_disk_close(world->disks[i]);
+        char command[128];
+        snprintf(command, sizeof(command), "rm -rf %s", world->folders[i]);
+        assert_int_equal(system(command), 0);
+    }
+    while (world->head < world->tail)
+        free(world->queue[world->head++ % QUEUE_MAX].memory);
+    arena_done(&world->arena);
+    free(world);
+}
+
+static void cut(struct world *world, uint16_t member)
+{
+    world->down[member] = true;
+    for (uint16_t i = 0; i < NODES; i++)
+        if (i != member && !world->down[i])
+            node_link_lost(world->nodes[i], member, true);
+    settle(world);
+}
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+struct outcome {
+    bool answered;
+    kvorum_status status;
+    char reason[256];
+};
+
+static void note(void *context, const struct answer *answer)
+{
+    struct outcome *outcome = context;
+    assert_false(outcome->answered);
+    *outcome = (struct outcome){ .answered = true, .status = answer->status };
+    snprintf(outcome->reason, sizeof(outcome->reason), "%s", answer->reason);
+}
+
+static struct change_request weight_of(const char *name, uint32_t weight)
+{
+    struct change_request request = { .kind = ASK_STAGE };
+    request.change = (struct change){ .kind = CHANGE_WEIGHT, .weight = weight };
+    snprintf(request.name, sizeof(request.name), "%s", name);
+    return request;
+}
+
+static struct outcome stage(struct world *world, uint16_t at, const char *name, uint32_t weight)
+{
+    struct outcome outcome = { 0 };
+    struct change_request request = weight_of(name, weight);
+    node_change_epoch(world->nodes[at], &request, note, &outcome);
+    settle(world);
+    for (int i = 0; i < 150 && !outcome.answered; i++)
+        pass(world, 100);
+    assert_true(outcome.answered);
+    return outcome;
+}
+
+static uint64_t number_at(struct world *world, uint16_t at)
+{
+    return node_epoch(world->nodes[at])->number;
+}
+
+static uint64_t number_on_disk(struct world *world, uint16_t at)
+{
+    struct identity identity = { .node = world->members[at].id, .cluster = world->epoch.cluster };
+    struct epoch epoch = { 0 };
+    const char *why;
+    kvorum_status status =
+        identity_load_epoch(world->disks[at], &identity, &world->arena, &epoch, &why);
+    return status == KVORUM_OK ? epoch.number : 0;
+}
+
+/* --- stories -------------------------------------------------------------------------------- */
+
+static void what_one_is_asked_all_go_by_and_keep(void)
+{
+    struct world *world = world_make();
+    assert_int_equal(stage(world, 1, "n3", 200).status, KVORUM_OK);
+    pass(world, 1000);
+    for (uint16_t i = 0; i < NODES; i++) {
+        assert_int_equal(number_at(world, i), 2);
+        assert_int_equal(number_on_disk(world, i), 2);
+        assert_int_equal(node_epoch(world->nodes[i])->changes[0].weight, 200);
+    }
+    world_free(world);
+}
+
+static void the_same_again_is_granted_and_changes_nothing(void)
+{
+    struct world *world = world_make();
+    assert_int_equal(stage(world, 0, "n3", 200).status, KVORUM_OK);
+    assert_int_equal(stage(world, 0, "n3", 200).status, KVORUM_OK);
+    assert_int_equal(number_at(world, 0), 2);
+    assert_int_equal(stage(world, 0, "n9", 200).status, KVORUM_NOT_FOUND);
+    assert_int_equal(stage(world, 0, "n1", 0).status, KVORUM_INVALID);
+    assert_int_equal(number_at(world, 0), 2);
+    world_free(world);
+}
+
+static void of_two_at_once_both_come_one_after_the_other(void)
+{
+    struct world *world = world_make();
+    struct outcome first = { 0 }, second = { 0 };
+    struct change_request a = weight_of("n1", 10), b = weight_of("n2", 20);
+    node_change_epoch(world->nodes[0], &a, note, &first);
+    node_change_epoch(world->nodes[1], &b, note, &second);
+    pass(world, 5000);
+    assert_true(first.answered && second.answered);
+    assert_int_equal(first.status, KVORUM_OK);
+    assert_int_equal(second.status, KVORUM_OK);
+    for (uint16_t i = 0; i < NODES; i++) {
+        assert_int_equal(number_at(world, i), 3);
+        assert_int_equal(node_epoch(world->nodes[i])->change_count, 2);
+    }
+    world_free(world);
+}
+
+static void without_a_majority_the_outcome_is_unknown(void)
+{
+    struct world *world = world_make();
+    cut(world, 1);
+    cut(world, 2);
+    struct outcome outcome = stage(world, 0, "n1", 10);
+    assert_int_equal(outcome.status, KVORUM_TIMEOUT);
+    assert_non_null(strstr(outcome.reason, "n2, n3"));
+    assert_int_equal(number_at(world, 0), 1);
+    world->down[1] = world->down[2] = false;
+    pass(world, 1000);
+    assert_int_equal(stage(world, 0, "n1", 10).status, KVORUM_OK);
+    world_free(world);
+}
+
+static void who_was_away_learns_of_it_and_what_came_early_waits(void)
+{
+    struct world *world = world_make();
+    world->down[2] = true; /* for so short a time that nobody notices */
+    assert_int_equal(stage(world, 0, "n1", 10).status, KVORUM_OK);
+    assert_int_equal(number_at(world, 2), 1);
+    world->down[2] = false;
+    struct operation operation = { .kind = OPERATION_PUT,
+                                   .bucket = BYTES_LITERAL("b"),
+                                   .key = BYTES_LITERAL("k"),
+                                   .value = BYTES_LITERAL("v") };
+    struct outcome outcome = { 0 };
+    quorum_levels_init(&operation.levels);
+    operation.levels.w = 3;
+    operation.levels.sloppy = 0;
+    node_submit(world->nodes[0], &operation, note, &outcome);
+    pass(world, 2000);
+    assert_int_equal(outcome.status, KVORUM_OK);
+    assert_int_equal(number_at(world, 2), 2);
+    assert_int_equal(node_counters(world->nodes[2])->epoch_waits, 1);
+    world_free(world);
+}
+
+static void a_newcomer_is_listed_by_whom_it_asks(void)
+{
+    struct world *world = world_make();
+    struct outcome outcome = { 0 };
+    struct change_request join = { .kind = ASK_JOIN, .newcomer = world->members[0] };
+    join.newcomer.id.bytes[0] = 9;
+    snprintf(join.newcomer.name, sizeof(join.newcomer.name), "n9");
+    snprintf(join.newcomer.address, sizeof(join.newcomer.address), "127.0.0.1:9999");
+    node_change_epoch(world->nodes[2], &join, note, &outcome);
+    pass(world, 2000);
+    assert_int_equal(outcome.status, KVORUM_OK);
+    for (uint16_t i = 0; i < NODES; i++) {
+        const struct epoch *epoch = node_epoch(world->nodes[i]);
+        assert_int_equal(epoch->member_count, NODES + 1);
+        assert_int_equal(epoch->members[NODES].state, MEMBER_JOINING);
+        assert_int_equal(node_liveness(world->nodes[i], NODES), LIVENESS_UNKNOWN);
+    }
+    world_free(world);
+}
+
+static void a_damaged_vote_stops_the_node(void)
+{
+    struct world *world = world_make();
+    assert_int_equal(stage(world, 0, "n1", 10).status, KVORUM_OK);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/votes", world->folders[1]);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    char magic[5] = "";
+    assert_int_equal(fread(magic, 1, 4, file), 4);
+    assert_string_equal(magic, "KVV1");
+    fseek(file, 20, SEEK_SET);
+    fputc(0x55, file);
+    fclose(file);
+    world->nodes[1] = node_destroy(world->nodes[1]);
+    assert_int_equal(start(world, 1, &world->epoch), KVORUM_CORRUPT);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(start(world, 1, &world->epoch), KVORUM_OK);
+    world_free(world);
+}
+
+int main(void)
+{
+    static const struct named_test tests[] = {
+        { "what one is asked, all go by and keep", what_one_is_asked_all_go_by_and_keep },
+        { "the same again is granted and changes nothing",
+          the_same_again_is_granted_and_changes_nothing },
+        { "of two at once both come, one after the other",
+          of_two_at_once_both_come_one_after_the_other },
+        { "without a majority the outcome is unknown", without_a_majority_the_outcome_is_unknown },
+        { "who was away learns of it, and what came early waits",
+          who_was_away_learns_of_it_and_what_came_early_waits },
+        { "a newcomer is listed by whom it asks", a_newcomer_is_listed_by_whom_it_asks },
+        { "a damaged vote stops the node", a_damaged_vote_stops_the_node },
+    };
+    return RUN_TESTS("epochs", tests);
+}
