@@ -26,7 +26,10 @@ static void wish_end(struct node *node, struct epoch_wish *wish, kvorum_status s
                      const char *reason)
 {
     struct answer answer = { .status = status, .reason = reason };
-    list_remove(&wish->link);
+    if (first_wish(node->epochs) == wish)
+        (void)list_take_first(&node->epochs->wishes); /* which the analyzer can follow */
+    else
+        list_remove(&wish->link);
     node->epochs->wish_count--;
     wish->on_answer(wish->context, &answer);
     free(wish);
