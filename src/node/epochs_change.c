@@ -27,15 +27,22 @@ static struct epoch_wish *next_wish(struct epochs *epochs)
 }
 
 /* It is in no list any more. */
-static void wish_end(struct node *node, struct epoch_wish *wish, kvorum_status status,
-                     const char *reason)
+static void wish_answer(struct node *node, struct epoch_wish *wish, kvorum_status status,
+                        const char *reason)
 {
     struct answer answer = { .status = status, .reason = reason };
-    if (node->epochs->current == wish)
-        node->epochs->current = NULL;
     node->epochs->wish_count--;
     wish->on_answer(wish->context, &answer);
     free(wish);
+}
+
+/* The one that is worked on. */
+static void wish_end(struct node *node, kvorum_status status, const char *reason)
+{
+    struct epoch_wish *wish = node->epochs->current;
+    assert(wish != NULL);
+    node->epochs->current = NULL;
+    wish_answer(node, wish, status, reason);
 }
 
 /* --- to the voters -------------------------------------------------------------------------- */
@@ -168,9 +175,9 @@ static bool propose(struct node *node, struct epoch_wish *wish)
                                       .value = hash64(buffer_bytes(&epochs->own), 0) },
              (struct bytes){ 0 });
     } else if (status == KVORUM_EXISTS) {
-        wish_end(node, wish, KVORUM_OK, "");
+        wish_end(node, KVORUM_OK, "");
     } else {
-        wish_end(node, wish, status, why[0] == '\0' ? kvorum_status_text(status) : why);
+        wish_end(node, status, why[0] == '\0' ? kvorum_status_text(status) : why);
     }
     arena_done(&arena);
     return status == KVORUM_OK;
@@ -209,9 +216,9 @@ static void judge(struct node *node, struct epoch_wish *wish, struct bytes recor
     bool ours = bytes_equal(record, buffer_bytes(&node->epochs->own));
     bool skipped = node->config.epoch->number > wish->number;
     if (ours)
-        wish_end(node, wish, KVORUM_OK, "");
+        wish_end(node, KVORUM_OK, "");
     else if (skipped && wish->request.kind == ASK_COMMIT)
-        wish_end(node, wish, KVORUM_TIMEOUT, lost_track);
+        wish_end(node, KVORUM_TIMEOUT, lost_track);
     else
         PROBE("node: a change was made again after another took its number");
 }
@@ -269,13 +276,13 @@ static void end_overdue(struct node *node)
     if (is_overdue(node, epochs->current)) {
         if (epochs->proposing != 0 && epochs->proposer.state != PROPOSER_DECIDED)
             stop(node);
-        wish_end(node, epochs->current, KVORUM_TIMEOUT, unreachable_voters(node));
+        wish_end(node, KVORUM_TIMEOUT, unreachable_voters(node));
     }
     while (!list_empty(&epochs->wishes) &&
            is_overdue(node, LIST_ENTRY(epochs->wishes.next, struct epoch_wish, link))) {
         struct list *item = list_take_first(&epochs->wishes);
-        wish_end(node, LIST_ENTRY(item, struct epoch_wish, link), KVORUM_TIMEOUT,
-                 unreachable_voters(node));
+        wish_answer(node, LIST_ENTRY(item, struct epoch_wish, link), KVORUM_TIMEOUT,
+                    unreachable_voters(node));
     }
 }
 
