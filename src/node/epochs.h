@@ -103,7 +103,8 @@ struct epochs {
     struct proposer proposer;
     struct buffer own, carried; /* records: ours, and what a promise made us propose instead */
     uint64_t proposing;         /* the number; 0: nothing */
-    struct list wishes;         /* the first is being worked on */
+    struct epoch_wish *current; /* being worked on */
+    struct list wishes;         /* behind it, by deadline */
     size_t wish_count;
 };
 

@@ -16,20 +16,33 @@ enum {
 
 enum { VOTE_PROMISE = 1, VOTE_ACCEPTED, VOTE_REFUSED };
 
-static struct epoch_wish *first_wish(struct epochs *epochs)
+/* The one worked on, or the next, which then is; NULL: nobody wants anything. */
+static struct epoch_wish *next_wish(struct epochs *epochs)
 {
-    struct list *item = list_first(&epochs->wishes);
-    return item == NULL ? NULL : LIST_ENTRY(item, struct epoch_wish, link);
+    if (epochs->current == NULL) {
+        struct list *item = list_take_first(&epochs->wishes);
+        epochs->current = item == NULL ? NULL : LIST_ENTRY(item, struct epoch_wish, link);
+    }
+    return epochs->current;
 }
 
-static void wish_end(struct node *node, struct epoch_wish *wish, kvorum_status status,
-                     const char *reason)
+/* It is in no list any more. */
+static void wish_answer(struct node *node, struct epoch_wish *wish, kvorum_status status,
+                        const char *reason)
 {
     struct answer answer = { .status = status, .reason = reason };
-    list_remove(&wish->link);
     node->epochs->wish_count--;
     wish->on_answer(wish->context, &answer);
     free(wish);
+}
+
+/* The one that is worked on. */
+static void wish_end(struct node *node, kvorum_status status, const char *reason)
+{
+    struct epoch_wish *wish = node->epochs->current;
+    assert(wish != NULL);
+    node->epochs->current = NULL;
+    wish_answer(node, wish, status, reason);
 }
 
 /* --- to the voters -------------------------------------------------------------------------- */
@@ -162,9 +175,9 @@ static bool propose(struct node *node, struct epoch_wish *wish)
                                       .value = hash64(buffer_bytes(&epochs->own), 0) },
              (struct bytes){ 0 });
     } else if (status == KVORUM_EXISTS) {
-        wish_end(node, wish, KVORUM_OK, "");
+        wish_end(node, KVORUM_OK, "");
     } else {
-        wish_end(node, wish, status, why[0] == '\0' ? kvorum_status_text(status) : why);
+        wish_end(node, status, why[0] == '\0' ? kvorum_status_text(status) : why);
     }
     arena_done(&arena);
     return status == KVORUM_OK;
@@ -175,7 +188,7 @@ void wishes_begin(struct node *node)
     struct epochs *epochs = node->epochs;
     struct epoch_wish *wish;
     while (epochs->proposing == 0 && !epochs->record_save->busy &&
-           (wish = first_wish(epochs)) != NULL)
+           (wish = next_wish(epochs)) != NULL)
         if (propose(node, wish))
             break;
     epochs_arm(node);
@@ -203,9 +216,9 @@ static void judge(struct node *node, struct epoch_wish *wish, struct bytes recor
     bool ours = bytes_equal(record, buffer_bytes(&node->epochs->own));
     bool skipped = node->config.epoch->number > wish->number;
     if (ours)
-        wish_end(node, wish, KVORUM_OK, "");
+        wish_end(node, KVORUM_OK, "");
     else if (skipped && wish->request.kind == ASK_COMMIT)
-        wish_end(node, wish, KVORUM_TIMEOUT, lost_track);
+        wish_end(node, KVORUM_TIMEOUT, lost_track);
     else
         PROBE("node: a change was made again after another took its number");
 }
@@ -213,7 +226,7 @@ static void judge(struct node *node, struct epoch_wish *wish, struct bytes recor
 void wishes_on_adopted(struct node *node, struct bytes record)
 {
     struct epochs *epochs = node->epochs;
-    struct epoch_wish *wish = first_wish(epochs);
+    struct epoch_wish *wish = epochs->current;
     if (epochs->proposing != 0) {
         bool decided = epochs->proposer.state == PROPOSER_DECIDED;
         stop(node);
@@ -251,27 +264,25 @@ static const char *unreachable_voters(struct node *node)
     return reason;
 }
 
-static struct epoch_wish *first_overdue(struct node *node)
+static bool is_overdue(const struct node *node, const struct epoch_wish *wish)
 {
-    struct epochs *epochs = node->epochs;
-    for (struct list *item = epochs->wishes.next; item != &epochs->wishes; item = item->next) {
-        struct epoch_wish *wish = LIST_ENTRY(item, struct epoch_wish, link);
-        if (node->now_us >= wish->deadline_us)
-            return wish;
-    }
-    return NULL;
+    return wish != NULL && node->now_us >= wish->deadline_us;
 }
 
 /* What is decided already goes on its way; what is not may still come to be, by somebody else. */
 static void end_overdue(struct node *node)
 {
     struct epochs *epochs = node->epochs;
-    struct epoch_wish *wish;
-    while ((wish = first_overdue(node)) != NULL) { /* the answer may change the list */
-        if (epochs->proposing != 0 && wish == first_wish(epochs) &&
-            epochs->proposer.state != PROPOSER_DECIDED)
+    if (is_overdue(node, epochs->current)) {
+        if (epochs->proposing != 0 && epochs->proposer.state != PROPOSER_DECIDED)
             stop(node);
-        wish_end(node, wish, KVORUM_TIMEOUT, unreachable_voters(node));
+        wish_end(node, KVORUM_TIMEOUT, unreachable_voters(node));
+    }
+    while (!list_empty(&epochs->wishes) &&
+           is_overdue(node, LIST_ENTRY(epochs->wishes.next, struct epoch_wish, link))) {
+        struct list *item = list_take_first(&epochs->wishes);
+        wish_answer(node, LIST_ENTRY(item, struct epoch_wish, link), KVORUM_TIMEOUT,
+                    unreachable_voters(node));
     }
 }
 
@@ -294,24 +305,30 @@ uint64_t wishes_deadline_us(const struct node *node)
     uint64_t due_us = epochs->proposer.next_tick_us;
     if (epochs->proposing != 0 && epochs->proposer.state == PROPOSER_DECIDED)
         due_us = node->now_us + EPOCH_RETRY_US;
-    for (struct list *item = epochs->wishes.next; item != &epochs->wishes; item = item->next) {
-        const struct epoch_wish *wish = LIST_ENTRY(item, struct epoch_wish, link);
-        due_us = wish->deadline_us < due_us ? wish->deadline_us : due_us;
-    }
+    const struct epoch_wish *first = epochs->current;
+    if (first == NULL && !list_empty(&epochs->wishes))
+        first = LIST_ENTRY(epochs->wishes.next, struct epoch_wish, link);
+    if (first != NULL && first->deadline_us < due_us)
+        due_us = first->deadline_us;
     return due_us;
 }
 
 static void errand_answer(void *context, const struct answer *answer);
 
+static void wish_drop(struct epoch_wish *wish)
+{
+    if (wish != NULL && wish->on_answer == errand_answer)
+        free(wish->context);
+    free(wish);
+}
+
 void wishes_drop(struct node *node)
 {
     struct list *item;
-    while ((item = list_take_first(&node->epochs->wishes)) != NULL) {
-        struct epoch_wish *wish = LIST_ENTRY(item, struct epoch_wish, link);
-        if (wish->on_answer == errand_answer)
-            free(wish->context);
-        free(wish);
-    }
+    while ((item = list_take_first(&node->epochs->wishes)) != NULL)
+        wish_drop(LIST_ENTRY(item, struct epoch_wish, link));
+    wish_drop(node->epochs->current);
+    node->epochs->current = NULL;
 }
 
 /* --- being asked ---------------------------------------------------------------------------- */
