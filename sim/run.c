@@ -24,6 +24,8 @@ enum {
 
 static const uint64_t settle_us = 2 * SIM_SECOND;
 static const uint64_t founding_limit_us = 60 * SIM_SECOND;
+/* A change waits until members that are away are known to be dead, and may have to be repeated. */
+static const uint64_t change_limit_us = 240 * SIM_SECOND;
 static const uint64_t workload_limit_us = 600 * SIM_SECOND;
 static const uint64_t restart_limit_us = 60 * SIM_SECOND;
 static const uint64_t recognition_limit_us = 20 * SIM_SECOND; /* after that */
@@ -164,7 +166,7 @@ static bool begin_mode_change(struct simulation *s)
     mode_change_begin(&s->mode_change,
                       s->plan.mode_changes_first ? 0 : choose(&s->world, busy_us + 1));
     return !s->plan.mode_changes_first ||
-           wait_step(s, mode_changed, founding_limit_us, "changing the bucket's mode");
+           wait_step(s, mode_changed, change_limit_us, "changing the bucket's mode");
 }
 
 static bool process_quiet(const struct process *process)
