@@ -243,13 +243,7 @@ static bool is_owner(struct node *node, const struct key_address *address)
 {
     struct bucket_properties properties;
     property_table_get(node, address->type, address->bucket, &properties);
-    uint16_t members[TARGETS_MAX];
-    uint16_t count = ring_preference(node->config.epoch, address->partition, members,
-                                     (uint16_t)properties.levels.n);
-    for (uint16_t i = 0; i < count; i++)
-        if (members[i] == node->config.self)
-            return true;
-    return false;
+    return placement_is_owner(node, address->partition, (uint8_t)properties.levels.n);
 }
 
 /* The object and its markers for the others: what is read before it is forgotten. */

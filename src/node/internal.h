@@ -86,6 +86,9 @@ struct request {
     struct quorum quorum;
     struct object_mode mode;
     uint32_t flags;
+    struct quorum other;     /* writes, while the partition moves: see cluster/replication/put.h */
+    uint32_t set, other_set; /* the same; zero: it does not */
+    uint8_t places;          /* targets at the front that have, or stand in, an owner's place */
     uint8_t target_count;
     uint8_t stand_in_acks;
     struct target targets[TARGETS_MAX];
@@ -164,8 +167,16 @@ bool placement_address(struct node *node, struct bytes type, struct bytes bucket
 /** Let the views of `address` live as long as `arena`.  False: no memory. */
 bool address_copy(struct arena *arena, struct key_address *address);
 struct engine *placement_store(struct node *node, uint32_t partition); /* NULL: not this shard's */
-/** Fill request->targets for its address and quorum. */
-void placement_targets(struct node *node, struct request *request);
+/** Resolve levels for the owners of request->address into request->quorum, and for a write to a
+ *  partition that moves into request->other.  QUORUM_IMPOSSIBLE names the level. */
+kvorum_status placement_quorum(struct node *node, struct request *request,
+                               const struct quorum_levels *asked,
+                               const struct quorum_levels *bucket, const char **ret_level);
+/** This member is one of the first `n` owners of `partition`, until now or to come. */
+bool placement_is_owner(struct node *node, uint32_t partition, uint8_t n);
+/** Fill request->targets for its address and quorum: those whom a read asks, or a write. */
+void placement_read_targets(struct node *node, struct request *request);
+void placement_write_targets(struct node *node, struct request *request);
 struct net_address placement_of(struct node *node, uint16_t member, uint32_t partition);
 bool placement_reachable(struct node *node, uint16_t member);
 /** Store keys: 'o' partition u16 type-size u8 type bucket-size u16 bucket key, big-endian sizes. */
@@ -234,7 +245,7 @@ void write_on_deadline(struct node *node, struct request *request);
 
 uint64_t forward_start(struct node *node, const struct operation *operation,
                        const struct key_address *address, const struct quorum *quorum,
-                       node_answer_fn on_answer, void *context);
+                       const struct quorum *other, node_answer_fn on_answer, void *context);
 void forward_on_request(struct node *node, struct net_address from, const struct message *message);
 void forward_on_answer(struct node *node, struct net_address from, const struct message *message);
 void forward_done(struct node *node);

@@ -276,7 +276,7 @@ static bool read_settle(struct node *node, struct request *request)
 
 static void prepare(struct node *node, struct request *request, uint64_t timeout_us)
 {
-    placement_targets(node, request);
+    placement_read_targets(node, request);
     request->get = (struct get){
         .quorum = request->quorum,
         .target_count = request->target_count,
@@ -316,8 +316,7 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
                         &request->mode);
     const char *level = NULL;
     kvorum_status status =
-        quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
-                       &request->quorum, &level);
+        placement_quorum(node, request, &operation->levels, &properties.levels, &level);
     if (status != KVORUM_OK) {
         const char *reason = reason_printf(
             node, "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes", level,

@@ -104,6 +104,44 @@ uint16_t ring_member_index(const struct epoch *epoch, const struct node_id *id)
     return found == NULL ? RING_NO_MEMBER : (uint16_t)(found - epoch->members);
 }
 
+/* --- rows that are not in the table --------------------------------------------------------- */
+
+uint8_t ring_row_size(const struct epoch *epoch, const uint16_t *row)
+{
+    uint8_t size = epoch->replica_count;
+    while (size > 0 && row[size - 1] == RING_NO_MEMBER)
+        size--;
+    return size;
+}
+
+uint16_t ring_preference_of_row(const struct epoch *epoch, uint32_t partition, const uint16_t *row,
+                                uint16_t *ret_members, uint16_t limit)
+{
+    uint8_t owned = ring_row_size(epoch, row);
+    uint16_t count = limit < owned ? limit : owned;
+    memcpy(ret_members, row, count * sizeof(*row));
+    if (count == limit)
+        return count;
+    uint64_t ranks[RING_MEMBERS_MAX];
+    uint16_t wanted =
+        limit - count < RING_MEMBERS_MAX ? (uint16_t)(limit - count) : RING_MEMBERS_MAX;
+    struct ranking ranking = { ret_members + count, ranks, 0, wanted };
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        if (epoch->members[i].state == MEMBER_ACTIVE && !contains(row, owned, i))
+            rank(&ranking, i, stand_in_rank(epoch, partition, i));
+    return (uint16_t)(count + ranking.count);
+}
+
+uint8_t ring_owner_limit_of_row(const struct epoch *epoch, const uint16_t *row)
+{
+    uint8_t size = ring_row_size(epoch, row), count = size;
+    if (size < epoch->replica_count)
+        return size;
+    for (uint16_t i = 0; i < epoch->member_count && count < RING_OWNERS_MAX; i++)
+        count += epoch->members[i].state == MEMBER_ACTIVE && !contains(row, size, i);
+    return count;
+}
+
 bool ring_name_valid(const char *name)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
