@@ -79,7 +79,10 @@ static void found(struct cluster *cluster)
     epoch->hash_seed = choose(cluster->world, UINT64_MAX);
     epoch->partition_count = cluster->plan->partition_count;
     epoch->replica_count = cluster->plan->replica_count;
+    epoch->replicas_wanted = cluster->plan->replica_count;
     epoch->member_count = cluster->count;
+    epoch->voter_count =
+        ring_choose_voters(epoch->members, epoch->member_count, NULL, 0, epoch->voters);
     size_t entries = (size_t)epoch->partition_count * epoch->replica_count;
     epoch->table = arena_allocate_zero(&cluster->arena, entries * sizeof(*epoch->table));
     struct ring_plan_input input = {

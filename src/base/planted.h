@@ -32,7 +32,10 @@
     X(SNAPSHOT_IGNORED, "a compaction drops the version that a snapshot needs")                    \
     X(TOMBSTONE_DROPPED_EARLY, "a compaction drops a deletion though older values lie below")      \
     X(BLOB_REMOVED_EARLY, "a blob file goes while some of its values are live")                    \
-    X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")
+    X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")              \
+    X(VOTE_BEFORE_DISK, "a voter answers before its vote is on disk")                              \
+    X(BALLOT_REUSED, "a proposer's next life uses the ballots of the last")                        \
+    X(EPOCH_BEFORE_DISK, "an epoch is adopted and never written")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -39,7 +39,12 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(LIST, 16)           /* a page of keys or buckets of some partitions */                       \
     X(LIST_ANSWER, 17)                                                                             \
     X(PROPERTIES, 18) /* bucket properties, one or all; tail: the records */                       \
-    X(PROPERTIES_ANSWER, 19)
+    X(PROPERTIES_ANSWER, 19)                                                                       \
+    X(EPOCH_PREPARE, 20) /* cluster/epoch: a proposer's first question to a voter */               \
+    X(EPOCH_ACCEPT, 21)  /* its second; tail: the epoch record */                                  \
+    X(EPOCH_VOTE, 22)    /* the answer to both; tail: the record accepted before */                \
+    X(EPOCH_CHANGE, 23)  /* to shard 0 of the same node: what somebody asks for */                 \
+    X(EPOCH_CHANGE_ANSWER, 24)
 
 enum message_kind {
 #define X(name, number) MESSAGE_##name = (number),

@@ -47,7 +47,7 @@ void heartbeat_step(struct node *node, enum liveness_event_kind kind, uint16_t m
         if (before[i] != LIVENESS_DEAD && node->peers[i].state == LIVENESS_DEAD)
             property_on_death(node, i);
     for (uint16_t i = 0; effects.send_heartbeats && i < count; i++)
-        if (i != node->config.self)
+        if (i != node->config.self && node->config.epoch->members[i].state != MEMBER_GONE)
             send_heartbeat(node, (struct net_address){ i, 0 }, false);
     if (effects.next_tick_us != node->heartbeat_timer.key || node->heartbeat_timer.place == 0) {
         heap_remove(&node->timers, &node->heartbeat_timer);
@@ -62,6 +62,27 @@ void heartbeat_open(struct node *node)
                   node->config.epoch->member_count, node->config.self, node->now_us);
     if (node->config.shard == 0)
         heartbeat_step(node, LIVENESS_TICK, node->config.self);
+}
+
+kvorum_status heartbeat_follow(struct node *node, const struct epoch *former)
+{
+    const struct epoch *epoch = node->config.epoch;
+    uint16_t count = epoch->member_count;
+    struct liveness_peer *peers = realloc(node->peers, count * sizeof(*peers));
+    if (peers == NULL)
+        return KVORUM_NO_MEMORY;
+    node->peers = peers;
+    liveness_follow(&node->liveness, peers, count, node->now_us);
+    for (uint16_t i = 0; i < count; i++) {
+        bool another = i < former->member_count &&
+                       memcmp(&former->members[i].id, &epoch->members[i].id, NODE_ID_SIZE) != 0;
+        bool gone = epoch->members[i].state == MEMBER_GONE;
+        if (i != node->config.self && (another || gone))
+            liveness_forget(&node->liveness, i, another && !gone, node->now_us);
+    }
+    if (node->config.shard == 0)
+        heartbeat_step(node, LIVENESS_TICK, node->config.self);
+    return KVORUM_OK;
 }
 
 void heartbeat_on_message(struct node *node, struct net_address from, const struct message *message)

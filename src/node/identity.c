@@ -276,6 +276,11 @@ kvorum_status identity_save_epoch(struct disk *disk, struct identity *identity,
     return status == KVORUM_OK ? identity_join(disk, identity, &epoch->cluster) : status;
 }
 
+kvorum_status identity_replace_epoch(struct disk *disk, struct bytes record)
+{
+    return small_file_replace(disk, epoch_file, epoch_temporary, record);
+}
+
 static kvorum_status check_epoch(struct disk *disk, struct identity *identity,
                                  const struct epoch *epoch, const char **ret_why)
 {

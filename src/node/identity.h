@@ -80,6 +80,9 @@ KVORUM_CHECKED kvorum_status identity_decode(struct bytes bytes, struct identity
 /** The epoch record in force, file `epoch`.  Durable when OK is returned. */
 KVORUM_CHECKED kvorum_status identity_save_epoch(struct disk *disk, struct identity *identity,
                                                  const struct epoch *epoch);
+/** The same for a member, whose identity has the cluster already; `record` as from epoch_encode.
+ *  Blocks; on any thread. */
+KVORUM_CHECKED kvorum_status identity_replace_epoch(struct disk *disk, struct bytes record);
 /** NOT_FOUND before the founding; WRONG_CLUSTER when the record is of another cluster than the
  *  identity, or does not list this node; CORRUPT, NEWER_FORMAT, IO.  An identity without a cluster
  *  is completed: the crash came between the two files. */

@@ -13,6 +13,7 @@
  *      properties.c  bucket properties as values   property_table.c  their replicated table
  *      hints.c       objects held for members that were away
  *      heartbeat.c   failure detection
+ *      epochs.h      the epoch in force, and how it changes
  */
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
@@ -27,6 +28,7 @@
 #include "cluster/replication/get.h"
 #include "cluster/replication/put.h"
 #include "codec/peer.pb-c.h"
+#include "node/epochs.h"
 #include "node/fetch.h"
 #include "node/node.h"
 #include "object/hlc.h"
@@ -51,6 +53,7 @@ enum request_kind {
     REQUEST_LIST,
     REQUEST_PROPERTIES,
     REQUEST_HINT,
+    REQUEST_CHANGE, /* of the epoch, handed to shard 0 */
 };
 
 /** One member a request talks to. */
@@ -134,6 +137,7 @@ struct node {
     struct engine_batch *batch;
     struct liveness liveness;
     struct liveness_peer *peers;
+    struct epochs *epochs;
     struct property_table *properties;
     struct hints *hints;
     struct node_counters counters;
@@ -145,6 +149,8 @@ void node_enter(struct node *node);
 void node_leave(struct node *node);
 bool node_send(struct node *node, struct net_address to, uint8_t kind, uint64_t request_id,
                struct bytes body, struct bytes tail);
+/** Handle a message whose epoch has been looked at. */
+void node_dispatch(struct node *node, struct net_address from, const struct message *message);
 /** Pack a protobuf message into node->body and return it; empty on failure. */
 struct bytes node_pack(struct node *node, const ProtobufCMessage *message);
 /** Unpack with the scratch arena; NULL when it is malformed. */
@@ -269,6 +275,8 @@ void list_on_deadline(struct node *node, struct request *request);
 kvorum_status property_table_open(struct node *node);
 void property_table_close(struct node *node);
 uint64_t property_table_digest(const struct node *node);
+/** The largest n of any bucket. */
+uint8_t property_table_largest_n(const struct node *node);
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties);
 /** The same, and how the bucket treats concurrent values, as far as is known here. */
@@ -296,11 +304,16 @@ bool hints_add(struct node *node, struct engine_batch *batch, uint16_t owner, st
 void hints_tick(struct node *node);
 void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status);
 
+/* epochs_change.c */
+void epochs_on_deadline(struct node *node, struct request *request);
+
 /* heartbeat.c */
 void heartbeat_open(struct node *node);
 void heartbeat_step(struct node *node, enum liveness_event_kind kind, uint16_t member);
 void heartbeat_on_message(struct node *node, struct net_address from,
                           const struct message *message);
+/** The list of members is another one: node->peers and the machine follow. */
+KVORUM_CHECKED kvorum_status heartbeat_follow(struct node *node, const struct epoch *former);
 
 /* reason.c: texts for people, in the scratch arena */
 const char *reason_invalid(struct node *node, const char *what);

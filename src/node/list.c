@@ -579,7 +579,7 @@ static struct listing *listing_open(struct node *node, struct request *request, 
     listing->kind = kind;
     listing->members = arena_allocate(arena, partitions * sizeof(*listing->members));
     listing->group = arena_allocate(arena, partitions * sizeof(*listing->group));
-    listing->failed = arena_allocate_zero(arena, node->config.epoch->member_count);
+    listing->failed = arena_allocate_zero(arena, RING_MEMBERS_MAX); /* newcomers too */
     bool fine = listing->members != NULL && listing->group != NULL && listing->failed != NULL &&
                 arena_copy(arena, type, &listing->type) &&
                 arena_copy(arena, bucket, &listing->bucket);

@@ -68,7 +68,9 @@ static kvorum_status start_parts(struct node *node)
     node->peers = calloc(node->config.epoch->member_count, sizeof(*node->peers));
     if (node->batch == NULL || node->peers == NULL)
         return KVORUM_NO_MEMORY;
-    kvorum_status status = property_table_open(node);
+    kvorum_status status = epochs_open(node);
+    if (status == KVORUM_OK)
+        status = property_table_open(node);
     if (status == KVORUM_OK)
         status = hints_open(node);
     if (status != KVORUM_OK)
@@ -127,6 +129,7 @@ struct node *node_destroy(struct node *node)
 {
     if (node == NULL)
         return NULL;
+    epochs_close(node);
     hints_close(node);
     property_table_close(node);
     cancel_listings(node);
@@ -194,7 +197,7 @@ void *node_unpack(struct node *node, const ProtobufCMessageDescriptor *descripto
     return protobuf_c_message_unpack(descriptor, &allocator, body.size, body.data);
 }
 
-static void dispatch(struct node *node, struct net_address from, const struct message *message)
+void node_dispatch(struct node *node, struct net_address from, const struct message *message)
 {
     switch ((enum message_kind)message->kind) {
     case MESSAGE_HEARTBEAT:
@@ -230,28 +233,50 @@ static void dispatch(struct node *node, struct net_address from, const struct me
     case MESSAGE_PROPERTIES_ANSWER:
         property_on_answer(node, from, message);
         break;
+    case MESSAGE_EPOCH_REQUEST:
+        epochs_on_request(node, from, message);
+        break;
+    case MESSAGE_EPOCH_ANSWER:
+        epochs_on_record(node, from, message);
+        break;
+    case MESSAGE_EPOCH_PREPARE:
+    case MESSAGE_EPOCH_ACCEPT:
+        epochs_on_ballot(node, from, message);
+        break;
+    case MESSAGE_EPOCH_VOTE:
+        epochs_on_vote(node, from, message);
+        break;
+    case MESSAGE_EPOCH_CHANGE:
+        epochs_on_change(node, from, message);
+        break;
+    case MESSAGE_EPOCH_CHANGE_ANSWER:
+        epochs_on_change_answer(node, from, message);
+        break;
     default: /* links and founding are the process's business */
         node->counters.messages_bad++;
         break;
     }
 }
 
+/* A member that we do not know (yet), or not any more.  Its epoch is news all the same. */
+static bool is_stranger(const struct node *node, uint16_t member)
+{
+    const struct epoch *epoch = node->config.epoch;
+    return member >= epoch->member_count || epoch->members[member].state == MEMBER_GONE;
+}
+
 void node_receive(struct node *node, struct net_address from, const struct message *message)
 {
-    if (from.member >= node->config.epoch->member_count) {
-        node->counters.messages_bad++;
-        return;
-    }
     node_enter(node);
     node->counters.messages_in++;
-    /* Layouts differ only once online change exists; until then another epoch is another
-     * history. */
-    if (message->epoch != node->config.epoch->number)
+    if (is_stranger(node, from.member)) {
         node->counters.messages_bad++;
-    else {
+        epochs_hear(node, message->epoch, from);
+    } else {
         if (node->config.shard == 0 && from.member != node->config.self)
             heartbeat_step(node, LIVENESS_HEARD, from.member);
-        dispatch(node, from, message);
+        if (epochs_admit(node, from, message))
+            node_dispatch(node, from, message);
     }
     node_leave(node);
 }
@@ -283,7 +308,9 @@ static void wake(struct node *node, struct heap_item *item)
     } else if (item == &node->sync_timer) {
         sync_stores(node);
         (void)heap_insert(&node->timers, item, node->now_us + node->config.sync_interval_us);
-    } else if (item == &node->room_timer)
+    } else if (item == epochs_timer(node))
+        epochs_tick(node);
+    else if (item == &node->room_timer)
         fetch_room_tick(node);
     else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));

@@ -16,10 +16,12 @@
 #define NODE_NODE_H
 
 #include "base/clock.h"
+#include "base/disk.h"
 #include "base/jobs.h"
 #include "base/log.h"
 #include "base/net.h"
 #include "base/random.h"
+#include "cluster/epoch/change.h"
 #include "cluster/membership/liveness.h"
 #include "cluster/replication/quorum.h"
 #include "cluster/ring/ring.h"
@@ -46,7 +48,7 @@ struct node_limits {
 };
 
 struct node_config {
-    const struct epoch *epoch; /* outlives the node */
+    const struct epoch *epoch; /* in force at the start; outlives the node */
     uint16_t self;             /* member index */
     uint16_t shard, shard_count;
     uint16_t store_count;
@@ -67,6 +69,13 @@ struct node_config {
      *  shards (node_set_liveness).  NULL: nobody to tell. */
     void (*liveness_changed)(void *context, uint16_t member, enum liveness_state state);
     void *liveness_context;
+    /** Where the epoch and the votes for the next one are kept; on shard 0, which alone writes
+     *  them.  NULL: the epoch never changes here (a newer one is not taken over either). */
+    struct disk *disk;
+    /** node_epoch() is another one now.  Called on every shard, from inside an event.  NULL: nobody
+     *  to tell. */
+    void (*epoch_changed)(void *context);
+    void *epoch_context;
 };
 
 struct node;
@@ -160,6 +169,17 @@ void node_set_properties(struct node *node, struct bytes type, struct bytes buck
                          const struct bucket_properties *overrides, bool reset,
                          node_answer_fn on_answer, void *context);
 
+/* --- the shape of the cluster --------------------------------------------------------------- */
+
+/** Get a change decided by the cluster's voters (cluster/epoch/change.h).  OK when this shard has
+ *  adopted an epoch that holds it, or held it before; TIMEOUT: it may still come to be decided.
+ *  The statuses of change_apply when it is refused; UNSUPPORTED where the node has no disk for
+ *  epochs.  On any shard. */
+void node_change_epoch(struct node *node, const struct change_request *request,
+                       node_answer_fn on_answer, void *context);
+/** What change_plan would be asked with. */
+struct change_options node_change_options(const struct node *node);
+
 /* --- events -------------------------------------------------------------------------------- */
 
 void node_receive(struct node *node, struct net_address from, const struct message *message);
@@ -184,6 +204,7 @@ bool node_ready(const struct node *node);
 enum liveness_state node_liveness(const struct node *node, uint16_t member);
 /** Microseconds since the state of `member` began. */
 uint64_t node_liveness_since_us(const struct node *node, uint16_t member);
+/** The one in force here; valid until the next event. */
 const struct epoch *node_epoch(const struct node *node);
 uint16_t node_self(const struct node *node);
 /** The local wall clock through the node's seam. */
@@ -200,6 +221,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(forwards) X(read_repairs) X(stand_in_writes)                                                 \
     X(hints_stored) X(hints_delivered)                                                             \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
+    X(epochs_adopted) X(epoch_refusals) X(epoch_waits) X(epoch_votes)                              \
     X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
     X(requests_active)
 /* clang-format on */

@@ -159,6 +159,19 @@ void node_properties(struct node *node, struct bytes type, struct bytes bucket,
     property_table_get(node, named, bucket, ret_properties);
 }
 
+uint8_t property_table_largest_n(const struct node *node)
+{
+    const struct property_table *table = node->properties;
+    uint32_t largest = node->config.default_levels.n;
+    for (struct map_item *item = map_any(&table->records); item != NULL;
+         item = map_next(&table->records, item)) {
+        const struct record *record = LIST_ENTRY(item, struct record, by_name);
+        if (record->properties.levels.n > largest)
+            largest = record->properties.levels.n;
+    }
+    return (uint8_t)(largest < REPLICAS_MAX ? largest : REPLICAS_MAX);
+}
+
 /* --- records as bytes ----------------------------------------------------------------------- */
 
 static void append_record(const struct record *record, struct buffer *buffer)
@@ -370,7 +383,7 @@ static kvorum_status spread(struct node *node, struct request *request, struct r
     struct commit_plan plan = { .kind = COMMIT_PROPERTIES, .request_id = request->id };
     uint16_t members = node->config.epoch->member_count;
     uint64_t id = request->id;
-    update->told = arena_allocate_zero(&request->arena, members * sizeof(*update->told));
+    update->told = arena_allocate_zero(&request->arena, RING_MEMBERS_MAX * sizeof(*update->told));
     if (update->told == NULL)
         return KVORUM_NO_MEMORY;
     /* One whose link is not up yet gets it after a heartbeat; see property_on_digest. */

@@ -123,6 +123,9 @@ void request_timeout(struct node *node, struct request *request)
     case REQUEST_HINT:
         hints_on_acknowledged(node, request, KVORUM_TIMEOUT);
         break;
+    case REQUEST_CHANGE:
+        epochs_on_deadline(node, request);
+        break;
     case REQUEST_COMPOSITE: /* lives by its parts' deadlines */
         break;
     }

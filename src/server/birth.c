@@ -44,9 +44,11 @@ static kvorum_status plan(struct birth *birth, struct epoch *ret, const char **r
                            .hash_seed = os_entropy_u64(),
                            .partition_count = input.partition_count,
                            .replica_count = replicas,
+                           .replicas_wanted = input.replica_count,
                            .member_count = count,
                            .members = birth->members,
                            .table = table };
+    ret->voter_count = ring_choose_voters(ret->members, count, NULL, 0, ret->voters);
     os_entropy(ret->cluster.bytes, NODE_ID_SIZE);
     return status;
 }

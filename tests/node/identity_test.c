@@ -136,6 +136,8 @@ static void check_one_cluster(void **state)
 static struct epoch epoch_of(const struct node_id *cluster, struct member *members, uint16_t *table)
 {
     return (struct epoch){ .number = 1,
+                           .replicas_wanted = 3,
+                           .voter_count = 1,
                            .cluster = *cluster,
                            .hash_seed = 5,
                            .partition_count = 1,

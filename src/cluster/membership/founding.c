@@ -41,6 +41,8 @@ const char *founding_member_problem(const struct member *member)
         return "the weight is not 1 to 10000";
     if (member->address[0] == '\0')
         return "the peer address is empty";
+    if (!ring_address_valid(member->address))
+        return "the peer address is not visible ASCII, or too long";
     return NULL;
 }
 

@@ -53,6 +53,26 @@ void liveness_init(struct liveness *liveness, const struct liveness_config *conf
     peers[self].state = LIVENESS_ALIVE;
 }
 
+void liveness_follow(struct liveness *liveness, struct liveness_peer *peers, uint16_t count,
+                     uint64_t now_us)
+{
+    assert(count >= liveness->count);
+    for (uint16_t i = liveness->count; i < count; i++)
+        peers[i] = (struct liveness_peer){ now_us, now_us, LIVENESS_UNKNOWN };
+    liveness->peers = peers;
+    liveness->count = count;
+    liveness->next_change_us = now_us;
+}
+
+void liveness_forget(struct liveness *liveness, uint16_t member, bool another, uint64_t now_us)
+{
+    struct liveness_peer *peer = &liveness->peers[member];
+    if (!another && peer->state == LIVENESS_DEAD)
+        return;
+    *peer = (struct liveness_peer){ now_us, now_us, another ? LIVENESS_UNKNOWN : LIVENESS_DEAD };
+    liveness->next_change_us = now_us;
+}
+
 static void become(struct liveness *liveness, uint16_t member, enum liveness_state state,
                    uint64_t now_us, struct liveness_effects *ret)
 {

@@ -64,6 +64,12 @@ struct liveness {
 /** `peers` has `count` elements and outlives the machine.  Zero config fields mean defaults. */
 void liveness_init(struct liveness *liveness, const struct liveness_config *config,
                    struct liveness_peer *peers, uint16_t count, uint16_t self, uint64_t now_us);
+/** The list of members has changed: `peers` (with what was known of the first ones, and `count`
+ *  places) is the machine's array now.  Those from the old count on are new. */
+void liveness_follow(struct liveness *liveness, struct liveness_peer *peers, uint16_t count,
+                     uint64_t now_us);
+/** `member` is nobody any more: dead for good, unless its place is given to another, who is new. */
+void liveness_forget(struct liveness *liveness, uint16_t member, bool another, uint64_t now_us);
 /** TICK costs a look at every peer, the others at one. */
 void liveness_step(struct liveness *liveness, const struct liveness_event *event,
                    struct liveness_effects *ret);

@@ -10,8 +10,8 @@
 enum { RECORD_MAX = 1024, ARENA = 1 << 20 };
 
 static struct member two_members[] = {
-    { { "\x01" }, "ant", "here", "10.0.0.1:7400", 100 },
-    { { "\x02\x03" }, "bee-2", "there", "[fe80::1]:7400", 10000 },
+    { { "\x01" }, "ant", "here", "10.0.0.1:7400", 100, MEMBER_ACTIVE },
+    { { "\x02\x03" }, "bee-2", "there", "[fe80::1]:7400", 10000, MEMBER_ACTIVE },
 };
 static uint16_t two_table[] = { 0, 1, 1, 0, 0, 1, 1, 0 };
 static const struct epoch two = {
@@ -20,18 +20,60 @@ static const struct epoch two = {
     .hash_seed = 0x1122334455667788,
     .partition_count = 4,
     .replica_count = 2,
+    .replicas_wanted = 3,
     .member_count = 2,
     .members = two_members,
     .table = two_table,
+    .voter_count = 1,
+    .voters = { 0 },
 };
 static uint16_t one_table[] = { 0 };
 static const struct epoch one = {
     .number = 1,
     .partition_count = 1,
     .replica_count = 1,
+    .replicas_wanted = 3,
     .member_count = 1,
     .members = two_members,
     .table = one_table,
+    .voter_count = 1,
+    .voters = { 0 },
+};
+
+/* All that format 2 can say: every state, by slot, a short row, moves, staged changes. */
+static struct member many_members[] = {
+    { { "\x09" }, "ant", "here", "10.0.0.1:7400", 100, MEMBER_ACTIVE },
+    { { "\x02" }, "bee", "there", "10.0.0.2:7400", 200, MEMBER_LEAVING },
+    { { "\x05" }, "cat", "here", "10.0.0.3:7400", 1, MEMBER_GONE },
+    { { "\x07" }, "dog", "there", "10.0.0.4:7400", 10000, MEMBER_JOINING },
+    { { "\x01" }, "elk", "away", "10.0.0.5:7400", 100, MEMBER_ACTIVE },
+};
+static uint16_t many_table[] = { 0, 1, RING_NO_MEMBER, 1, 4, 0 };
+static struct move many_moves[] = {
+    { 0, MOVE_WRITE_BOTH_READ_OLD, 8, { 0, 3, 4 } },
+    { 1, MOVE_WRITE_BOTH_READ_NEW, 7, { 0, 3, RING_NO_MEMBER } },
+};
+static struct change many_changes[] = {
+    { CHANGE_JOIN, 3, 0, 0, "" },       { CHANGE_LEAVE, 1, 0, 0, "" },
+    { CHANGE_REMOVE, 0, 0, 0, "" },     { CHANGE_REPLACE, 4, 3, 0, "" },
+    { CHANGE_WEIGHT, 0, 0, 10000, "" }, { CHANGE_ZONE, 4, 0, 0, "attic" },
+};
+static const struct epoch many = {
+    .number = 8,
+    .cluster = { "cluster-id-16-by" },
+    .hash_seed = 1,
+    .partition_count = 2,
+    .replica_count = 3,
+    .replicas_wanted = 5,
+    .member_count = 5,
+    .members = many_members,
+    .table = many_table,
+    .voter_count = 2,
+    .voters = { 0, 4 },
+    .move_count = 2,
+    .moves = many_moves,
+    .change_count = 6,
+    .changes = many_changes,
 };
 
 /* --- golden bytes: epochs are on disk and between releases ------------------------------------ */
@@ -39,8 +81,12 @@ static const struct epoch one = {
 struct golden {
     const char *name;
     const struct epoch *epoch;
+    bool written; /* by this release */
 };
-static const struct golden goldens[] = { { "one", &one }, { "two", &two } };
+static const struct golden goldens[] = {
+    { "one", &one, false },   { "two", &two, false }, /* of format 1 */
+    { "one-v2", &one, true }, { "two-v2", &two, true }, { "many-v2", &many, true },
+};
 
 static size_t read_golden(const char *name, uint8_t *ret_data)
 {
@@ -73,6 +119,22 @@ static void assert_same(const struct epoch *a, const struct epoch *b)
     assert_memory_equal(a->members, b->members, a->member_count * sizeof(*a->members));
     assert_memory_equal(a->table, b->table,
                         a->partition_count * a->replica_count * sizeof(*a->table));
+    assert_int_equal(a->replicas_wanted, b->replicas_wanted);
+    assert_int_equal(a->voter_count, b->voter_count);
+    assert_memory_equal(a->voters, b->voters, a->voter_count * sizeof(*a->voters));
+    assert_int_equal(a->change_count, b->change_count);
+    for (uint16_t i = 0; i < a->change_count; i++) {
+        const struct change *x = &a->changes[i], *y = &b->changes[i];
+        assert_true(x->kind == y->kind && x->member == y->member && x->with == y->with &&
+                    x->weight == y->weight && strcmp(x->zone, y->zone) == 0);
+    }
+    assert_int_equal(a->move_count, b->move_count);
+    for (uint32_t i = 0; i < a->move_count; i++) {
+        const struct move *x = &a->moves[i], *y = &b->moves[i];
+        assert_true(x->partition == y->partition && x->phase == y->phase &&
+                    x->session == y->session);
+        assert_memory_equal(x->to, y->to, a->replica_count * sizeof(*x->to));
+    }
 }
 
 static void check_golden(const void *context)
@@ -81,11 +143,12 @@ static void check_golden(const void *context)
     struct buffer buffer;
     buffer_init(&buffer, RECORD_MAX);
     epoch_encode(row->epoch, &buffer);
-    if (getenv("KVORUM_WRITE_GOLDEN") != NULL)
+    if (row->written && getenv("KVORUM_WRITE_GOLDEN") != NULL)
         write_golden(row->name, buffer_bytes(&buffer));
     uint8_t golden[RECORD_MAX];
     size_t size = read_golden(row->name, golden);
-    assert_true(bytes_equal(buffer_bytes(&buffer), bytes_make(golden, size)));
+    if (row->written)
+        assert_true(bytes_equal(buffer_bytes(&buffer), bytes_make(golden, size)));
 
     struct arena arena;
     struct epoch epoch;
@@ -96,10 +159,18 @@ static void check_golden(const void *context)
     buffer_done(&buffer);
 }
 
-/* --- damage: `two` changed at one place, under a good checksum ------------------------------ */
+/* --- damage: a record changed at one place, under a good checksum ---------------------------- */
 
+/* Of `two`, in format 1. */
 enum { AT_MEMBERS = 43, AT_NAME = AT_MEMBERS + 20, SECOND_MEMBER = AT_NAME + 4 + 5 + 14 };
 enum { SECOND_NAME = SECOND_MEMBER + 20, AT_TABLE = SECOND_NAME + 6 + 6 + 15 };
+
+/* Of `many`: a member takes 21 bytes, 4 of name, 14 of address, and its zone. */
+enum { MANY_MEMBERS = 44, MANY_STATE = MANY_MEMBERS + 16, MANY_SECOND = MANY_MEMBERS + 44 };
+enum { MANY_VOTERS = MANY_MEMBERS + 5 * 39 + 5 + 6 + 5 + 6 + 5, MANY_TABLE = MANY_VOTERS + 5 };
+enum { MANY_MOVES = MANY_TABLE + 12, MANY_MOVE = MANY_MOVES + 4, MANY_CHANGES = MANY_MOVES + 42 };
+enum { MANY_JOIN = MANY_CHANGES + 2, MANY_REPLACE = MANY_JOIN + 9, MANY_WEIGHT = MANY_REPLACE + 5 };
+enum { MANY_ZONE = MANY_WEIGHT + 7, MANY_END = MANY_ZONE + 9 };
 
 struct damage {
     const char *name;
@@ -112,7 +183,8 @@ struct damage {
 static const struct damage damages[] = {
     { "nothing changed", 0, 0, "", KVORUM_OK },
     { "another magic", 0, 1, "X", KVORUM_CORRUPT },
-    { "a newer format", 3, 1, "2", KVORUM_NEWER_FORMAT },
+    { "a newer format", 3, 1, "3", KVORUM_NEWER_FORMAT },
+    { "format 1 called 2", 3, 1, "2", KVORUM_CORRUPT },
     { "a format before the first", 3, 1, "0", KVORUM_CORRUPT },
     { "epoch 0", 4, 8, "\0\0\0\0\0\0\0\0", KVORUM_CORRUPT },
     { "any hash seed is fine", 28, 8, "\0\0\0\0\0\0\0\0", KVORUM_OK },
@@ -145,6 +217,43 @@ static const struct damage damages[] = {
     { "an owner twice in a partition", AT_TABLE, 2, "\1\0", KVORUM_CORRUPT },
 };
 
+static const struct damage damages_v2[] = {
+    { "v2 nothing changed", 0, 0, "", KVORUM_OK },
+    { "v2 called format 1", 3, 1, "1", KVORUM_CORRUPT },
+    { "v2 fewer replicas wanted than columns", 41, 1, "\2", KVORUM_CORRUPT },
+    { "v2 more replicas wanted than allowed", 41, 1, "\10", KVORUM_CORRUPT },
+    { "v2 members in any order", MANY_MEMBERS, 1, "\xff", KVORUM_OK },
+    { "v2 a member twice", MANY_MEMBERS, 1, "\2", KVORUM_CORRUPT },
+    { "v2 the id of one who is gone", MANY_MEMBERS, 1, "\5", KVORUM_CORRUPT },
+    { "v2 a state that is none", MANY_STATE, 1, "\4", KVORUM_CORRUPT },
+    { "v2 an owner who is gone", MANY_STATE, 1, "\3", KVORUM_CORRUPT },
+    { "v2 no voters", MANY_VOTERS, 1, "\0", KVORUM_CORRUPT },
+    { "v2 too many voters", MANY_VOTERS, 1, "\10", KVORUM_CORRUPT },
+    { "v2 a voter who is nobody", MANY_VOTERS + 3, 2, "\5\0", KVORUM_CORRUPT },
+    { "v2 a voter who is gone", MANY_VOTERS + 3, 2, "\2\0", KVORUM_CORRUPT },
+    { "v2 a voter twice", MANY_VOTERS + 3, 2, "\0\0", KVORUM_CORRUPT },
+    { "v2 an empty row", MANY_TABLE, 4, "\xff\xff\xff\xff", KVORUM_CORRUPT },
+    { "v2 a hole inside a row", MANY_TABLE + 8, 2, "\xff\xff", KVORUM_CORRUPT },
+    { "v2 a hole at the end of a row", MANY_TABLE + 10, 2, "\xff\xff", KVORUM_OK },
+    { "v2 more moves than bytes", MANY_MOVES, 4, "\xff\xff\xff\xff", KVORUM_CORRUPT },
+    { "v2 a partition moves twice", MANY_MOVE, 4, "\1\0\0\0", KVORUM_CORRUPT },
+    { "v2 a partition that is none moves", MANY_MOVE + 19, 4, "\2\0\0\0", KVORUM_CORRUPT },
+    { "v2 a phase that is none", MANY_MOVE + 4, 1, "\3", KVORUM_CORRUPT },
+    { "v2 no phase", MANY_MOVE + 4, 1, "\0", KVORUM_CORRUPT },
+    { "v2 a session before the first epoch", MANY_MOVE + 5, 1, "\0", KVORUM_CORRUPT },
+    { "v2 a session of the future", MANY_MOVE + 5, 1, "\11", KVORUM_CORRUPT },
+    { "v2 a move to one who is gone", MANY_MOVE + 13, 2, "\2\0", KVORUM_CORRUPT },
+    { "v2 a move to one twice", MANY_MOVE + 15, 2, "\0\0", KVORUM_CORRUPT },
+    { "v2 more changes than there are", MANY_CHANGES, 2, "\7\0", KVORUM_CORRUPT },
+    { "v2 more changes than allowed", MANY_CHANGES, 2, "\xd1\7", KVORUM_CORRUPT },
+    { "v2 a change that is none", MANY_JOIN, 1, "\7", KVORUM_CORRUPT },
+    { "v2 a change of one who is gone", MANY_JOIN + 1, 2, "\2\0", KVORUM_CORRUPT },
+    { "v2 replaced by itself", MANY_REPLACE + 3, 2, "\4\0", KVORUM_CORRUPT },
+    { "v2 a change to no weight", MANY_WEIGHT + 3, 4, "\0\0\0\0", KVORUM_CORRUPT },
+    { "v2 a change to too much weight", MANY_WEIGHT + 3, 4, "\x11\x27\0\0", KVORUM_CORRUPT },
+    { "v2 a zone with a slash", MANY_ZONE + 4, 1, "/", KVORUM_CORRUPT },
+};
+
 static void sign(uint8_t *record, size_t size)
 {
     uint64_t sum = hash64(bytes_make(record, size - 8), 0);
@@ -166,12 +275,11 @@ static void keep_for_the_corpus(const char *name, struct bytes bytes)
     fclose(file);
 }
 
-static void check_damage(const void *context)
+static void damage(const struct damage *row, const char *golden, size_t golden_size)
 {
-    const struct damage *row = context;
     uint8_t record[RECORD_MAX];
-    size_t size = read_golden("two", record);
-    assert_int_equal(size, AT_TABLE + 16 + 8);
+    size_t size = read_golden(golden, record);
+    assert_int_equal(size, golden_size);
     memcpy(record + row->offset, row->bytes, row->size);
     sign(record, size);
     keep_for_the_corpus(row->name, bytes_make(record, size));
@@ -180,6 +288,16 @@ static void check_damage(const void *context)
     arena_init(&arena, ARENA);
     assert_int_equal(epoch_decode(bytes_make(record, size), &arena, &epoch), row->status);
     arena_done(&arena);
+}
+
+static void check_damage(const void *context)
+{
+    damage(context, "two", AT_TABLE + 16 + 8);
+}
+
+static void check_damage_v2(const void *context)
+{
+    damage(context, "many-v2", MANY_END + 8);
 }
 
 /* --- every byte, every size, every allocation ----------------------------------------------- */
@@ -195,11 +313,10 @@ static kvorum_status decode(struct bytes bytes, size_t memory)
     return status;
 }
 
-static void every_flipped_bit_is_found(void **state)
+static void every_flipped_bit_is_found_in(const char *golden)
 {
     uint8_t record[RECORD_MAX];
-    size_t size = read_golden("two", record);
-    (void)state;
+    size_t size = read_golden(golden, record);
     for (size_t i = 0; i < size * 8; i++) {
         record[i / 8] ^= (uint8_t)(1 << i % 8);
         assert_int_not_equal(decode(bytes_make(record, size), ARENA), KVORUM_OK);
@@ -207,11 +324,10 @@ static void every_flipped_bit_is_found(void **state)
     }
 }
 
-static void every_cut_is_found(void **state)
+static void every_cut_is_found_in(const char *golden)
 {
     uint8_t record[RECORD_MAX];
-    size_t size = read_golden("two", record);
-    (void)state;
+    size_t size = read_golden(golden, record);
     for (size_t cut = 0; cut < size; cut++) {
         assert_int_equal(decode(bytes_make(record, cut), ARENA), KVORUM_CORRUPT);
         if (cut < 12)
@@ -223,16 +339,36 @@ static void every_cut_is_found(void **state)
     }
 }
 
-static void memory_may_run_out(void **state)
+static void memory_may_run_out_in(const char *golden)
 {
     uint8_t record[RECORD_MAX];
-    size_t size = read_golden("two", record);
+    size_t size = read_golden(golden, record);
     kvorum_status status = KVORUM_NO_MEMORY;
-    (void)state;
     for (size_t memory = 0; status != KVORUM_OK; memory += 64) {
         status = decode(bytes_make(record, size), memory);
         assert_true(status == KVORUM_OK || status == KVORUM_NO_MEMORY);
     }
+}
+
+static void every_flipped_bit_is_found(void **state)
+{
+    (void)state;
+    every_flipped_bit_is_found_in("two");
+    every_flipped_bit_is_found_in("many-v2");
+}
+
+static void every_cut_is_found(void **state)
+{
+    (void)state;
+    every_cut_is_found_in("two");
+    every_cut_is_found_in("many-v2");
+}
+
+static void memory_may_run_out(void **state)
+{
+    (void)state;
+    memory_may_run_out_in("two");
+    memory_may_run_out_in("many-v2");
 }
 
 static void a_full_buffer_stays_failed(void **state)
@@ -274,5 +410,6 @@ int main(void)
     };
     int failed = RUN_ROWS("golden epochs", goldens, check_golden);
     failed += RUN_ROWS("damaged epochs", damages, check_damage);
+    failed += RUN_ROWS("damaged epochs of format 2", damages_v2, check_damage_v2);
     return failed + cmocka_run_group_tests_name("epochs, in detail", tests, NULL, NULL);
 }

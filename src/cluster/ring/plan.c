@@ -91,12 +91,9 @@ static bool init(struct plan *plan, const struct ring_plan_input *input, struct 
            plan->column_loads != NULL;
 }
 
-kvorum_status ring_plan(const struct ring_plan_input *input, struct arena *arena,
-                        uint16_t *ret_table, const char **ret_why)
+static kvorum_status plan_holders(const struct ring_plan_input *input, struct arena *arena,
+                                  uint16_t *ret_table)
 {
-    *ret_why = input_problem(input);
-    if (*ret_why != NULL)
-        return KVORUM_INVALID;
     struct plan *plan = arena_new(arena, struct plan);
     if (plan == NULL || !init(plan, input, arena, ret_table))
         return KVORUM_NO_MEMORY;
@@ -109,4 +106,87 @@ kvorum_status ring_plan(const struct ring_plan_input *input, struct arena *arena
     if (status == KVORUM_OK)
         status = plan_balance_columns(plan, arena);
     return status;
+}
+
+/* --- members that may be given something ------------------------------------------------------ */
+
+/* Those that may not are left out, as if they did not exist: the steps know only places among
+ * `holders`, and what comes out is translated to slots. */
+struct translation {
+    struct member *holders;
+    uint16_t *slot_of, *place_of; /* holder -> slot, slot -> holder or RING_NO_MEMBER */
+    uint16_t count;
+};
+
+static bool translate_init(struct translation *translation, const struct ring_plan_input *input,
+                           struct arena *arena)
+{
+    uint16_t count = input->member_count;
+    translation->holders = arena_allocate(arena, count * sizeof(*translation->holders));
+    translation->slot_of = arena_allocate(arena, count * sizeof(*translation->slot_of));
+    translation->place_of = arena_allocate(arena, count * sizeof(*translation->place_of));
+    translation->count = 0;
+    if (translation->holders == NULL || translation->slot_of == NULL ||
+        translation->place_of == NULL)
+        return false;
+    for (uint16_t slot = 0; slot < count; slot++) {
+        translation->place_of[slot] = RING_NO_MEMBER;
+        if (input->members[slot].state != MEMBER_ACTIVE)
+            continue;
+        translation->place_of[slot] = translation->count;
+        translation->slot_of[translation->count] = slot;
+        translation->holders[translation->count++] = input->members[slot];
+    }
+    return true;
+}
+
+static const uint16_t *translate_previous(const struct translation *translation,
+                                          const struct ring_plan_input *input, size_t places,
+                                          struct arena *arena)
+{
+    uint16_t *previous = arena_allocate(arena, places * sizeof(*previous));
+    for (size_t i = 0; previous != NULL && i < places; i++) {
+        uint16_t slot = input->previous[i];
+        previous[i] = slot < input->member_count ? translation->place_of[slot] : RING_NO_MEMBER;
+    }
+    return previous;
+}
+
+static kvorum_status plan_some(const struct ring_plan_input *input,
+                               const struct translation *translation, struct arena *arena,
+                               uint16_t *ret_table)
+{
+    uint16_t count = translation->count;
+    size_t columns = input->replica_count < count ? input->replica_count : count;
+    size_t places = columns * input->partition_count;
+    struct ring_plan_input some = *input;
+    some.members = translation->holders;
+    some.member_count = count;
+    if (input->previous != NULL) {
+        some.previous = translate_previous(translation, input, places, arena);
+        if (some.previous == NULL)
+            return KVORUM_NO_MEMORY;
+    }
+    kvorum_status status = plan_holders(&some, arena, ret_table);
+    for (size_t i = 0; status == KVORUM_OK && i < places; i++)
+        ret_table[i] = translation->slot_of[ret_table[i]];
+    return status;
+}
+
+kvorum_status ring_plan(const struct ring_plan_input *input, struct arena *arena,
+                        uint16_t *ret_table, const char **ret_why)
+{
+    *ret_why = input_problem(input);
+    if (*ret_why != NULL)
+        return KVORUM_INVALID;
+    struct translation translation;
+    if (!translate_init(&translation, input, arena))
+        return KVORUM_NO_MEMORY;
+    if (translation.count == 0) {
+        *ret_why = "no member is left that may own anything";
+        return KVORUM_INVALID;
+    }
+    if (translation.count == input->member_count)
+        return plan_holders(input, arena, ret_table);
+    return plan_some(input, &translation, arena, ret_table);
 }

@@ -305,6 +305,47 @@ static void bad_entries_of_the_previous_table_are_replaced(void **state)
     check_promises(&after);
 }
 
+/* Members in other states are as good as absent: what the others get does not depend on them. */
+static void only_active_members_are_given_anything(void **state)
+{
+    (void)state;
+    static uint16_t with[PARTITIONS * 3], without[PARTITIONS * 3];
+    struct member all[7], active[4];
+    uint16_t slot_of[4], count = 0;
+    for (uint16_t i = 0; i < 7; i++) {
+        all[i] = (struct member){ .weight = 100, .state = (enum member_state)(i % 4) };
+        all[i].id.bytes[0] = (uint8_t)i;
+        all[i].state = i > 3 ? MEMBER_ACTIVE : all[i].state;
+        if (all[i].state != MEMBER_ACTIVE)
+            continue;
+        slot_of[count] = i;
+        active[count++] = all[i];
+    }
+    struct arena arena;
+    const char *why;
+    arena_init(&arena, 1 << 24);
+    struct ring_plan_input input = { all, 7, PARTITIONS, 3, NULL };
+    assert_int_equal(ring_plan(&input, &arena, with, &why), KVORUM_OK);
+    struct ring_plan_input few = { active, count, PARTITIONS, 3, NULL };
+    assert_int_equal(ring_plan(&few, &arena, without, &why), KVORUM_OK);
+    for (size_t i = 0; i < PARTITIONS * 3; i++)
+        assert_int_equal(with[i], slot_of[without[i]]);
+    /* One of them leaves: what the others hold stays where it is. */
+    static uint16_t after[PARTITIONS * 3];
+    all[6].state = MEMBER_LEAVING;
+    input.previous = with;
+    assert_int_equal(ring_plan(&input, &arena, after, &why), KVORUM_OK);
+    for (size_t i = 0; i < PARTITIONS * 3; i++) {
+        const uint16_t *row = &after[i / 3 * 3];
+        bool kept = with[i] == row[0] || with[i] == row[1] || with[i] == row[2];
+        assert_true(kept == (with[i] != 6));
+    }
+    for (uint16_t i = 0; i < 7; i++)
+        all[i].state = MEMBER_GONE;
+    assert_int_equal(ring_plan(&input, &arena, after, &why), KVORUM_INVALID);
+    arena_done(&arena);
+}
+
 static void what_cannot_be_planned_is_refused(void **state)
 {
     static struct table table;
@@ -362,6 +403,7 @@ int main(void)
         cmocka_unit_test(partners_are_many),
         cmocka_unit_test(two_zones_hold_every_partition),
         cmocka_unit_test(bad_entries_of_the_previous_table_are_replaced),
+        cmocka_unit_test(only_active_members_are_given_anything),
         cmocka_unit_test(what_cannot_be_planned_is_refused),
         cmocka_unit_test(every_shortage_of_memory_is_reported),
     };

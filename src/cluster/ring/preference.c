@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a key to its partition, and from a partition to members in order of preference. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -73,39 +72,6 @@ static void rank(struct ranking *ranking, uint16_t member, uint64_t own)
     ranking->members[place] = member;
 }
 
-uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t *ret_members,
-                         uint16_t limit)
-{
-    uint8_t columns = epoch->replica_count;
-    const uint16_t *owners = epoch->table + (size_t)partition * columns;
-    uint16_t count = limit < columns ? limit : columns;
-    memcpy(ret_members, owners, count * sizeof(*owners));
-    if (count == limit)
-        return count;
-    uint64_t ranks[RING_MEMBERS_MAX];
-    uint16_t wanted =
-        limit - count < RING_MEMBERS_MAX ? (uint16_t)(limit - count) : RING_MEMBERS_MAX;
-    struct ranking ranking = { ret_members + count, ranks, 0, wanted };
-    for (uint16_t i = 0; i < epoch->member_count; i++)
-        if (!contains(owners, columns, i))
-            rank(&ranking, i, stand_in_rank(epoch, partition, i));
-    return (uint16_t)(count + ranking.count);
-}
-
-static int compare_ids(const void *id, const void *member)
-{
-    return memcmp(id, &((const struct member *)member)->id, sizeof(struct node_id));
-}
-
-uint16_t ring_member_index(const struct epoch *epoch, const struct node_id *id)
-{
-    const struct member *found =
-        bsearch(id, epoch->members, epoch->member_count, sizeof(*found), compare_ids);
-    return found == NULL ? RING_NO_MEMBER : (uint16_t)(found - epoch->members);
-}
-
-/* --- rows that are not in the table --------------------------------------------------------- */
-
 uint8_t ring_row_size(const struct epoch *epoch, const uint16_t *row)
 {
     uint8_t size = epoch->replica_count;
@@ -132,6 +98,12 @@ uint16_t ring_preference_of_row(const struct epoch *epoch, uint32_t partition, c
     return (uint16_t)(count + ranking.count);
 }
 
+uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t *ret_members,
+                         uint16_t limit)
+{
+    return ring_preference_of_row(epoch, partition, ring_row(epoch, partition), ret_members, limit);
+}
+
 uint8_t ring_owner_limit_of_row(const struct epoch *epoch, const uint16_t *row)
 {
     uint8_t size = ring_row_size(epoch, row), count = size;
@@ -142,10 +114,52 @@ uint8_t ring_owner_limit_of_row(const struct epoch *epoch, const uint16_t *row)
     return count;
 }
 
+uint8_t ring_owner_limit(const struct epoch *epoch, uint32_t partition)
+{
+    return ring_owner_limit_of_row(epoch, ring_row(epoch, partition));
+}
+
+static uint16_t count_states(const struct epoch *epoch, unsigned states)
+{
+    uint16_t count = 0;
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        count += (states >> epoch->members[i].state & 1) != 0;
+    return count;
+}
+
+uint16_t ring_owner_count(const struct epoch *epoch)
+{
+    return count_states(epoch, 1u << MEMBER_ACTIVE | 1u << MEMBER_LEAVING);
+}
+
+uint16_t ring_present_count(const struct epoch *epoch)
+{
+    return count_states(epoch, 1u << MEMBER_ACTIVE | 1u << MEMBER_JOINING | 1u << MEMBER_LEAVING);
+}
+
+uint16_t ring_member_index(const struct epoch *epoch, const struct node_id *id)
+{
+    for (uint16_t i = 0; i < epoch->member_count; i++) {
+        const struct member *member = &epoch->members[i];
+        if (member->state != MEMBER_GONE && memcmp(&member->id, id, sizeof(*id)) == 0)
+            return i;
+    }
+    return RING_NO_MEMBER;
+}
+
 bool ring_name_valid(const char *name)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                   "0123456789._-";
     size_t size = strnlen(name, RING_NAME_MAX + 1);
     return size >= 1 && size <= RING_NAME_MAX && strspn(name, letters) == size;
+}
+
+bool ring_address_valid(const char *address)
+{
+    size_t size = strnlen(address, RING_ADDRESS_MAX + 1);
+    for (size_t i = 0; i < size; i++)
+        if (address[i] <= ' ' || address[i] > '~')
+            return false;
+    return size >= 1 && size <= RING_ADDRESS_MAX;
 }

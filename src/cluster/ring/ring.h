@@ -23,6 +23,7 @@ enum {
     RING_ADDRESS_MAX = 255,
     RING_WEIGHT_DEFAULT = 100, /* 1..10000 */
     RING_VOTERS_MAX = 7,
+    RING_CHANGES_MAX = 2 * RING_MEMBERS_MAX,
     NODE_ID_SIZE = 16,
 };
 
@@ -64,23 +65,46 @@ struct move {
     uint16_t to[RING_REPLICAS_MAX]; /* the row of the table once it is over; replica_count places */
 };
 
+/** A change that somebody asked for and nobody has committed yet. */
+enum change_kind {
+    CHANGE_JOIN = 1, /* a JOINING member gets its share */
+    CHANGE_LEAVE,    /* its partitions move away, then it goes */
+    CHANGE_REMOVE,   /* it is lost: others take its partitions from the copies that are left */
+    CHANGE_REPLACE,  /* the same, and `with`, a JOINING member, takes its share */
+    CHANGE_WEIGHT,
+    CHANGE_ZONE,
+};
+
+struct change {
+    enum change_kind kind;
+    uint16_t member;
+    uint16_t with;                /* REPLACE */
+    uint32_t weight;              /* WEIGHT */
+    char zone[RING_NAME_MAX + 1]; /* ZONE */
+};
+
 struct epoch {
     uint64_t number; /* 1 is the founding */
     struct node_id cluster;
     uint64_t hash_seed;
     uint32_t partition_count; /* a power of two */
-    uint8_t replica_count;    /* columns: min(members, replicas asked for) */
+    uint8_t replica_count;    /* columns: min(owners, replicas asked for) */
+    uint8_t replicas_wanted;  /* asked for at the founding; columns grow up to it */
     uint16_t member_count;
     struct member *members; /* by slot: a member keeps its index as long as it is one */
-    uint16_t *table;        /* partition * replica_count + column -> member index */
+    /* partition * replica_count + column -> member index; RING_NO_MEMBER at the end of a row that
+     * is shorter, while the number of columns changes */
+    uint16_t *table;
     uint8_t voter_count;
     uint16_t voters[RING_VOTERS_MAX]; /* who decides the next epoch: member indices */
     uint32_t move_count;
     struct move *moves; /* by ascending partition */
+    uint16_t change_count;
+    struct change *changes; /* staged: in force when they are committed */
 };
 
 struct ring_plan_input {
-    const struct member *members; /* sorted by id */
+    const struct member *members; /* by slot; only ACTIVE ones are given anything */
     uint16_t member_count;
     uint32_t partition_count;
     uint8_t replica_count;    /* asked for; at most RING_REPLICAS_MAX */
@@ -88,7 +112,7 @@ struct ring_plan_input {
                                  RING_NO_MEMBER marks a hole left by a member that went */
 };
 
-/** Fill `ret_table` (partition_count * min(replica_count, member_count) entries): shares
+/** Fill `ret_table` (partition_count * min(replica_count, ACTIVE members) entries): shares
  *  proportional to weight, replicas of a partition on distinct members and, while there are as many
  *  zones as replicas, in distinct zones (with fewer zones spread over all of them, where that
  *  leaves the shares as they are); every *prefix* of columns is balanced too, so a bucket with a
@@ -103,8 +127,9 @@ struct ring_plan_input {
 KVORUM_CHECKED kvorum_status ring_plan(const struct ring_plan_input *input, struct arena *arena,
                                        uint16_t *ret_table, const char **ret_why);
 
-/** max over members of (partition replicas held / share); 1.0 is perfect.  The share is the one by
- *  weight that ring_plan aims at, with its limits: a lone member holds everything and is at 1.0. */
+/** max over ACTIVE members of (partition replicas held / share); 1.0 is perfect.  The share is the
+ *  one by weight that ring_plan aims at, with its limits: a lone member holds everything and is at
+ *  1.0.  0 when nobody is ACTIVE, or out of memory. */
 double ring_imbalance(const struct epoch *epoch);
 /** Nodes that may be lost, whichever they are, with every partition keeping a majority of its first
  *  `n` owners (of all members when there are fewer); and the same for whole zones (0 when there is
@@ -115,8 +140,8 @@ uint64_t ring_hash(const struct epoch *epoch, struct bytes type, struct bytes bu
                    struct bytes key);
 uint32_t ring_partition_of_hash(const struct epoch *epoch, uint64_t hash);
 
-/** The preference list of a partition: its owners in table order, then every other member in an
- *  order fixed by (partition, member id): stand-ins, and owners beyond the table's columns.
+/** The preference list of a partition: its owners in table order, then every other ACTIVE member in
+ *  an order fixed by (partition, member id): stand-ins, and owners beyond the table's columns.
  *  Writes up to `limit` member indices, returns how many. */
 uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t *ret_members,
                          uint16_t limit);
@@ -139,15 +164,31 @@ static inline const uint16_t *ring_row(const struct epoch *epoch, uint32_t parti
 const struct move *ring_move_of(const struct epoch *epoch, uint32_t partition);
 /** The owners whom reads ask: those until now, or those to come. */
 const uint16_t *ring_read_row(const struct epoch *epoch, uint32_t partition);
-/** Index of the member with `id`, or RING_NO_MEMBER. */
+/** How many members may count as owners of a partition: the largest effective n, at most
+ *  RING_REPLICAS_MAX.  A row that is not full yet has no owners beyond it. */
+uint8_t ring_owner_limit(const struct epoch *epoch, uint32_t partition);
+/** Members that own their share, or will give it away: ACTIVE and LEAVING. */
+uint16_t ring_owner_count(const struct epoch *epoch);
+/** Members that are somebody: all but GONE. */
+uint16_t ring_present_count(const struct epoch *epoch);
+/** Index of the member with `id` that is not GONE, or RING_NO_MEMBER. */
 uint16_t ring_member_index(const struct epoch *epoch, const struct node_id *id);
+/** Who decides what follows an epoch with these members: an odd number of ACTIVE ones (LEAVING, if
+ *  none is), spread over zones; of equal choices those among the `count` in `former`, then those
+ *  with the lower slot.  `former` may be `ret_voters`.  Returns how many. */
+uint8_t ring_choose_voters(const struct member *members, uint16_t member_count,
+                           const uint16_t *former, uint8_t count,
+                           uint16_t ret_voters[RING_VOTERS_MAX]);
 
 /** The epoch record on disk and on the wire (format in epoch.c).  Every field is checked: CORRUPT,
- *  NEWER_FORMAT, NO_MEMORY. */
+ *  NEWER_FORMAT, NO_MEMORY.  Records of format 1 are read: their members are ACTIVE, their voters
+ *  those of ring_choose_voters.  Format 2 is written. */
 void epoch_encode(const struct epoch *epoch, struct buffer *buffer);
 KVORUM_CHECKED kvorum_status epoch_decode(struct bytes bytes, struct arena *arena,
                                           struct epoch *ret_epoch);
 /** Names, zones: 1..RING_NAME_MAX of [A-Za-z0-9._-]. */
 bool ring_name_valid(const char *name);
+/** Addresses: 1..RING_ADDRESS_MAX of visible ASCII. */
+bool ring_address_valid(const char *address);
 
 #endif

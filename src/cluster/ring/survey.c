@@ -4,25 +4,50 @@
 
 #include "cluster/ring/shares.h"
 
-double ring_imbalance(const struct epoch *epoch)
+/* The shares of members[0..count) as if there were no others. */
+static double imbalance_among(const struct epoch *epoch, const struct member *members,
+                              const uint32_t *held, uint16_t count)
 {
     struct ring_zones zones;
     uint64_t shares[RING_MEMBERS_MAX];
-    uint32_t held[RING_MEMBERS_MAX] = { 0 };
-    uint16_t members = epoch->member_count;
-    size_t places = (size_t)epoch->partition_count * epoch->replica_count;
-    ring_zones_init(&zones, epoch->members, members);
-    uint8_t limit = ring_zone_limit(&zones, epoch->members, members, epoch->replica_count);
-    ring_shares(&zones, epoch->members, members, epoch->partition_count, epoch->replica_count,
-                limit, shares);
-    for (size_t i = 0; i < places; i++)
-        if (epoch->table[i] < members)
-            held[epoch->table[i]]++;
+    uint8_t columns = epoch->replica_count < count ? epoch->replica_count : (uint8_t)count;
+    ring_zones_init(&zones, members, count);
+    uint8_t limit = ring_zone_limit(&zones, members, count, columns);
+    ring_shares(&zones, members, count, epoch->partition_count, columns, limit, shares);
     double worst = 0;
-    for (uint16_t m = 0; m < members; m++) {
+    for (uint16_t m = 0; m < count; m++) {
         double share = (double)(shares[m] > 0 ? shares[m] : 1) / (1 << SHARE_BITS);
         worst = held[m] / share > worst ? held[m] / share : worst;
     }
+    return worst;
+}
+
+/* ACTIVE members and what they hold, without the others; returns how many. */
+static uint16_t leave_out(const struct epoch *epoch, struct member *ret_members, uint32_t *held)
+{
+    uint16_t count = 0;
+    for (uint16_t m = 0; m < epoch->member_count; m++) {
+        if (epoch->members[m].state != MEMBER_ACTIVE)
+            continue;
+        ret_members[count] = epoch->members[m];
+        held[count++] = held[m];
+    }
+    return count;
+}
+
+double ring_imbalance(const struct epoch *epoch)
+{
+    uint32_t held[RING_MEMBERS_MAX] = { 0 };
+    size_t places = (size_t)epoch->partition_count * epoch->replica_count;
+    for (size_t i = 0; i < places; i++)
+        if (epoch->table[i] < epoch->member_count)
+            held[epoch->table[i]]++;
+    struct arena arena;
+    arena_init(&arena, RING_MEMBERS_MAX * sizeof(struct member) + 4096);
+    struct member *active = arena_allocate(&arena, epoch->member_count * sizeof(*active));
+    uint16_t count = active == NULL ? 0 : leave_out(epoch, active, held);
+    double worst = count == 0 ? 0 : imbalance_among(epoch, active, held, count);
+    arena_done(&arena);
     return worst;
 }
 
@@ -49,7 +74,8 @@ static uint16_t partition_survives(const struct epoch *epoch, uint32_t partition
 {
     uint16_t owners[RING_MEMBERS_MAX], groups[RING_MEMBERS_MAX];
     uint8_t sizes[RING_MEMBERS_MAX];
-    uint16_t count = ring_preference(epoch, partition, owners, n);
+    uint8_t limit = ring_owner_limit(epoch, partition);
+    uint16_t count = ring_preference(epoch, partition, owners, n < limit ? n : limit);
     uint16_t group_count = 0, held = 0;
     for (uint16_t i = 0; i < count; i++) {
         if (owners[i] >= epoch->member_count)
@@ -73,7 +99,8 @@ void ring_survives(const struct epoch *epoch, uint8_t n, uint16_t *ret_nodes, ui
 {
     struct ring_zones zones;
     ring_zones_init(&zones, epoch->members, epoch->member_count);
-    uint16_t effective = n < epoch->member_count ? n : epoch->member_count;
+    uint16_t owners = ring_owner_count(epoch);
+    uint16_t effective = n < owners ? n : owners;
     assert(effective >= 1);
     *ret_nodes = epoch->member_count;
     *ret_zones = zones.count;
