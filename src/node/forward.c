@@ -92,7 +92,7 @@ static bool send_to_candidate(struct node *node, struct request *request, struct
             const struct target *target = &request->targets[i];
             if (target->stand_in != (stand_ins == 1) || !is_candidate(node, request, target))
                 continue;
-            if (node_send(node, target->address, MESSAGE_FORWARD, request->id, body, value)) {
+            if (request_send(node, request, target->address, MESSAGE_FORWARD, body, value)) {
                 request->forward.member = target->address.member;
                 return true;
             }

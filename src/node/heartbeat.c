@@ -10,6 +10,7 @@ static void send_heartbeat(struct node *node, struct net_address to, bool answer
     heartbeat.epoch = node->config.epoch->number;
     heartbeat.stamp = node->hlc.last;
     heartbeat.properties_digest = property_table_digest(node);
+    heartbeat.settled = handoff_settled(node);
     heartbeat.answer = answer;
     node_send(node, to, MESSAGE_HEARTBEAT, 0, node_pack(node, &heartbeat.base),
               (struct bytes){ 0 });
@@ -96,6 +97,7 @@ void heartbeat_on_message(struct node *node, struct net_address from, const stru
         log_warn(node->config.log, "a member's clock is more than a minute ahead of ours",
                  LOG_TEXT("member", node->config.epoch->members[from.member].name));
     property_on_digest(node, from.member, heartbeat->properties_digest);
+    handoff_on_settled(node, from.member, heartbeat->settled);
     if (!heartbeat->answer)
         send_heartbeat(node, from, true);
 }

@@ -14,6 +14,7 @@
  *      hints.c       objects held for members that were away
  *      heartbeat.c   failure detection
  *      epochs.h      the epoch in force, and how it changes
+ *      handoff.h     partitions on their way to or from this member
  */
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
@@ -30,6 +31,7 @@
 #include "codec/peer.pb-c.h"
 #include "node/epochs.h"
 #include "node/fetch.h"
+#include "node/handoff.h"
 #include "node/node.h"
 #include "object/hlc.h"
 
@@ -54,6 +56,7 @@ enum request_kind {
     REQUEST_PROPERTIES,
     REQUEST_HINT,
     REQUEST_CHANGE, /* of the epoch, handed to shard 0 */
+    REQUEST_STREAM, /* of a moving partition, that comes in */
 };
 
 /** One member a request talks to. */
@@ -81,6 +84,7 @@ struct request {
     bool answered;   /* the client has its answer, or is gone */
     uint64_t id;
     uint64_t start_us;
+    uint64_t epoch;                /* number of the one that its targets are of */
     enum operation_kind operation; /* what the latency is counted as */
     node_answer_fn on_answer;
     void *context;
@@ -105,6 +109,7 @@ struct request {
         struct listing *listing;
         struct property_update *property_update;
         struct hint_delivery *hint;
+        struct inbound *inbound;
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
 };
@@ -138,6 +143,7 @@ struct node {
     struct liveness liveness;
     struct liveness_peer *peers;
     struct epochs *epochs;
+    struct handoff *handoff;
     struct property_table *properties;
     struct hints *hints;
     struct node_counters counters;
@@ -149,6 +155,13 @@ void node_enter(struct node *node);
 void node_leave(struct node *node);
 bool node_send(struct node *node, struct net_address to, uint8_t kind, uint64_t request_id,
                struct bytes body, struct bytes tail);
+/** In the name of `request`, whose targets count by the epoch that they are of: a member that knows
+ *  a newer one for the partition refuses, whatever this member has adopted since. */
+bool request_send(struct node *node, const struct request *request, struct net_address to,
+                  uint8_t kind, struct bytes body, struct bytes tail);
+/** The owners of its key, or how they are asked, have changed since `request` chose its targets: our
+ *  own store is no replica of it any more. */
+bool request_is_outdated(const struct node *node, const struct request *request);
 /** Handle a message whose epoch has been looked at. */
 void node_dispatch(struct node *node, struct net_address from, const struct message *message);
 /** Pack a protobuf message into node->body and return it; empty on failure. */
@@ -208,6 +221,8 @@ enum commit_kind {
     COMMIT_TARGET,
     COMMIT_PROPERTIES,
     COMMIT_PROPERTIES_ANSWER,
+    COMMIT_STREAM, /* of an incoming stream's record */
+    COMMIT_TENURE, /* request_id: the partition */
 };
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {
@@ -301,6 +316,8 @@ void property_pull(struct node *node);
 kvorum_status hints_open(struct node *node);
 void hints_close(struct node *node);
 bool hints_add(struct node *node, struct engine_batch *batch, uint16_t owner, struct bytes key);
+/** Key that is there while the object under `key` is owed to `member`.  No memory: data NULL. */
+struct bytes hints_key(struct arena *arena, const struct node_id *member, struct bytes key);
 void hints_tick(struct node *node);
 void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status);
 

@@ -76,6 +76,7 @@ struct node_config {
      *  to tell. */
     void (*epoch_changed)(void *context);
     void *epoch_context;
+    uint64_t handoff_rate; /* bytes a second of moving partitions into this shard; 0: no limit */
 };
 
 struct node;
@@ -221,6 +222,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(forwards) X(read_repairs) X(stand_in_writes)                                                 \
     X(hints_stored) X(hints_delivered)                                                             \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
+    X(streams_received) X(stream_keys) X(stream_bytes)                                             \
     X(epochs_adopted) X(epoch_refusals) X(epoch_waits) X(epoch_votes)                              \
     X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
     X(requests_active)

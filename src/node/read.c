@@ -31,8 +31,8 @@ static void ask_remote(struct node *node, struct request *request, uint8_t at, b
     get.address = &address;
     get.digest = digest;
     struct bytes body = node_pack(node, &get.base);
-    if (!node_send(node, request->targets[at].address, MESSAGE_GET, request->id, body,
-                   (struct bytes){ 0 }))
+    if (!request_send(node, request, request->targets[at].address, MESSAGE_GET, body,
+                      (struct bytes){ 0 }))
         step(node, request, (struct get_event){ .kind = GET_FAILED, .target = at });
 }
 
@@ -69,7 +69,9 @@ static kvorum_status put_off(struct node *node, struct request *request, uint8_t
 static void ask_local(struct node *node, struct request *request, uint8_t at)
 {
     struct replica_read read;
-    kvorum_status status = replica_read(node, &request->address, &read);
+    kvorum_status status = request_is_outdated(node, request)
+                               ? KVORUM_WRONG_EPOCH
+                               : replica_read(node, &request->address, &read);
     if (status == KVORUM_WOULD_BLOCK && put_off(node, request, at) == KVORUM_OK)
         return;
     if (status != KVORUM_OK) {

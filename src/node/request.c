@@ -22,6 +22,7 @@ struct request *request_open(struct node *node, enum request_kind kind)
     request->registered = request->answered = false;
     request->id = node->next_id++;
     request->start_us = node->now_us;
+    request->epoch = node->config.epoch->number;
     request->operation = 0;
     request->on_answer = NULL;
     request->context = NULL;
@@ -68,6 +69,11 @@ struct request *request_find(struct node *node, uint64_t id, enum request_kind k
         return NULL;
     struct request *request = LIST_ENTRY(item, struct request, by_id);
     return request->kind == kind ? request : NULL;
+}
+
+bool request_is_outdated(const struct node *node, const struct request *request)
+{
+    return epochs_changed_since(node, request->address.partition, request->epoch);
 }
 
 static void count_outcome(struct node *node, const struct request *request, kvorum_status status)
@@ -125,6 +131,9 @@ void request_timeout(struct node *node, struct request *request)
         break;
     case REQUEST_CHANGE:
         epochs_on_deadline(node, request);
+        break;
+    case REQUEST_STREAM:
+        handoff_on_due(node, request);
         break;
     case REQUEST_COMPOSITE: /* lives by its parts' deadlines */
         break;

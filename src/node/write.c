@@ -71,7 +71,7 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
     merge.stand_in = target->stand_in;
     merge.owner = target->stand_in ? target->owner : 0;
     struct bytes body = node_pack(node, &merge.base);
-    if (!node_send(node, target->address, MESSAGE_MERGE, request->id, body, request->encoding))
+    if (!request_send(node, request, target->address, MESSAGE_MERGE, body, request->encoding))
         step(node, request,
              (struct put_event){ .kind = PUT_FAILED, .target = at, .refused = true });
 }
@@ -167,11 +167,15 @@ static void warn_size(struct node *node, const struct request *request, uint32_t
 }
 
 /* A stand-in gives its object away and forgets it, so it cannot find its counter again: each of its
- * writes has an actor of its own. */
-static uint64_t choose_actor(const struct node *node, const struct target *own, uint64_t stamp)
+ * writes has an actor of its own.  Who comes to a partition has forgotten what it wrote when it was
+ * there before, so each ownership has an actor too. */
+static uint64_t choose_actor(const struct node *node, const struct request *request,
+                             const struct target *own, uint64_t stamp)
 {
+    uint64_t tenure = handoff_tenure(node, request->address.partition);
     if (!own->stand_in)
-        return node->config.actor;
+        return tenure == 0 ? node->config.actor
+                           : hash_mix64(node->config.actor ^ hash_mix64(~tenure));
     PROBE("node: a stand-in coordinated a write");
     return hash_mix64(node->config.actor ^ hash_mix64(stamp));
 }
@@ -211,7 +215,7 @@ static kvorum_status make_object(struct node *node, struct request *request, int
     adopt_context(operation, local, &context);
     if (PLANTED(MODE_OF_THE_MEMBER) && !request->mode.siblings && local != NULL)
         request->mode.since = object_max_stamp(local) + 1;
-    uint64_t actor = choose_actor(node, &request->targets[own], fresh.stamp);
+    uint64_t actor = choose_actor(node, request, &request->targets[own], fresh.stamp);
     return object_put(local, &context, &fresh, actor, request->mode, &node->scratch, ret_object);
 }
 
@@ -458,6 +462,11 @@ static uint64_t begin(struct node *node, struct request *request, int own)
     uint64_t id = request->id;
     const struct put before = request->put;
     kvorum_status status;
+    if (request_is_outdated(node, request)) {
+        PROBE("node: a write met a new epoch before it began");
+        return refuse(node, request, KVORUM_UNAVAILABLE, NULL,
+                      "not written: the cluster has just changed; retry");
+    }
     struct commit_plan plan = { COMMIT_TARGET, { 0, 0 }, id, (uint8_t)own };
     /* The machine starts first, so that an acknowledgement from inside the store finds it waiting;
      * nothing has left the node before the store has taken the write. */

@@ -195,6 +195,45 @@ static void take_steps(struct transition *change, const struct handoff_step *ste
     }
 }
 
+/* --- when all has moved ----------------------------------------------------------------------- */
+
+static bool is_owner(const struct epoch *epoch, uint16_t member)
+{
+    size_t places = (size_t)epoch->partition_count * epoch->replica_count;
+    for (size_t i = 0; i < places; i++)
+        if (epoch->table[i] == member)
+            return true;
+    return false;
+}
+
+static bool let_leavers_go(struct epoch *epoch, struct arena *arena)
+{
+    size_t size = epoch->member_count * sizeof(*epoch->members);
+    struct member *members = arena_allocate(arena, size);
+    if (members == NULL)
+        return false;
+    memcpy(members, epoch->members, size);
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        if (members[i].state == MEMBER_LEAVING && !is_owner(epoch, i))
+            members[i].state = MEMBER_GONE;
+    epoch->members = members;
+    return true;
+}
+
+/* The table was as wide as the wider of the old and the new. */
+static void narrow(struct epoch *epoch)
+{
+    uint8_t wide = epoch->replica_count, used = 1;
+    for (uint32_t p = 0; p < epoch->partition_count; p++) {
+        uint8_t size = ring_row_size(epoch, ring_row(epoch, p));
+        used = size > used ? size : used;
+    }
+    for (uint32_t p = 0; p < epoch->partition_count; p++)
+        memmove(epoch->table + (size_t)p * used, epoch->table + (size_t)p * wide,
+                used * sizeof(*epoch->table));
+    epoch->replica_count = used;
+}
+
 kvorum_status handoff_apply(const struct epoch *epoch, const uint16_t *target,
                             const struct handoff_step *steps, uint32_t count, struct arena *arena,
                             struct epoch *ret_epoch)
@@ -210,6 +249,11 @@ kvorum_status handoff_apply(const struct epoch *epoch, const uint16_t *target,
     memcpy(after.table, epoch->table, size);
     struct transition change = { epoch, target, &after };
     take_steps(&change, steps, count);
+    if (after.move_count == 0) {
+        narrow(&after);
+        if (!let_leavers_go(&after, arena))
+            return KVORUM_NO_MEMORY;
+    }
     *ret_epoch = after;
     return KVORUM_OK;
 }

@@ -46,7 +46,8 @@ bool handoff_barrier_met(const struct handoff_input *input, const uint16_t *row)
  *  something before those that begin something, when there are more than `limit`. */
 uint32_t handoff_steps(const struct handoff_input *input, struct handoff_step *ret_steps,
                        uint32_t limit);
-/** The epoch that takes these steps; what it does not change it shares with `epoch`.  NO_MEMORY. */
+/** The epoch that takes these steps; what it does not change it shares with `epoch`.  With the last
+ *  move those who leave are gone, and columns that nobody uses any more.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status handoff_apply(const struct epoch *epoch, const uint16_t *target,
                                            const struct handoff_step *steps, uint32_t count,
                                            struct arena *arena, struct epoch *ret_epoch);
