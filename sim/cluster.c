@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/planted.h"
+
 enum { ARENA_LIMIT = 1 << 24 };
 
 /* --- events from the network ----------------------------------------------------------------- */
@@ -102,13 +104,17 @@ void cluster_init(struct cluster *cluster, struct world *world, const struct pla
     arena_init(&cluster->arena, ARENA_LIMIT);
     event_init(&cluster->fault, NULL, NULL);
     event_init(&cluster->repair, NULL, NULL);
-    network_init(&cluster->network, world, cluster->count, &network_events, cluster);
+    cluster->total = (uint16_t)(plan->member_count + plan->joiner_count);
+    network_init(&cluster->network, world, cluster->total, &network_events, cluster);
     found(cluster);
-    for (uint16_t i = 0; i < cluster->count; i++) {
+    epoch_book_init(&cluster->book, world, &cluster->epoch);
+    for (uint16_t i = 0; i < cluster->total; i++) {
         struct process *process = &cluster->processes[i];
         process_init(process, world, &cluster->network, plan, i, cluster->processes);
+        process->book = &cluster->book;
         process->calm = true;
-        process_format(process, &cluster->epoch.members[i].id, &cluster->epoch);
+        if (i < cluster->count)
+            process_format(process, &cluster->epoch.members[i].id, &cluster->epoch);
     }
     for (uint16_t i = 0; i < cluster->count; i++)
         process_start(&cluster->processes[i]);
@@ -118,8 +124,9 @@ void cluster_done(struct cluster *cluster)
 {
     world_cancel(cluster->world, &cluster->fault);
     world_cancel(cluster->world, &cluster->repair);
-    for (uint16_t i = 0; i < cluster->count; i++)
+    for (uint16_t i = 0; i < cluster->total; i++)
         process_done(&cluster->processes[i]);
+    epoch_book_done(&cluster->book);
     network_done(&cluster->network);
     arena_done(&cluster->arena);
 }
@@ -127,10 +134,27 @@ void cluster_done(struct cluster *cluster)
 void cluster_on_down(struct cluster *cluster, void (*went_down)(void *context, uint16_t member),
                      void *context)
 {
-    for (uint16_t i = 0; i < cluster->count; i++) {
+    for (uint16_t i = 0; i < cluster->total; i++) {
         cluster->processes[i].went_down = went_down;
         cluster->processes[i].went_down_context = context;
     }
+}
+
+struct node_id cluster_draw_id(struct cluster *cluster)
+{
+    return draw_id(cluster->world);
+}
+
+void cluster_grow(struct cluster *cluster, const struct epoch *epoch)
+{
+    assert(cluster->count < cluster->total && epoch->member_count > cluster->count);
+    struct process *process = &cluster->processes[cluster->count++];
+    PROBE("cluster: a member joined");
+    world_trace(cluster->world, "n%u joins in epoch %llu", process->member,
+                (unsigned long long)epoch->number);
+    process_format(process, &epoch->members[process->member].id, epoch);
+    process->calm = cluster->calm;
+    process_start(process);
 }
 
 bool cluster_all_running(const struct cluster *cluster)

@@ -3,6 +3,7 @@
 #ifndef SIM_CLUSTER_H
 #define SIM_CLUSTER_H
 
+#include "sim/checkers/epochs.h"
 #include "sim/process.h"
 
 struct cluster {
@@ -10,7 +11,8 @@ struct cluster {
     const struct plan *plan;
     struct network network;
     struct process processes[SIM_MEMBERS_MAX];
-    uint16_t count;
+    uint16_t count, total; /* members so far, and with those who are still to join */
+    struct epoch_book book;
     struct arena arena;
     struct epoch epoch;
     struct event fault, repair;
@@ -33,6 +35,9 @@ void cluster_restart_all(struct cluster *cluster);
 /** Tell `went_down` whenever a process is gone. */
 void cluster_on_down(struct cluster *cluster, void (*went_down)(void *context, uint16_t member),
                      void *context);
+/** The next member is in this epoch: make its disk and start it. */
+void cluster_grow(struct cluster *cluster, const struct epoch *epoch);
+struct node_id cluster_draw_id(struct cluster *cluster);
 bool cluster_all_running(const struct cluster *cluster);
 
 #endif

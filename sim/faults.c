@@ -226,6 +226,7 @@ void cluster_heal(struct cluster *cluster)
 {
     world_cancel(cluster->world, &cluster->fault);
     world_cancel(cluster->world, &cluster->repair);
+    cluster->calm = true;
     network_heal(&cluster->network);
     cluster->network.faults.loss = 0;
     cluster->network.faults.duplication = 0;

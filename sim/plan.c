@@ -36,13 +36,16 @@ static void draw_shape(struct world *world, struct plan *plan)
                                     : most < 3       ? most
                                                      : 3);
     bool many_stores = one_in(world, 2);
-    for (uint16_t i = 0; i < plan->member_count; i++)
+    for (uint16_t i = 0; i < SIM_MEMBERS_MAX; i++)
         plan->store_count[i] =
             (uint16_t)(many_stores ? choose_between(world, 1, SIM_STORES_MAX) : 1);
     plan->memory = one_in(world, 12);
     plan->sync = one_in(world, 8) ? (enum node_sync)choose(world, 3) : NODE_SYNC_ALWAYS;
     plan->jobs_latency_us = UINT64_C(20) << choose(world, 11); /* 20 us .. 20 ms */
     sizes_draw(world, &plan->sizes);
+    plan->epoch_us = one_in(world, 2) ? 0 : SIM_SECOND / 50 << choose(world, 7);
+    if (plan->epoch_us != 0)
+        plan->joiner_count = (uint16_t)choose(world, SIM_MEMBERS_MAX - plan->member_count + 1u);
 }
 
 /* n is asked for as a number, so the other levels may be anything up to it. */
@@ -185,6 +188,9 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
 {
     const struct quorum_levels *levels = &plan->levels;
     static const char *const syncs[] = { "always", "interval", "never" };
+    if (plan->epoch_us != 0)
+        buffer_printf(buffer, "epochs every %llu ms with %u joiners, ",
+                      (unsigned long long)(plan->epoch_us / 1000), plan->joiner_count);
     buffer_printf(buffer, "%u nodes, %s, sync %s, n=%u r=%u w=%u dw=%u pr=%u pw=%u %s, %s%s%s%s, ",
                   plan->member_count, plan->memory ? "memory" : "lsm", syncs[plan->sync], levels->n,
                   levels->r, levels->w, levels->dw, levels->pr, levels->pw,

@@ -8,6 +8,7 @@
 #include "base/planted.h"
 #include "engine/lsm/lsm.h"
 #include "engine/memory/memory.h"
+#include "sim/checkers/epochs.h"
 
 enum {
     ITERATION_US = 30,           /* of the event loop, at most */
@@ -259,7 +260,16 @@ static kvorum_status open_identity(struct process *process)
     if (status == KVORUM_OK)
         status =
             identity_load_epoch(disk, &process->identity, &process->arena, &process->epoch, &why);
+    if (status == KVORUM_OK)
+        check_epoch_started(process, &process->epoch);
     return status;
+}
+
+static void epoch_changed(void *context)
+{
+    struct process_shard *shard = context;
+    if (process_alive(shard->process) || !shard->process->running)
+        check_epoch_adopted(shard->process, node_epoch(shard->node));
 }
 
 static kvorum_status create_shard(struct process *process, uint16_t number)
@@ -287,6 +297,9 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
         .limits = plan->limits,
         .liveness_changed = number == 0 ? liveness_changed : NULL,
         .liveness_context = process,
+        .disk = number == 0 ? &process->disk.base : NULL,
+        .epoch_changed = epoch_changed,
+        .epoch_context = shard,
     };
     quorum_levels_init(&config.default_levels);
     if (plan->memory) /* its crashes forget the bucket's properties too */

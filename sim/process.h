@@ -21,6 +21,7 @@
 #include "sim/plan.h"
 
 struct process;
+struct epoch_book; /* sim/checkers/epochs.c */
 
 struct process_shard {
     struct net net; /* first: the seam */
@@ -35,7 +36,8 @@ struct process {
     struct network *network;
     const struct plan *plan;
     uint16_t member;
-    struct process *peers; /* the array of all */
+    struct process *peers;   /* the array of all */
+    struct epoch_book *book; /* which epochs there were; of the whole run */
 
     struct sim_clock clock;
     struct sim_disk disk;

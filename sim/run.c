@@ -6,6 +6,7 @@
 
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
+#include "sim/epochs.h"
 #include "sim/modes.h"
 #include "sim/store.h"
 #include "sim/workload.h"
@@ -24,6 +25,7 @@ static const uint64_t settle_us = 2 * SIM_SECOND;
 static const uint64_t founding_limit_us = 60 * SIM_SECOND;
 static const uint64_t workload_limit_us = 600 * SIM_SECOND;
 static const uint64_t restart_limit_us = 60 * SIM_SECOND;
+static const uint64_t move_limit_us = 120 * SIM_SECOND;
 static const uint64_t drain_us = 12 * SIM_SECOND;
 
 struct simulation {
@@ -33,6 +35,7 @@ struct simulation {
     struct history history;
     struct workload workload;
     struct mode_change mode_change;
+    struct epoch_changes epoch_changes;
     bool *found, *listed; /* by key, at the end */
 };
 
@@ -255,9 +258,25 @@ static bool list_everything(struct simulation *s)
     return s->world.violation.checker == NULL;
 }
 
+/* All shards have the same epoch, in which nothing moves. */
+static bool moved(const struct simulation *s)
+{
+    const struct cluster *cluster = &s->cluster;
+    for (uint16_t i = 0; i < cluster->count; i++) {
+        const struct process *process = &cluster->processes[i];
+        for (uint16_t shard = 0; process->running && shard < process->shard_count; shard++) {
+            const struct epoch *epoch = node_epoch(process->shards[shard].node);
+            if (epoch->move_count > 0 || epoch->number != cluster->book.count)
+                return false;
+        }
+    }
+    return true;
+}
+
 static bool heal(struct simulation *s)
 {
     mode_change_end_absence(&s->mode_change);
+    epoch_changes_end(&s->epoch_changes);
     cluster_heal(&s->cluster);
     if (!wait_for(s, all_running, restart_limit_us, "restarting after healing") ||
         !wait_for(s, finished, restart_limit_us, "answering what was in flight") ||
@@ -266,7 +285,7 @@ static bool heal(struct simulation *s)
         return false;
     cluster_restart_all(&s->cluster);
     return wait_for(s, all_running, restart_limit_us, "restarting everything") &&
-           pass_time(s, drain_us);
+           wait_for(s, moved, move_limit_us, "moving partitions") && pass_time(s, drain_us);
 }
 
 static void play(struct simulation *s)
@@ -278,6 +297,7 @@ static void play(struct simulation *s)
     s->cluster.network.faults = s->plan.network;
     cluster_begin_faults(&s->cluster);
     workload_start(&s->workload);
+    epoch_changes_begin(&s->epoch_changes);
     uint64_t end_us = s->world.now_us + workload_limit_us;
     while (!finished(s) && s->world.now_us < end_us) {
         if (!pass_time(s, POLL_US))
@@ -292,6 +312,7 @@ static void play(struct simulation *s)
         return;
     check_converged(&s->cluster, &s->history, (uint8_t)s->plan.levels.n);
     check_bounded(&s->cluster);
+    check_epochs_agree(&s->cluster);
 }
 
 static void report(const struct simulation *s, struct run_result *ret)
@@ -345,6 +366,7 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     s->history.changes = s->plan.mode_changes;
     workload_init(&s->workload, &s->cluster, &s->history);
     mode_change_init(&s->mode_change, &s->cluster, &s->history);
+    epoch_changes_init(&s->epoch_changes, &s->cluster);
     s->found = calloc(s->plan.key_count, sizeof(*s->found));
     s->listed = calloc(s->plan.key_count, sizeof(*s->listed));
     if (s->found == NULL || s->listed == NULL)
@@ -353,6 +375,7 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     report(s, ret_result);
     workload_done(&s->workload);
     mode_change_done(&s->mode_change);
+    epoch_changes_done(&s->epoch_changes);
     cluster_done(&s->cluster);
     history_done(&s->history);
     world_done(&s->world);

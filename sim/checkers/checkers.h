@@ -57,6 +57,9 @@ void check_converged(struct cluster *cluster, struct history *history, uint8_t n
 /* listed.c: after healing a list of the bucket names every key that reads find, and no other. */
 void check_listed(struct world *world, uint32_t key_count, const bool *found, const bool *listed);
 
+/* epochs.h: see there; and after healing all members go by the same epoch. */
+void check_epochs_agree(struct cluster *cluster);
+
 /* bounded.c: after healing nothing is left in flight. */
 void check_bounded(struct cluster *cluster);
 

@@ -34,7 +34,6 @@
     X(BLOB_REMOVED_EARLY, "a blob file goes while some of its values are live")                    \
     X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")              \
     X(VOTE_BEFORE_DISK, "a voter answers before its vote is on disk")                              \
-    X(BALLOT_REUSED, "a proposer's next life uses the ballots of the last")                        \
     X(EPOCH_BEFORE_DISK, "an epoch is adopted and never written")
 
 enum planted_bug {

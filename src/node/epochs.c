@@ -196,6 +196,7 @@ static void adopt(struct node *node, struct bytes record)
     if (node->config.shard == 0)
         wishes_on_adopted(node, record);
     epochs_deliver_late(node);
+    property_on_members(node);
     epochs_arm(node);
 }
 
@@ -257,7 +258,7 @@ void epochs_arm(struct node *node)
 {
     struct epochs *epochs = node->epochs;
     uint64_t due_us = wishes_deadline_us(node);
-    if (epochs->heard > node->config.epoch->number && epochs->asked_us + EPOCH_RETRY_US < due_us)
+    if (epochs_is_behind(node) && epochs->asked_us + EPOCH_RETRY_US < due_us)
         due_us = epochs->asked_us + EPOCH_RETRY_US;
     heap_remove(&node->timers, &epochs->timer);
     if (due_us != UINT64_MAX)
@@ -269,8 +270,7 @@ void epochs_tick(struct node *node)
     struct epochs *epochs = node->epochs;
     if (node->config.shard == 0)
         wishes_tick(node);
-    if (epochs->heard > node->config.epoch->number &&
-        node->now_us >= epochs->asked_us + EPOCH_RETRY_US)
+    if (epochs_is_behind(node) && node->now_us >= epochs->asked_us + EPOCH_RETRY_US)
         epochs_fetch(node);
     epochs_arm(node);
 }
@@ -316,8 +316,7 @@ kvorum_status epochs_open(struct node *node)
     buffer_init(&epochs->accepted, EPOCH_RECORD_MAX);
     buffer_init(&epochs->own, EPOCH_RECORD_MAX);
     buffer_init(&epochs->carried, EPOCH_RECORD_MAX);
-    uint64_t life = random_next(&node->random) | 1;
-    proposer_init(&epochs->proposer, PLANTED(BALLOT_REUSED) ? node->config.self + 1u : life);
+    proposer_init(&epochs->proposer, random_next(&node->random) | 1);
     acceptor_init(&epochs->acceptor, node->config.epoch->number);
     if (!open_keeper(node) || !open_since(node))
         return KVORUM_NO_MEMORY;

@@ -33,6 +33,8 @@ void epochs_close(struct node *node);
 void epochs_tick(struct node *node);
 struct heap_item *epochs_timer(struct node *node);
 
+/** Somebody goes by a newer epoch than we do. */
+bool epochs_is_behind(const struct node *node);
 /** Look at the epoch of a message before it is handled.  False: it waits, or was refused. */
 bool epochs_admit(struct node *node, struct net_address from, const struct message *message);
 /** The owners of `partition`, or its move, changed in an epoch after `number`. */

@@ -200,6 +200,11 @@ static bool can_learn(const struct node *node)
     return node->config.shard != 0 || node->config.disk != NULL;
 }
 
+bool epochs_is_behind(const struct node *node)
+{
+    return node->epochs->heard > node->config.epoch->number;
+}
+
 static uint16_t somebody_reachable(struct node *node)
 {
     const struct epoch *epoch = node->config.epoch;

@@ -195,7 +195,7 @@ void handoff_on_adopted(struct node *node, const struct epoch *former)
         if (placement_store(node, p) == NULL)
             continue;
         bool ours = handoff_is_ours(node, p);
-        holding->left |= !ours && (holding->session != 0 || holding->tenure != 0 ||
+        holding->left |= !ours && (holding->session != 0 ||
                                    handoff_place(former, p, node->config.self) != 0);
         holding->left &= !ours;
         holding->unready &= ours;

@@ -170,8 +170,10 @@ static void sweep_done(struct node *node, struct reading *reading)
         if (status != KVORUM_OK)
             end_sweep(node, holding); /* the next tick tries again */
     } else {
-        if (clean)
+        if (clean) {
             holding->left = false;
+            holding->session = 0;
+        }
         end_sweep(node, holding);
     }
     bool again = wanted && status == KVORUM_OK && sweep->more;

@@ -121,7 +121,8 @@ struct node {
     uint64_t next_id;
     uint64_t now_us; /* of the event being handled */
     unsigned depth;  /* nested entries: answers may submit again */
-    bool ready;
+    bool ready;      /* the buckets' properties are known: operations are taken */
+    bool newcomer;   /* JOINING: they are learnt from other members first */
     bool poisoned_reported;
     struct map requests;
     struct list active, free_requests;
@@ -308,6 +309,8 @@ void property_on_stored(struct node *node, const struct commit_plan *plan, kvoru
 void property_on_deadline(struct node *node, struct request *request);
 /** A heartbeat says what `member` has: all that we have, or something else. */
 void property_on_digest(struct node *node, uint16_t member, uint64_t digest);
+/** The list of members is another one. */
+void property_on_members(struct node *node);
 void property_on_death(struct node *node, uint16_t member);
 void property_push(struct node *node, struct net_address to);
 void property_pull(struct node *node);

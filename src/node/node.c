@@ -503,6 +503,8 @@ void node_cancel(struct node *node, uint64_t id)
 
 enum liveness_state node_liveness(const struct node *node, uint16_t member)
 {
+    if (member >= node->config.epoch->member_count)
+        return LIVENESS_DEAD;
     return member == node->config.self ? LIVENESS_ALIVE : node->peers[member].state;
 }
 
@@ -520,7 +522,7 @@ const struct epoch *node_epoch(const struct node *node)
 
 bool node_ready(const struct node *node)
 {
-    return node->ready;
+    return node->ready || node->newcomer;
 }
 
 uint16_t node_self(const struct node *node)

@@ -200,7 +200,8 @@ void node_flush(struct node *node);
 /* --- looking in ---------------------------------------------------------------------------- */
 
 /** True once operations are taken: the shards of a node learn the buckets' properties from shard 0
- *  first, and answer NOT_READY until then. */
+ *  first, and answer NOT_READY until then.  A JOINING node is ready to be talked to, and goes on
+ *  answering NOT_READY until it has learnt them from another member. */
 bool node_ready(const struct node *node);
 enum liveness_state node_liveness(const struct node *node, uint16_t member);
 /** Microseconds since the state of `member` began. */

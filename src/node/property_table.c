@@ -11,6 +11,7 @@
  * "OK" says that the change is stored here and known to every member that is not known to be dead;
  * a link that broke under way is no answer, the digest in a later heartbeat is. */
 #include "base/hash.h"
+#include "base/planted.h"
 #include "codec/protobuf.h"
 #include "codec/varint.h"
 #include "node/internal.h"
@@ -273,12 +274,27 @@ kvorum_status property_table_open(struct node *node)
     bucket_properties_init(&table->defaults);
     table->defaults.levels = node->config.default_levels;
     table->defaults.allow_mult = table->defaults.last_write_wins = 0;
+    const struct epoch *epoch = node->config.epoch;
+    node->newcomer = epoch->members[node->config.self].state == MEMBER_JOINING;
     if (node->config.shard != 0) {
         property_pull(node);
         return KVORUM_OK;
     }
-    node->ready = true;
+    node->ready = !node->newcomer;
     return load(node);
+}
+
+/* `member` has told us all, or knows no more than we do; another newcomer's word is nothing. */
+static void learnt(struct node *node, uint16_t member)
+{
+    bool knows = node->config.epoch->members[member].state != MEMBER_JOINING;
+    if (!node->newcomer || node->config.shard != 0 || !knows)
+        return;
+    node->ready = true;
+    node->newcomer = false;
+    PROBE("node: a newcomer learnt the buckets' properties");
+    for (uint16_t shard = 1; shard < node->config.shard_count; shard++)
+        property_push(node, (struct net_address){ node->config.self, shard });
 }
 
 void property_table_close(struct node *node)
@@ -368,8 +384,8 @@ static bool is_missing(const struct node *node, const struct property_update *up
 static void update_settle(struct node *node, struct request *request)
 {
     const struct property_update *update = request->property_update;
-    if (!update->stored || update->told == NULL)
-        return;
+    if (!update->stored || update->told == NULL || epochs_is_behind(node))
+        return; /* a newer epoch may name members that have not been told */
     for (uint16_t i = 0; i < node->config.epoch->member_count; i++)
         if (is_missing(node, update, i))
             return;
@@ -572,7 +588,8 @@ void property_on_message(struct node *node, struct net_address from, const struc
         return;
     }
     if (body->pull) {
-        property_push(node, from);
+        if (node->ready) /* else it is told when we are */
+            property_push(node, from);
         return;
     }
     kvorum_status status = merge_records(node, message->tail, &changed, &count);
@@ -580,6 +597,8 @@ void property_on_message(struct node *node, struct net_address from, const struc
         node->ready |= status == KVORUM_OK && body->all && from.member == node->config.self;
         return;
     }
+    if (status == KVORUM_OK && body->all)
+        learnt(node, from.member);
     bool own = from.member == node->config.self; /* another shard of ours changed one record */
     if (status == KVORUM_OK && own && count == 1 && message->request_id != 0) {
         run_errand(node, from, message->request_id, changed[0]);
@@ -615,10 +634,16 @@ static void settle_all(struct node *node, uint16_t member, bool told)
 
 void property_on_digest(struct node *node, uint16_t member, uint64_t digest)
 {
-    if (digest == node->properties->digest)
+    if (digest == node->properties->digest) {
+        learnt(node, member);
         settle_all(node, member, true);
-    else
+    } else
         property_push(node, (struct net_address){ member, 0 });
+}
+
+void property_on_members(struct node *node)
+{
+    settle_all(node, node->config.self, false);
 }
 
 void property_on_death(struct node *node, uint16_t member)

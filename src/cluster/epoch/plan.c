@@ -267,7 +267,7 @@ static kvorum_status check_sources(const struct planning *planning)
 {
     const struct epoch *from = planning->from;
     for (uint32_t p = 0; p < from->partition_count; p++) {
-        uint16_t owners[RING_REPLICAS_MAX];
+        uint16_t owners[RING_OWNERS_MAX];
         uint8_t limit = ring_owner_limit(from, p), left = 0;
         uint8_t n = planning->options->n < limit ? planning->options->n : limit;
         uint16_t count = ring_preference(from, p, owners, n);

@@ -165,7 +165,7 @@ const struct move *ring_move_of(const struct epoch *epoch, uint32_t partition);
 /** The owners whom reads ask: those until now, or those to come. */
 const uint16_t *ring_read_row(const struct epoch *epoch, uint32_t partition);
 /** How many members may count as owners of a partition: the largest effective n, at most
- *  RING_REPLICAS_MAX.  A row that is not full yet has no owners beyond it. */
+ *  RING_OWNERS_MAX.  A row that is not full yet has no owners beyond it. */
 uint8_t ring_owner_limit(const struct epoch *epoch, uint32_t partition);
 /** Members that own their share, or will give it away: ACTIVE and LEAVING. */
 uint16_t ring_owner_count(const struct epoch *epoch);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/checkers/epochs.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "sim/checkers/checkers.h"
+
+enum { RECORD_MAX = 1 << 20, ARENA_LIMIT = 1 << 22, ONE_IN = 4 };
+
+void epoch_book_init(struct epoch_book *book, struct world *world, const struct epoch *founding)
+{
+    *book = (struct epoch_book){ .world = world, .count = founding->number };
+    book->digests = calloc(EPOCHS_MAX, sizeof(*book->digests));
+    if (book->digests == NULL)
+        abort();
+}
+
+void epoch_book_done(struct epoch_book *book)
+{
+    free(book->digests);
+}
+
+static uint64_t digest_of(const struct epoch *epoch)
+{
+    struct buffer record;
+    buffer_init(&record, RECORD_MAX);
+    epoch_encode(epoch, &record);
+    if (record.failed)
+        abort();
+    uint64_t digest = hash64(buffer_bytes(&record), 0) | 1;
+    buffer_done(&record);
+    return digest;
+}
+
+static void check_unique(struct process *process, const struct epoch *epoch)
+{
+    struct epoch_book *book = process->book;
+    uint64_t digest = digest_of(epoch);
+    if (epoch->number >= EPOCHS_MAX)
+        return;
+    uint64_t *known = &book->digests[epoch->number];
+    if (*known != 0 && *known != digest)
+        world_fail(book->world, "epochs", "n%u has another epoch %llu than somebody else",
+                   process->member, (unsigned long long)epoch->number);
+    *known = digest;
+    if (epoch->number > book->count)
+        book->count = epoch->number;
+}
+
+static void check_not_back(struct process *process, const struct epoch *epoch)
+{
+    uint64_t *highest = &process->book->highest[process->member];
+    if (epoch->number < *highest)
+        world_fail(process->book->world, "epochs", "n%u went back from epoch %llu to %llu",
+                   process->member, (unsigned long long)*highest,
+                   (unsigned long long)epoch->number);
+    *highest = epoch->number > *highest ? epoch->number : *highest;
+}
+
+/* The disk is copied as it would surely be after a power failure. */
+static uint64_t durable_number(struct process *process)
+{
+    struct sim_disk copy;
+    struct identity identity = process->identity;
+    struct arena arena;
+    struct epoch epoch = { 0 };
+    const char *why;
+    arena_init(&arena, ARENA_LIMIT);
+    sim_disk_copy_synced(&process->disk, &copy);
+    if (identity_load_epoch(&copy.base, &identity, &arena, &epoch, &why) != KVORUM_OK)
+        epoch.number = 0;
+    sim_disk_done(&copy);
+    arena_done(&arena);
+    return epoch.number;
+}
+
+static void check_durable_epoch(struct process *process, const struct epoch *epoch)
+{
+    if (epoch->number % ONE_IN != 0)
+        return; /* copies of disks are expensive */
+    uint64_t durable = durable_number(process);
+    if (durable < epoch->number)
+        world_fail(process->book->world, "epochs",
+                   "n%u goes by epoch %llu, and a power failure would leave it with %llu",
+                   process->member, (unsigned long long)epoch->number, (unsigned long long)durable);
+}
+
+/* Shards of one process follow one after the other: only in its next life may it not go back. */
+void check_epoch_adopted(struct process *process, const struct epoch *epoch)
+{
+    if (process->disk.dead)
+        return; /* what it does now has no effect */
+    world_trace(process->world, "n%u: epoch %llu", process->member,
+                (unsigned long long)epoch->number);
+    check_unique(process, epoch);
+    check_durable_epoch(process, epoch);
+    if (epoch->number > process->book->highest[process->member])
+        check_not_back(process, epoch);
+}
+
+void check_epoch_started(struct process *process, const struct epoch *epoch)
+{
+    check_unique(process, epoch);
+    check_not_back(process, epoch);
+}
+
+void check_epochs_agree(struct cluster *cluster)
+{
+    for (uint16_t i = 0; i < cluster->count; i++) {
+        const struct process *process = &cluster->processes[i];
+        for (uint16_t shard = 0; shard < process->shard_count; shard++) {
+            uint64_t number = node_epoch(process->shards[shard].node)->number;
+            if (number != cluster->book.count)
+                world_fail(cluster->world, "epochs",
+                           "n%u.%u goes by epoch %llu in a healthy cluster that has %llu", i, shard,
+                           (unsigned long long)number, (unsigned long long)cluster->book.count);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** epochs.c: one record for each number, for ever and everywhere; on no member does the number go
+ *  back, not even by a crash; and no member goes by an epoch that a power failure would take from
+ *  its disk. */
+#ifndef SIM_CHECKERS_EPOCHS_H
+#define SIM_CHECKERS_EPOCHS_H
+
+#include "sim/network.h"
+
+struct epoch;
+struct process;
+
+enum { EPOCHS_MAX = 1 << 16 };
+
+/** All epochs of a run, as they were seen on any member. */
+struct epoch_book {
+    struct world *world;
+    uint64_t *digests;                 /* by number, of the record; 0: nobody had it yet */
+    uint64_t highest[SIM_MEMBERS_MAX]; /* that each member went by, in all its lives */
+    uint64_t count;                    /* the highest of all */
+};
+
+void epoch_book_init(struct epoch_book *book, struct world *world, const struct epoch *founding);
+void epoch_book_done(struct epoch_book *book);
+/** A shard of `process` goes by `epoch` from now on. */
+void check_epoch_adopted(struct process *process, const struct epoch *epoch);
+/** A life of `process` begins with `epoch`, from its disk. */
+void check_epoch_started(struct process *process, const struct epoch *epoch);
+
+#endif

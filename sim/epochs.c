@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/epochs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/planted.h"
+
+static struct process *any_running(struct epoch_changes *changes)
+{
+    struct cluster *cluster = changes->cluster;
+    struct process *process = &cluster->processes[choose(cluster->world, cluster->count)];
+    return process->running && !process->gate.closed ? process : NULL;
+}
+
+/* --- what is asked for ------------------------------------------------------------------------- */
+
+static void draw_address(struct epoch_changes *changes, struct member *ret)
+{
+    struct cluster *cluster = changes->cluster;
+    uint64_t member = choose(cluster->world, cluster->plan->member_count);
+    ret->id = cluster->epoch.members[member].id;
+    snprintf(ret->address, sizeof(ret->address), "10.0.%u.%u:7000",
+             (unsigned)choose_between(cluster->world, 1, 200), (unsigned)member + 1);
+}
+
+static void draw_newcomer(struct epoch_changes *changes, struct member *ret)
+{
+    struct cluster *cluster = changes->cluster;
+    ret->id = changes->newcomer;
+    ret->weight = RING_WEIGHT_DEFAULT;
+    snprintf(ret->name, sizeof(ret->name), "n%u", cluster->count);
+    snprintf(ret->zone, sizeof(ret->zone), "z%u", cluster->count % 3);
+    snprintf(ret->address, sizeof(ret->address), "10.1.0.%u:7000", cluster->count);
+}
+
+static void draw_stage(struct epoch_changes *changes, struct change_request *ret)
+{
+    static const enum change_kind kinds[] = { CHANGE_WEIGHT, CHANGE_WEIGHT, CHANGE_ZONE };
+    struct world *world = changes->cluster->world;
+    ret->change.kind = kinds[choose(world, sizeof(kinds) / sizeof(*kinds))];
+    ret->change.weight = (uint32_t)choose_between(world, 95, 105);
+    snprintf(ret->change.zone, sizeof(ret->change.zone), "z%u", (unsigned)choose(world, 3));
+    snprintf(ret->name, sizeof(ret->name), "n%u", (unsigned)choose(world, changes->cluster->count));
+}
+
+static void draw_request(struct epoch_changes *changes, struct change_request *ret)
+{
+    struct cluster *cluster = changes->cluster;
+    memset(ret, 0, sizeof(*ret));
+    switch (choose(cluster->world, 6)) {
+    case 0:
+    case 1:
+        ret->kind = ASK_STAGE;
+        draw_stage(changes, ret);
+        break;
+    case 2:
+        ret->kind = ASK_CLEAR;
+        break;
+    case 3:
+        ret->kind = ASK_COMMIT;
+        break;
+    case 4:
+        if (cluster->count < cluster->total) {
+            ret->kind = ASK_JOIN;
+            draw_newcomer(changes, &ret->newcomer);
+            break;
+        } /* fall through */
+    default:
+        ret->kind = ASK_ADDRESS;
+        draw_address(changes, &ret->newcomer);
+        break;
+    }
+}
+
+static void on_answer(void *context, const struct answer *answer)
+{
+    struct epoch_changes *changes = context;
+    changes->granted += answer->status == KVORUM_OK;
+    world_trace(changes->cluster->world, "epochs: %s %s", kvorum_status_name(answer->status),
+                answer->reason);
+}
+
+static void ask(struct epoch_changes *changes)
+{
+    struct process *process = any_running(changes);
+    if (process == NULL)
+        return;
+    struct change_request request;
+    draw_request(changes, &request);
+    uint16_t shard = (uint16_t)choose(changes->cluster->world, process->shard_count);
+    world_trace(changes->cluster->world, "epochs: n%u.%u is asked for %d", process->member, shard,
+                (int)request.kind);
+    changes->asked++;
+    process_enter(process);
+    node_change_epoch(process->shards[shard].node, &request, on_answer, changes);
+    process_leave(process, shard);
+}
+
+/* --- who has joined ---------------------------------------------------------------------------- */
+
+/* It starts with what the member told it that it had asked. */
+static void grow(struct epoch_changes *changes)
+{
+    struct cluster *cluster = changes->cluster;
+    struct process *process = any_running(changes);
+    if (process == NULL || cluster->count == cluster->total)
+        return;
+    const struct epoch *epoch = node_epoch(process->shards[0].node);
+    if (epoch->member_count <= cluster->count)
+        return;
+    cluster_grow(cluster, epoch);
+    changes->newcomer = cluster_draw_id(cluster);
+}
+
+static void changes_run(struct event *event)
+{
+    struct epoch_changes *changes = LIST_ENTRY(event, struct epoch_changes, event);
+    struct cluster *cluster = changes->cluster;
+    grow(changes);
+    if (!changes->over)
+        ask(changes);
+    world_after(cluster->world, event, 1 + choose_delay(cluster->world, cluster->plan->epoch_us));
+}
+
+void epoch_changes_init(struct epoch_changes *changes, struct cluster *cluster)
+{
+    *changes = (struct epoch_changes){ .cluster = cluster };
+    event_init(&changes->event, NULL, changes_run);
+}
+
+void epoch_changes_begin(struct epoch_changes *changes)
+{
+    struct cluster *cluster = changes->cluster;
+    if (cluster->plan->epoch_us == 0)
+        return;
+    changes->newcomer = cluster_draw_id(cluster);
+    world_after(cluster->world, &changes->event,
+                1 + choose_delay(cluster->world, cluster->plan->epoch_us));
+}
+
+void epoch_changes_end(struct epoch_changes *changes)
+{
+    changes->over = true;
+}
+
+void epoch_changes_done(struct epoch_changes *changes)
+{
+    world_cancel(changes->cluster->world, &changes->event);
+}

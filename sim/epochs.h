@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Somebody changes the shape of the cluster, at random moments and through random members: new
+ *  addresses, weights and zones, changes staged and cleared and committed, members that join. */
+#ifndef SIM_EPOCHS_H
+#define SIM_EPOCHS_H
+
+#include "sim/cluster.h"
+
+struct epoch_changes {
+    struct cluster *cluster;
+    struct event event;
+    struct node_id newcomer; /* who asks to join next */
+    bool over;
+    uint64_t asked, granted;
+};
+
+void epoch_changes_init(struct epoch_changes *changes, struct cluster *cluster);
+void epoch_changes_begin(struct epoch_changes *changes);
+/** Nothing new is asked for; who was listed meanwhile still comes. */
+void epoch_changes_end(struct epoch_changes *changes);
+void epoch_changes_done(struct epoch_changes *changes);
+
+#endif
