@@ -195,10 +195,12 @@ void handoff_on_adopted(struct node *node, const struct epoch *former)
         if (placement_store(node, p) == NULL)
             continue;
         bool ours = handoff_is_ours(node, p);
-        holding->left |= !ours && (holding->session != 0 ||
-                                   handoff_place(former, p, node->config.self) != 0);
+        holding->left |=
+            !ours && (holding->session != 0 || handoff_place(former, p, node->config.self) != 0);
         holding->left &= !ours;
-        holding->unready &= ours;
+        /* A move that is over waits for nobody: only who lost all since it was ready (a store in
+         * memory) can be unready then. */
+        holding->unready &= ours && ring_move_of(node->config.epoch, p) != NULL;
     }
     follow(node);
     receive_on_adopted(node);
