@@ -34,7 +34,8 @@
     X(BLOB_REMOVED_EARLY, "a blob file goes while some of its values are live")                    \
     X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")              \
     X(VOTE_BEFORE_DISK, "a voter answers before its vote is on disk")                              \
-    X(EPOCH_BEFORE_DISK, "an epoch is adopted and never written")
+    X(EPOCH_BEFORE_DISK, "an epoch is adopted and never written")                                  \
+    X(MOVE_NEEDS_ONE_SET, "a write to a moving partition needs a quorum of the old owners only")
 
 enum planted_bug {
     PLANTED_NONE,

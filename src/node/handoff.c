@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a shard knows of the partitions that come and go: read from its stores at the start, and made
- * anew from each epoch.
+/* What a shard knows of the partitions that come and go: read from its stores at the start, and
+ * made anew from each epoch.
  *
  * Who comes to a partition begins with nothing: what is left there of an earlier ownership, or of a
  * move that was given up, may be older than a tombstone that others have collected.  So the shard
@@ -44,7 +44,8 @@ static void load_tenure(struct holding *holding, struct bytes value)
         holding->tenure = session;
 }
 
-/* Of a stream only whether it is whole, and of which session; where to go on is read when it does. */
+/* Of a stream only whether it is whole, and of which session; where to go on is read when it does.
+ * */
 static void load_stream(struct holding *holding, uint8_t place, struct bytes value)
 {
     struct reader reader = reader_of(value);

@@ -3,10 +3,11 @@
  *
  *      each shard --progress, twice a second--> shard 0 of this member, and of every voter
  *      shard 0 --heartbeat--> everybody: the newest epoch that all my shards have
- *      the first voter that is alive: cluster/handoff/plan_steps.h, and a proposal of the next epoch
+ *      the first voter that is alive: cluster/handoff/plan_steps.h, and a proposal of the next
+ * epoch
  *
- * Two that think they are the first propose the same steps, and ballots decide.  Nothing here is kept:
- * after a restart everybody tells again. */
+ * Two that think they are the first propose the same steps, and ballots decide.  Nothing here is
+ * kept: after a restart everybody tells again. */
 #include "base/planted.h"
 #include "cluster/handoff/plan_steps.h"
 #include "cluster/handoff/streams.h"
@@ -129,7 +130,8 @@ static void take_progress(struct node *node, uint16_t member, const uint32_t *pa
     }
 }
 
-/* What was said of another epoch may be of another move with the same partition: it is said again. */
+/* What was said of another epoch may be of another move with the same partition: it is said again.
+ * */
 void handoff_on_progress(struct node *node, struct net_address from, const struct message *message)
 {
     Peer__Progress *progress = node_unpack(node, &peer__progress__descriptor, message->body);

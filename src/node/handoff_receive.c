@@ -3,8 +3,9 @@
  *
  *      'm' 's' partition u16 place u8  ->  whole u8 | session u64 | keys, size, sum u64 | cursor
  *
- * The record is written behind the merges of its page, in the same store, so it is never safe before
- * they are.  The place is that of the source in the row until now, which stays while the move lasts. */
+ * The record is written behind the merges of its page, in the same store, so it is never safe
+ * before they are.  The place is that of the source in the row until now, which stays while the
+ * move lasts. */
 #include "node/handoff.h"
 
 #include "cluster/handoff/streams.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pages for streams that go out.  A source keeps nothing of a stream: each page is read anew behind the
- * cursor that came with the question, in a job, after this member has the move's epoch on its disk.
+/* Pages for streams that go out.  A source keeps nothing of a stream: each page is read anew behind
+ * the cursor that came with the question, in a job, after this member has the move's epoch on its
+ * disk.
  *
  * Of the objects only those travel that the receiver must have: a bucket with fewer copies than the
  * table has columns may not be concerned by this move at all. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is left of an earlier ownership goes: before a new one begins, and after one that is over.
  *
- * Objects that are owed to somebody (hints) stay, whoever owns the partition.  A job looks for those
- * that are not; on the shard's thread only what is still as the job saw it is deleted.
+ * Objects that are owed to somebody (hints) stay, whoever owns the partition.  A job looks for
+ * those that are not; on the shard's thread only what is still as the job saw it is deleted.
  *
  * After an ownership nothing goes before all owners have adopted the epoch that ended it: each of
  * them then has what the streams brought, and takes no more writes for which we would count. */
@@ -121,8 +121,8 @@ static kvorum_status delete_found(struct node *node, const struct sweep *sweep)
                           &nothing);
 }
 
-/* The partition is clean, and will be known by this session: from here on it may be written to, once
- * that is on disk. */
+/* The partition is clean, and will be known by this session: from here on it may be written to,
+ * once that is on disk. */
 static kvorum_status save_tenure(struct node *node, uint32_t partition, uint64_t session)
 {
     struct bytes key = handoff_tenure_key(&node->scratch, partition);
@@ -221,7 +221,10 @@ static void sweep_start(struct node *node, uint32_t partition, uint64_t session)
     reading->done = sweep_done;
     node->handoff->holdings[partition].sweeping = true;
     node->handoff->sweep_count++;
-    reading_start(node, reading);
+    if (node->config.jobs != NULL)
+        reading_submit(node, reading); /* never from inside: one page would follow another there */
+    else
+        reading_start(node, reading);
 }
 
 /* Nobody counts on what we have any more. */

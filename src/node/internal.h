@@ -160,8 +160,8 @@ bool node_send(struct node *node, struct net_address to, uint8_t kind, uint64_t 
  *  a newer one for the partition refuses, whatever this member has adopted since. */
 bool request_send(struct node *node, const struct request *request, struct net_address to,
                   uint8_t kind, struct bytes body, struct bytes tail);
-/** The owners of its key, or how they are asked, have changed since `request` chose its targets: our
- *  own store is no replica of it any more. */
+/** The owners of its key, or how they are asked, have changed since `request` chose its targets:
+ *  our own store is no replica of it any more. */
 bool request_is_outdated(const struct node *node, const struct request *request);
 /** Handle a message whose epoch has been looked at. */
 void node_dispatch(struct node *node, struct net_address from, const struct message *message);

@@ -5,9 +5,9 @@
  * owner believed dead gives its place to the next reachable member of the preference list, its
  * stand-in.  Behind the n places follow spare stand-ins for owners that fail under way.
  *
- * While a partition moves, a write has the places of two lists, of its owners until now and of those
- * to come; those whom reads ask come first, since the coordinator should be one of them.  Reads
- * have the places of one list.
+ * While a partition moves, a write has the places of two lists, of its owners until now and of
+ * those to come; those whom reads ask come first, since the coordinator should be one of them.
+ * Reads have the places of one list.
  */
 #include "base/planted.h"
 #include "node/internal.h"

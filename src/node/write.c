@@ -78,8 +78,8 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
 
 /* --- answering ------------------------------------------------------------------------------ */
 
-/* Of the targets in `set`: the level that failed the write, one that can no longer be met before one
- * that only was not yet; NULL: all are met. */
+/* Of the targets in `set`: the level that failed the write, one that can no longer be met before
+ * one that only was not yet; NULL: all are met. */
 static const char *unmet_in(const struct put *put, const struct quorum *quorum, uint32_t set,
                             uint8_t *ret_answered, uint8_t *ret_needed)
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules of docs/decisions/0007, searched through: one key whose copies on A, B and C move to B, C
- * and D, one deletion of it, reads, coordinators that are behind, messages that are late or doubled,
- * the loss of any one member, and a first attempt that is given up.  Quorums are those of put_step and
- * get_step, barriers and sessions those of plan_steps.h and streams.h.
+/* The rules of docs/decisions/0007, searched through: one key whose copies on A, B and C move to B,
+ * C and D, one deletion of it, reads, coordinators that are behind, messages that are late or
+ * doubled, the loss of any one member, and a first attempt that is given up.  Quorums are those of
+ * put_step and get_step, barriers and sessions those of plan_steps.h and streams.h.
  *
- * A member holds nothing, the old value or the tombstone.  Once the deletion is acknowledged no read
- * may find the old value again, nor miss the tombstone before it was collected.  Every rule is then
- * left out, and a read must go wrong: a search that finds nothing there would prove nothing here.
+ * A member holds nothing, the old value or the tombstone.  Once the deletion is acknowledged no
+ * read may find the old value again, nor miss the tombstone before it was collected.  Every rule is
+ * then left out, and a read must go wrong: a search that finds nothing there would prove nothing
+ * here.
  *
  * With KVORUM_PROOF=1 for all w and r with w + r > 3, else for some. */
 #include "cluster/handoff/plan_steps.h"
@@ -558,7 +559,8 @@ static void print_story(const struct model *model)
     }
 }
 
-/* An epoch index is only meaningful with the path it is on: whoever is behind the fork is on both. */
+/* An epoch index is only meaningful with the path it is on: whoever is behind the fork is on both.
+ * */
 static uint64_t search(struct model *model, unsigned bits)
 {
     arena_init(&model->arena, 1 << 20);

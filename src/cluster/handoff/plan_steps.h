@@ -5,10 +5,10 @@
  *      stable --BEGIN--> write both, read old --READ_NEW--> write both, read new --END--> stable
  *                           '--ABORT--> stable with the old row
  *
- *  Every step but ABORT waits for the barrier: enough of the owners until now, and of those to come,
- *  have the epoch that this one follows on their disks.  Otherwise a coordinator that is behind finds
- *  a quorum of replicas that are behind as well, and what it writes is not where others read.  ABORT
- *  needs none: reads stay where they are, and every write had its quorum there.
+ *  Every step but ABORT waits for the barrier: enough of the owners until now, and of those to
+ *  come, have the epoch that this one follows on their disks.  Otherwise a coordinator that is
+ *  behind finds a quorum of replicas that are behind as well, and what it writes is not where
+ *  others read.  ABORT needs none: reads stay where they are, and every write had its quorum there.
  */
 #ifndef CLUSTER_HANDOFF_PLAN_STEPS_H
 #define CLUSTER_HANDOFF_PLAN_STEPS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Epochs are pictures: "ABC" a stable partition, "ABC>BCD" one that is written to both and read from
- * the old, "ABC:BCD" read from the new.  Steps: "+1" begins partition 1, ">1" reads the new, "=1" ends,
- * "!1" gives up. */
+/* Epochs are pictures: "ABC" a stable partition, "ABC>BCD" one that is written to both and read
+ * from the old, "ABC:BCD" read from the new.  Steps: "+1" begins partition 1, ">1" reads the new,
+ * "=1" ends, "!1" gives up. */
 #include "cluster/handoff/plan_steps.h"
 
 #include "tests/support/rows.h"

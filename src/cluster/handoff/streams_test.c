@@ -84,7 +84,8 @@ static void check(const void *data)
     assert_string_equal(streams, row->streams);
 }
 
-/* --- no acknowledged write is out of a read's reach -------------------------------------------- */
+/* --- no acknowledged write is out of a read's reach --------------------------------------------
+ * */
 
 static uint32_t members_of(const uint16_t *row, uint8_t count)
 {

@@ -6,16 +6,18 @@
  *      any --the session is over--> OVER
  *
  *  The receiver asks, so the source keeps no state and may restart: a page is read after the source
- *  has the move's epoch on its disk (rule 3), which is as good as a snapshot of then, since whatever
- *  is written later is written to the receiver too.  The receiver may restart as well: the cursor and
- *  the totals behind a page are on its disk before it asks for the next, in order behind the page's
- *  merges.  One page is under way at a time, so a stream holds at most one page in memory.
+ *  has the move's epoch on its disk (rule 3), which is as good as a snapshot of then, since
+ *  whatever is written later is written to the receiver too.  The receiver may restart as well: the
+ *  cursor and the totals behind a page are on its disk before it asks for the next, in order behind
+ *  the page's merges.  One page is under way at a time, so a stream holds at most one page in
+ *  memory.
  *
- *  Each page says how many objects it has and the sum of their hashes; the totals are saved with the
- *  cursor and sent with every question, and the source returns them with the page added.  What does not
- *  add up is asked for again.
+ *  Each page says how many objects it has and the sum of their hashes; the totals are saved with
+ *  the cursor and sent with every question, and the source returns them with the page added.  What
+ *  does not add up is asked for again.
  *
- *  Harmless at any time: answers to an earlier question, doubled answers, ticks, events after the end.
+ *  Harmless at any time: answers to an earlier question, doubled answers, ticks, events after the
+ *  end.
  */
 #ifndef CLUSTER_HANDOFF_TRANSFER_H
 #define CLUSTER_HANDOFF_TRANSFER_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events, each a millisecond after the one before: "start", "page" (the next 100 bytes), "end" (the same,
- * the last), "bad" (its sum is not right), "old" (an answer to the question before), "later", "merged",
- * "saved", "failed", "tick", "pause", "resume", "close"; "+9" lets 9 ms pass.  Effects, a word an event:
- * "ask:1", "merge", "save:1" (keys), "over", "-" for none. */
+/* Events, each a millisecond after the one before: "start", "page" (the next 100 bytes), "end" (the
+ * same, the last), "bad" (its sum is not right), "old" (an answer to the question before), "later",
+ * "merged", "saved", "failed", "tick", "pause", "resume", "close"; "+9" lets 9 ms pass.  Effects, a
+ * word an event: "ask:1", "merge", "save:1" (keys), "over", "-" for none. */
 #include "cluster/handoff/transfer.h"
 
 #include <stdio.h>

@@ -48,8 +48,9 @@ static bool is_met(const struct put *put)
         return levels_met_by(&put->quorum, put->owners, put->acked, put->durable);
     return levels_met_by(&put->quorum, put->owners, put->acked & put->set,
                          put->durable & put->set) &&
-           levels_met_by(&put->other, put->owners, put->acked & put->other_set,
-                         put->durable & put->other_set);
+           (PLANTED(MOVE_NEEDS_ONE_SET) ||
+            levels_met_by(&put->other, put->owners, put->acked & put->other_set,
+                          put->durable & put->other_set));
 }
 
 /* By the targets of `set` that may yet ack.  Spares count only while something there may still
