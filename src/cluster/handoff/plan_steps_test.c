@@ -109,11 +109,19 @@ static bool has(const char *letters, char letter)
     return strchr(letters, letter) != NULL;
 }
 
-static void draw_row(const uint16_t *row, char *word)
+static void append(char word[WORD_SIZE], char letter)
+{
+    size_t size = strlen(word);
+    assert_true(size + 1 < WORD_SIZE);
+    word[size] = letter;
+    word[size + 1] = 0;
+}
+
+static void draw_row(const uint16_t *row, char word[WORD_SIZE])
 {
     for (int i = 0; i < COLUMNS; i++)
         if (row[i] != RING_NO_MEMBER)
-            sprintf(word + strlen(word), "%c", 'A' + row[i]);
+            append(word, (char)('A' + row[i]));
 }
 
 static void draw(const struct epoch *epoch, char *words)
@@ -123,7 +131,7 @@ static void draw(const struct epoch *epoch, char *words)
         char word[WORD_SIZE] = "";
         draw_row(ring_row(epoch, p), word);
         if (move != NULL) {
-            strcat(word, move->phase == MOVE_WRITE_BOTH_READ_OLD ? ">" : ":");
+            append(word, move->phase == MOVE_WRITE_BOTH_READ_OLD ? '>' : ':');
             draw_row(move->to, word);
         }
         words_add(words, word);

@@ -2,11 +2,9 @@
 /* Rows are words: "ABC" has A first.  Sources of a receiver are told as letters too. */
 #include "cluster/handoff/streams.h"
 
-#include <stdio.h>
-
 #include "tests/support/rows.h"
 
-enum { MEMBERS = 5 };
+enum { MEMBERS = 5, STREAMS_SIZE = 64 };
 
 static struct member members[MEMBERS];
 
@@ -57,17 +55,28 @@ static const struct row rows[] = {
     { "one who comes to the front serves all of them", "ABC", "DBC", "", "D<A" },
 };
 
-static void describe(const struct scene *scene, uint32_t lost, char *ret)
+static void append(char ret[STREAMS_SIZE], char letter)
+{
+    size_t size = strlen(ret);
+    assert_true(size + 1 < STREAMS_SIZE);
+    ret[size] = letter;
+    ret[size + 1] = 0;
+}
+
+static void describe(const struct scene *scene, uint32_t lost, char ret[STREAMS_SIZE])
 {
     uint16_t receivers[RING_REPLICAS_MAX];
     uint8_t count = handoff_receivers(&scene->epoch, &scene->move, receivers);
     *ret = 0;
     for (uint8_t i = 0; i < count; i++) {
         uint32_t sources = handoff_sources(&scene->epoch, &scene->move, receivers[i], lost);
-        ret += sprintf(ret, "%s%c<", i > 0 ? " " : "", 'A' + receivers[i]);
+        if (i > 0)
+            append(ret, ' ');
+        append(ret, (char)('A' + receivers[i]));
+        append(ret, '<');
         for (uint8_t place = 0; place < scene->epoch.replica_count; place++)
             if ((sources >> place & 1) != 0)
-                ret += sprintf(ret, "%c", 'A' + scene->table[place]);
+                append(ret, (char)('A' + scene->table[place]));
     }
 }
 
@@ -75,7 +84,7 @@ static void check(const void *data)
 {
     const struct row *row = data;
     struct scene scene;
-    char streams[64];
+    char streams[STREAMS_SIZE];
     uint32_t lost = 0;
     make_scene(&scene, row->from, row->to);
     for (const char *at = row->lost; *at != 0; at++)

@@ -112,7 +112,7 @@ static void check(const void *data)
     while (words_next(&events, word)) {
         struct transfer_effects effects = { 0 };
         if (word[0] == '+') {
-            now_us += (uint64_t)atoi(word + 1) * MS;
+            now_us += (uint64_t)strtoul(word + 1, NULL, 10) * MS;
             words_add(words, "-");
             continue;
         }
