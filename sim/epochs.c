@@ -39,7 +39,7 @@ static void draw_stage(struct epoch_changes *changes, struct change_request *ret
     static const enum change_kind kinds[] = { CHANGE_WEIGHT, CHANGE_WEIGHT, CHANGE_ZONE };
     struct world *world = changes->cluster->world;
     ret->change.kind = kinds[choose(world, sizeof(kinds) / sizeof(*kinds))];
-    ret->change.weight = (uint32_t)choose_between(world, 95, 105);
+    ret->change.weight = (uint32_t)choose_between(world, 50, 300);
     snprintf(ret->change.zone, sizeof(ret->change.zone), "z%u", (unsigned)choose(world, 3));
     snprintf(ret->name, sizeof(ret->name), "n%u", (unsigned)choose(world, changes->cluster->count));
 }

@@ -28,7 +28,8 @@ static const uint64_t founding_limit_us = 60 * SIM_SECOND;
 static const uint64_t change_limit_us = 240 * SIM_SECOND;
 static const uint64_t workload_limit_us = 600 * SIM_SECOND;
 static const uint64_t restart_limit_us = 60 * SIM_SECOND;
-static const uint64_t recognition_limit_us = 20 * SIM_SECOND; /* after that */
+static const uint64_t recognition_limit_us = 60 * SIM_SECOND; /* after that */
+static const uint64_t move_limit_us = 120 * SIM_SECOND;
 static const uint64_t drain_us = 12 * SIM_SECOND;
 
 struct simulation {
@@ -292,6 +293,21 @@ static bool list_everything(struct simulation *s)
     return s->world.violation.checker == NULL;
 }
 
+/* All shards have the same epoch, in which nothing moves. */
+static bool moved(const struct simulation *s)
+{
+    const struct cluster *cluster = &s->cluster;
+    for (uint16_t i = 0; i < cluster->count; i++) {
+        const struct process *process = &cluster->processes[i];
+        for (uint16_t shard = 0; process->running && shard < process->shard_count; shard++) {
+            const struct epoch *epoch = node_epoch(process->shards[shard].node);
+            if (epoch->move_count > 0 || epoch->number != cluster->book.count)
+                return false;
+        }
+    }
+    return true;
+}
+
 static bool heal(struct simulation *s)
 {
     mode_change_end_absence(&s->mode_change);
@@ -304,7 +320,7 @@ static bool heal(struct simulation *s)
         return false;
     cluster_restart_all(&s->cluster);
     return wait_for(s, all_running, restart_limit_us, "restarting everything") &&
-           pass_time(s, drain_us) &&
+           wait_for(s, moved, move_limit_us, "moving partitions") && pass_time(s, drain_us) &&
            wait_for(s, all_see_all, recognition_limit_us, "finding out that all are alive");
 }
 

@@ -30,11 +30,12 @@ static struct holding look(const struct process *process, const char *key)
 
 static void check_key(struct cluster *cluster, const char *key, struct bytes bucket, uint8_t n)
 {
-    const struct epoch *epoch = &cluster->epoch;
+    const struct epoch *epoch = node_epoch(cluster->processes[0].shards[0].node);
     uint32_t partition = ring_partition_of_hash(
         epoch, ring_hash(epoch, BYTES_LITERAL("default"), bucket, bytes_of_string(key)));
     uint16_t owners[SIM_MEMBERS_MAX];
-    uint16_t count = ring_preference(epoch, partition, owners, n);
+    uint8_t limit = ring_owner_limit(epoch, partition);
+    uint16_t count = ring_preference(epoch, partition, owners, n < limit ? n : limit);
     struct holding first = look(&cluster->processes[owners[0]], key);
     for (uint16_t i = 1; i < count; i++) {
         struct holding other = look(&cluster->processes[owners[i]], key);

@@ -41,7 +41,8 @@
     X(EPOCH_BEFORE_DISK, "an epoch is adopted and never written")                                  \
     X(GOSSIP_MAKES_OWNER, "gossip about an id that the epoch does not list makes it a member")     \
     X(STALE_REFUTATION_ACCEPTED, "an accused member is believed at the incarnation it is accused") \
-    X(DEAD_IMPORTED_AS_DEAD, "what another's whole view calls dead is dead, and not asked first")
+    X(DEAD_IMPORTED_AS_DEAD, "what another's whole view calls dead is dead, and not asked first")  \
+    X(MOVE_NEEDS_ONE_SET, "a write to a moving partition needs a quorum of the old owners only")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -184,6 +184,7 @@ static void adopt(struct node *node, struct bytes record)
     }
     epochs->place = place;
     note_changes(epochs, former, node->config.epoch);
+    handoff_on_adopted(node, former);
     if (node->config.shard == 0) {
         votes_on_adopted(node);
         tell_own_shards(node, record);

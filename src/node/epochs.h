@@ -37,6 +37,8 @@ struct heap_item *epochs_timer(struct node *node);
 bool epochs_is_behind(const struct node *node);
 /** Look at the epoch of a message before it is handled.  False: it waits, or was refused. */
 bool epochs_admit(struct node *node, struct net_address from, const struct message *message);
+/** The owners of `partition`, or its move, changed in an epoch after `number`. */
+bool epochs_changed_since(const struct node *node, uint32_t partition, uint64_t number);
 
 void epochs_on_request(struct node *node, struct net_address from, const struct message *message);
 void epochs_on_record(struct node *node, struct net_address from, const struct message *message);

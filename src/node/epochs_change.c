@@ -337,7 +337,7 @@ struct change_options node_change_options(const struct node *node)
 {
     return (struct change_options){ .n = (uint8_t)node->config.default_levels.n,
                                     .largest_n = property_table_largest_n(node),
-                                    .can_move = false };
+                                    .can_move = true };
 }
 
 static void refuse(node_answer_fn on_answer, void *context, kvorum_status status,

@@ -23,7 +23,7 @@ static bool names_partition(uint8_t kind)
            kind == MESSAGE_LIST;
 }
 
-static bool changed_since(const struct node *node, uint32_t partition, uint64_t number)
+bool epochs_changed_since(const struct node *node, uint32_t partition, uint64_t number)
 {
     return partition < node->config.epoch->partition_count &&
            node->epochs->row_since[partition] > number;
@@ -35,7 +35,7 @@ static bool address_changed(struct node *node, const Peer__Address *from, uint64
     return from != NULL &&
            placement_address(node, protobuf_bytes(from->type), protobuf_bytes(from->bucket),
                              protobuf_bytes(from->key), &address) &&
-           changed_since(node, address.partition, number);
+           epochs_changed_since(node, address.partition, number);
 }
 
 static bool merge_changed(struct node *node, const struct message *message)
@@ -52,7 +52,7 @@ static bool list_changed(struct node *node, const struct message *message)
 {
     const Peer__List *list = node_unpack(node, &peer__list__descriptor, message->body);
     for (size_t i = 0; list != NULL && i < list->n_partitions; i++)
-        if (changed_since(node, list->partitions[i], message->epoch))
+        if (epochs_changed_since(node, list->partitions[i], message->epoch))
             return true;
     return false;
 }

@@ -89,13 +89,13 @@ static bool is_candidate(struct node *node, const struct request *request,
 static bool send_to_candidate(struct node *node, struct request *request, struct bytes body,
                               struct bytes value)
 {
-    uint8_t last = request->quorum.sloppy ? request->target_count : request->quorum.n;
+    uint8_t last = request->quorum.sloppy ? request->target_count : request->places;
     for (int stand_ins = 0; stand_ins <= 1; stand_ins++) {
         for (uint8_t i = 0; i < last; i++) {
             const struct target *target = &request->targets[i];
             if (target->stand_in != (stand_ins == 1) || !is_candidate(node, request, target))
                 continue;
-            if (node_send(node, target->address, MESSAGE_FORWARD, request->id, body, value)) {
+            if (request_send(node, request, target->address, MESSAGE_FORWARD, body, value)) {
                 request->forward.member = target->address.member;
                 return true;
             }
@@ -119,7 +119,7 @@ static uint64_t refuse(struct node *node, struct request *request, kvorum_status
 
 uint64_t forward_start(struct node *node, const struct operation *operation,
                        const struct key_address *address, const struct quorum *quorum,
-                       node_answer_fn on_answer, void *context)
+                       const struct quorum *other, node_answer_fn on_answer, void *context)
 {
     struct request *request = request_open(node, REQUEST_FORWARD);
     if (request == NULL) {
@@ -132,10 +132,11 @@ uint64_t forward_start(struct node *node, const struct operation *operation,
     request->context = context;
     request->address = *address;
     request->quorum = *quorum;
+    request->other = *other;
     uint64_t timeout_us = operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
                                                     : node->config.request_timeout_us;
     request->flags = operation->flags;
-    placement_targets(node, request);
+    placement_write_targets(node, request);
     struct bytes body = pack_forward(node, operation, address, timeout_us);
     if (body.data == NULL || !request_register(node, request, node->now_us + timeout_us))
         return refuse(node, request, KVORUM_NO_MEMORY, "out of memory");

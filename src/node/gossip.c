@@ -4,6 +4,7 @@
  * of the epoch and digests, so that all of them drift together. */
 #include "codec/protobuf.h"
 #include "node/epochs.h"
+#include "node/handoff.h"
 #include "node/internal.h"
 
 #define MANY_INCARNATIONS (UINT64_C(1) << 32)
@@ -13,7 +14,6 @@ struct gossip {
     struct swim swim;
     struct swim_member *storage;
     uint64_t *compared_us; /* by member: when digests were last found different */
-    uint64_t roots_digest; /* ours */
 };
 
 /* --- letters out ------------------------------------------------------------------------------ */
@@ -40,7 +40,7 @@ static void send_letter(struct node *node, struct swim_letter *letter)
         (struct gossip_application){ .epoch = node->config.epoch->number,
                                      .stamp = node->hlc.last,
                                      .properties_digest = property_table_digest(node),
-                                     .roots_digest = node->gossip->roots_digest };
+                                     .settled = handoff_settled(node) };
     gossip_encode(&letter->packet, &buffer);
     assert(!buffer.failed);
     struct bytes packet = buffer_bytes(&buffer);
@@ -148,7 +148,7 @@ static void take_application(struct node *node, uint16_t from,
     if (!hlc_see(&node->hlc, application->stamp, clock_wall_ms(node->config.clock)))
         log_warn(node->config.log, "a member's clock is more than a minute ahead of ours",
                  LOG_TEXT("member", node->config.epoch->members[from].name));
-    node->peers[from].roots_digest = application->roots_digest;
+    handoff_on_settled(node, from, application->settled);
     compare_properties(node, from, application->properties_digest);
     epochs_hear(node, application->epoch, (struct net_address){ from, 0 });
 }
@@ -303,15 +303,4 @@ void node_incarnations_reserved(struct node *node, uint64_t limit)
 uint64_t gossip_patience_us(const struct node *node)
 {
     return swim_patience_us(&node->config.gossip, node->config.epoch->member_count);
-}
-
-void node_set_roots_digest(struct node *node, uint64_t digest)
-{
-    if (node->gossip != NULL)
-        node->gossip->roots_digest = digest;
-}
-
-uint64_t node_roots_digest_of(const struct node *node, uint16_t member)
-{
-    return node->peers[member].roots_digest;
 }

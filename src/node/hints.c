@@ -26,7 +26,7 @@ struct hint_delivery {
     uint64_t digest; /* of what was sent; 0: there was nothing to send */
 };
 
-static struct bytes marker_key(struct arena *arena, const struct node_id *member, struct bytes key)
+struct bytes hints_key(struct arena *arena, const struct node_id *member, struct bytes key)
 {
     uint8_t *data = arena_allocate(arena, 1 + NODE_ID_SIZE + key.size);
     if (data == NULL)
@@ -52,7 +52,7 @@ void hints_close(struct node *node)
 
 bool hints_add(struct node *node, struct engine_batch *batch, uint16_t owner, struct bytes key)
 {
-    struct bytes marker = marker_key(&node->scratch, &node->config.epoch->members[owner].id, key);
+    struct bytes marker = hints_key(&node->scratch, &node->config.epoch->members[owner].id, key);
     node->counters.hints_stored++;
     return marker.data != NULL && engine_batch_put(batch, marker, (struct bytes){ 0 }) == KVORUM_OK;
 }
@@ -211,8 +211,8 @@ static void scan(struct node *node, struct engine *store, uint16_t member)
     reading->done = deliver_markers;
     scan->store = store;
     scan->member = member;
-    scan->lower = marker_key(&reading->arena, id, (struct bytes){ 0 });
-    scan->upper = marker_key(&reading->arena, id, BYTES_LITERAL("p")); /* after every 'o' */
+    scan->lower = hints_key(&reading->arena, id, (struct bytes){ 0 });
+    scan->upper = hints_key(&reading->arena, id, BYTES_LITERAL("p")); /* after every 'o' */
     if (scan->lower.data == NULL || scan->upper.data == NULL) {
         reading_close(reading);
         return;
@@ -243,15 +243,7 @@ static bool is_owner(struct node *node, const struct key_address *address)
 {
     struct bucket_properties properties;
     property_table_get(node, address->type, address->bucket, &properties);
-    uint16_t members[TARGETS_MAX];
-    uint8_t limit = ring_owner_limit(node->config.epoch, address->partition);
-    uint16_t count =
-        ring_preference(node->config.epoch, address->partition, members,
-                        properties.levels.n < limit ? (uint16_t)properties.levels.n : limit);
-    for (uint16_t i = 0; i < count; i++)
-        if (members[i] == node->config.self)
-            return true;
-    return false;
+    return placement_is_owner(node, address->partition, (uint8_t)properties.levels.n);
 }
 
 /* The object and its markers for the others: what is read before it is forgotten. */
@@ -276,7 +268,7 @@ static bool forgetting_begin(struct node *node, const struct hint_delivery *deli
     ret->keys[0] = delivery->key;
     for (uint16_t i = 0; i < members; i++) {
         const struct node_id *id = &node->config.epoch->members[i].id;
-        ret->keys[1 + i] = marker_key(&node->scratch, id, delivery->key);
+        ret->keys[1 + i] = hints_key(&node->scratch, id, delivery->key);
         if (ret->keys[1 + i].data == NULL)
             return false;
     }

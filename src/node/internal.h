@@ -14,6 +14,7 @@
  *      hints.c       objects held for members that were away
  *      gossip.c      failure detection
  *      epochs.h      the epoch in force, and how it changes
+ *      handoff.h     partitions on their way to or from this member
  */
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
@@ -30,6 +31,7 @@
 #include "codec/peer.pb-c.h"
 #include "node/epochs.h"
 #include "node/fetch.h"
+#include "node/handoff.h"
 #include "node/node.h"
 #include "object/hlc.h"
 
@@ -54,6 +56,7 @@ enum request_kind {
     REQUEST_PROPERTIES,
     REQUEST_HINT,
     REQUEST_CHANGE, /* of the epoch, handed to shard 0 */
+    REQUEST_STREAM, /* of a moving partition, that comes in */
 };
 
 /** One member a request talks to. */
@@ -78,9 +81,11 @@ struct request {
     struct arena arena;
     enum request_kind kind;
     bool registered; /* in the map and the list; in the heap once anybody asked when to wake us */
+    bool timed;      /* its timer was in the heap once, and is unless it is being woken */
     bool answered;   /* the client has its answer, or is gone */
     uint64_t id;
     uint64_t start_us;
+    uint64_t epoch;                /* number of the one that its targets are of */
     enum operation_kind operation; /* what the latency is counted as */
     node_answer_fn on_answer;
     void *context;
@@ -89,6 +94,9 @@ struct request {
     struct quorum quorum;
     struct object_mode mode;
     uint32_t flags;
+    struct quorum other;     /* writes, while the partition moves: see cluster/replication/put.h */
+    uint32_t set, other_set; /* the same; zero: it does not */
+    uint8_t places;          /* targets at the front that have, or stand in, an owner's place */
     uint8_t target_count;
     uint8_t stand_in_acks;
     struct target targets[TARGETS_MAX];
@@ -102,6 +110,7 @@ struct request {
         struct listing *listing;
         struct property_update *property_update;
         struct hint_delivery *hint;
+        struct inbound *inbound;
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
 };
@@ -110,7 +119,6 @@ struct request {
 struct node_peer {
     enum liveness_state state;
     uint64_t since_us;
-    uint64_t roots_digest; /* shard 0: as it said last */
 };
 
 struct gossip; /* gossip.c */
@@ -151,6 +159,7 @@ struct node {
     struct gossip *gossip; /* shard 0 */
     struct node_peer *peers;
     struct epochs *epochs;
+    struct handoff *handoff;
     struct property_table *properties;
     struct hints *hints;
     struct node_counters counters;
@@ -162,6 +171,13 @@ void node_enter(struct node *node);
 void node_leave(struct node *node);
 bool node_send(struct node *node, struct net_address to, uint8_t kind, uint64_t request_id,
                struct bytes body, struct bytes tail);
+/** In the name of `request`, whose targets count by the epoch that they are of: a member that knows
+ *  a newer one for the partition refuses, whatever this member has adopted since. */
+bool request_send(struct node *node, const struct request *request, struct net_address to,
+                  uint8_t kind, struct bytes body, struct bytes tail);
+/** The owners of its key, or how they are asked, have changed since `request` chose its targets:
+ *  our own store is no replica of it any more. */
+bool request_is_outdated(const struct node *node, const struct request *request);
 /** Handle a message whose epoch has been looked at. */
 void node_dispatch(struct node *node, struct net_address from, const struct message *message);
 /** Pack a protobuf message into node->body and return it; empty on failure. */
@@ -190,13 +206,16 @@ bool placement_address(struct node *node, struct bytes type, struct bytes bucket
 /** Let the views of `address` live as long as `arena`.  False: no memory. */
 bool address_copy(struct arena *arena, struct key_address *address);
 struct engine *placement_store(struct node *node, uint32_t partition); /* NULL: not this shard's */
-/** quorum_resolve over those who may own `partition`; what was asked last is remembered. */
-KVORUM_CHECKED kvorum_status placement_quorum(struct node *node, uint32_t partition,
-                                              const struct quorum_levels *asked,
-                                              const struct quorum_levels *bucket,
-                                              struct quorum *ret_quorum, const char **ret_level);
-/** Fill request->targets for its address and quorum. */
-void placement_targets(struct node *node, struct request *request);
+/** Resolve levels for the owners of request->address into request->quorum, and for a write to a
+ *  partition that moves into request->other.  QUORUM_IMPOSSIBLE names the level. */
+kvorum_status placement_quorum(struct node *node, struct request *request,
+                               const struct quorum_levels *asked,
+                               const struct quorum_levels *bucket, const char **ret_level);
+/** This member is one of the first `n` owners of `partition`, until now or to come. */
+bool placement_is_owner(struct node *node, uint32_t partition, uint8_t n);
+/** Fill request->targets for its address and quorum: those whom a read asks, or a write. */
+void placement_read_targets(struct node *node, struct request *request);
+void placement_write_targets(struct node *node, struct request *request);
 struct net_address placement_of(struct node *node, uint16_t member, uint32_t partition);
 bool placement_reachable(struct node *node, uint16_t member);
 /** Store keys: 'o' partition u16 type-size u8 type bucket-size u16 bucket key, big-endian sizes. */
@@ -222,6 +241,8 @@ enum commit_kind {
     COMMIT_TARGET,
     COMMIT_PROPERTIES,
     COMMIT_PROPERTIES_ANSWER,
+    COMMIT_STREAM, /* of an incoming stream's record */
+    COMMIT_TENURE, /* request_id: the partition */
 };
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {
@@ -265,7 +286,7 @@ void write_on_deadline(struct node *node, struct request *request);
 
 uint64_t forward_start(struct node *node, const struct operation *operation,
                        const struct key_address *address, const struct quorum *quorum,
-                       node_answer_fn on_answer, void *context);
+                       const struct quorum *other, node_answer_fn on_answer, void *context);
 void forward_on_request(struct node *node, struct net_address from, const struct message *message);
 void forward_on_answer(struct node *node, struct net_address from, const struct message *message);
 void forward_done(struct node *node);
@@ -317,6 +338,8 @@ void property_pull(struct node *node);
 kvorum_status hints_open(struct node *node);
 void hints_close(struct node *node);
 bool hints_add(struct node *node, struct engine_batch *batch, uint16_t owner, struct bytes key);
+/** Key that is there while the object under `key` is owed to `member`.  No memory: data NULL. */
+struct bytes hints_key(struct arena *arena, const struct node_id *member, struct bytes key);
 void hints_tick(struct node *node);
 void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status);
 

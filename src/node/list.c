@@ -337,8 +337,10 @@ static uint16_t choose_member(struct node *node, const struct listing *listing, 
                               uint8_t n)
 {
     uint16_t members[TARGETS_MAX], chosen = RING_NO_MEMBER;
-    uint8_t limit = ring_owner_limit(node->config.epoch, partition);
-    uint16_t count = ring_preference(node->config.epoch, partition, members, n < limit ? n : limit);
+    const struct epoch *epoch = node->config.epoch;
+    const uint16_t *row = ring_read_row(epoch, partition);
+    uint8_t limit = ring_owner_limit_of_row(epoch, row);
+    uint16_t count = ring_preference_of_row(epoch, partition, row, members, n < limit ? n : limit);
     for (uint16_t i = count; i-- > 0;) {
         uint16_t member = members[i];
         if (listing->failed[member] || !placement_reachable(node, member))

@@ -75,6 +75,8 @@ static kvorum_status start_parts(struct node *node)
     if (status == KVORUM_OK)
         status = hints_open(node);
     if (status == KVORUM_OK)
+        status = handoff_open(node); /* its packets carry what has settled */
+    if (status == KVORUM_OK)
         status = gossip_open(node);
     if (status != KVORUM_OK)
         return status;
@@ -131,6 +133,7 @@ struct node *node_destroy(struct node *node)
 {
     if (node == NULL)
         return NULL;
+    handoff_close(node); /* its streams look at the epoch */
     epochs_close(node);
     gossip_close(node);
     hints_close(node);
@@ -175,6 +178,16 @@ bool node_send(struct node *node, struct net_address to, uint8_t kind, uint64_t 
                struct bytes body, struct bytes tail)
 {
     struct message message = { kind, request_id, node->config.epoch->number, body, tail };
+    bool sent = net_send(node->config.net, to, &message);
+    node->counters.messages_out += sent;
+    node->counters.messages_refused += !sent;
+    return sent;
+}
+
+bool request_send(struct node *node, const struct request *request, struct net_address to,
+                  uint8_t kind, struct bytes body, struct bytes tail)
+{
+    struct message message = { kind, request->id, request->epoch, body, tail };
     bool sent = net_send(node->config.net, to, &message);
     node->counters.messages_out += sent;
     node->counters.messages_refused += !sent;
@@ -252,6 +265,15 @@ void node_dispatch(struct node *node, struct net_address from, const struct mess
     case MESSAGE_EPOCH_CHANGE_ANSWER:
         epochs_on_change_answer(node, from, message);
         break;
+    case MESSAGE_STREAM:
+        handoff_on_stream(node, from, message);
+        break;
+    case MESSAGE_STREAM_ANSWER:
+        handoff_on_page(node, from, message);
+        break;
+    case MESSAGE_PROGRESS:
+        handoff_on_progress(node, from, message);
+        break;
     default: /* links and founding are the process's business */
         node->counters.messages_bad++;
         break;
@@ -312,7 +334,10 @@ static void wake(struct node *node, struct heap_item *item)
         (void)heap_insert(&node->timers, item, node->now_us + node->config.sync_interval_us);
     } else if (item == epochs_timer(node))
         epochs_tick(node);
-    else if (item == &node->room_timer)
+    else if (item == &node->handoff->timer) {
+        (void)heap_insert(&node->timers, item, node->now_us + HANDOFF_TICK_US);
+        handoff_tick(node);
+    } else if (item == &node->room_timer)
         fetch_room_tick(node);
     else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));
@@ -353,6 +378,8 @@ static void fail_request(struct node *node, struct request *request, uint16_t me
         forward_on_lost(node, request);
     else if (request->kind == REQUEST_LIST)
         list_on_lost(node, request, member);
+    else if (request->kind == REQUEST_STREAM)
+        handoff_on_lost(node, request, member);
 }
 
 /* A write in flight stays in flight: the member may have taken it.  Ids are collected first,

@@ -82,6 +82,7 @@ struct node_config {
      *  to tell. */
     void (*epoch_changed)(void *context);
     void *epoch_context;
+    uint64_t handoff_rate; /* bytes a second of moving partitions into this shard; 0: no limit */
 };
 
 struct node;
@@ -215,10 +216,6 @@ bool node_ready(const struct node *node);
 enum liveness_state node_liveness(const struct node *node, uint16_t member);
 /** Microseconds since the state of `member` began. */
 uint64_t node_liveness_since_us(const struct node *node, uint16_t member);
-/** Shard 0: a digest of 8 bytes that gossip carries for anti-entropy, and the last one that
- *  `member` sent (0: none yet). */
-void node_set_roots_digest(struct node *node, uint64_t digest);
-uint64_t node_roots_digest_of(const struct node *node, uint16_t member);
 /** The one in force here; valid until the next event. */
 const struct epoch *node_epoch(const struct node *node);
 uint16_t node_self(const struct node *node);
@@ -236,6 +233,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(forwards) X(read_repairs) X(stand_in_writes)                                                 \
     X(hints_stored) X(hints_delivered)                                                             \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
+    X(streams_received) X(stream_keys) X(stream_bytes)                                             \
     X(epochs_adopted) X(epoch_refusals) X(epoch_waits) X(epoch_votes)                              \
     X(datagrams_in) X(datagrams_out)                                                               \
     X(gossip_health) X(gossip_incarnation) X(gossip_suspicions) X(gossip_deaths)                   \

@@ -4,7 +4,12 @@
  * The effective preference list has n places.  Strict: the first n owners, dead or not.  Sloppy: an
  * owner believed dead gives its place to the next reachable member of the preference list, its
  * stand-in.  Behind the n places follow spare stand-ins for owners that fail under way.
+ *
+ * While a partition moves, a write has the places of two lists, of its owners until now and of
+ * those to come; those whom reads ask come first, since the coordinator should be one of them.
+ * Reads have the places of one list.
  */
+#include "base/planted.h"
 #include "node/internal.h"
 
 static const struct bytes default_type = { (const uint8_t *)"default", 7 };
@@ -47,27 +52,6 @@ bool placement_reachable(struct node *node, uint16_t member)
     return member == node->config.self || node->peers[member].state != LIVENESS_DEAD;
 }
 
-kvorum_status placement_quorum(struct node *node, uint32_t partition,
-                               const struct quorum_levels *asked,
-                               const struct quorum_levels *bucket, struct quorum *ret_quorum,
-                               const char **ret_level)
-{
-    uint16_t owner_limit = ring_owner_limit(node->config.epoch, partition);
-    if (node->resolved.owner_limit != owner_limit ||
-        memcmp(&node->resolved.asked, asked, sizeof(*asked)) != 0 ||
-        memcmp(&node->resolved.bucket, bucket, sizeof(*bucket)) != 0) {
-        kvorum_status status =
-            quorum_resolve(asked, bucket, owner_limit, &node->resolved.quorum, ret_level);
-        node->resolved.owner_limit = status == KVORUM_OK ? owner_limit : 0;
-        if (status != KVORUM_OK)
-            return status;
-        node->resolved.asked = *asked;
-        node->resolved.bucket = *bucket;
-    }
-    *ret_quorum = node->resolved.quorum;
-    return KVORUM_OK;
-}
-
 static void add_target(struct node *node, struct request *request, uint16_t member,
                        uint16_t stand_in_for)
 {
@@ -94,16 +78,22 @@ static uint16_t next_stand_in(struct node *node, const uint16_t *members, uint16
     return RING_NO_MEMBER;
 }
 
-void placement_targets(struct node *node, struct request *request)
-{
+/* Members in order of preference: `places` that are owners, then whoever may stand in. */
+struct preference {
     uint16_t members[TARGETS_MAX];
-    uint8_t n = request->quorum.n;
+    uint16_t count;
+    uint8_t places;
+};
+
+static void fill_targets(struct node *node, struct request *request,
+                         const struct preference *preference)
+{
+    const uint16_t *members = preference->members;
     bool sloppy = request->quorum.sloppy;
-    uint16_t count = ring_preference(node->config.epoch, request->address.partition, members,
-                                     sloppy ? TARGETS_MAX : n);
-    uint16_t spare = n;
+    uint16_t count = preference->count, spare = preference->places;
+    request->places = preference->places;
     request->target_count = 0;
-    for (uint8_t i = 0; i < n; i++) {
+    for (uint8_t i = 0; i < preference->places; i++) {
         uint16_t stand_in = RING_NO_MEMBER;
         if (sloppy && !placement_reachable(node, members[i]))
             stand_in = next_stand_in(node, members, count, &spare);
@@ -116,6 +106,143 @@ void placement_targets(struct node *node, struct request *request)
     while (sloppy && request->target_count < TARGETS_MAX &&
            (member = next_stand_in(node, members, count, &spare)) != RING_NO_MEMBER)
         add_target(node, request, member, members[0]); /* whose place is known when it is used */
+}
+
+static void list_row(struct node *node, struct request *request, const uint16_t *row,
+                     struct preference *ret)
+{
+    ret->places = request->quorum.n;
+    ret->count =
+        ring_preference_of_row(node->config.epoch, request->address.partition, row, ret->members,
+                               request->quorum.sloppy ? TARGETS_MAX : ret->places);
+}
+
+static int place_of(const struct preference *preference, uint16_t member)
+{
+    for (uint8_t i = 0; i < preference->places; i++)
+        if (preference->members[i] == member)
+            return i;
+    return -1;
+}
+
+static void add_member(struct preference *preference, uint16_t member)
+{
+    if (preference->count < TARGETS_MAX)
+        preference->members[preference->count++] = member;
+}
+
+/* The places of the second list that are not in the first go behind those of the first, before
+ * whoever stands in. */
+static void join_lists(struct request *request, const struct preference *first,
+                       const struct preference *second, struct preference *ret)
+{
+    *ret = *first;
+    ret->count = first->places;
+    request->set = (1u << first->places) - 1;
+    request->other_set = 0;
+    for (uint8_t i = 0; i < second->places; i++) {
+        int place = place_of(first, second->members[i]);
+        if (place < 0) {
+            place = ret->count;
+            add_member(ret, second->members[i]);
+        }
+        request->other_set |= 1u << place;
+    }
+    ret->places = (uint8_t)ret->count;
+    for (uint16_t i = first->places; i < first->count; i++)
+        if (place_of(ret, first->members[i]) < 0)
+            add_member(ret, first->members[i]);
+}
+
+void placement_read_targets(struct node *node, struct request *request)
+{
+    struct preference preference;
+    list_row(node, request, ring_read_row(node->config.epoch, request->address.partition),
+             &preference);
+    fill_targets(node, request, &preference);
+}
+
+/* The row whose owners a write needs beside those of the row that is read; NULL: none. */
+static const uint16_t *other_row(const struct epoch *epoch, uint32_t partition)
+{
+    const struct move *move = ring_move_of(epoch, partition);
+    if (move == NULL)
+        return NULL;
+    return move->phase == MOVE_WRITE_BOTH_READ_NEW ? ring_row(epoch, partition) : move->to;
+}
+
+void placement_write_targets(struct node *node, struct request *request)
+{
+    struct preference first, second, both;
+    uint32_t partition = request->address.partition;
+    const uint16_t *row = other_row(node->config.epoch, partition);
+    request->set = request->other_set = 0;
+    if (row == NULL) {
+        placement_read_targets(node, request);
+        return;
+    }
+    PROBE("node: a write to a partition that moves");
+    list_row(node, request, ring_read_row(node->config.epoch, partition), &first);
+    second.places = request->other.n;
+    second.count =
+        ring_preference_of_row(node->config.epoch, partition, row, second.members, second.places);
+    join_lists(request, &first, &second, &both);
+    fill_targets(node, request, &both);
+}
+
+static bool is_owner_by_row(struct node *node, uint32_t partition, const uint16_t *row, uint8_t n)
+{
+    uint16_t members[TARGETS_MAX];
+    const struct epoch *epoch = node->config.epoch;
+    uint8_t limit = ring_owner_limit_of_row(epoch, row);
+    uint16_t count = ring_preference_of_row(epoch, partition, row, members, n < limit ? n : limit);
+    for (uint16_t i = 0; i < count; i++)
+        if (members[i] == node->config.self)
+            return true;
+    return false;
+}
+
+bool placement_is_owner(struct node *node, uint32_t partition, uint8_t n)
+{
+    const struct epoch *epoch = node->config.epoch;
+    const uint16_t *other = other_row(epoch, partition);
+    return is_owner_by_row(node, partition, ring_read_row(epoch, partition), n) ||
+           (other != NULL && is_owner_by_row(node, partition, other, n));
+}
+
+/* Nearly all requests ask for the same levels: what was asked last is remembered. */
+static kvorum_status resolve_row(struct node *node, const struct quorum_levels *asked,
+                                 const struct quorum_levels *bucket, const uint16_t *row,
+                                 struct quorum *ret_quorum, const char **ret_level)
+{
+    uint8_t owners = ring_owner_limit_of_row(node->config.epoch, row);
+    if (node->resolved.owner_limit != owners ||
+        memcmp(&node->resolved.asked, asked, sizeof(*asked)) != 0 ||
+        memcmp(&node->resolved.bucket, bucket, sizeof(*bucket)) != 0) {
+        kvorum_status status =
+            quorum_resolve(asked, bucket, owners, &node->resolved.quorum, ret_level);
+        node->resolved.owner_limit = status == KVORUM_OK ? owners : 0;
+        if (status != KVORUM_OK)
+            return status;
+        node->resolved.asked = *asked;
+        node->resolved.bucket = *bucket;
+    }
+    *ret_quorum = node->resolved.quorum;
+    return KVORUM_OK;
+}
+
+kvorum_status placement_quorum(struct node *node, struct request *request,
+                               const struct quorum_levels *asked,
+                               const struct quorum_levels *bucket, const char **ret_level)
+{
+    const struct epoch *epoch = node->config.epoch;
+    uint32_t partition = request->address.partition;
+    const uint16_t *other = other_row(epoch, partition);
+    kvorum_status status = resolve_row(node, asked, bucket, ring_read_row(epoch, partition),
+                                       &request->quorum, ret_level);
+    if (status == KVORUM_OK && other != NULL && request->kind != REQUEST_GET)
+        status = resolve_row(node, asked, bucket, other, &request->other, ret_level);
+    return status;
 }
 
 /* --- keys in stores --------------------------------------------------------------------------

@@ -31,8 +31,8 @@ static void ask_remote(struct node *node, struct request *request, uint8_t at, b
     get.address = &address;
     get.digest = digest;
     struct bytes body = node_pack(node, &get.base);
-    if (!node_send(node, request->targets[at].address, MESSAGE_GET, request->id, body,
-                   (struct bytes){ 0 }))
+    if (!request_send(node, request, request->targets[at].address, MESSAGE_GET, body,
+                      (struct bytes){ 0 }))
         step(node, request, (struct get_event){ .kind = GET_FAILED, .target = at });
 }
 
@@ -69,7 +69,9 @@ static kvorum_status put_off(struct node *node, struct request *request, uint8_t
 static void ask_local(struct node *node, struct request *request, uint8_t at)
 {
     struct replica_read read;
-    kvorum_status status = replica_read(node, &request->address, &read);
+    kvorum_status status = request_is_outdated(node, request)
+                               ? KVORUM_WRONG_EPOCH
+                               : replica_read(node, &request->address, &read);
     if (status == KVORUM_WOULD_BLOCK && put_off(node, request, at) == KVORUM_OK)
         return;
     if (status != KVORUM_OK) {
@@ -276,7 +278,7 @@ static bool read_settle(struct node *node, struct request *request)
 
 static void prepare(struct node *node, struct request *request, uint64_t timeout_us)
 {
-    placement_targets(node, request);
+    placement_read_targets(node, request);
     request->get = (struct get){
         .quorum = request->quorum,
         .target_count = request->target_count,
@@ -315,8 +317,8 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
     const char *level = NULL;
-    kvorum_status status = placement_quorum(node, request->address.partition, &operation->levels,
-                                            &properties.levels, &request->quorum, &level);
+    kvorum_status status =
+        placement_quorum(node, request, &operation->levels, &properties.levels, &level);
     if (status != KVORUM_OK) {
         const char *reason = reason_printf(
             node, "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes", level,

@@ -54,7 +54,7 @@ static const char *const state_names[] = { "not heard of yet", "alive", "slow", 
 static void append_members(struct node *node, const struct request *request, struct buffer *text)
 {
     const char *separator = "\n  ";
-    for (uint8_t i = 0; i < request->quorum.n && i < request->target_count; i++) {
+    for (uint8_t i = 0; i < request->places && i < request->target_count; i++) {
         const struct target *target = &request->targets[i];
         uint16_t member = target->stand_in ? target->owner : target->address.member;
         enum liveness_state state = node_liveness(node, member);

@@ -63,6 +63,9 @@ struct late_message {
 static void handle_again(struct node *node, struct fetch *fetch)
 {
     const struct late_message *late = fetch->input;
+    /* An epoch may have come in between, and with it others who count. */
+    if (!epochs_admit(node, late->from, &late->message))
+        return;
     node->room_since_us = late->room_since_us;
     late->handle(node, late->from, &late->message);
     node->room_since_us = 0;
@@ -242,6 +245,10 @@ static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_
     case COMMIT_PROPERTIES_ANSWER:
         property_on_stored(node, plan, status);
         break;
+    case COMMIT_STREAM:
+    case COMMIT_TENURE:
+        handoff_on_stored(node, plan, status);
+        break;
     }
 }
 
@@ -330,6 +337,8 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
     struct bytes key = store_key(&node->scratch, address);
     if (key.data == NULL)
         return KVORUM_NO_MEMORY;
+    if (!handoff_ready(node, address->partition))
+        return KVORUM_NOT_READY;
     engine_batch_reset(node->batch);
     kvorum_status status = engine_batch_put(node->batch, key, encoding);
     if (status == KVORUM_OK && target != NULL && target->stand_in &&
@@ -384,6 +393,8 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
     if (PLANTED(ACKNOWLEDGE_AND_FORGET) ||
         (PLANTED(HINT_DROPPED) && target != NULL && target->stand_in))
         return barrier(node, address, must_sync, plan);
+    if (!handoff_ready(node, address->partition))
+        return KVORUM_NOT_READY;
     struct replica_read read;
     status = replica_read(node, address, &read);
     if (status != KVORUM_OK)

@@ -22,11 +22,13 @@ struct request *request_open(struct node *node, enum request_kind kind)
     request->registered = request->answered = false;
     request->id = node->next_id++;
     request->start_us = node->now_us;
+    request->epoch = node->config.epoch->number;
     request->operation = 0;
     request->on_answer = NULL;
     request->context = NULL;
     request->flags = 0;
-    request->target_count = request->stand_in_acks = 0;
+    request->target_count = request->stand_in_acks = request->places = 0;
+    request->set = request->other_set = 0;
     request->encoding = (struct bytes){ 0 };
     node->counters.requests_active++;
     return request;
@@ -54,6 +56,7 @@ bool request_register(struct node *node, struct request *request, uint64_t deadl
     if (!map_insert(&node->requests, &request->by_id, request->id))
         return false;
     request->timer.key = deadline_us;
+    request->timed = false;
     list_append(&node->active, &request->link);
     if (node->untimed == &node->active)
         node->untimed = &request->link;
@@ -64,11 +67,10 @@ bool request_register(struct node *node, struct request *request, uint64_t deadl
 void request_postpone(struct node *node, struct request *request, uint64_t deadline_us)
 {
     assert(request->registered);
-    bool timed = request->timer.place != 0;
     heap_remove(&node->timers, &request->timer);
     request->timer.key = deadline_us;
-    if (timed)
-        (void)heap_insert(&node->timers, &request->timer, deadline_us); /* into its own place */
+    if (request->timed) /* into its own place: it has been there, or is being woken */
+        (void)heap_insert(&node->timers, &request->timer, deadline_us);
 }
 
 /* Most requests are answered before anybody sleeps: they never see the heap.  Without memory the
@@ -79,6 +81,7 @@ void request_set_timers(struct node *node)
         struct request *request = LIST_ENTRY(node->untimed, struct request, link);
         if (!heap_insert(&node->timers, &request->timer, request->timer.key))
             return;
+        request->timed = true;
         node->untimed = node->untimed->next;
     }
 }
@@ -90,6 +93,11 @@ struct request *request_find(struct node *node, uint64_t id, enum request_kind k
         return NULL;
     struct request *request = LIST_ENTRY(item, struct request, by_id);
     return request->kind == kind ? request : NULL;
+}
+
+bool request_is_outdated(const struct node *node, const struct request *request)
+{
+    return epochs_changed_since(node, request->address.partition, request->epoch);
 }
 
 static void count_outcome(struct node *node, const struct request *request, kvorum_status status)
@@ -147,6 +155,9 @@ void request_timeout(struct node *node, struct request *request)
         break;
     case REQUEST_CHANGE:
         epochs_on_deadline(node, request);
+        break;
+    case REQUEST_STREAM:
+        handoff_on_due(node, request);
         break;
     case REQUEST_COMPOSITE: /* lives by its parts' deadlines */
         break;

@@ -32,7 +32,7 @@ static uint16_t owner_of(const struct target *target)
 static bool is_taken(const struct request *request, const struct target *spare, uint16_t owner)
 {
     const struct put *put = &request->put;
-    for (uint8_t j = request->quorum.n; j < request->target_count; j++)
+    for (uint8_t j = request->places; j < request->target_count; j++)
         if (&request->targets[j] != spare && (put->sent & ~put->failed & (1u << j)) &&
             request->targets[j].owner == owner)
             return true;
@@ -42,7 +42,7 @@ static bool is_taken(const struct request *request, const struct target *spare, 
 /* A spare stands in for the first owner that failed and has nobody in its place who did not. */
 static void choose_owner(struct request *request, struct target *spare)
 {
-    for (uint8_t i = 0; i < request->quorum.n; i++) {
+    for (uint8_t i = 0; i < request->places; i++) {
         uint16_t owner = owner_of(&request->targets[i]);
         if ((request->put.failed & (1u << i)) && !is_taken(request, spare, owner)) {
             spare->owner = owner;
@@ -56,7 +56,7 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
 {
     struct target *target = &request->targets[at];
     assert(!target->local); /* stored before the machine started */
-    if (at >= request->quorum.n)
+    if (at >= request->places)
         choose_owner(request, target);
     Peer__Address address = PEER__ADDRESS__INIT;
     address.type.data = (uint8_t *)request->address.type.data;
@@ -71,37 +71,50 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
     merge.stand_in = target->stand_in;
     merge.owner = target->stand_in ? target->owner : 0;
     struct bytes body = node_pack(node, &merge.base);
-    if (!node_send(node, target->address, MESSAGE_MERGE, request->id, body, request->encoding))
+    if (!request_send(node, request, target->address, MESSAGE_MERGE, body, request->encoding))
         step(node, request,
              (struct put_event){ .kind = PUT_FAILED, .target = at, .refused = true });
 }
 
 /* --- answering ------------------------------------------------------------------------------ */
 
-/* The level that failed the write: one that can no longer be met, before one that only was not
- * yet. */
-static const char *unmet_level(const struct put *put, uint8_t *ret_answered, uint8_t *ret_needed)
+/* Of the targets in `set`: the level that failed the write, one that can no longer be met before
+ * one that only was not yet; NULL: all are met. */
+static const char *unmet_in(const struct put *put, const struct quorum *quorum, uint32_t set,
+                            uint8_t *ret_answered, uint8_t *ret_needed)
 {
-    uint32_t left = ((1u << put->target_count) - 1) & ~(put->unreachable | put->failed);
+    uint32_t left = ((1u << put->target_count) - 1) & ~(put->unreachable | put->failed) & set;
+    uint32_t acked = put->acked & set;
     struct {
         const char *name;
         uint32_t have, left;
         uint8_t need;
     } levels[] = {
-        { "w", put->acked, left, put->quorum.w },
-        { "dw", put->durable, left, put->quorum.dw },
-        { "pw", put->acked & put->owners, left & put->owners, put->quorum.pw },
-        { "node_confirms", put->acked, left, put->quorum.node_confirms },
+        { "w", acked, left, quorum->w },
+        { "dw", put->durable & set, left, quorum->dw },
+        { "pw", acked & put->owners, left & put->owners, quorum->pw },
+        { "node_confirms", acked, left, quorum->node_confirms },
     };
     size_t i = 0;
     while (i < 4 && __builtin_popcount(levels[i].have | levels[i].left) >= levels[i].need)
         i++;
     if (i == 4) /* none is hopeless: the first that is not met yet */
-        for (i = 0; i < 3 && __builtin_popcount(levels[i].have) >= levels[i].need;)
+        for (i = 0; i < 4 && __builtin_popcount(levels[i].have) >= levels[i].need;)
             i++;
-    *ret_answered = (uint8_t)__builtin_popcount(levels[i].have);
-    *ret_needed = levels[i].need;
-    return levels[i].name;
+    size_t told = i == 4 ? 0 : i;
+    *ret_answered = (uint8_t)__builtin_popcount(levels[told].have);
+    *ret_needed = levels[told].need;
+    return i == 4 ? NULL : levels[i].name;
+}
+
+static const char *unmet_level(const struct put *put, uint8_t *ret_answered, uint8_t *ret_needed)
+{
+    bool moving = put->other_set != 0;
+    const char *level =
+        unmet_in(put, &put->quorum, moving ? put->set : UINT32_MAX, ret_answered, ret_needed);
+    if (level == NULL && moving)
+        level = unmet_in(put, &put->other, put->other_set, ret_answered, ret_needed);
+    return level == NULL ? "w" : level;
 }
 
 static void reply(struct node *node, struct request *request, kvorum_status status)
@@ -154,11 +167,15 @@ static void warn_size(struct node *node, const struct request *request, uint32_t
 }
 
 /* A stand-in gives its object away and forgets it, so it cannot find its counter again: each of its
- * writes has an actor of its own. */
-static uint64_t choose_actor(const struct node *node, const struct target *own, uint64_t stamp)
+ * writes has an actor of its own.  Who comes to a partition has forgotten what it wrote when it was
+ * there before, so each ownership has an actor too. */
+static uint64_t choose_actor(const struct node *node, const struct request *request,
+                             const struct target *own, uint64_t stamp)
 {
+    uint64_t tenure = handoff_tenure(node, request->address.partition);
     if (!own->stand_in)
-        return node->config.actor;
+        return tenure == 0 ? node->config.actor
+                           : hash_mix64(node->config.actor ^ hash_mix64(~tenure));
     PROBE("node: a stand-in coordinated a write");
     return hash_mix64(node->config.actor ^ hash_mix64(stamp));
 }
@@ -198,7 +215,7 @@ static kvorum_status make_object(struct node *node, struct request *request, int
     adopt_context(operation, local, &context);
     if (PLANTED(MODE_OF_THE_MEMBER) && !request->mode.siblings && local != NULL)
         request->mode.since = object_max_stamp(local) + 1;
-    uint64_t actor = choose_actor(node, &request->targets[own], fresh.stamp);
+    uint64_t actor = choose_actor(node, request, &request->targets[own], fresh.stamp);
     return object_put(local, &context, &fresh, actor, request->mode, &node->scratch, ret_object);
 }
 
@@ -253,7 +270,7 @@ static void relax_dw(struct node *node, const struct operation *operation, struc
 {
     bool asked = operation->levels.dw != LEVEL_DEFAULT || properties->levels.dw != LEVEL_DEFAULT;
     if (!asked && node->config.sync != NODE_SYNC_ALWAYS)
-        request->quorum.dw = 0;
+        request->quorum.dw = request->other.dw = 0;
 }
 
 static kvorum_status resolve(struct node *node, struct request *request,
@@ -264,8 +281,8 @@ static kvorum_status resolve(struct node *node, struct request *request,
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
     request->mode = mode_later(request->mode, operation->mode);
-    kvorum_status status = placement_quorum(node, request->address.partition, &operation->levels,
-                                            &properties.levels, &request->quorum, ret_level);
+    kvorum_status status =
+        placement_quorum(node, request, &operation->levels, &properties.levels, ret_level);
     if (status == KVORUM_OK)
         relax_dw(node, operation, request, &properties);
     else
@@ -285,23 +302,37 @@ static int local_target(const struct request *request)
 
 static bool owner_reachable(struct node *node, const struct request *request)
 {
-    for (uint8_t i = 0; i < request->quorum.n; i++)
+    for (uint8_t i = 0; i < request->places; i++)
         if (!request->targets[i].stand_in &&
             placement_reachable(node, request->targets[i].address.member))
             return true;
     return false;
 }
 
-/* The coordinator is an owner; a stand-in may take its place where the quorum is sloppy and no
- * owner can be reached, or when another node already chose us. */
+/* While its partition moves, somebody else knows better what is there. */
+static bool is_newcomer(struct node *node, const struct request *request, int local)
+{
+    if ((request->set & 1u << local) != 0 || request->other_set == 0)
+        return false;
+    for (uint8_t i = 0; i < request->quorum.n; i++)
+        if (placement_reachable(node, request->targets[i].address.member))
+            return true;
+    return false;
+}
+
+/* The coordinator is an owner, one of those whom reads ask if possible; a stand-in may take its
+ * place where the quorum is sloppy and no owner can be reached, or when another node already chose
+ * us. */
 static bool coordinates(struct node *node, const struct request *request, int local)
 {
     if (local < 0)
         return false;
+    if (is_newcomer(node, request, local))
+        return (request->flags & OPERATION_FORWARDED) != 0;
     if (!request->targets[local].stand_in)
         return true;
     return (request->flags & OPERATION_FORWARDED) != 0 ||
-           (local < request->quorum.n && !owner_reachable(node, request));
+           (local < request->places && !owner_reachable(node, request));
 }
 
 static void prepare(struct node *node, struct request *request, const struct operation *operation)
@@ -310,6 +341,10 @@ static void prepare(struct node *node, struct request *request, const struct ope
                                                     : node->config.request_timeout_us;
     request->put = (struct put){
         .quorum = request->quorum,
+        .other = request->other,
+        .set = request->set,
+        .other_set = request->other_set,
+        .places = request->places,
         .target_count = request->target_count,
         .deadline_us = node->now_us + timeout_us,
     };
@@ -324,9 +359,9 @@ static void prepare(struct node *node, struct request *request, const struct ope
 /* A coordinator that is a spare moves to the front, so that the machine uses it from the start. */
 static int promote(struct request *request, int local)
 {
-    if (local < request->quorum.n)
+    if (local < request->places)
         return local;
-    for (uint8_t i = 0; i < request->quorum.n; i++)
+    for (uint8_t i = 0; i < request->places; i++)
         if (!(request->put.owners & (1u << i)) || (request->put.unreachable & (1u << i))) {
             struct target *spare = &request->targets[local], place = request->targets[i];
             spare->owner = place.stand_in ? place.owner : place.address.member;
@@ -427,6 +462,11 @@ static uint64_t begin(struct node *node, struct request *request, int own)
     uint64_t id = request->id;
     const struct put before = request->put;
     kvorum_status status;
+    if (request_is_outdated(node, request)) {
+        PROBE("node: a write met a new epoch before it began");
+        return refuse(node, request, KVORUM_UNAVAILABLE, NULL,
+                      "not written: the cluster has just changed; retry");
+    }
     struct commit_plan plan = { COMMIT_TARGET, { 0, 0 }, id, (uint8_t)own };
     /* The machine starts first, so that an acknowledgement from inside the store finds it waiting;
      * nothing has left the node before the store has taken the write. */
@@ -468,7 +508,7 @@ static uint64_t coordinate(struct node *node, struct request *request,
     int promoted = promote(request, local);
     if (promoted != local)
         prepare(node, request, operation);
-    if (promoted >= request->quorum.n)
+    if (promoted >= request->places)
         return refuse(node, request, KVORUM_UNAVAILABLE, NULL,
                       "this node is no owner of the key and none of its owners is away");
     return launch(node, request, operation, promoted);
@@ -497,14 +537,14 @@ uint64_t write_start(struct node *node, const struct operation *operation, node_
     kvorum_status status = resolve(node, request, operation, &level, &reason);
     if (status != KVORUM_OK)
         return refuse(node, request, status, level, reason);
-    placement_targets(node, request);
+    placement_write_targets(node, request);
     int local = local_target(request);
     if (coordinates(node, request, local))
         return coordinate(node, request, operation, local);
     struct key_address address = request->address;
-    struct quorum quorum = request->quorum;
+    struct quorum quorum = request->quorum, other = request->other;
     request_close(node, request);
-    return forward_start(node, operation, &address, &quorum, on_answer, context);
+    return forward_start(node, operation, &address, &quorum, &other, on_answer, context);
 }
 
 /* --- events --------------------------------------------------------------------------------- */

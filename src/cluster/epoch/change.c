@@ -248,6 +248,17 @@ static kvorum_status commit(const struct making *making)
     return status;
 }
 
+static kvorum_status take_steps(const struct making *making)
+{
+    const struct change_request *request = making->request;
+    if (request->expected != making->from->number)
+        return refuse(making, KVORUM_CONFLICT, "another epoch came first");
+    if (request->step_count == 0)
+        return KVORUM_EXISTS;
+    return handoff_apply(making->from, NULL, request->steps, request->step_count, making->arena,
+                         making->next);
+}
+
 kvorum_status change_apply(const struct epoch *epoch, const struct change_request *request,
                            const struct change_options *options, struct arena *arena,
                            struct epoch *ret_next, const char **ret_why)
@@ -272,6 +283,9 @@ kvorum_status change_apply(const struct epoch *epoch, const struct change_reques
         break;
     case ASK_ADDRESS:
         status = readdress(&making);
+        break;
+    case ASK_MOVES:
+        status = take_steps(&making);
         break;
     }
     if (status == KVORUM_OK)

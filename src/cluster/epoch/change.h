@@ -11,6 +11,7 @@
 #ifndef CLUSTER_EPOCH_CHANGE_H
 #define CLUSTER_EPOCH_CHANGE_H
 
+#include "cluster/handoff/plan_steps.h"
 #include "cluster/ring/ring.h"
 
 enum change_ask {
@@ -19,6 +20,7 @@ enum change_ask {
     ASK_CLEAR,    /* nothing is staged any more */
     ASK_COMMIT,   /* carry out what is staged */
     ASK_ADDRESS,  /* `newcomer`, a member already, has another address */
+    ASK_MOVES,    /* `steps` of what moves in epoch `expected`; only from inside a node */
 };
 
 /** Members are named, not numbered: the slot may be another by the time it is carried out. */
@@ -28,6 +30,8 @@ struct change_request {
     struct change change;
     char name[RING_NAME_MAX + 1], with[RING_NAME_MAX + 1];
     uint64_t expected; /* COMMIT: the number of the epoch whose plan was looked at; 0: any */
+    const struct handoff_step *steps; /* stay until the request is answered */
+    uint32_t step_count;
 };
 
 struct change_options {

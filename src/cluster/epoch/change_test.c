@@ -36,7 +36,7 @@ static const struct row rows[] = {
     { "a newcomer cannot leave", "join=n5 leave=n5", KVORUM_INVALID, "AAAAJ", 1 },
     { "but be removed", "join=n5 remove=n5 commit", KVORUM_OK, "AAAA-", 0 },
     { "an id is used once", "join=n5 remove=n5 commit join=n5", KVORUM_NOT_ALLOWED, "AAAA-", 0 },
-    { "a lost member is replaced", "join=n5 replace=n1/n5 commit", KVORUM_OK, "LAAAA", 0 },
+    { "a lost member is replaced", "join=n5 replace=n1/n5 commit", KVORUM_OK, "-AAAA", 0 },
     { "a member of old cannot replace", "replace=n1/n2", KVORUM_INVALID, "AAAA", 0 },
     { "nothing to commit", "commit", KVORUM_INVALID, "AAAA", 0 },
     { "nothing to clear", "clear", KVORUM_EXISTS, "AAAA", 0 },

@@ -39,11 +39,12 @@ static bool owns_something(const struct epoch *epoch, uint16_t member)
     return false;
 }
 
-/* Who owns something stays until it has moved away, also if it is dead. */
+/* Who owns something stays until it has moved away; who is lost goes at once.  A move waits for all
+ * owners of its partition, and would wait for ever for one who is dead. */
 static void let_go(const struct planning *planning, uint16_t member)
 {
-    planning->plan->next.members[member].state =
-        owns_something(planning->from, member) ? MEMBER_LEAVING : MEMBER_GONE;
+    bool stays = !planning->lost[member] && owns_something(planning->from, member);
+    planning->plan->next.members[member].state = stays ? MEMBER_LEAVING : MEMBER_GONE;
 }
 
 static void apply_change(const struct planning *planning, const struct change *change)
@@ -142,6 +143,20 @@ static kvorum_status plan_table(struct planning *planning, uint16_t *ret_table)
     return status;
 }
 
+/* The owners until now are those that are left. */
+static void evict_lost(const struct planning *planning, uint16_t *table, uint8_t columns)
+{
+    for (uint32_t p = 0; p < planning->from->partition_count; p++) {
+        uint16_t *row = table + (size_t)p * columns;
+        uint8_t left = 0;
+        for (uint8_t c = 0; c < columns; c++)
+            if (row[c] != RING_NO_MEMBER && !planning->lost[row[c]])
+                row[left++] = row[c];
+        while (left < columns)
+            row[left++] = RING_NO_MEMBER;
+    }
+}
+
 /* While it changes, the table has as many columns as the wider of the two. */
 static kvorum_status plan_rows(struct planning *planning)
 {
@@ -165,6 +180,7 @@ static kvorum_status plan_rows(struct planning *planning)
         return status;
     copy_rows(table, planning->columns, from->partition_count, wide, plan->table);
     copy_rows(from->table, from->replica_count, from->partition_count, wide, plan->next.table);
+    evict_lost(planning, plan->next.table, wide);
     plan->next.replica_count = wide;
     return KVORUM_OK;
 }

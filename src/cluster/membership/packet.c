@@ -55,7 +55,7 @@ void gossip_encode(const struct gossip_packet *packet, struct buffer *buffer)
     write_u64(buffer, packet->application.epoch);
     write_u64(buffer, packet->application.stamp);
     write_u64(buffer, packet->application.properties_digest);
-    write_u64(buffer, packet->application.roots_digest);
+    write_u64(buffer, packet->application.settled);
     write_u64(buffer, packet->number);
     write_id(buffer, &packet->subject);
     for (uint8_t i = 0; i < packet->statement_count; i++)
@@ -86,7 +86,7 @@ static void read_header(struct reader *reader, struct gossip_packet *ret)
     ret->application.epoch = read_u64(reader);
     ret->application.stamp = read_u64(reader);
     ret->application.properties_digest = read_u64(reader);
-    ret->application.roots_digest = read_u64(reader);
+    ret->application.settled = read_u64(reader);
     ret->number = read_u64(reader);
     ret->subject = read_id(reader);
 }

@@ -13,7 +13,7 @@
  *      40     8    epoch         the newest that the sender has
  *      48     8    stamp         the sender's hybrid logical clock
  *      56     8    digest of the sender's bucket properties
- *      64     8    digest of the roots of the sender's hash trees
+ *      64     8    newest epoch that all shards of the sender have adopted
  *      72     8    probe number (PING to NACK), digest of the view (DIGEST), else zero
  *      80    16    whom the probe is about (PING to NACK), else zero
  *      96          statements: 1 state, 8 incarnation, 16 about whom, and 16 from whom, which
@@ -61,7 +61,7 @@ struct gossip_statement {
 
 /** What the members tell each other besides: the machine carries it, and does not look at it. */
 struct gossip_application {
-    uint64_t epoch, stamp, properties_digest, roots_digest;
+    uint64_t epoch, stamp, properties_digest, settled;
 };
 
 struct gossip_packet {

@@ -23,27 +23,53 @@ static void move(struct put *put, enum put_state to)
     put->state = to;
 }
 
-static bool levels_met_by(const struct put *put, uint32_t acked, uint32_t durable)
+static bool is_moving(const struct put *put)
 {
-    const struct quorum *quorum = &put->quorum;
+    return put->other_set != 0;
+}
+
+/* Targets that have a place of their own; the rest are spares. */
+static uint8_t places_of(const struct put *put)
+{
+    return is_moving(put) ? put->places : put->quorum.n;
+}
+
+static bool levels_met_by(const struct quorum *quorum, uint32_t owners, uint32_t acked,
+                          uint32_t durable)
+{
     uint32_t count = target_count_of(acked) + PLANTED(WRONG_QUORUM_COUNT);
     return count >= quorum->w && target_count_of(acked) >= quorum->node_confirms &&
-           target_count_of(durable) >= quorum->dw &&
-           target_count_of(acked & put->owners) >= quorum->pw;
+           target_count_of(durable) >= quorum->dw && target_count_of(acked & owners) >= quorum->pw;
 }
 
 static bool is_met(const struct put *put)
 {
-    return levels_met_by(put, put->acked, put->durable);
+    if (!is_moving(put))
+        return levels_met_by(&put->quorum, put->owners, put->acked, put->durable);
+    return levels_met_by(&put->quorum, put->owners, put->acked & put->set,
+                         put->durable & put->set) &&
+           (PLANTED(MOVE_NEEDS_ONE_SET) ||
+            levels_met_by(&put->other, put->owners, put->acked & put->other_set,
+                          put->durable & put->other_set));
 }
 
-/* Spares count only while something may still fail, since only a failure calls them. */
-static bool is_possible(const struct put *put)
+/* By the targets of `set` that may yet ack.  Spares count only while something there may still
+ * fail, since only a failure calls them. */
+static bool is_possible_in(const struct put *put, const struct quorum *quorum, uint32_t set)
 {
-    uint32_t hoped = put->sent & ~put->failed;
+    uint32_t hoped = put->sent & ~put->failed & set;
     if (put->quorum.sloppy && (hoped & ~put->durable) != 0)
         hoped |= targets_spare(put->next_spare, put->target_count, put->unreachable);
-    return levels_met_by(put, put->acked | hoped, put->durable | hoped);
+    return levels_met_by(quorum, put->owners, (put->acked & set) | hoped,
+                         (put->durable & set) | hoped);
+}
+
+static bool is_possible(const struct put *put)
+{
+    if (!is_moving(put))
+        return is_possible_in(put, &put->quorum, UINT32_MAX);
+    return is_met(put) || (is_possible_in(put, &put->quorum, put->set) &&
+                           is_possible_in(put, &put->other, put->other_set));
 }
 
 static bool may_be_held(const struct put *put)
@@ -56,14 +82,38 @@ static bool all_answered(const struct put *put)
     return (put->sent & ~put->acked & ~put->failed) == 0;
 }
 
+/* The next spare that can be tried, in the place and the sets of `failed`. */
+static uint32_t take_spare(struct put *put, uint32_t failed)
+{
+    uint32_t spare = targets_take_spare(&put->next_spare, put->target_count, put->unreachable);
+    if ((put->set & failed) != 0)
+        put->set |= spare;
+    if ((put->other_set & failed) != 0)
+        put->other_set |= spare;
+    return spare;
+}
+
+static void choose(struct put *put)
+{
+    uint8_t places = places_of(put);
+    put->next_spare = places;
+    put->sent = targets_below(places) & ~put->unreachable;
+    for (uint8_t i = 0; put->quorum.sloppy && i < places; i++) {
+        if ((put->unreachable & target_bit(i)) != 0)
+            put->sent |= take_spare(put, target_bit(i));
+    }
+}
+
 static void start(struct put *put, uint64_t now_us, struct put_effects *ret)
 {
     assert(put->quorum.n >= 1 && put->target_count <= REPLICAS_MAX);
+    assert(places_of(put) <= put->target_count);
     move(put, PUT_WAITING);
-    put->sent = targets_choose(&put->quorum, put->target_count, put->unreachable, &put->next_spare);
+    const struct put before = *put;
+    choose(put);
     /* Half a write that is known to fail is worse than none: nobody could say it did not happen. */
     if (!is_possible(put) || now_us >= put->deadline_us)
-        put->sent = 0;
+        *put = before;
     ret->send = put->sent;
 }
 
@@ -88,11 +138,10 @@ static void fail(struct put *put, const struct put_event *event, struct put_effe
     put->failed |= target;
     if (event->refused)
         put->refused |= target & ~put->acked;
-    bool is_settled = put->state == PUT_REPLIED && !is_met(put); /* as unknown: leave it at that */
-    if (!is_news || is_settled || !put->quorum.sloppy || event->now_us >= put->deadline_us)
+    if (!is_news || put->gave_up || !put->quorum.sloppy || event->now_us >= put->deadline_us)
         return;
     struct put before = *put;
-    uint32_t spare = targets_take_spare(&put->next_spare, put->target_count, put->unreachable);
+    uint32_t spare = take_spare(put, target);
     put->sent |= spare;
     if (is_possible(put))
         ret->send = spare;
@@ -103,6 +152,7 @@ static void fail(struct put *put, const struct put_event *event, struct put_effe
 static void reply(struct put *put, kvorum_status status, struct put_effects *ret)
 {
     move(put, PUT_REPLIED);
+    put->gave_up = status != KVORUM_OK;
     ret->reply = true;
     ret->status = status;
 }
@@ -127,7 +177,8 @@ static void check(const struct put *put, const struct put_effects *effects)
     assert((put->acked & ~put->sent) == 0 && (put->durable & ~put->acked) == 0);
     assert((put->failed & ~put->sent) == 0 && (put->refused & ~put->failed) == 0);
     assert((put->failed & put->durable) == 0 && (put->refused & put->acked) == 0);
-    assert(put->quorum.sloppy || (put->sent & ~targets_below(put->quorum.n)) == 0);
+    assert(put->quorum.sloppy || (put->sent & ~targets_below(places_of(put))) == 0);
+    assert(((put->set | put->other_set) & ~targets_below(put->target_count)) == 0);
     assert((effects->send & ~put->sent) == 0);
     assert(!effects->reply || put->state >= PUT_REPLIED);
     assert(!effects->reply || (effects->status == KVORUM_OK) == is_met(put));

@@ -20,6 +20,11 @@
  *      finished when it replied and every target asked has answered, or the deadline passed: until
  *      then late acks still spare their owners a hint, and failures still go to a spare after OK.
  *
+ *  While a partition moves the write needs its levels from two sets of owners, those until now and
+ *  those to come (docs/decisions/0007): `quorum` in `set` and `other` in `other_set`.  A target in
+ *  both counts in both, and once in each.  Then the first `places` targets have the places of
+ *  either preference list, and a spare counts where the one counted that it stands in for.
+ *
  *  Harmless at any time: an answer of a target that was never sent to, a second answer of one
  *  target (only "acked, now durable" adds something), an ACK after a FAILED (the ack is the truth),
  *  events after the end.  A FAILED after a plain ACK says only that it will not become durable
@@ -55,11 +60,16 @@ struct put {
     uint32_t owners;      /* bit i: target i is an owner of the partition (counts toward pw) */
     uint32_t unreachable; /* bit i: known to be down, do not try (refused, at START) */
     uint64_t deadline_us;
+    /* while the partition moves, else zero */
+    struct quorum other;     /* n and levels of the second set; flags as in `quorum` */
+    uint32_t set, other_set; /* bit i: target i counts there; of the first `places` */
+    uint8_t places;
     /* the machine's */
     enum put_state state;
     uint32_t sent, acked, durable; /* owners not in `acked` at the end are due a hint */
     uint32_t failed, refused;
     uint8_t next_spare;
+    bool gave_up; /* replied something else than OK */
 };
 
 void put_step(struct put *put, const struct put_event *event, struct put_effects *ret);

@@ -13,6 +13,7 @@ enum { DEADLINE_US = 1000, EVENTS_MAX = 96 };
 struct world {
     struct put put;
     uint8_t sent, acked, durable, refused;
+    uint32_t set, other_set; /* while moving: who counts where */
     bool replied, finished;
     kvorum_status status;
 };
@@ -55,13 +56,14 @@ static uint64_t key_of(const struct world *world)
     const uint64_t parts[] = { put->state,      put->sent,
                                put->acked,      put->durable,
                                put->failed,     put->refused,
-                               put->next_spare, world->sent,
+                               put->next_spare, put->set,
+                               put->other_set,  world->sent,
                                world->acked,    world->durable,
                                world->refused,  world->replied | (world->status == KVORUM_OK) << 1,
                                world->finished };
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         assert_true(parts[i] < 16);
-        key = key << 4 | parts[i];
+        key = key << 4 | parts[i]; /* 15 parts and the one before them: 64 bits */
     }
     return key;
 }
@@ -71,12 +73,44 @@ static uint8_t count_of(uint32_t set)
     return (uint8_t)__builtin_popcount(set);
 }
 
+static bool is_met_in(const struct world *world, const struct quorum *quorum, uint32_t set)
+{
+    return count_of(world->acked & set) >= quorum->w &&
+           count_of(world->acked & set) >= quorum->node_confirms &&
+           count_of(world->durable & set) >= quorum->dw &&
+           count_of(world->acked & set & world->put.owners) >= quorum->pw;
+}
+
 static bool is_met(const struct world *world)
 {
-    const struct quorum *quorum = &world->put.quorum;
-    return count_of(world->acked) >= quorum->w && count_of(world->acked) >= quorum->node_confirms &&
-           count_of(world->durable) >= quorum->dw &&
-           count_of(world->acked & world->put.owners) >= quorum->pw;
+    return is_met_in(world, &world->put.quorum, world->set) &&
+           (world->other_set == 0 || is_met_in(world, &world->put.other, world->other_set));
+}
+
+static uint8_t places_of(const struct put *put)
+{
+    return put->other_set != 0 ? put->places : put->quorum.n;
+}
+
+static void stand_in(struct world *world, uint32_t spare, uint32_t place)
+{
+    if ((world->set & place) != 0)
+        world->set |= spare;
+    if ((world->other_set & place) != 0)
+        world->other_set |= spare;
+}
+
+/* Spares take the places of those that are down, in order, and later of those that fail. */
+static void record_spares(struct world *world, const struct put_event *event, uint32_t send)
+{
+    uint32_t spares = send & ~((1u << places_of(&world->put)) - 1);
+    uint32_t places = 1u << event->target;
+    if (event->kind == PUT_START)
+        places = world->put.unreachable & ((1u << places_of(&world->put)) - 1);
+    for (; spares != 0; spares &= spares - 1, places &= places - 1)
+        stand_in(world, spares & -spares, places & -places);
+    assert_true(world->other_set == 0 || world->set == world->put.set);
+    assert_int_equal(world->other_set, world->put.other_set);
 }
 
 static bool may_be_held(const struct world *world)
@@ -102,7 +136,7 @@ static void check_sends(const struct world *world, uint32_t send)
     assert_int_equal(send & put->unreachable, 0);
     assert_int_equal(send >> put->target_count, 0);
     if (!put->quorum.sloppy)
-        assert_int_equal(send >> put->quorum.n, 0);
+        assert_int_equal(send >> places_of(put), 0);
     if (world->replied)
         assert_int_equal(send == 0 || world->status == KVORUM_OK, true);
 }
@@ -137,6 +171,7 @@ static void check_step(struct world *world, const struct put_event *event,
     if (world->put.state != PUT_NEW && !was_over)
         record_event(world, event);
     check_sends(world, effects->send);
+    record_spares(world, event, effects->send);
     world->sent |= (uint8_t)effects->send;
     if (effects->reply)
         check_reply(world, effects);
@@ -166,31 +201,14 @@ static void explore(struct search *search, const struct world *from)
     }
 }
 
-/* All levels, owners and reachabilities of one shape. */
-static uint64_t explore_shape(uint8_t n, uint8_t target_count, bool sloppy)
+static uint64_t explore_write(const struct world *world)
 {
     static struct search search;
     search.steps = 0;
-    make_events(&search, target_count);
-    uint32_t shapes = (n + 1u) * n * 3;
-    for (uint32_t shape = 0; shape < shapes; shape++) {
-        for (uint32_t down = 0; down < 4 && down < 1u << target_count; down++) {
-            struct world world = { .put = { .target_count = target_count,
-                                            .owners = (1u << n) - 1,
-                                            .unreachable = down,
-                                            .deadline_us = DEADLINE_US } };
-            world.put.quorum = (struct quorum){ .n = n,
-                                                .w = (uint8_t)(shape % (n + 1u)),
-                                                .dw = (uint8_t)(1 + shape / (n + 1u) % n),
-                                                .pw = (uint8_t)(shape / (n + 1u) / n),
-                                                .sloppy = sloppy };
-            if (world.put.quorum.pw > n)
-                continue;
-            visited_init(&search.visited, 18);
-            explore(&search, &world);
-            visited_done(&search.visited);
-        }
-    }
+    make_events(&search, world->put.target_count);
+    visited_init(&search.visited, 18);
+    explore(&search, world);
+    visited_done(&search.visited);
     return search.steps;
 }
 
@@ -198,22 +216,70 @@ struct row {
     const char *name;
     uint8_t n, target_count;
     bool sloppy;
+    uint8_t set, other_set, places; /* of a move; the levels are those of both sets */
 };
 
+/* One combination of levels and of members that are down; false: there is none of that number. */
+static bool make_world(const struct row *row, uint32_t shape, uint32_t down, struct world *ret)
+{
+    uint8_t n = row->n;
+    struct quorum quorum = { .n = n,
+                             .w = (uint8_t)(shape % (n + 1u)),
+                             .dw = (uint8_t)(1 + shape / (n + 1u) % n),
+                             .pw = (uint8_t)(shape / (n + 1u) / n),
+                             .sloppy = row->sloppy };
+    bool moving = row->other_set != 0;
+    *ret = (struct world){ .put = { .quorum = quorum,
+                                    .target_count = row->target_count,
+                                    .owners = (1u << (moving ? row->places : n)) - 1,
+                                    .unreachable = down,
+                                    .deadline_us = DEADLINE_US },
+                           .set = moving ? row->set : UINT32_MAX,
+                           .other_set = row->other_set };
+    if (moving) {
+        ret->put.other = quorum;
+        ret->put.set = row->set;
+        ret->put.other_set = row->other_set;
+        ret->put.places = row->places;
+    }
+    return quorum.pw <= n;
+}
+
+/* All levels and reachabilities of one shape. */
+static uint64_t explore_shape(const struct row *row)
+{
+    uint32_t shapes = (row->n + 1u) * row->n * 3;
+    uint64_t steps = 0;
+    for (uint32_t shape = 0; shape < shapes; shape++) {
+        for (uint32_t down = 0; down < 4 && down < 1u << row->target_count; down++) {
+            struct world world;
+            if (make_world(row, shape, down, &world))
+                steps += explore_write(&world);
+        }
+    }
+    return steps;
+}
+
 static const struct row rows[] = {
-    { "one copy", 1, 1, false },
-    { "one copy and a spare", 1, 2, true },
-    { "one copy and two spares", 1, 3, true },
-    { "two copies", 2, 2, false },
-    { "two copies, and spares that are not for it", 2, 3, false },
-    { "two copies and a spare", 2, 3, true },
-    { "three copies", 3, 3, false },
+    { "one copy", 1, 1, false, 0, 0, 0 },
+    { "one copy and a spare", 1, 2, true, 0, 0, 0 },
+    { "one copy and two spares", 1, 3, true, 0, 0, 0 },
+    { "two copies", 2, 2, false, 0, 0, 0 },
+    { "two copies, and spares that are not for it", 2, 3, false, 0, 0, 0 },
+    { "two copies and a spare", 2, 3, true, 0, 0, 0 },
+    { "three copies", 3, 3, false, 0, 0, 0 },
+    { "one copy moves", 1, 2, false, 1, 2, 2 },
+    { "one copy moves, and a spare", 1, 3, true, 1, 2, 2 },
+    { "one copy moves, and two spares", 1, 4, true, 1, 2, 2 },
+    { "two copies, one of them moves", 2, 3, false, 3, 6, 3 },
+    { "two copies, one of them moves, and a spare", 2, 4, true, 3, 6, 3 },
+    { "two copies, both move", 2, 4, false, 3, 12, 4 },
 };
 
 static void check(const void *data)
 {
     const struct row *row = data;
-    uint64_t steps = explore_shape(row->n, row->target_count, row->sloppy);
+    uint64_t steps = explore_shape(row);
     print_message("%llu steps\n", (unsigned long long)steps);
     assert_true(steps > 100);
 }

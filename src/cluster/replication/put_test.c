@@ -123,6 +123,42 @@ static const struct row rows[] = {
     { "a failure at the deadline calls no spare", "n2 w2 t3 sloppy", "start lost:0@",
       "send:01 reply:TIMEOUT,end" },
     { "a start at the deadline sends nothing", "n2 w1", "start@", "reply:UNAVAILABLE,end" },
+    /* moving: owners until now in "set", owners to come in "new" */
+    { "a move needs w of the old and of the new", "n3 w2 set:012 new:123 v2",
+      "start ack:0 ack:1 ack:3", "send:0123 - - reply:OK" },
+    { "members in both sets are enough for both", "n3 w2 set:012 new:123 v2", "start ack:1 ack:2",
+      "send:0123 - reply:OK" },
+    { "one in both counts once in each", "n3 w2 set:012 new:123 v2", "start ack:1 ack:1 ack:3",
+      "send:0123 - - -" },
+    { "one old, one new and one in both are w=2 of both", "n3 w2 set:012 new:123 v2",
+      "start ack:0 ack:3 ack:2", "send:0123 - - reply:OK" },
+    { "all of the new are not enough", "n2 w2 set:01 new:23 v2", "start ack:2 ack:3 ack:0 ack:1",
+      "send:0123 - - - reply:OK,end" },
+    { "all of the old are not enough", "n2 w2 set:01 new:23 v2", "start ack:0 ack:1 ack:3 late",
+      "send:0123 - - - reply:TIMEOUT,end" },
+    { "one lost where the new need all", "n2 w1 set:01 new:12 v2", "start ack:0 lost:2",
+      "send:012 - reply:TIMEOUT" },
+    { "the one that leaves is lost, and the old have their quorum", "n3 w2 set:012 new:123 v2",
+      "start lost:0 ack:1 ack:2 ack:3", "send:0123 - - reply:OK end" },
+    { "too few of the new are up: not even sent", "n2 w1 set:01 new:23 v2 down:3", "start",
+      "reply:UNAVAILABLE,end" },
+    { "dw is counted in both", "n2 w1 set:01 new:12 v1", "start buf:1 ack:2 ack:0",
+      "send:012 - - reply:OK,end" },
+    { "pw is counted in both", "n2 w1 pw1 set:01 new:12 v1 own:02", "start ack:1 ack:0 ack:2",
+      "send:012 - - reply:OK,end" },
+    { "growing from one owner to three", "n1 w1 set:0 new:012 v2", "start ack:0 ack:1",
+      "send:012 - reply:OK" },
+    { "the one that was alone must have it", "n1 w1 set:0 new:012 v2", "start ack:1 ack:2 ack:0",
+      "send:012 - - reply:OK,end" },
+    { "a spare counts where the one counted that it stands in for",
+      "n2 w2 set:01 new:12 v2 t4 sloppy", "start lost:2 ack:3 ack:0 ack:1",
+      "send:012 send:3 - - reply:OK,end" },
+    { "a spare for an old owner is none for a new one", "n1 w1 set:0 new:1 v1 t3 sloppy",
+      "start lost:0 ack:2 lost:1", "send:01 send:2 - reply:TIMEOUT,end" },
+    { "a spare for one in both counts in both", "n1 w1 set:0 new:0 v1 t2 sloppy",
+      "start lost:0 ack:1", "send:0 send:1 reply:OK,end" },
+    { "spares from the start are one for each that is down",
+      "n1 w1 set:0 new:1 v1 t4 down:01 sloppy", "start ack:2 ack:3", "send:23 - reply:OK,end" },
 };
 
 enum { DEADLINE_US = 1000 };
@@ -139,6 +175,10 @@ static void parse(const char *levels, struct put *ret)
             ret->owners = word_set(word + 4);
         else if (strncmp(word, "down:", 5) == 0)
             ret->unreachable = word_set(word + 5);
+        else if (strncmp(word, "set:", 4) == 0)
+            ret->set = word_set(word + 4);
+        else if (strncmp(word, "new:", 4) == 0)
+            ret->other_set = word_set(word + 4);
         else if (word[0] == 'n' && word[1] != 'c')
             ret->quorum.n = number;
         else if (word[0] == 'n')
@@ -147,15 +187,25 @@ static void parse(const char *levels, struct put *ret)
             ret->quorum.dw = number;
         else if (word[0] == 'p')
             ret->quorum.pw = number;
+        else if (word[0] == 'v') /* w of the new, whose other levels are those of the old */
+            ret->other.w = number;
         else if (word[0] == 't')
             ret->target_count = number;
         else
             ret->quorum.w = number;
     }
+    uint32_t both = ret->set | ret->other_set;
+    uint8_t places = both == 0 ? ret->quorum.n : (uint8_t)(32 - __builtin_clz(both));
+    if (both != 0) {
+        ret->places = places;
+        ret->other.n = (uint8_t)__builtin_popcount(ret->other_set);
+        ret->other.dw = ret->quorum.dw;
+        ret->other.pw = ret->quorum.pw;
+    }
     if (ret->target_count == 0)
-        ret->target_count = ret->quorum.n;
+        ret->target_count = places;
     if (ret->owners == 0)
-        ret->owners = (1u << ret->quorum.n) - 1;
+        ret->owners = (1u << places) - 1;
 }
 
 static struct put_event event_of(const char *word)

@@ -72,21 +72,20 @@ static void rank(struct ranking *ranking, uint16_t member, uint64_t own)
     ranking->members[place] = member;
 }
 
-static uint16_t row_size(const struct epoch *epoch, const uint16_t *row)
+uint8_t ring_row_size(const struct epoch *epoch, const uint16_t *row)
 {
-    uint16_t size = epoch->replica_count;
+    uint8_t size = epoch->replica_count;
     while (size > 0 && row[size - 1] == RING_NO_MEMBER)
         size--;
     return size;
 }
 
-uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t *ret_members,
-                         uint16_t limit)
+uint16_t ring_preference_of_row(const struct epoch *epoch, uint32_t partition, const uint16_t *row,
+                                uint16_t *ret_members, uint16_t limit)
 {
-    const uint16_t *owners = epoch->table + (size_t)partition * epoch->replica_count;
-    uint16_t owned = row_size(epoch, owners);
+    uint8_t owned = ring_row_size(epoch, row);
     uint16_t count = limit < owned ? limit : owned;
-    memcpy(ret_members, owners, count * sizeof(*owners));
+    memcpy(ret_members, row, count * sizeof(*row));
     if (count == limit)
         return count;
     uint64_t ranks[RING_MEMBERS_MAX];
@@ -94,21 +93,30 @@ uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t
         limit - count < RING_MEMBERS_MAX ? (uint16_t)(limit - count) : RING_MEMBERS_MAX;
     struct ranking ranking = { ret_members + count, ranks, 0, wanted };
     for (uint16_t i = 0; i < epoch->member_count; i++)
-        if (epoch->members[i].state == MEMBER_ACTIVE && !contains(owners, owned, i))
+        if (epoch->members[i].state == MEMBER_ACTIVE && !contains(row, owned, i))
             rank(&ranking, i, stand_in_rank(epoch, partition, i));
     return (uint16_t)(count + ranking.count);
 }
 
+uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t *ret_members,
+                         uint16_t limit)
+{
+    return ring_preference_of_row(epoch, partition, ring_row(epoch, partition), ret_members, limit);
+}
+
+uint8_t ring_owner_limit_of_row(const struct epoch *epoch, const uint16_t *row)
+{
+    uint8_t size = ring_row_size(epoch, row), count = size;
+    if (size < epoch->replica_count)
+        return size;
+    for (uint16_t i = 0; i < epoch->member_count && count < RING_OWNERS_MAX; i++)
+        count += epoch->members[i].state == MEMBER_ACTIVE && !contains(row, size, i);
+    return count;
+}
+
 uint8_t ring_owner_limit(const struct epoch *epoch, uint32_t partition)
 {
-    const uint16_t *owners = epoch->table + (size_t)partition * epoch->replica_count;
-    uint16_t count = row_size(epoch, owners);
-    if (count < epoch->replica_count)
-        return (uint8_t)count;
-    for (uint16_t i = 0; i < epoch->member_count && count < RING_OWNERS_MAX; i++)
-        count +=
-            epoch->members[i].state == MEMBER_ACTIVE && !contains(owners, epoch->replica_count, i);
-    return (uint8_t)count;
+    return ring_owner_limit_of_row(epoch, ring_row(epoch, partition));
 }
 
 static uint16_t count_states(const struct epoch *epoch, unsigned states)

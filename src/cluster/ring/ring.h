@@ -145,6 +145,25 @@ uint32_t ring_partition_of_hash(const struct epoch *epoch, uint64_t hash);
  *  Writes up to `limit` member indices, returns how many. */
 uint16_t ring_preference(const struct epoch *epoch, uint32_t partition, uint16_t *ret_members,
                          uint16_t limit);
+/** The same were `row` (replica_count places, RING_NO_MEMBER at its end where it is shorter) the
+ *  partition's. */
+uint16_t ring_preference_of_row(const struct epoch *epoch, uint32_t partition, const uint16_t *row,
+                                uint16_t *ret_members, uint16_t limit);
+/** Owners that a row names. */
+uint8_t ring_row_size(const struct epoch *epoch, const uint16_t *row);
+/** How many members may count as owners of a partition with this row: the largest effective n, at
+ *  most RING_OWNERS_MAX.  A row that is not full yet has no owners beyond it. */
+uint8_t ring_owner_limit_of_row(const struct epoch *epoch, const uint16_t *row);
+
+/** The owners in the table; while the partition moves, those until now. */
+static inline const uint16_t *ring_row(const struct epoch *epoch, uint32_t partition)
+{
+    return epoch->table + (size_t)partition * epoch->replica_count;
+}
+/** The move that `partition` is on, or NULL: it is stable. */
+const struct move *ring_move_of(const struct epoch *epoch, uint32_t partition);
+/** The owners whom reads ask: those until now, or those to come. */
+const uint16_t *ring_read_row(const struct epoch *epoch, uint32_t partition);
 /** How many members may count as owners of a partition: the largest effective n, at most
  *  RING_OWNERS_MAX.  A row that is not full yet has no owners beyond it. */
 uint8_t ring_owner_limit(const struct epoch *epoch, uint32_t partition);
