@@ -83,7 +83,7 @@ static uint16_t port_of(int descriptor)
 /* The same address and port, for datagrams.  -1: errno says why. */
 static int bind_datagrams(int listening)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = { 0 };
     socklen_t size = sizeof(address);
     if (getsockname(listening, (struct sockaddr *)&address, &size) != 0)
         return -1;

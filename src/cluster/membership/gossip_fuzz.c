@@ -38,7 +38,8 @@ static void hear(const struct gossip_packet *packet)
         swim_step(&swim, &(struct swim_event){ i, SWIM_PACKET, .packet = packet }, &effects);
         unsigned letters = 0;
         while (swim_next_letter(&swim, &letter))
-            assert(++letters <= 2);
+            letters++;
+        assert(letters <= 2);
         if (effects.reserve != 0)
             swim_step(
                 &swim,

@@ -59,7 +59,7 @@ static void write_golden(const char *name, struct bytes bytes)
 
 static void assert_same(const struct gossip_packet *a, const struct gossip_packet *b)
 {
-    uint8_t data[2][GOSSIP_PACKET_MAX];
+    uint8_t data[2][GOSSIP_PACKET_MAX] = { { 0 } };
     struct buffer buffers[2];
     for (unsigned i = 0; i < 2; i++) {
         buffers[i] = (struct buffer){ data[i], 0, sizeof(data[i]), sizeof(data[i]), false };
@@ -131,7 +131,7 @@ static void check(const void *context)
     const struct row *row = context;
     uint8_t data[2 * GOSSIP_PACKET_MAX] = { 0 };
     struct gossip_packet packet;
-    size_t size = (size_t)((int)read_golden("ping", data) + row->longer);
+    size_t size = read_golden("ping", data) + (size_t)row->longer; /* below 0: wraps back */
     if (row->offset != SIZE_MAX)
         data[row->offset] = row->value;
     assert_int_equal(gossip_decode(bytes_make(data, size), &packet), row->status);
