@@ -16,7 +16,7 @@ def table(verdict):
              ("", "requests of unknown outcome", verdict.saw.get("unknown", 0)),
              ("", "strict reads in between", verdict.strict_reads)]
     if verdict.bench:
-        rows.append(("", "operations of `kvorum bench` beside them", verdict.bench["operations"]))
+        rows.append(("", "operations of `kvorum bench` beside them", verdict.bench["all"]))
     rows += [("survived", "", None),
              ("", "writes acknowledged", verdict.acknowledged.get("put", 0)),
              ("", "deletes acknowledged", verdict.acknowledged.get("delete", 0)),

@@ -13,7 +13,7 @@ import time
 import kvorum_e2e as e2e
 import replicas
 from clients import Http, World, read_siblings
-from faults import FAULTS, SHAPES, Field, Schedule, disk_full
+from faults import FAULTS, SHAPES, Field, Schedule, disk_full, power
 from links import Links
 
 REPLICAS = 3
@@ -63,17 +63,19 @@ class Verdict:
     converged_s: float = 0.0
     objects: int = 0
     replicas: int = 0
-    lost: list = dataclasses.field(default_factory=list)
-    resurrected: list = dataclasses.field(default_factory=list)
-    wrong: list = dataclasses.field(default_factory=list)  # everything else clients should not see
+    lost: dict = dataclasses.field(default_factory=dict)  # sentence: the nodes that say so
+    resurrected: dict = dataclasses.field(default_factory=dict)
+    wrong: dict = dataclasses.field(default_factory=dict)  # everything else clients should not see
     differing: list = dataclasses.field(default_factory=list)
 
     def findings(self):
-        return [*self.lost, *self.resurrected, *self.wrong, *self.differing]
+        read = [f"{text} (through {', '.join(nodes)})" if nodes else text
+                for each in (self.lost, self.resurrected, self.wrong) for text, nodes in each.items()]
+        return read + self.differing
 
-    def add(self, finding, where):
+    def add(self, finding, node):
         into = {"lost": self.lost, "resurrected": self.resurrected}.get(finding.kind, self.wrong)
-        into.append(f"{finding}, read through {where}")
+        into.setdefault(finding, []).append(node.name)
 
 
 # --- the cluster -----------------------------------------------------------------------------------
@@ -143,19 +145,16 @@ def generator(options, nodes, seconds):
     process = subprocess.Popen(
         [e2e.binary(), "bench", "--node", ",".join(f"127.0.0.1:{n.resp_port}" for n in nodes),
          "--seconds", str(int(seconds)), "--clients", "2", "--keys", str(BENCH_KEYS), "--mix", "50:50",
-         "--seed", str(options.seed % 1000 + 1)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+         "--seed", str(options.seed % 1000 + 1), "-o", "json"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         yield figures
         try:
             output = process.communicate(timeout=30)[0]
-        except subprocess.TimeoutExpired:  # one of its connections waits for a node that was paused
+        except subprocess.TimeoutExpired:  # one of its connections waits for an answer that was lost
             process.send_signal(signal.SIGINT)
             output = process.communicate(timeout=10)[0]
-        figures["exit"] = process.returncode
-        figures["operations"] = sum(int(count.replace(",", "")) for count in
-                                    re.findall(r"^[gs]et +([\d,]+)", output, re.M))
-        figures["output"] = output
+        figures.update({row["operation"]: row["count"] for row in json.loads(output)})
     finally:
         process.kill()
         process.wait()
@@ -267,11 +266,11 @@ def read_back(nodes, world, verdict):
         for register, found in read_registers(node, world.registers()):
             verdict.read_back += 1
             if (finding := register.finding(found)) is not None:
-                verdict.add(finding, node.name)
+                verdict.add(finding, node)
         for key, found in read_shared(node, world.shared):
             verdict.read_back += 1
             if (finding := key.finding(found)) is not None:
-                verdict.add(finding, node.name)
+                verdict.add(finding, node)
 
 
 def plant_undelete(nodes, world):
@@ -331,7 +330,7 @@ def run(options, say=lambda text: None):
             begin = time.monotonic()
             try:
                 if options.plant == "forget":
-                    faults = forget_all(nodes, field, options.seconds, world)
+                    forget_all(field, options.seconds, world)
                 else:
                     Schedule(field, faults).run(options.seconds, world.check)
             finally:
@@ -344,7 +343,8 @@ def run(options, say=lambda text: None):
         if options.plant == "undelete":
             plant_undelete(nodes, world)
         read_back(nodes, world, verdict)
-        compare_disks(options, nodes, verdict)
+        if options.plant != "forget":  # which leaves nothing on disk
+            compare_disks(options, nodes, verdict)
     return verdict
 
 
@@ -354,20 +354,18 @@ def after_a_disk_fault(options, nodes, links, world):
     read_everything(nodes, world, options.bench)
 
 
-def forget_all(nodes, field, seconds, world):
+def forget_all(field, seconds, world):
     """Planted: what was acknowledged was nowhere."""
-    from faults import power
     time.sleep(seconds / 2)
-    Schedule(field, [(power, 1)], gap=(1000, 1000)).run(0.1, world.check)
-    return []
+    Schedule(field, [(power, 1)], gap=(seconds, seconds)).run(seconds / 2, world.check)
 
 
 def note(verdict, field, world):
     verdict.faults, verdict.notes = field.counts, field.notes
     verdict.saw, verdict.acknowledged = world.total("saw"), world.total("acknowledged")
     verdict.strict_reads = sum(client.reads for client in world.clients)
-    verdict.wrong += field.findings
-    verdict.wrong += [finding for client in world.clients for finding in client.findings]
+    during = field.findings + [text for client in world.clients for text in client.findings]
+    verdict.wrong.update({text: [] for text in during})
     registers = [r for each in world.registers().values() for r in each]
     verdict.keys = len(registers) + len(world.shared)
     verdict.deleted_keys = sum(r.acknowledged is None and r.deletes > 0 for r in registers)
