@@ -42,4 +42,4 @@ def table(verdict):
 
 
 def as_json(verdict):
-    return json.dumps(dataclasses.asdict(verdict), indent=2)
+    return json.dumps(dataclasses.asdict(verdict), indent=2, default=sorted)

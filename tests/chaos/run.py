@@ -27,7 +27,7 @@ def arguments():
     parser.add_argument("--no-bench", action="store_true", help="without `kvorum bench` beside")
     parser.add_argument("--converge", choices=["reads", "wait"], default="reads",
                         help="replicas become equal because all is read, or by themselves")
-    parser.add_argument("--plant", default="", choices=sorted(story.PLANTS),
+    parser.add_argument("--plant", action="append", default=[], choices=sorted(story.PLANTS),
                         help="do something wrong, which must be found")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
     return parser.parse_args()
@@ -37,7 +37,7 @@ def main():
     given = arguments()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1 << 31)
     options = story.Options(given.seconds, seed, given.nodes, given.faults, not given.no_bench,
-                            given.plant, given.converge)
+                            set(given.plant), given.converge)
     try:
         verdict = story.run(options, lambda text: print(text, file=sys.stderr, flush=True))
     except (AssertionError, TimeoutError, OSError, e2e.RespError) as problem:

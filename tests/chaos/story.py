@@ -32,7 +32,7 @@ class Options:
     nodes: int = 5
     faults: str = ""  # a regular expression; empty: all
     bench: bool = True
-    plant: str = ""  # a mistake that must be found: see PLANTS
+    plants: set = dataclasses.field(default_factory=set)  # mistakes that must be found
     converge: str = "reads"  # or "wait": replicas become equal by themselves
 
 
@@ -116,7 +116,7 @@ def cluster(options):
         folder = stack.enter_context(e2e.temporary_folder())
         links = Links()
         stack.callback(links.close)
-        config = CONFIG.format(engine="memory" if options.plant == "forget" else "lsm")
+        config = CONFIG.format(engine="memory" if "forget" in options.plants else "lsm")
         nodes = []
         for i in range(options.nodes):
             more = {"join": f"127.0.0.1:{nodes[0].advertised_port}"} if nodes else {
@@ -150,10 +150,10 @@ def generator(options, nodes, seconds):
     try:
         yield figures
         try:
-            output = process.communicate(timeout=30)[0]
+            output = process.communicate(timeout=30 * e2e.SLOW)[0]
         except subprocess.TimeoutExpired:  # one of its connections waits for an answer that was lost
             process.send_signal(signal.SIGINT)
-            output = process.communicate(timeout=10)[0]
+            output = process.communicate(timeout=10 * e2e.SLOW)[0]
         figures.update({row["operation"]: row["count"] for row in json.loads(output)})
     finally:
         process.kill()
@@ -283,25 +283,22 @@ def plant_undelete(nodes, world):
 
 
 def plant_on_disk(node, what):
-    """All are stopped."""
-    for store in sorted(os.listdir(node.data)):
-        path = os.path.join(node.data, store)
-        if not store.startswith("store-"):
-            continue
-        keys = e2e.command("store", "scan", path, "--prefix", "o", "--keys", "-o", "plain", "--limit",
-                           "1", check=True).stdout.decode().splitlines()
-        if keys:
-            words = {"differ": ["put", path, keys[0], "x"], "missing": ["delete", path, keys[0]]}[what]
-            e2e.command("store", words[0], "--escaped", *words[1:], check=True)
-            return
-    raise AssertionError(f"{node.name} holds nothing")
+    """All are stopped.  One changes the first object, the other the last, so they are not the same."""
+    path = os.path.join(node.data, "store-0")
+    order = ["--reverse"] if what == "missing" else []
+    key = e2e.command("store", "scan", path, "--prefix", "o", "--keys", "-o", "plain", "--limit", "1",
+                      *order, check=True).stdout.decode().rstrip("\n")
+    assert key, f"{node.name} holds nothing"
+    words = ["put", path, key, "x"] if what == "differ" else ["delete", path, key]
+    e2e.command("store", words[0], "--escaped", *words[1:], check=True)
 
 
 def compare_disks(options, nodes, verdict):
     for node in nodes:
         e2e.equal(node.stop(30), 0, f"exit code of {node.name}")
-    if options.plant in ("differ", "missing"):
-        plant_on_disk(nodes[0], options.plant)
+    for what, node in (("differ", nodes[0]), ("missing", nodes[1])):
+        if what in options.plants:
+            plant_on_disk(node, what)
     verdict.objects, verdict.replicas, verdict.differing = replicas.compare(nodes, REPLICAS)
 
 
@@ -329,7 +326,7 @@ def run(options, say=lambda text: None):
             world.start()
             begin = time.monotonic()
             try:
-                if options.plant == "forget":
+                if "forget" in options.plants:
                     forget_all(field, options.seconds, world)
                 else:
                     Schedule(field, faults).run(options.seconds, world.check)
@@ -340,10 +337,10 @@ def run(options, say=lambda text: None):
         note(verdict, field, world)
         verdict.converged_s = settle(options, nodes, links, world)
         verdict.network = links.counts()
-        if options.plant == "undelete":
+        if "undelete" in options.plants:
             plant_undelete(nodes, world)
         read_back(nodes, world, verdict)
-        if options.plant != "forget":  # which leaves nothing on disk
+        if "forget" not in options.plants:  # which leaves nothing on disk
             compare_disks(options, nodes, verdict)
     return verdict
 
