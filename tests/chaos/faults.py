@@ -21,6 +21,7 @@ from links import both, one_way
 
 START_SECONDS = 60  # until a node that was started must serve
 CUTS_MAX = 2
+WAIT = "wait"  # returned by a fault that needs more quiet than there is: nothing else begins before it
 
 
 class Field:
@@ -128,7 +129,7 @@ def pause(field):
 def power(field):
     """power failure: kill -9 of all at once"""
     if field.away or field.cuts:
-        return
+        return WAIT
     with field.taken(field.nodes):
         for node in field.nodes:
             node.process.kill()
@@ -193,9 +194,11 @@ def cut_off_sending(field):
 
 def cut_halves(field):
     """network cut into two parts"""
+    if len(field.nodes) < 5:
+        return
     few = field.choose(2)
     if few is None or field.cuts:
-        return
+        return WAIT
     names = [n.name for n in few]
     rest = [n.name for n in field.nodes if n not in few]
     with field.taken(few), cut(field, both(names, rest, mode(field))):
@@ -243,13 +246,15 @@ def fill(path):
 def damage(field):
     """byte of a table flipped; served by the others, salvaged, repaired"""
     chosen = field.choose()
-    if chosen is None or field.disk_fault or not tables(chosen[0]):
+    if chosen is None:
+        return WAIT
+    if field.disk_fault or not tables(chosen[0]):
         return
     node, = chosen
     field.disk_fault = True
     try:
         with field.taken(chosen):
-            node.kill()
+            node.kill()  # no clean stop: what is salvaged must not go on under the old actor
             hit = flip_a_byte(field, node)
             check = e2e.command("store", "verify", os.path.dirname(hit))
             if check.returncode != 70:
@@ -312,7 +317,7 @@ def repair(field):
 # name: what is in the table; weight: how often, relative to the others.
 FAULTS = ((kill, 8), (stop, 2), (pause, 5), (power, 1), (cut_pair, 4), (cut_pair_one_way, 4),
           (cut_off, 3), (cut_off_sending, 2), (cut_halves, 2), (slow_link, 2), (disk_full, 2),
-          (damage, 1))
+          (damage, 2))
 # Of `kvorum cluster`: as long as the binary has no such command, they are left out, and it is said so.
 SHAPES = ("join", "leave", "replace", "wipe")
 
@@ -321,6 +326,7 @@ class Schedule:
     def __init__(self, field, faults=FAULTS, gap=(0.3, 2.5)):
         self.field, self.faults, self.gap = field, faults, gap
         self.running, self.order = [], itertools.count()  # heap of (due, number, generator)
+        self.waiting = None  # a fault that was drawn and could not begin
 
     def run(self, seconds, check):
         """Begin faults for so long, and see those under way to their end.  check(): raises when something
@@ -341,14 +347,21 @@ class Schedule:
                 steps.close()
 
     def begin(self):
-        function, = self.field.chance.choices([f for f, _ in self.faults],
-                                              [weight for _, weight in self.faults])
-        if self.go_on(function(self.field)):
+        function = self.waiting or self.draw()
+        begun = self.go_on(function(self.field))
+        self.waiting = function if begun == WAIT else None
+        if begun is True:
             self.field.count(function.__doc__)
 
+    def draw(self):
+        return self.field.chance.choices([f for f, _ in self.faults],
+                                         [weight for _, weight in self.faults])[0]
+
     def go_on(self, steps):
-        seconds = next(steps, None)
-        if seconds is None:
-            return False
+        """True: it goes on later; else what it returned."""
+        try:
+            seconds = next(steps)
+        except StopIteration as end:
+            return end.value
         heapq.heappush(self.running, (time.monotonic() + seconds, next(self.order), steps))
         return True

@@ -215,7 +215,7 @@ def _():
     if not PROOF:
         raise Skip("takes minutes: KVORUM_PROOF=1")
     for fault, _ in faults.FAULTS:
-        verdict = story.run(story.Options(seconds=20, seed=SEED, faults=f"^{fault.__name__}$"), comment)
+        verdict = story.run(story.Options(seconds=60, seed=SEED, faults=f"^{fault.__name__}$"), comment)
         comment(report.table(verdict))
         assert not verdict.findings(), fault.__doc__
         assert verdict.faults or verdict.skipped, f"never: {fault.__doc__}"
