@@ -8,8 +8,8 @@ import sys
 from kvorum_e2e import ROOT, Skip, case, equal, rows, run, temporary_folder
 
 SPDX = "/* SPDX-License-Identifier: Apache-2.0 */\n"
-TARGETS = """run stop build install test test-all proof sim fuzz bench bench-engines lint fmt asan tsan coverage clean
-install-packages help""".split()
+TARGETS = """run stop build install test test-all proof chaos sim fuzz bench bench-engines lint fmt asan tsan coverage
+clean install-packages help""".split()
 
 
 def tool(*words, environment=None, check=None):
