@@ -109,7 +109,7 @@ static void fill_disk(struct cluster *cluster, struct process *process)
 static void begin(struct cluster *cluster, enum fault fault)
 {
     struct process *process = any_process(cluster);
-    world_trace(cluster->world, "fault: %s (n%u)", fault_name(fault), process->member);
+    world_tell(cluster->world, -1, "fault: %s (n%u)", fault_name(fault), process->member);
     switch (fault) {
     case FAULT_CRASH:
         crash(cluster, process);
@@ -168,6 +168,8 @@ static enum fault draw_fault(struct cluster *cluster)
 static void fault_run(struct event *event)
 {
     struct cluster *cluster = LIST_ENTRY(event, struct cluster, fault);
+    if (world_ended(cluster->world, STREAM_FAULTS))
+        return;
     begin(cluster, draw_fault(cluster));
     world_after(cluster->world, event,
                 1 + choose_delay(cluster->world, cluster->plan->fault_interval_us));
@@ -190,6 +192,8 @@ static void replace_disk_cable(struct cluster *cluster, struct process *process)
 static void repair_run(struct event *event)
 {
     struct cluster *cluster = LIST_ENTRY(event, struct cluster, repair);
+    if (world_ended(cluster->world, STREAM_REPAIRS))
+        return;
     network_heal(&cluster->network);
     for (uint16_t i = 0; i < cluster->count; i++) {
         struct process *process = &cluster->processes[i];
@@ -204,6 +208,8 @@ void cluster_begin_faults(struct cluster *cluster)
 {
     event_init(&cluster->fault, NULL, fault_run);
     event_init(&cluster->repair, NULL, repair_run);
+    cluster->fault.stream = STREAM_FAULTS;
+    cluster->repair.stream = STREAM_REPAIRS;
     for (uint16_t i = 0; i < cluster->count; i++)
         cluster->processes[i].calm = false;
     if (cluster->plan->fault_interval_us == 0)

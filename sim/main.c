@@ -10,6 +10,7 @@
 
 #include "sim/bugs.h"
 #include "sim/run.h"
+#include "sim/tapes.h"
 
 static const char usage[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--seconds S] [--bug NAME] [--list-bugs]\n"
@@ -26,6 +27,13 @@ static const char usage[] =
     "  --store      play with one lsm store alone instead of clusters (--ops: steps, default 250)\n"
     "  --probes     print how often each rare path was taken\n"
     "\n"
+    "One run and its tape, which has all that was left to chance (docs/simulator.md):\n"
+    "  --tape-out FILE     write the tape of run N, or the shrunk one\n"
+    "  --replay FILE       make the run of a tape again\n"
+    "  --shrink            make a failing run's tape smaller, and print what happens then\n"
+    "  --shrink-runs M     by at most M runs (default 3000)\n"
+    "  --shrink-seconds S  for at most S seconds (default 120)\n"
+    "\n"
     "Exit: 0 nothing wrong (with --bug: caught), 1 a violation (with --bug: not caught), 2 "
     "usage.\n";
 
@@ -36,6 +44,7 @@ struct arguments {
     uint32_t operations;
     enum planted_bug bug;
     bool trace, twice, probes, store;
+    struct tapes_command tapes;
 };
 
 static struct arguments arguments;
@@ -136,6 +145,8 @@ static bool parse_flag(const char *name)
         arguments.store = true;
     else if (strcmp(name, "--probes") == 0)
         arguments.probes = true;
+    else if (strcmp(name, "--shrink") == 0)
+        arguments.tapes.shrink = true;
     else if (strcmp(name, "--list-bugs") == 0 || strcmp(name, "--help") == 0) {
         if (strcmp(name, "--help") == 0)
             fputs(usage, stdout);
@@ -144,6 +155,24 @@ static bool parse_flag(const char *name)
         exit(0);
     } else
         return false;
+    return true;
+}
+
+static bool parse_tapes(const char *name, const char *value)
+{
+    struct tapes_command *tapes = &arguments.tapes;
+    if (strcmp(name, "--tape-out") == 0)
+        tapes->tape_out = value;
+    else if (strcmp(name, "--replay") == 0)
+        tapes->replay = value;
+    else if (strcmp(name, "--shrink-runs") == 0)
+        tapes->shrink_runs = number(name, value);
+    else if (strcmp(name, "--shrink-seconds") == 0)
+        tapes->shrink_seconds = number(name, value);
+    else
+        return false;
+    if (value == NULL)
+        fail_usage("wants a file", name);
     return true;
 }
 
@@ -163,7 +192,7 @@ static void parse_arguments(char **argument)
             arguments.seconds = number(name, value);
         else if (strcmp(name, "--bug") == 0)
             arguments.bug = parse_bug(value);
-        else
+        else if (!parse_tapes(name, value))
             fail_usage("unknown option", name);
         argument++;
     }
@@ -211,7 +240,10 @@ static void print_violation(const struct run_result *result, uint64_t seed)
 /* True when the run was as it should be. */
 static bool run_one(struct totals *totals, uint64_t seed)
 {
-    struct run_options options = { seed, arguments.operations, arguments.trace, arguments.store };
+    struct run_options options = { .seed = seed,
+                                   .operation_count = arguments.operations,
+                                   .tracing = arguments.trace,
+                                   .store = arguments.store };
     struct run_result result;
     prepare_epitaph(seed);
     run(&options, &result);
@@ -276,11 +308,27 @@ static int run_all(void)
     return good ? 0 : 1;
 }
 
+static int run_tapes(void)
+{
+    struct tapes_command *tapes = &arguments.tapes;
+    tapes->bug = arguments.bug;
+    tapes->options = (struct run_options){ .seed = arguments.seed,
+                                           .operation_count = arguments.operations,
+                                           .tracing = arguments.trace,
+                                           .told_key = -1,
+                                           .store = arguments.store };
+    return tapes_run(tapes);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
     arguments = (struct arguments){ .seed = 1, .runs = 100 };
+    arguments.tapes = (struct tapes_command){ .shrink_runs = 3000, .shrink_seconds = 120 };
     parse_arguments(argv + 1);
+    const struct tapes_command *tapes = &arguments.tapes;
+    if (tapes->shrink || tapes->replay != NULL || tapes->tape_out != NULL)
+        return run_tapes();
     catch_aborts();
     bug_plant(arguments.bug);
     return run_all();

@@ -23,7 +23,7 @@ const char *fault_name(enum fault fault)
 
 static bool one_in(struct world *world, uint64_t n)
 {
-    return choose(world, n) == 0;
+    return choose_one_in(world, n);
 }
 
 static void draw_shape(struct world *world, struct plan *plan)

@@ -52,6 +52,7 @@ void process_enter(struct process *process)
 {
     assert(process->running && !process->entered);
     process->entered = true;
+    world_noise(process->world);
 }
 
 /* Power may have failed while the node's code ran. */
@@ -309,7 +310,7 @@ static void start_failed(struct process *process, kvorum_status status)
 {
     bool fault = process->disk.dead || status == KVORUM_IO || status == KVORUM_NO_SPACE ||
                  status == KVORUM_POISONED;
-    world_trace(process->world, "n%u: start failed: %s", process->member,
+    world_tell(process->world, -1, "n%u: start failed: %s", process->member,
                 kvorum_status_name(status));
     if (!fault)
         world_fail(process->world, "recovery",
@@ -340,7 +341,7 @@ void process_start(struct process *process)
         start_failed(process, status);
         return;
     }
-    world_trace(process->world, "n%u: started, life %u, %u shards, actor %llx", process->member,
+    world_tell(process->world, -1, "n%u: started, life %u, %u shards, actor %llx", process->member,
                 process->lives, process->shard_count,
                 (unsigned long long)identity_actor(&process->identity));
     process->running = true;
@@ -369,7 +370,7 @@ void process_crash(struct process *process, bool silent)
     if (!process->running)
         return;
     assert(!process->entered);
-    world_trace(process->world, "n%u: crashed%s", process->member, silent ? ", silently" : "");
+    world_tell(process->world, -1, "n%u: crashed%s", process->member, silent ? ", silently" : "");
     sim_disk_stop(&process->disk);
     network_stopped(process->network, process->member, silent);
     tear_down(process);
@@ -395,7 +396,7 @@ void process_stop(struct process *process)
     if (!process->running)
         return;
     assert(!process->entered);
-    world_trace(process->world, "n%u: stops", process->member);
+    world_tell(process->world, -1, "n%u: stops", process->member);
     network_stopped(process->network, process->member, false);
     process->running = false;
     destroy_nodes(process);
@@ -418,7 +419,7 @@ void process_pause(struct process *process, uint64_t duration_us)
 {
     if (!process->running || process->gate.closed)
         return;
-    world_trace(process->world, "n%u: paused", process->member);
+    world_tell(process->world, -1, "n%u: paused", process->member);
     process->gate.closed = true;
     process->paused_since_us = process->world->now_us;
     world_after(process->world, &process->resume, duration_us);
@@ -428,7 +429,7 @@ void process_resume(struct process *process)
 {
     world_cancel(process->world, &process->resume);
     if (process->gate.closed)
-        world_trace(process->world, "n%u: resumed", process->member);
+        world_tell(process->world, -1, "n%u: resumed", process->member);
     open_gate(process);
 }
 

@@ -305,8 +305,10 @@ static void report(const struct simulation *s, struct run_result *ret)
     ret->virtual_us = s->world.now_us;
     ret->operations = (uint64_t)s->history.count;
     ret->acknowledged = 0;
-    for (int32_t i = 0; i < s->history.count; i++)
+    for (int32_t i = 0; i < s->history.count; i++) {
         ret->acknowledged += record_acknowledged(&s->history.records[i]);
+        ret->asked += s->history.records[i].client < SIM_CLIENTS_MAX;
+    }
 }
 
 static void describe(const struct simulation *s, struct run_result *ret)
@@ -318,15 +320,38 @@ static void describe(const struct simulation *s, struct run_result *ret)
     buffer_done(&text);
 }
 
+static void begin_world(struct world *world, const struct run_options *options)
+{
+    world_init(world, options->seed);
+    world->tracing = options->tracing;
+    world->telling = options->telling;
+    world->told_key = options->told_key;
+    if (options->replay != NULL)
+        world_replay(world, options->replay);
+    if (options->ret_world != NULL)
+        *options->ret_world = world;
+    world_span(world, STREAM_PLAN);
+}
+
+static void end_world(struct world *world, const struct run_options *options)
+{
+    if (options->ret_tape != NULL) {
+        *options->ret_tape = world->tape;
+        world->tape = (struct tape){ 0 };
+    }
+    if (options->ret_world != NULL)
+        *options->ret_world = NULL;
+    world_done(world);
+}
+
 static void run_store(const struct run_options *options, struct run_result *ret_result)
 {
     struct world world;
-    world_init(&world, options->seed);
-    world.tracing = options->tracing;
+    begin_world(&world, options);
     store_play(&world,
                options->operation_count == 0 ? STORE_STEPS_DEFAULT : options->operation_count,
                ret_result);
-    world_done(&world);
+    end_world(&world, options);
 }
 
 static void run_cluster(const struct run_options *options, struct run_result *ret_result)
@@ -334,13 +359,13 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     struct simulation *s = calloc(1, sizeof(*s));
     if (s == NULL)
         abort();
-    world_init(&s->world, options->seed);
-    s->world.tracing = options->tracing;
+    begin_world(&s->world, options);
     plan_draw(&s->world,
               options->operation_count == 0 ? OPERATIONS_DEFAULT : options->operation_count,
               &s->plan);
     describe(s, ret_result);
     world_trace(&s->world, "seed %llu: %s", (unsigned long long)options->seed, ret_result->plan);
+    world_span(&s->world, STREAM_PLAN);
     cluster_init(&s->cluster, &s->world, &s->plan);
     int32_t capacity =
         (int32_t)(s->plan.operation_count + FINAL_PASSES * FINAL_READS_MAX * s->plan.key_count + 1);
@@ -358,7 +383,7 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     mode_change_done(&s->mode_change);
     cluster_done(&s->cluster);
     history_done(&s->history);
-    world_done(&s->world);
+    end_world(&s->world, options);
     free(s->found);
     free(s->listed);
     free(s);

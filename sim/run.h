@@ -15,6 +15,12 @@ struct run_options {
     uint32_t operation_count; /* 0: 150 */
     bool tracing;
     bool store; /* play with one store alone: store.h */
+    bool telling;             /* print the outline, */
+    int64_t told_key;         /* with operations of this key; -1: all */
+    const struct tape *replay; /* instead of chance; or NULL */
+    struct tape *ret_tape;     /* takes what was chosen; or NULL */
+    const struct world **ret_world; /* is told the world while it lasts, for handlers of broken
+                                       assertions; or NULL */
 };
 
 struct run_result {
@@ -22,6 +28,7 @@ struct run_result {
     uint64_t trace_hash;
     uint64_t event_count, virtual_us;
     uint64_t operations, acknowledged; /* submitted; answered OK */
+    uint64_t asked;                    /* by clients, not by the run itself */
     char plan[1024];
 };
 

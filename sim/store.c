@@ -444,7 +444,7 @@ static void report(const struct store *store, struct run_result *ret)
     ret->trace_hash = store->world->trace_hash;
     ret->event_count = store->world->event_count;
     ret->virtual_us = store->world->now_us;
-    ret->operations = store->all_count;
+    ret->operations = ret->asked = store->all_count;
     for (uint32_t i = 0; i < store->all_count; i++)
         ret->acknowledged += store->all[i]->done;
 }
@@ -454,6 +454,9 @@ void store_play(struct world *world, uint32_t steps, struct run_result *ret_resu
     struct store store;
     bool fine = begin(&store, world, steps);
     for (uint32_t i = 0; fine && i < steps && world->violation.checker == NULL; i++) {
+        if (world_ended(world, STREAM_CLIENTS))
+            break;
+        world_span(world, STREAM_CLIENTS);
         step(&store);
         if (world->violation.checker == NULL && store.disk.dead) {
             end(&store, true);
