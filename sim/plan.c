@@ -156,10 +156,15 @@ static void draw_faults(struct world *world, struct plan *plan)
 void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan)
 {
     *ret_plan = (struct plan){ 0 };
+    world_span(world, STREAM_PLAN);
     draw_shape(world, ret_plan);
+    world_span(world, STREAM_PLAN);
     draw_levels(world, ret_plan);
+    world_span(world, STREAM_PLAN);
     draw_workload(world, ret_plan, operation_count);
+    world_span(world, STREAM_PLAN);
     draw_network(world, ret_plan);
+    world_span(world, STREAM_PLAN);
     draw_faults(world, ret_plan);
     const struct quorum_levels *levels = &ret_plan->levels;
     ret_plan->durable =

@@ -45,7 +45,9 @@ enum action {
     X(HEAL, "heal")                                                                                \
     X(WALL_STEP, "wall clock step")                                                                \
     X(DISK_ERRORS, "disk errors")                                                                  \
-    X(DISK_FULL, "disk full")
+    X(DISK_FULL, "disk full")                                                                      \
+    X(ZONE, "zone cut")                                                                            \
+    X(HOUR_AHEAD, "wall clock an hour ahead")
 
 enum fault {
 #define X(name, text) FAULT_##name,

@@ -249,12 +249,14 @@ static kvorum_status open_identity(struct process *process)
 {
     struct disk *disk = &process->disk.base;
     struct identity_options options = {
+        .create = process->wiped,
+        .fresh_id = process->fresh_id,
         .volatile_stores = process->plan->memory,
         .store_count = process->plan->store_count[process->member],
         .engine = process->plan->memory ? "memory" : "lsm",
     };
     const char *why = NULL;
-    kvorum_status status = disk->ops->lock(disk, "LOCK", &process->lock);
+    kvorum_status status = disk->ops->lock(disk, "lock", &process->lock);
     if (status == KVORUM_OK)
         status = identity_open(disk, &options, &process->identity, &why);
     if (status == KVORUM_OK)
@@ -408,6 +410,47 @@ void process_stop(struct process *process)
     tear_down(process);
     if (process->disk.dead)
         sim_disk_crash(&process->disk);
+}
+
+static struct node_id draw_id(struct world *world)
+{
+    struct node_id id;
+    for (size_t i = 0; i < NODE_ID_SIZE; i++)
+        id.bytes[i] = (uint8_t)choose(world, 256);
+    return id;
+}
+
+void process_wipe(struct process *process)
+{
+    struct node_id old = process->identity.node;
+    assert(!process->running);
+    world_tell(process->world, -1, "n%u: its directory is lost, and starts empty", process->member);
+    sim_disk_done(&process->disk);
+    sim_disk_init(&process->disk, process->world);
+    process->disk.maps = process->plan->mapped;
+    process->wiped = true;
+    process->fresh_id = draw_id(process->world);
+    kvorum_status status = open_identity(process);
+    if (status == KVORUM_OK || memcmp(&old, &process->identity.node, sizeof(old)) == 0)
+        world_fail(process->world, "identity", "n%u came up as a member from an empty directory",
+                   process->member);
+    else if (status != KVORUM_NOT_FOUND)
+        world_fail(process->world, "recovery", "n%u cannot start on an empty directory: %s",
+                   process->member, kvorum_status_name(status));
+    PROBE("process: an empty directory waits to be joined");
+    close_lock(process);
+    arena_reset(&process->arena);
+}
+
+void process_put_back(struct process *process, struct sim_disk *snapshot)
+{
+    assert(!process->running);
+    world_tell(process->world, -1, "n%u: its disk is put back to an older state", process->member);
+    sim_disk_done(&process->disk);
+    process->disk = *snapshot;
+    list_init(&process->disk.mapped);
+    process->disk.world = process->world;
+    process->disk.maps = process->plan->mapped;
 }
 
 static void resume_run(struct event *event)

@@ -6,6 +6,7 @@
 
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
+#include "sim/liveness.h"
 #include "sim/modes.h"
 #include "sim/store.h"
 #include "sim/workload.h"
@@ -33,6 +34,8 @@ struct simulation {
     struct history history;
     struct workload workload;
     struct mode_change mode_change;
+    bool liveness;
+    uint64_t faulty_us; /* how long clients and faults were at work */
     bool *found, *listed; /* by key, at the end */
 };
 
@@ -272,6 +275,19 @@ static bool heal(struct simulation *s)
            pass_time(s, drain_us);
 }
 
+/* A core serves alone.  False when the run is over: something is wrong, or a disk was lost, and
+ * this cluster will never be whole again. */
+static bool prove_liveness(struct simulation *s)
+{
+    struct core core;
+    core_form(&core, &s->cluster);
+    core_serve(&core, &s->workload);
+    if (s->world.violation.checker != NULL || core_without_return(&core))
+        return false;
+    core_dissolve(&core);
+    return true;
+}
+
 static void play(struct simulation *s)
 {
     if (!set_properties(s))
@@ -281,12 +297,16 @@ static void play(struct simulation *s)
     s->cluster.network.faults = s->plan.network;
     cluster_begin_faults(&s->cluster);
     workload_start(&s->workload);
-    uint64_t end_us = s->world.now_us + workload_limit_us;
+    uint64_t begun_us = s->world.now_us, end_us = begun_us + workload_limit_us;
     while (!finished(s) && s->world.now_us < end_us) {
-        if (!pass_time(s, POLL_US))
+        bool fine = pass_time(s, POLL_US);
+        s->faulty_us = s->world.now_us - begun_us;
+        if (!fine)
             return;
     }
     s->workload.submitted = s->plan.operation_count; /* nothing new */
+    if (s->liveness && !prove_liveness(s))
+        return;
     if (!heal(s) || !read_everything(s) || !list_everything(s))
         return;
     if (s->plan.mode_changes && !s->plan.memory)
@@ -303,6 +323,7 @@ static void report(const struct simulation *s, struct run_result *ret)
     ret->trace_hash = s->world.trace_hash;
     ret->event_count = s->world.event_count;
     ret->virtual_us = s->world.now_us;
+    ret->faulty_us = s->faulty_us;
     ret->operations = (uint64_t)s->history.count;
     ret->acknowledged = 0;
     for (int32_t i = 0; i < s->history.count; i++) {
@@ -363,12 +384,16 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     plan_draw(&s->world,
               options->operation_count == 0 ? OPERATIONS_DEFAULT : options->operation_count,
               &s->plan);
+    s->liveness = options->liveness;
+    s->plan.mode_changes = s->plan.mode_changes && !s->liveness; /* it would wait for the others */
     describe(s, ret_result);
     world_trace(&s->world, "seed %llu: %s", (unsigned long long)options->seed, ret_result->plan);
     world_span(&s->world, STREAM_PLAN);
     cluster_init(&s->cluster, &s->world, &s->plan);
     int32_t capacity =
         (int32_t)(s->plan.operation_count + FINAL_PASSES * FINAL_READS_MAX * s->plan.key_count + 1);
+    if (s->liveness)
+        capacity += (int32_t)core_operations_max(s->plan.key_count);
     history_init(&s->history, &s->world, s->plan.siblings, s->plan.key_count, capacity);
     s->history.changes = s->plan.mode_changes;
     workload_init(&s->workload, &s->cluster, &s->history);

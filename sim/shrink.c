@@ -110,13 +110,16 @@ static bool try_lower(struct shrink *shrink, enum stream stream, size_t at, uint
     return try(shrink, &candidate);
 }
 
+/* By large steps first: delays have twenty bits and more. */
 static bool lower_one(struct shrink *shrink, enum stream stream, size_t at)
 {
     const struct tape_stream *now = &shrink->best.streams[stream];
     bool better = false;
-    while (at < now->count && now->choices[at] > 1 &&
-           try_lower(shrink, stream, at, now->choices[at] / 2))
-        better = true;
+    for (unsigned shift = 32; shift >= 1; shift /= 2) {
+        while (at < now->count && now->choices[at] > 1 &&
+               try_lower(shrink, stream, at, now->choices[at] >> shift))
+            better = true;
+    }
     return better;
 }
 

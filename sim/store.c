@@ -454,9 +454,9 @@ void store_play(struct world *world, uint32_t steps, struct run_result *ret_resu
     struct store store;
     bool fine = begin(&store, world, steps);
     for (uint32_t i = 0; fine && i < steps && world->violation.checker == NULL; i++) {
-        if (world_ended(world, STREAM_CLIENTS))
-            break;
         world_span(world, STREAM_CLIENTS);
+        if (world_ended(world))
+            break;
         step(&store);
         if (world->violation.checker == NULL && store.disk.dead) {
             end(&store, true);

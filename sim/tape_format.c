@@ -113,6 +113,9 @@ kvorum_status tape_decode(struct bytes bytes, struct tape_header *ret_header, st
     struct tape_header header = { 0 };
     struct tape tape = { 0 };
     decode_header(&reader, &header);
+    *ret_why = "holds values out of range";
+    if (reader.failed)
+        return KVORUM_CORRUPT;
     *ret_why = "has other streams than this kvorum-sim";
     if (read_u8(&reader) != STREAM_COUNT)
         return KVORUM_CORRUPT;

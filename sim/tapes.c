@@ -94,9 +94,15 @@ bool tapes_read(const char *path, struct tape_header *ret_header, struct tape *r
     *ret_options = (struct run_options){ .seed = ret_header->seed,
                                          .operation_count = ret_header->operation_count,
                                          .store = (ret_header->flags & TAPE_STORE) != 0,
+                                         .liveness = (ret_header->flags & TAPE_LIVENESS) != 0,
                                          .told_key = -1,
                                          .replay = ret_tape };
     return true;
+}
+
+static uint8_t flags_of(const struct run_options *options)
+{
+    return (uint8_t)((options->store ? TAPE_STORE : 0) | (options->liveness ? TAPE_LIVENESS : 0));
 }
 
 static void make_header(const struct run_options *options, const struct run_result *result,
@@ -106,7 +112,7 @@ static void make_header(const struct run_options *options, const struct run_resu
     *ret = (struct tape_header){ .seed = options->seed,
                                  .trace_hash = result->trace_hash,
                                  .operation_count = options->operation_count,
-                                 .flags = options->store ? TAPE_STORE : 0 };
+                                 .flags = flags_of(options) };
     if (planted_bug_active != PLANTED_NONE)
         snprintf(ret->bug, sizeof(ret->bug), "%s", bug);
     if (checker != NULL)

@@ -378,7 +378,7 @@ static void client_run(struct event *event)
 {
     struct client *client = LIST_ENTRY(event, struct client, event);
     assert(client->open == NO_OPERATION);
-    if (world_ended(client->workload->world, event->stream))
+    if (world_ended(client->workload->world))
         client->workload->retired |= 1u << client->number;
     else if (client->workload->submitted < client->workload->plan->operation_count)
         begin_operation(client);
@@ -397,21 +397,38 @@ void workload_start(struct workload *workload)
         client_rests(&workload->clients[i]);
 }
 
+uint32_t workload_open_at(const struct workload *workload, uint32_t members)
+{
+    uint32_t count = 0;
+    for (int32_t i = 0; i < workload->history->count; i++) {
+        const struct call *call = &workload->calls[i];
+        count += call->record != NULL && call->record->state == RECORD_OPEN &&
+                 (members >> call->member & 1) != 0;
+    }
+    return count;
+}
+
+struct record *workload_ask(struct workload *workload, enum action action, uint32_t key,
+                            struct process *process, const struct quorum_levels *levels, bool *done)
+{
+    struct record *record = history_begin(workload->history, action, SIM_CLIENTS_MAX, key, NULL);
+    record->value_size = VALUE_SIZE_MIN;
+    struct call *call = open_call(workload, record, NULL, process->member);
+    call->done = done;
+    submit(call, levels, (struct bytes){ 0 });
+    return record;
+}
+
 struct record *workload_read_all(struct workload *workload, uint32_t key, bool *done)
 {
     struct process *process = choose_process(workload);
     if (process == NULL)
         return NULL;
-    struct record *record =
-        history_begin(workload->history, ACTION_GET, SIM_CLIENTS_MAX, key, NULL);
-    struct call *call = open_call(workload, record, NULL, process->member);
-    call->done = done;
     struct quorum_levels levels = workload->plan->levels;
     levels.r = LEVEL_ALL;
     levels.pr = LEVEL_ALL;
     levels.sloppy = 0;
-    submit(call, &levels, (struct bytes){ 0 });
-    return record;
+    return workload_ask(workload, ACTION_GET, key, process, &levels, done);
 }
 
 /* Every merge on the wire names a version of a key; the sooner it is seen, the more is known. */

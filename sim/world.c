@@ -47,15 +47,15 @@ static void begin_span(struct world *world)
         tape_reader_next_span(&world->reader, world->stream);
 }
 
+/* A span is begun even if nothing will be drawn in it: what the actor does then is to be kept too. */
 void world_span(struct world *world, enum stream stream)
 {
     world->stream = stream;
     world->in_span = false;
-}
-
-bool world_ended(const struct world *world, enum stream stream)
-{
-    return world->replaying && tape_reader_ended(&world->reader, stream);
+    world->ended = stream != STREAM_NOISE && world->replaying &&
+                   tape_reader_ended(&world->reader, stream);
+    if (stream != STREAM_NOISE && !world->ended)
+        begin_span(world);
 }
 
 uint64_t choose_calm(struct world *world, uint64_t limit, uint64_t calm)
@@ -225,4 +225,5 @@ void world_fail(struct world *world, const char *checker, const char *format, ..
     vsnprintf(violation->text, sizeof(violation->text), format, arguments);
     va_end(arguments);
     world_tell(world, -1, "VIOLATION %s: %s", checker, violation->text);
+    world->telling = false; /* what follows is the end of the run, not of the story */
 }

@@ -48,6 +48,7 @@ struct world {
     uint64_t choice_count;
     enum stream stream; /* whose choices these are now */
     bool in_span;       /* and it has begun its span */
+    bool ended;         /* the tape has none for it any more */
     bool replaying;     /* choices come from `reader` */
     struct tape_reader reader;
     uint64_t trace_hash, event_count;
@@ -78,15 +79,18 @@ bool choose_chance(struct world *world, uint32_t per_million);
 /** A delay around `mean_us` with a tail: now and then 8 times, rarely 64 times as long. */
 uint64_t choose_delay(struct world *world, uint64_t mean_us);
 
-/** What follows is chosen by the actor of `stream`, in a new span. */
+/** What follows is chosen by the actor of `stream`, in a new span.  Events do this themselves. */
 void world_span(struct world *world, enum stream stream);
 /** What follows in this event is noise. */
 static inline void world_noise(struct world *world)
 {
     world->stream = STREAM_NOISE;
 }
-/** The tape has no further span for the actor: it should do nothing any more. */
-bool world_ended(const struct world *world, enum stream stream);
+/** The tape had no further span for the actor of this event: it should do nothing any more. */
+static inline bool world_ended(const struct world *world)
+{
+    return world->ended;
+}
 
 /* --- events -------------------------------------------------------------------------------- */
 
