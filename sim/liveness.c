@@ -7,8 +7,8 @@
 #include "sim/checkers/checkers.h"
 
 enum {
-    PASSES = 2,             /* of reading everything: repairs come after the answer */
-    TRIES_MAX = 40,         /* of one operation */
+    PASSES = 2,     /* of reading everything: repairs come after the answer */
+    TRIES_MAX = 40, /* of one operation */
     ASK_AGAIN_US = 200 * 1000,
     SETTLE_US = 2 * 1000 * 1000,
 };
@@ -44,8 +44,8 @@ static uint16_t owners_in(const struct cluster *cluster, uint32_t members, uint3
                           uint16_t *ret_owners)
 {
     uint16_t owners[SIM_MEMBERS_MAX], count = 0;
-    uint16_t n = ring_preference(&cluster->epoch, partition, owners,
-                                 (uint16_t)cluster->plan->levels.n);
+    uint16_t n =
+        ring_preference(&cluster->epoch, partition, owners, (uint16_t)cluster->plan->levels.n);
     for (uint16_t i = 0; i < n; i++) {
         if ((members >> owners[i] & 1) != 0)
             ret_owners[count++] = owners[i];
@@ -172,14 +172,13 @@ uint16_t core_owners(const struct core *core, uint32_t key, uint16_t *ret_owners
     history_key(key, name);
     uint64_t hash = ring_hash(epoch, BYTES_LITERAL("default"), BYTES_LITERAL(SIM_BUCKET),
                               bytes_of_string(name));
-    return owners_in(core->cluster, core->members, ring_partition_of_hash(epoch, hash),
-                     ret_owners);
+    return owners_in(core->cluster, core->members, ring_partition_of_hash(epoch, hash), ret_owners);
 }
 
 struct process *core_any(const struct core *core)
 {
-    uint16_t left = (uint16_t)choose(core->cluster->world,
-                                     (uint64_t)__builtin_popcount(core->members));
+    uint16_t left =
+        (uint16_t)choose(core->cluster->world, (uint64_t)__builtin_popcount(core->members));
     uint16_t member = 0;
     while (!core_has(core, member) || left-- > 0)
         member++;
@@ -229,36 +228,38 @@ static bool is_answer(const struct record *record)
            (record->action == ACTION_GET && record->status == KVORUM_NOT_FOUND);
 }
 
-static bool try_once(const struct core *core, struct workload *workload, enum action action,
-                     uint32_t key, const struct quorum_levels *levels, struct record **ret_record)
+/* NULL when the run is over. */
+static struct record *try_once(struct workload *workload, enum action action, uint32_t key,
+                               struct process *process, const struct quorum_levels *levels)
 {
     bool done = false;
-    *ret_record = workload_ask(workload, action, key, core_any(core), levels, &done);
+    struct record *record = workload_ask(workload, action, key, process, levels, &done);
     while (!done) {
-        if (!world_step(core->cluster->world))
-            return false;
+        if (!world_step(workload->world))
+            return NULL;
     }
-    return true;
+    return record;
 }
 
+/* Of one member, again and again: another one's answer would not excuse it. */
 static bool ask(const struct core *core, struct workload *workload, enum action action,
                 uint32_t key, const struct quorum_levels *levels)
 {
     struct world *world = core->cluster->world;
     uint64_t start_us = world->now_us;
+    struct process *process = core_any(core);
     struct record *record = NULL;
     for (int i = 0; i < TRIES_MAX && world->now_us - start_us < answer_limit_us; i++) {
-        if (!try_once(core, workload, action, key, levels, &record))
-            return false;
-        if (is_answer(record))
-            return true;
+        record = try_once(workload, action, key, process, levels);
+        if (record == NULL || is_answer(record))
+            return record != NULL;
         if (!pass_time(core, ASK_AGAIN_US))
             return false;
     }
     world_fail(world, "live",
-               "key %u: %s through a core of members %x, which has the quorum, is not done after "
+               "key %u: %s at n%u, in a core of members %x that has the quorum, is not done after "
                "%llu ms: %s",
-               key, action_name(action), core->members,
+               key, action_name(action), process->member, core->members,
                (unsigned long long)(world->now_us - start_us) / 1000,
                kvorum_status_name(record->status));
     return false;

@@ -14,7 +14,8 @@
 
 static const char usage[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--hours H] [--seconds S]\n"
-    "                  [--bug NAME] [--list-bugs] [--trace] [--twice] [--probes] [--store | --liveness]\n"
+    "                  [--bug NAME] [--list-bugs] [--trace] [--twice] [--probes] [--store | "
+    "--liveness]\n"
     "\n"
     "  --seed N     first seed (default 1); run i uses seed N + i\n"
     "  --runs M     how many runs (default 100)\n"
@@ -33,7 +34,7 @@ static const char usage[] =
     "  --tape-out FILE     write the tape of run N, or the shrunk one\n"
     "  --replay FILE       make the run of a tape again\n"
     "  --shrink            make a failing run's tape smaller, and print what happens then\n"
-    "  --shrink-runs M     by at most M runs (default 3000)\n"
+    "  --shrink-runs M     by at most M runs (default 10000)\n"
     "  --shrink-seconds S  for at most S seconds (default 120)\n"
     "\n"
     "Exit: 0 nothing wrong (with --bug: caught), 1 a violation (with --bug: not caught), 2 "
@@ -229,9 +230,8 @@ static void report_progress(struct totals *totals, bool last)
     totals->reported = now;
     uint64_t done = totals->passed + totals->failed;
     double rate = elapsed > 0 ? (double)done / elapsed : 0;
-    double part = arguments.hours > 0
-                      ? hours(totals->virtual_us) / (double)arguments.hours
-                      : (double)done / (double)arguments.runs;
+    double part = arguments.hours > 0 ? hours(totals->virtual_us) / (double)arguments.hours
+                                      : (double)done / (double)arguments.runs;
     double left = part > 0 && part < 1 ? elapsed / part - elapsed : 0;
     fprintf(stderr, "%s%" PRIu64 " runs, %.0f %%, %.1f a second, %.0f s left%s",
             terminal ? "\r" : "", done, 100 * part, rate, left, terminal && !last ? "" : "\n");
@@ -265,8 +265,8 @@ static bool is_one_of(const char *checker, const char *const *names)
 static void count_violation(struct totals *totals, const char *checker)
 {
     static const char *const losses[] = { "acknowledged", "durable", "listed", "store", NULL };
-    static const char *const waits[] = { "live", "liveness", "answered", "bounded", "converged",
-                                         NULL };
+    static const char *const waits[] = { "live",    "liveness",  "answered",
+                                         "bounded", "converged", NULL };
     totals->lost += is_one_of(checker, losses);
     totals->stuck += is_one_of(checker, waits);
 }
@@ -347,8 +347,8 @@ static uint64_t print_probes(const struct probe_tally *tally)
 static void print_proof(const struct totals *totals)
 {
     if (arguments.liveness)
-        printf("liveness runs that failed to converge: %" PRIu64 " of %" PRIu64 "\n",
-               totals->stuck, totals->passed + totals->failed);
+        printf("liveness runs that failed to converge: %" PRIu64 " of %" PRIu64 "\n", totals->stuck,
+               totals->passed + totals->failed);
     if (!arguments.store)
         printf("runs that lost an acknowledged write: %" PRIu64 ", in %.2f simulated "
                "cluster-hours, %.2f of them under clients and faults\n",
@@ -362,8 +362,7 @@ static void print_totals(const struct totals *totals)
     printf("%.1f s, %.1f runs a second; %" PRIu64 " operations, %" PRIu64 " acknowledged; %" PRIu64
            " events; %.1f simulated hours; %" PRIu64 " runs made twice\n",
            elapsed, elapsed > 0 ? (double)done / elapsed : 0, totals->operations,
-           totals->acknowledged, totals->events,
-           hours(totals->virtual_us), totals->twice);
+           totals->acknowledged, totals->events, hours(totals->virtual_us), totals->twice);
 }
 
 static int run_all(void)
@@ -385,7 +384,8 @@ static int run_all(void)
         print_proof(&totals);
     }
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
-    bool good = arguments.bug == PLANTED_NONE ? totals.failed == 0 && missing == 0 : totals.failed > 0;
+    bool good =
+        arguments.bug == PLANTED_NONE ? totals.failed == 0 && missing == 0 : totals.failed > 0;
     return good ? 0 : 1;
 }
 
@@ -398,7 +398,7 @@ static int run_tapes(void)
                                            .tracing = arguments.trace,
                                            .told_key = -1,
                                            .store = arguments.store,
-                                   .liveness = arguments.liveness };
+                                           .liveness = arguments.liveness };
     return tapes_run(tapes);
 }
 
@@ -406,7 +406,7 @@ int main(int argc, char **argv)
 {
     (void)argc;
     arguments = (struct arguments){ .seed = 1, .runs = 100 };
-    arguments.tapes = (struct tapes_command){ .shrink_runs = 3000, .shrink_seconds = 120 };
+    arguments.tapes = (struct tapes_command){ .shrink_runs = 10000, .shrink_seconds = 120 };
     parse_arguments(argv + 1);
     const struct tapes_command *tapes = &arguments.tapes;
     if (tapes->shrink || tapes->replay != NULL || tapes->tape_out != NULL)

@@ -62,7 +62,7 @@ static const struct required required[] = {
     { "workload: a client went away", BATCH_CLUSTERS, 200 },
     { "liveness: a core converged", BATCH_LIVENESS, 200 },
     { "liveness: a core converged without some members", BATCH_LIVENESS, 200 },
-    { "process: an empty directory waits to be joined", BATCH_LIVENESS, 500 },
+    { "process: an empty directory waits to be joined", BATCH_LIVENESS, 1000 },
 };
 
 static void add(void *context, const char *name, uint64_t fired)

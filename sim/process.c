@@ -313,7 +313,7 @@ static void start_failed(struct process *process, kvorum_status status)
     bool fault = process->disk.dead || status == KVORUM_IO || status == KVORUM_NO_SPACE ||
                  status == KVORUM_POISONED;
     world_tell(process->world, -1, "n%u: start failed: %s", process->member,
-                kvorum_status_name(status));
+               kvorum_status_name(status));
     if (!fault)
         world_fail(process->world, "recovery",
                    "n%u cannot start on what a crash left of its disk: %s", process->member,
@@ -344,8 +344,8 @@ void process_start(struct process *process)
         return;
     }
     world_tell(process->world, -1, "n%u: started, life %u, %u shards, actor %llx", process->member,
-                process->lives, process->shard_count,
-                (unsigned long long)identity_actor(&process->identity));
+               process->lives, process->shard_count,
+               (unsigned long long)identity_actor(&process->identity));
     process->running = true;
     for (uint16_t i = 0; i < process->shard_count; i++)
         arm_tick(process, &process->shards[i]);

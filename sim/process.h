@@ -51,7 +51,7 @@ struct process {
     struct disk_file *lock;
     struct identity identity;
     struct node_id fresh_id; /* where one must be made */
-    struct arena arena; /* of the epoch */
+    struct arena arena;      /* of the epoch */
     struct epoch epoch;
     uint16_t store_count, shard_count;
     struct engine *stores[SIM_STORES_MAX];

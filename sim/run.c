@@ -35,7 +35,7 @@ struct simulation {
     struct workload workload;
     struct mode_change mode_change;
     bool liveness;
-    uint64_t faulty_us; /* how long clients and faults were at work */
+    uint64_t faulty_us;   /* how long clients and faults were at work */
     bool *found, *listed; /* by key, at the end */
 };
 
@@ -275,6 +275,13 @@ static bool heal(struct simulation *s)
            pass_time(s, drain_us);
 }
 
+static void prepare_liveness(struct simulation *s)
+{
+    s->plan.mode_changes = false; /* it would wait for those outside */
+    if (choose(&s->world, 4) != 3)
+        plan_ask_majorities(&s->plan);
+}
+
 /* A core serves alone.  False when the run is over: something is wrong, or a disk was lost, and
  * this cluster will never be whole again. */
 static bool prove_liveness(struct simulation *s)
@@ -349,6 +356,8 @@ static void begin_world(struct world *world, const struct run_options *options)
     world->told_key = options->told_key;
     if (options->replay != NULL)
         world_replay(world, options->replay);
+    if (options->noise_seed != 0)
+        world_redraw_noise(world, options->noise_seed);
     if (options->ret_world != NULL)
         *options->ret_world = world;
     world_span(world, STREAM_PLAN);
@@ -385,7 +394,8 @@ static void run_cluster(const struct run_options *options, struct run_result *re
               options->operation_count == 0 ? OPERATIONS_DEFAULT : options->operation_count,
               &s->plan);
     s->liveness = options->liveness;
-    s->plan.mode_changes = s->plan.mode_changes && !s->liveness; /* it would wait for the others */
+    if (s->liveness)
+        prepare_liveness(s);
     describe(s, ret_result);
     world_trace(&s->world, "seed %llu: %s", (unsigned long long)options->seed, ret_result->plan);
     world_span(&s->world, STREAM_PLAN);

@@ -3,6 +3,7 @@
 
 enum {
     ROUNDS_MAX = 20,
+    REDRAWS = 2,
     NOISE_PIECES = 64,     /* noise is made calm in pieces no smaller than this part of it, */
     NOISE_CHOICES_FEW = 64 /* unless there is little left */
 };
@@ -12,31 +13,41 @@ static bool may_go_on(const struct shrink *shrink)
     return shrink->runs < shrink->runs_max && shrink->go_on(shrink->context, shrink);
 }
 
-/* Takes the candidate; true when it is the best one now. */
-static bool try(struct shrink *shrink, struct tape *candidate)
+static bool try_with_noise(struct shrink *shrink, const struct tape *candidate, uint64_t noise_seed)
 {
     struct tape used = { 0 };
-    bool fails = false;
-    if (may_go_on(shrink)) {
-        shrink->runs++;
-        fails = shrink->fails(shrink->context, candidate, &used);
-    }
-    tape_done(candidate);
-    if (!fails)
+    if (!may_go_on(shrink))
+        return false;
+    shrink->runs++;
+    if (!shrink->fails(shrink->context, candidate, noise_seed, &used))
         return false;
     tape_done(&shrink->best);
     shrink->best = used;
     return true;
 }
 
+/* Takes the candidate; true when it is the best one now. */
+static bool try(struct shrink *shrink, struct tape *candidate)
+{
+    bool better = try_with_noise(shrink, candidate, 0);
+    tape_done(candidate);
+    return better;
+}
+
 /* --- removing what actors do ----------------------------------------------------------------- */
 
+/* Without an operation all noise behind it means something else; some other noise does as well. */
 static bool try_without(struct shrink *shrink, enum stream stream, size_t first, size_t count)
 {
     struct tape candidate;
     tape_copy(&shrink->best, &candidate);
     tape_remove_spans(&candidate.streams[stream], first, count);
-    return try(shrink, &candidate);
+    bool noisy = shrink->best.streams[STREAM_NOISE].count > 0;
+    bool better = try_with_noise(shrink, &candidate, 0);
+    for (int i = 0; i < REDRAWS && noisy && !better; i++)
+        better = try_with_noise(shrink, &candidate, 1 + shrink->runs);
+    tape_done(&candidate);
+    return better;
 }
 
 static bool remove_some(struct shrink *shrink, enum stream stream, size_t size)

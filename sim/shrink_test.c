@@ -14,8 +14,9 @@
 /* --- a rule of ours -------------------------------------------------------------------------- */
 
 /* It fails while some client asks for 41 or more, and some fault is there. */
-static bool rule(void *context, const struct tape *tape, struct tape *ret_used)
+static bool rule(void *context, const struct tape *tape, uint64_t noise_seed, struct tape *ret_used)
 {
+    (void)noise_seed;
     uint64_t *most = context;
     const struct tape_stream *client = &tape->streams[STREAM_CLIENTS];
     bool fails = false;
@@ -119,15 +120,17 @@ struct case_run {
     uint64_t asked;
 };
 
-static bool fails_alike(void *context, const struct tape *candidate, struct tape *ret_used)
+static bool fails_alike(void *context, const struct tape *candidate, uint64_t noise_seed,
+                        struct tape *ret_used)
 {
     struct case_run *one = context;
     struct run_result result;
     one->options.replay = candidate;
+    one->options.noise_seed = noise_seed;
     one->options.ret_tape = ret_used;
     isolate_run(&one->options, SECONDS, true, &result);
-    bool alike = result.violation.checker != NULL &&
-                 strcmp(result.violation.checker, one->checker) == 0;
+    bool alike =
+        result.violation.checker != NULL && strcmp(result.violation.checker, one->checker) == 0;
     if (alike)
         one->asked = result.asked;
     else

@@ -51,8 +51,8 @@ void tape_copy(const struct tape *tape, struct tape *ret_copy)
 void tape_begin_span(struct tape *tape, enum stream number)
 {
     struct tape_stream *stream = &tape->streams[number];
-    stream->starts = grow(stream->starts, stream->span_count, &stream->span_capacity,
-                          sizeof(*stream->starts));
+    stream->starts =
+        grow(stream->starts, stream->span_count, &stream->span_capacity, sizeof(*stream->starts));
     stream->starts[stream->span_count++] = stream->count;
 }
 

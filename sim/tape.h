@@ -80,8 +80,8 @@ enum { TAPE_STORE = 1, TAPE_LIVENESS = 2, TAPE_FLAGS = TAPE_STORE | TAPE_LIVENES
 
 struct tape_header {
     uint64_t seed, trace_hash;
-    uint32_t operation_count; /* 0: the default */
-    uint8_t flags;            /* TAPE_STORE: of a lone store; ... */
+    uint32_t operation_count;        /* 0: the default */
+    uint8_t flags;                   /* TAPE_STORE: of a lone store; ... */
     char bug[TAPE_NAME_MAX + 1];     /* planted; "" is none */
     char checker[TAPE_NAME_MAX + 1]; /* that found it wrong; "" is none */
 };

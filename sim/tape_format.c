@@ -107,9 +107,8 @@ kvorum_status tape_decode(struct bytes bytes, struct tape_header *ret_header, st
     kvorum_status status = check_frame(bytes, ret_why);
     if (status != KVORUM_OK)
         return status;
-    struct reader reader =
-        reader_of(bytes_make(bytes.data + sizeof(magic) + 1,
-                             bytes.size - sizeof(magic) - 1 - CHECKSUM_SIZE));
+    struct reader reader = reader_of(
+        bytes_make(bytes.data + sizeof(magic) + 1, bytes.size - sizeof(magic) - 1 - CHECKSUM_SIZE));
     struct tape_header header = { 0 };
     struct tape tape = { 0 };
     decode_header(&reader, &header);

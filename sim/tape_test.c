@@ -148,8 +148,8 @@ static void every_cut_and_flip_is_refused(void **state)
     const char *why;
     encode_sample(&buffer);
     for (size_t size = 0; size < buffer.size; size++)
-        assert_int_not_equal(
-            KVORUM_OK, tape_decode(bytes_make(buffer.data, size), &header, &tape, &why));
+        assert_int_not_equal(KVORUM_OK,
+                             tape_decode(bytes_make(buffer.data, size), &header, &tape, &why));
     for (size_t bit = 0; bit < 8 * buffer.size; bit++) {
         buffer.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
         assert_int_not_equal(KVORUM_OK, tape_decode(buffer_bytes(&buffer), &header, &tape, &why));

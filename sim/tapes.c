@@ -82,8 +82,8 @@ bool tapes_read(const char *path, struct tape_header *ret_header, struct tape *r
     struct buffer buffer;
     const char *why = "cannot be read: see whether the file is there";
     buffer_init(&buffer, 2 * TAPE_SIZE_MAX);
-    bool fine = read_file(path, &buffer) && tape_decode(buffer_bytes(&buffer), ret_header,
-                                                        ret_tape, &why) == KVORUM_OK;
+    bool fine = read_file(path, &buffer) &&
+                tape_decode(buffer_bytes(&buffer), ret_header, ret_tape, &why) == KVORUM_OK;
     buffer_done(&buffer);
     if (!fine)
         return complain(path, why);
@@ -128,12 +128,14 @@ struct shrinking {
     double end, reported;
 };
 
-static bool fails(void *context, const struct tape *candidate, struct tape *ret_used)
+static bool fails(void *context, const struct tape *candidate, uint64_t noise_seed,
+                  struct tape *ret_used)
 {
     struct shrinking *shrinking = context;
     struct run_options options = *shrinking->options;
     struct run_result result;
     options.replay = candidate;
+    options.noise_seed = noise_seed;
     options.ret_tape = ret_used;
     isolate_run(&options, CANDIDATE_SECONDS, true, &result);
     if (result.violation.checker != NULL &&

@@ -89,10 +89,10 @@ static void on_answer(void *context, const struct answer *answer)
     history_end(workload->history, record, answer->status, answer->object);
     world_mix(workload->world, (uint64_t)record->id, answer->status);
     world_tell(workload->world, record->key, "c%u: operation %d %s key %u: %s%s%s, first of %u: %d",
-                record->client, record->id, action_name(record->action), record->key,
-                kvorum_status_name(answer->status), answer->reason[0] == '\0' ? "" : ": ",
-                answer->reason, record->reading.count,
-                record->reading.count == 0 ? NO_OPERATION : record->reading.versions[0].writer);
+               record->client, record->id, action_name(record->action), record->key,
+               kvorum_status_name(answer->status), answer->reason[0] == '\0' ? "" : ": ",
+               answer->reason, record->reading.count,
+               record->reading.count == 0 ? NO_OPERATION : record->reading.versions[0].writer);
     remember(call, answer);
     check_read(workload, record);
     check_write(call);
@@ -248,8 +248,9 @@ static void submit(struct call *call, const struct quorum_levels *levels, struct
     uint16_t shard = call->shard = (uint16_t)choose(workload->world, process->shard_count);
     call->dw = levels->dw;
     record->mode_known = workload->history->changes && mode_known(process, shard);
-    world_tell(workload->world, record->key, "c%u: operation %d %s key %u at n%u.%u", record->client,
-                record->id, action_name(record->action), record->key, process->member, shard);
+    world_tell(workload->world, record->key, "c%u: operation %d %s key %u at n%u.%u",
+               record->client, record->id, action_name(record->action), record->key,
+               process->member, shard);
     if (call->client != NULL && choose_chance(workload->world, workload->plan->cancelled))
         world_after(workload->world, &call->cancel,
                     choose_delay(workload->world, workload->plan->network.delay_us));

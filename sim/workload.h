@@ -39,7 +39,7 @@ struct workload {
     struct call *calls;      /* by operation id */
     struct buffer *contexts; /* by operation id: as the answer gave it */
     uint32_t submitted, open;
-    uint32_t retired; /* clients of a replayed run that have no further operation: a set */
+    uint32_t retired;        /* clients of a replayed run that have no further operation: a set */
     uint32_t durable_one_in; /* how many acknowledgements have their disks looked at */
 };
 

@@ -26,6 +26,12 @@ void world_replay(struct world *world, const struct tape *tape)
     tape_reader_next_span(&world->reader, STREAM_NOISE);
 }
 
+void world_redraw_noise(struct world *world, uint64_t seed)
+{
+    world->noise_redrawn = true;
+    random_init(&world->random, seed);
+}
+
 void world_done(struct world *world)
 {
     struct heap_item *item;
@@ -52,10 +58,15 @@ void world_span(struct world *world, enum stream stream)
 {
     world->stream = stream;
     world->in_span = false;
-    world->ended = stream != STREAM_NOISE && world->replaying &&
-                   tape_reader_ended(&world->reader, stream);
+    world->ended =
+        stream != STREAM_NOISE && world->replaying && tape_reader_ended(&world->reader, stream);
     if (stream != STREAM_NOISE && !world->ended)
         begin_span(world);
+}
+
+static bool is_on_tape(const struct world *world)
+{
+    return world->replaying && !(world->noise_redrawn && world->stream == STREAM_NOISE);
 }
 
 uint64_t choose_calm(struct world *world, uint64_t limit, uint64_t calm)
@@ -64,7 +75,7 @@ uint64_t choose_calm(struct world *world, uint64_t limit, uint64_t calm)
     if (world->stream != STREAM_NOISE && !world->in_span)
         begin_span(world);
     uint64_t drawn, choice;
-    if (world->replaying) {
+    if (is_on_tape(world)) {
         choice = tape_reader_take(&world->reader, world->stream) % limit;
         drawn = choice < limit - calm ? choice + calm : choice - (limit - calm);
     } else {
@@ -203,8 +214,7 @@ void world_trace(struct world *world, const char *format, ...)
 
 void world_tell(struct world *world, int64_t key, const char *format, ...)
 {
-    bool told =
-        world->telling && (key == -1 || world->told_key == -1 || key == world->told_key);
+    bool told = world->telling && (key == -1 || world->told_key == -1 || key == world->told_key);
     if (!world->tracing && !told)
         return;
     va_list arguments;

@@ -28,7 +28,7 @@ struct gate {
 struct event {
     struct heap_item item;
     struct list held_link;
-    struct gate *gate; /* or NULL */
+    struct gate *gate;  /* or NULL */
     enum stream stream; /* its choices are of; event_init makes it noise */
     void (*run)(struct event *event);
     void (*drop)(struct event *event); /* the world ends first: free what `run` would; or NULL */
@@ -50,10 +50,11 @@ struct world {
     bool in_span;       /* and it has begun its span */
     bool ended;         /* the tape has none for it any more */
     bool replaying;     /* choices come from `reader` */
+    bool noise_redrawn; /* but noise is drawn anew */
     struct tape_reader reader;
     uint64_t trace_hash, event_count;
-    bool tracing; /* print the narrative to stdout */
-    bool telling; /* print its outline: what was asked, answered and broken */
+    bool tracing;     /* print the narrative to stdout */
+    bool telling;     /* print its outline: what was asked, answered and broken */
     int64_t told_key; /* only operations of this key; -1: all */
     struct violation violation;
 };
@@ -61,6 +62,8 @@ struct world {
 void world_init(struct world *world, uint64_t seed);
 /** From now on choices come from the tape, which the caller keeps alive. */
 void world_replay(struct world *world, const struct tape *tape);
+/** Noise does not come from the tape, but from another seed. */
+void world_redraw_noise(struct world *world, uint64_t seed);
 /** Drops the events still queued. */
 void world_done(struct world *world);
 

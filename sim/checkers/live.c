@@ -13,8 +13,9 @@ void check_core_converged(const struct core *core, uint32_t key)
         struct holding a = converged_look(&cluster->processes[owners[0]], name);
         struct holding b = converged_look(&cluster->processes[owners[i]], name);
         if (a.found != b.found || a.digest != b.digest)
-            world_fail(cluster->world, "live",
-                       "key %u: n%u and n%u, which serve without the others, hold different objects",
-                       key, owners[0], owners[i]);
+            world_fail(
+                cluster->world, "live",
+                "key %u: n%u and n%u, which serve without the others, hold different objects", key,
+                owners[0], owners[i]);
     }
 }
