@@ -15,7 +15,7 @@
 
 #include "sim/run.h"
 
-enum { RUNS_MAX = 1500, EXIT_CAUGHT = 3, EXIT_NOT_CAUGHT = 4 };
+enum { RUNS_MAX = 2500, EXIT_CAUGHT = 3, EXIT_NOT_CAUGHT = 4 };
 
 /* The parent's test library has handlers that would go on with its tests here. */
 static void die_of_signals(void)

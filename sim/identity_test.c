@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A member whose directory is not the one it had: an empty one, another's, its own of yesterday. */
+/** A member whose directory is not the one it had: empty, new, or its own of yesterday. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -214,7 +214,7 @@ static bool begin_serving(const struct core *core, const struct workload *worklo
     uint64_t end_us = world->now_us + start_limit_us;
     while (!core_running(core) || workload_open_at(workload, core->members) > 0) {
         if (world->now_us >= end_us)
-            world_fail(world, "live", "a healed core of members %x is not up, or owes answers",
+            world_fail(world, "live", "a healed core of members 0x%x is not up, or owes answers",
                        core->members);
         if (!pass_time(core, ASK_AGAIN_US))
             return false;
@@ -257,8 +257,8 @@ static bool ask(const struct core *core, struct workload *workload, enum action 
             return false;
     }
     world_fail(world, "live",
-               "key %u: %s at n%u, in a core of members %x that has the quorum, is not done after "
-               "%llu ms: %s",
+               "key %u: %s at n%u, in a core of members 0x%x that has the quorum, is not done "
+               "after %llu ms: %s",
                key, action_name(action), process->member, core->members,
                (unsigned long long)(world->now_us - start_us) / 1000,
                kvorum_status_name(record->status));

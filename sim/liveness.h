@@ -3,8 +3,8 @@
  *
  *      core    a random set of members that holds, for every partition, as many owners as the
  *              plan's levels ask for
- *      others  each in a fate of its own: paused, cut off both ways or one way, stopped, crashed, or
- *              started again on an empty directory (which must wait to be joined)
+ *      others  each in a fate of its own: paused, cut off both ways or one way, stopped, crashed,
+ *              or started again on an empty directory (which must wait to be joined)
  *
  *  Then everything asked through the core must be answered in bounded time, and its owners of each
  *  key must come to hold the same bytes (checkers/live.c). */
@@ -45,7 +45,7 @@ static inline bool core_has(const struct core *core, uint16_t member)
 {
     return (core->members >> member & 1) != 0;
 }
-/** How many owners of `key` are in the core, and which: `ret_owners`, as many as SIM_MEMBERS_MAX. */
+/** How many owners of `key` are in the core, and which; `ret_owners` has SIM_MEMBERS_MAX places. */
 uint16_t core_owners(const struct core *core, uint32_t key, uint16_t *ret_owners);
 /** A member of it, by chance. */
 struct process *core_any(const struct core *core);

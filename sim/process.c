@@ -331,7 +331,7 @@ void process_start(struct process *process)
     assert(!process->running);
     if (process->disk.dead)
         sim_disk_restart(&process->disk);
-    if (!process->calm && process->plan->faults[FAULT_FUSE] > 0 && choose(process->world, 4) == 0)
+    if (!process->calm && process->plan->faults[FAULT_FUSE] > 0 && choose_one_in(process->world, 4))
         process->disk.fuse = choose_between(process->world, 1, FUSE_WHILE_STARTING);
     process->lives++;
     uint16_t most = process->plan->store_count[process->member];

@@ -3,8 +3,8 @@
 
 enum {
     ROUNDS_MAX = 20,
-    REDRAWS = 2,
-    NOISE_PIECES = 64,     /* noise is made calm in pieces no smaller than this part of it, */
+    REDRAWS = 4,
+    NOISE_PIECES = 256,    /* noise is made calm in pieces no smaller than this part of it, */
     NOISE_CHOICES_FEW = 64 /* unless there is little left */
 };
 

@@ -15,8 +15,9 @@
 struct shrink {
     struct tape best; /* own: tape_done */
     uint64_t runs, runs_max;
-    /** Make the run of `candidate`, with other noise where `noise_seed` is not 0.  True when it fails as the first one did; *ret_used is then
-     *  what it chose, trimmed, a tape of the caller's. */
+    /** Make the run of `candidate`, with other noise where `noise_seed` is not 0.  True when it
+     *  fails as the first one did; *ret_used is then what it chose, trimmed, a tape of the
+     *  caller's. */
     bool (*fails)(void *context, const struct tape *candidate, uint64_t noise_seed,
                   struct tape *ret_used);
     /** Called after each run; false ends it. */

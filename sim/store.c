@@ -284,7 +284,7 @@ static void reopen(struct store *store)
     for (;;) {
         sim_disk_restart(&store->disk);
         store->disk.fuse =
-            choose(store->world, 3) == 0 ? choose_between(store->world, 1, FUSE_MAX) : 0;
+            choose_one_in(store->world, 3) ? choose_between(store->world, 1, FUSE_MAX) : 0;
         kvorum_status status = open_engine(store);
         if (status == KVORUM_OK && !store->disk.dead)
             break;
@@ -332,7 +332,7 @@ static void fill_disk(struct store *store)
     uint64_t used = 0;
     for (size_t i = 0; i < store->disk.current.count; i++)
         used += store->disk.current.list[i].inode->current.size;
-    bool full = store->disk.space_limit == 0 && choose(store->world, 4) == 0;
+    bool full = store->disk.space_limit == 0 && choose_one_in(store->world, 4);
     store->disk.space_limit = full ? used + 1 + choose(store->world, SPACE_STEP) : 0;
 }
 
@@ -356,7 +356,7 @@ static void read_slowly(struct store *store)
 static void step(struct store *store)
 {
     bool idle = sim_jobs_idle(&store->jobs);
-    switch (choose(store->world, 16)) {
+    switch (choose_calm(store->world, 16, 15)) {
     case 0:
         store->disk.fuse = choose_between(store->world, 1, FUSE_MAX);
         break;
@@ -407,7 +407,7 @@ static bool begin(struct store *store, struct world *world, uint32_t steps)
     sizes_draw(world, &store->sizes);
     sim_disk_init(&store->disk, world);
     sim_jobs_init(&store->jobs, world, NULL, 100);
-    store->disk.error_per_million = choose(world, 4) == 0 ? ERRORS_PER_MILLION : 0;
+    store->disk.error_per_million = choose_one_in(world, 4) ? ERRORS_PER_MILLION : 0;
     store->disk.maps = choose(world, 2) == 0;
     store->alone = choose(world, 4) == 0;
     store->readers = (struct readers){ .world = world, .disk = &store->disk };

@@ -11,7 +11,7 @@
 #include "sim/isolate.h"
 #include "sim/shrink.h"
 
-enum { RUN_SECONDS = 60, CANDIDATE_SECONDS = 10 };
+enum { RUN_SECONDS = 60, CANDIDATE_SECONDS = 5 };
 
 static double seconds_now(void)
 {

@@ -53,7 +53,7 @@ static void begin_span(struct world *world)
         tape_reader_next_span(&world->reader, world->stream);
 }
 
-/* A span is begun even if nothing will be drawn in it: what the actor does then is to be kept too. */
+/* A span is begun even if nothing will be drawn in it: what the actor does then is kept too. */
 void world_span(struct world *world, enum stream stream)
 {
     world->stream = stream;
