@@ -112,8 +112,10 @@ static void *must(void *memory)
 void isolate_run(const struct run_options *options, unsigned seconds, bool quiet,
                  struct run_result *ret_result)
 {
-    report = must(
-        mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    const int no_file = -1;
+    report = must(mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                       /* cppcheck-suppress invalidFunctionArg */
+                       no_file, 0));
     fflush(NULL);
     pid_t child = fork();
     if (child < 0)

@@ -248,11 +248,12 @@ static bool ask(const struct core *core, struct workload *workload, enum action 
     struct world *world = core->cluster->world;
     uint64_t start_us = world->now_us;
     struct process *process = core_any(core);
-    struct record *record = NULL;
+    kvorum_status status = KVORUM_INTERNAL;
     for (int i = 0; i < TRIES_MAX && world->now_us - start_us < answer_limit_us; i++) {
-        record = try_once(workload, action, key, process, levels);
+        const struct record *record = try_once(workload, action, key, process, levels);
         if (record == NULL || is_answer(record))
             return record != NULL;
+        status = record->status;
         if (!pass_time(core, ASK_AGAIN_US))
             return false;
     }
@@ -260,8 +261,7 @@ static bool ask(const struct core *core, struct workload *workload, enum action 
                "key %u: %s at n%u, in a core of members 0x%x that has the quorum, is not done "
                "after %llu ms: %s",
                key, action_name(action), process->member, core->members,
-               (unsigned long long)(world->now_us - start_us) / 1000,
-               kvorum_status_name(record->status));
+               (unsigned long long)(world->now_us - start_us) / 1000, kvorum_status_name(status));
     return false;
 }
 

@@ -36,7 +36,7 @@ static bool try(struct shrink *shrink, struct tape *candidate)
 
 /* --- removing what actors do ----------------------------------------------------------------- */
 
-/* Without an operation all noise behind it means something else; some other noise does as well. */
+/* Without an operation all noise behind it means something else; none, or some other, may do. */
 static bool try_without(struct shrink *shrink, enum stream stream, size_t first, size_t count)
 {
     struct tape candidate;
@@ -44,6 +44,10 @@ static bool try_without(struct shrink *shrink, enum stream stream, size_t first,
     tape_remove_spans(&candidate.streams[stream], first, count);
     bool noisy = shrink->best.streams[STREAM_NOISE].count > 0;
     bool better = try_with_noise(shrink, &candidate, 0);
+    if (noisy && !better) {
+        candidate.streams[STREAM_NOISE].count = 0; /* calm */
+        better = try_with_noise(shrink, &candidate, 0);
+    }
     for (int i = 0; i < REDRAWS && noisy && !better; i++)
         better = try_with_noise(shrink, &candidate, 1 + shrink->runs);
     tape_done(&candidate);

@@ -48,21 +48,20 @@ void tape_copy(const struct tape *tape, struct tape *ret_copy)
     }
 }
 
-void tape_begin_span(struct tape *tape, enum stream number)
+void tape_begin_span(struct tape *tape, enum stream stream)
 {
-    struct tape_stream *stream = &tape->streams[number];
-    stream->starts =
-        grow(stream->starts, stream->span_count, &stream->span_capacity, sizeof(*stream->starts));
-    stream->starts[stream->span_count++] = stream->count;
+    struct tape_stream *spans = &tape->streams[stream];
+    spans->starts =
+        grow(spans->starts, spans->span_count, &spans->span_capacity, sizeof(*spans->starts));
+    spans->starts[spans->span_count++] = spans->count;
 }
 
-void tape_record(struct tape *tape, enum stream number, uint64_t choice)
+void tape_record(struct tape *tape, enum stream stream, uint64_t choice)
 {
-    struct tape_stream *stream = &tape->streams[number];
-    assert(stream->span_count > 0);
-    stream->choices =
-        grow(stream->choices, stream->count, &stream->capacity, sizeof(*stream->choices));
-    stream->choices[stream->count++] = choice;
+    struct tape_stream *spans = &tape->streams[stream];
+    assert(spans->span_count > 0);
+    spans->choices = grow(spans->choices, spans->count, &spans->capacity, sizeof(*spans->choices));
+    spans->choices[spans->count++] = choice;
 }
 
 size_t tape_count_steered(const struct tape *tape)
@@ -116,12 +115,6 @@ void tape_trim(struct tape *tape)
         trim_stream(&tape->streams[i]);
 }
 
-const char *stream_name(enum stream stream)
-{
-    static const char *const names[] = { "noise", "plan", "faults", "repairs", "changes" };
-    return stream < STREAM_CLIENTS ? names[stream] : "client";
-}
-
 /* --- reading --------------------------------------------------------------------------------- */
 
 void tape_reader_init(struct tape_reader *reader, const struct tape *tape)
@@ -134,24 +127,24 @@ bool tape_reader_ended(const struct tape_reader *reader, enum stream stream)
     return reader->cursors[stream].next_span == reader->tape->streams[stream].span_count;
 }
 
-void tape_reader_next_span(struct tape_reader *reader, enum stream number)
+void tape_reader_next_span(struct tape_reader *reader, enum stream stream)
 {
-    const struct tape_stream *stream = &reader->tape->streams[number];
-    size_t span = reader->cursors[number].next_span;
-    if (tape_reader_ended(reader, number)) {
-        reader->cursors[number].at = reader->cursors[number].end;
+    const struct tape_stream *spans = &reader->tape->streams[stream];
+    size_t span = reader->cursors[stream].next_span;
+    if (tape_reader_ended(reader, stream)) {
+        reader->cursors[stream].at = reader->cursors[stream].end;
         return;
     }
-    reader->cursors[number].at = stream->starts[span];
-    reader->cursors[number].end = tape_span_end(stream, span);
-    reader->cursors[number].next_span++;
+    reader->cursors[stream].at = spans->starts[span];
+    reader->cursors[stream].end = tape_span_end(spans, span);
+    reader->cursors[stream].next_span++;
 }
 
-uint64_t tape_reader_take(struct tape_reader *reader, enum stream number)
+uint64_t tape_reader_take(struct tape_reader *reader, enum stream stream)
 {
-    size_t at = reader->cursors[number].at;
-    if (at == reader->cursors[number].end)
+    size_t at = reader->cursors[stream].at;
+    if (at == reader->cursors[stream].end)
         return 0;
-    reader->cursors[number].at++;
-    return reader->tape->streams[number].choices[at];
+    reader->cursors[stream].at++;
+    return reader->tape->streams[stream].choices[at];
 }

@@ -58,7 +58,6 @@ size_t tape_span_end(const struct tape_stream *stream, size_t span);
 void tape_remove_spans(struct tape_stream *stream, size_t first, size_t count);
 /** Calm choices at the end of a span say nothing. */
 void tape_trim(struct tape *tape);
-const char *stream_name(enum stream stream);
 
 /** Reads a tape span by span. */
 struct tape_reader {
