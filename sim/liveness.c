@@ -9,12 +9,12 @@
 enum {
     PASSES = 2,     /* of reading everything: repairs come after the answer */
     TRIES_MAX = 40, /* of one operation */
-    ASK_AGAIN_US = 200 * 1000,
+    ASK_AGAIN_US = 800 * 1000,
     SETTLE_US = 2 * 1000 * 1000,
 };
 
-/* From healing to running and quiet; from the first try of an operation to its answer: members
- * are found dead within 3 s, and a try lasts up to 4 s. */
+/* From healing to running and quiet; from the first try of an operation to its answer: a broken
+ * link comes back within 20 s, members are found dead within 3 s, and a try lasts up to 4 s. */
 static const uint64_t start_limit_us = 60 * SIM_SECOND, answer_limit_us = 30 * SIM_SECOND;
 static const uint64_t for_ever_us = 1000000 * SIM_SECOND;
 
