@@ -15,7 +15,7 @@
 
 #include "sim/run.h"
 
-enum { RUNS_MAX = 1500, /* 500 of each kind */ EXIT_CAUGHT = 3, EXIT_NOT_CAUGHT = 4 };
+enum { RUNS_MAX = 4000, /* 1,000 of each kind */ EXIT_CAUGHT = 3, EXIT_NOT_CAUGHT = 4 };
 
 /* The parent's test library has handlers that would go on with its tests here. */
 static void die_of_signals(void)
@@ -30,17 +30,20 @@ static void die_of_signals(void)
 static void hunt(enum planted_bug bug)
 {
     bug_plant(bug);
-    for (uint64_t i = 0; i < RUNS_MAX; i++) { /* a cluster, a store alone, gossip alone, ... */
-        uint64_t seed = 1 + i / 3;
-        struct run_options options = { .seed = seed, .store = i % 3 == 1, .gossip = i % 3 == 2 };
+    for (uint64_t i = 0; i < RUNS_MAX; i++) { /* a cluster, a store, gossip, liveness, ... */
+        uint64_t seed = 1 + i / 4;
+        struct run_options options = {
+            .seed = seed, .store = i % 4 == 1, .gossip = i % 4 == 2, .liveness = i % 4 == 3
+        };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL) {
             fprintf(stderr, "# %s: caught by \"%s\" with seed %llu%s\n", bug_name(bug),
                     result.violation.checker, (unsigned long long)seed,
-                    options.store    ? " --store"
-                    : options.gossip ? " --gossip"
-                                     : "");
+                    options.store      ? " --store"
+                    : options.gossip   ? " --gossip"
+                    : options.liveness ? " --liveness"
+                                       : "");
             _exit(EXIT_CAUGHT);
         }
     }

@@ -60,6 +60,18 @@ static struct node_id draw_id(struct world *world)
     return id;
 }
 
+/* A shrunk tape draws the same id for all. */
+static void make_unique(struct member *members, uint16_t last)
+{
+    for (uint16_t i = 0; i < last; i++) {
+        if (compare_members(&members[i], &members[last]) == 0) {
+            members[last].id.bytes[NODE_ID_SIZE - 1]++;
+            make_unique(members, last);
+            return;
+        }
+    }
+}
+
 static void draw_members(struct cluster *cluster)
 {
     struct epoch *epoch = &cluster->epoch;
@@ -70,6 +82,7 @@ static void draw_members(struct cluster *cluster)
     for (uint16_t i = 0; i < cluster->count; i++) {
         struct member *member = &epoch->members[i];
         member->id = draw_id(cluster->world);
+        make_unique(epoch->members, i);
         member->weight = RING_WEIGHT_DEFAULT;
         snprintf(member->zone, sizeof(member->zone), "z%d", zones ? i % 3 : 0);
         snprintf(member->address, sizeof(member->address), "10.0.0.%d:7000", i + 1);

@@ -28,6 +28,10 @@ void cluster_done(struct cluster *cluster);
 
 /** Faults begin to happen, as the plan has them. */
 void cluster_begin_faults(struct cluster *cluster);
+/** No more faults, and a sound network; the machines are as they are. */
+void cluster_end_faults(struct cluster *cluster);
+/** Nothing goes wrong on this machine any more; if it was paused, it goes on. */
+void cluster_calm(struct process *process);
 /** End all faults for good, and restart whatever is down. */
 void cluster_heal(struct cluster *cluster);
 /** Crash or stop every process, and start it again. */

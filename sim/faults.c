@@ -10,6 +10,7 @@ enum {
     FUSE_OPERATIONS = 60,
     DISK_ERRORS_PER_MILLION = 20000,
     RESTART_US = 20 * 1000, /* at least */
+    HOUR_MS = 3600 * 1000,
 };
 
 static uint64_t duration(struct cluster *cluster)
@@ -96,6 +97,31 @@ static void step_wall_clock(struct cluster *cluster, struct process *process)
         (int64_t)choose(cluster->world, (uint64_t)(2 * most + 1)) - most;
 }
 
+static bool same_zone(const struct cluster *cluster, uint16_t a, uint16_t b)
+{
+    const struct member *members = cluster->epoch.members;
+    return strcmp(members[a].zone, members[b].zone) == 0;
+}
+
+/* The zone of `member` loses all others, or only one of them, or is only not heard any more. */
+static void cut_zone(struct cluster *cluster, uint16_t member)
+{
+    enum { FROM_ALL, FROM_ONE, UNHEARD, WAYS };
+    uint64_t way = choose(cluster->world, WAYS);
+    uint16_t other = any_process(cluster)->member;
+    for (uint16_t a = 0; a < cluster->count; a++) {
+        for (uint16_t b = 0; b < cluster->count; b++) {
+            if (!same_zone(cluster, a, member) || same_zone(cluster, a, b) ||
+                (way == FROM_ONE && !same_zone(cluster, b, other)))
+                continue;
+            PROBE("faults: a zone was cut");
+            network_cut(&cluster->network, a, b);
+            if (way != UNHEARD)
+                network_cut(&cluster->network, b, a);
+        }
+    }
+}
+
 /* Little room is left, not none: the next preallocation fails, perhaps the next but one. */
 static void fill_disk(struct cluster *cluster, struct process *process)
 {
@@ -109,7 +135,7 @@ static void fill_disk(struct cluster *cluster, struct process *process)
 static void begin(struct cluster *cluster, enum fault fault)
 {
     struct process *process = any_process(cluster);
-    world_trace(cluster->world, "fault: %s (n%u)", fault_name(fault), process->member);
+    world_tell(cluster->world, -1, "fault: %s (n%u)", fault_name(fault), process->member);
     switch (fault) {
     case FAULT_CRASH:
         crash(cluster, process);
@@ -146,6 +172,12 @@ static void begin(struct cluster *cluster, enum fault fault)
     case FAULT_DISK_FULL:
         fill_disk(cluster, process);
         break;
+    case FAULT_ZONE:
+        cut_zone(cluster, process->member);
+        break;
+    case FAULT_HOUR_AHEAD:
+        process->clock.wall_offset_ms = HOUR_MS;
+        break;
     case FAULT_HEAL:
     case FAULT_COUNT:
         network_heal(&cluster->network);
@@ -168,6 +200,8 @@ static enum fault draw_fault(struct cluster *cluster)
 static void fault_run(struct event *event)
 {
     struct cluster *cluster = LIST_ENTRY(event, struct cluster, fault);
+    if (world_ended(cluster->world))
+        return;
     begin(cluster, draw_fault(cluster));
     world_after(cluster->world, event,
                 1 + choose_delay(cluster->world, cluster->plan->fault_interval_us));
@@ -190,6 +224,8 @@ static void replace_disk_cable(struct cluster *cluster, struct process *process)
 static void repair_run(struct event *event)
 {
     struct cluster *cluster = LIST_ENTRY(event, struct cluster, repair);
+    if (world_ended(cluster->world))
+        return;
     network_heal(&cluster->network);
     for (uint16_t i = 0; i < cluster->count; i++) {
         struct process *process = &cluster->processes[i];
@@ -204,6 +240,8 @@ void cluster_begin_faults(struct cluster *cluster)
 {
     event_init(&cluster->fault, NULL, fault_run);
     event_init(&cluster->repair, NULL, repair_run);
+    cluster->fault.stream = STREAM_FAULTS;
+    cluster->repair.stream = STREAM_REPAIRS;
     for (uint16_t i = 0; i < cluster->count; i++)
         cluster->processes[i].calm = false;
     if (cluster->plan->fault_interval_us == 0)
@@ -213,7 +251,7 @@ void cluster_begin_faults(struct cluster *cluster)
     world_after(cluster->world, &cluster->repair, duration(cluster));
 }
 
-static void calm_down(struct process *process)
+void cluster_calm(struct process *process)
 {
     process->calm = true;
     process->disk.fuse = 0;
@@ -222,7 +260,7 @@ static void calm_down(struct process *process)
     process_resume(process);
 }
 
-void cluster_heal(struct cluster *cluster)
+void cluster_end_faults(struct cluster *cluster)
 {
     world_cancel(cluster->world, &cluster->fault);
     world_cancel(cluster->world, &cluster->repair);
@@ -231,9 +269,14 @@ void cluster_heal(struct cluster *cluster)
     cluster->network.faults.loss = 0;
     cluster->network.faults.duplication = 0;
     cluster->network.faults.corruption = 0;
+}
+
+void cluster_heal(struct cluster *cluster)
+{
+    cluster_end_faults(cluster);
     for (uint16_t i = 0; i < cluster->count; i++) {
         struct process *process = &cluster->processes[i];
-        calm_down(process);
+        cluster_calm(process);
         if (!process->running)
             process_start_after(process, choose(cluster->world, SIM_SECOND));
     }

@@ -271,6 +271,5 @@ void gossip_play(struct world *world, struct run_result *ret_result)
     ret_result->operations = run->gossip.datagrams;
     ret_result->acknowledged = run->statements;
     gossip_world_done(&run->gossip);
-    world_done(world);
     free(run);
 }

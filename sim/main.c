@@ -8,16 +8,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sim/bugs.h"
+#include "sim/probes.h"
 #include "sim/run.h"
+#include "sim/tapes.h"
 
 static const char usage[] =
-    "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--seconds S] [--bug NAME] [--list-bugs]\n"
-    "                  [--trace] [--twice] [--probes] [--store] [--gossip]\n"
+    "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--hours H] [--seconds S]\n"
+    "                  [--bug NAME] [--list-bugs] [--trace] [--twice] [--probes]\n"
+    "                  [--store | --gossip | --liveness]\n"
     "\n"
     "  --seed N     first seed (default 1); run i uses seed N + i\n"
     "  --runs M     how many runs (default 100)\n"
     "  --ops N      client operations a run (default 150)\n"
+    "  --hours H    as many runs as make H hours of simulated time\n"
     "  --seconds S  stop after S seconds, whatever --runs says\n"
     "  --bug NAME   plant a bug and stop at the first run that catches it: exit 0 when caught\n"
     "  --list-bugs  the bugs that can be planted\n"
@@ -25,7 +28,15 @@ static const char usage[] =
     "  --twice      make every run twice and compare the trace hashes (default: every 25th)\n"
     "  --store      play with one lsm store alone instead of clusters (--ops: steps, default 250)\n"
     "  --gossip     play with gossip alone, without stores (--ops has no meaning)\n"
+    "  --liveness   in each run a core with a quorum must serve alone, the rest stays broken\n"
     "  --probes     print how often each rare path was taken\n"
+    "\n"
+    "One run and its tape, which has all that was left to chance (docs/simulator.md):\n"
+    "  --tape-out FILE     write the tape of run N, or the shrunk one\n"
+    "  --replay FILE       make the run of a tape again\n"
+    "  --shrink            make a failing run's tape smaller, and print what happens then\n"
+    "  --shrink-runs M     by at most M runs (default 10000)\n"
+    "  --shrink-seconds S  for at most S seconds (default 120)\n"
     "\n"
     "Exit: 0 nothing wrong (with --bug: caught), 1 a violation (with --bug: not caught), 2 "
     "usage.\n";
@@ -33,10 +44,11 @@ static const char usage[] =
 enum { TWICE_EVERY = 25, REPORT_SECONDS = 5 };
 
 struct arguments {
-    uint64_t seed, runs, seconds;
+    uint64_t seed, runs, hours, seconds;
     uint32_t operations;
     enum planted_bug bug;
-    bool trace, twice, probes, store, gossip;
+    bool trace, twice, probes, store, gossip, liveness;
+    struct tapes_command tapes;
 };
 
 static struct arguments arguments;
@@ -51,6 +63,8 @@ static size_t describe_replay(uint64_t seed, char *text, size_t size)
         used += snprintf(text + used, size - (size_t)used, " --store");
     if (arguments.gossip)
         used += snprintf(text + used, size - (size_t)used, " --gossip");
+    if (arguments.liveness)
+        used += snprintf(text + used, size - (size_t)used, " --liveness");
     if (arguments.operations != 0)
         used += snprintf(text + used, size - (size_t)used, " --ops %" PRIu32, arguments.operations);
     if (arguments.bug != PLANTED_NONE)
@@ -87,6 +101,11 @@ static void catch_aborts(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGABRT, &action, NULL);
     sigaction(SIGSEGV, &action, NULL);
+}
+
+static double hours(uint64_t duration_us)
+{
+    return (double)duration_us / (double)SIM_SECOND / 3600;
 }
 
 static double seconds_now(void)
@@ -139,8 +158,12 @@ static bool parse_flag(const char *name)
         arguments.store = true;
     else if (strcmp(name, "--gossip") == 0)
         arguments.gossip = true;
+    else if (strcmp(name, "--liveness") == 0)
+        arguments.liveness = true;
     else if (strcmp(name, "--probes") == 0)
         arguments.probes = true;
+    else if (strcmp(name, "--shrink") == 0)
+        arguments.tapes.shrink = true;
     else if (strcmp(name, "--list-bugs") == 0 || strcmp(name, "--help") == 0) {
         if (strcmp(name, "--help") == 0)
             fputs(usage, stdout);
@@ -149,6 +172,24 @@ static bool parse_flag(const char *name)
         exit(0);
     } else
         return false;
+    return true;
+}
+
+static bool parse_tapes(const char *name, const char *value)
+{
+    struct tapes_command *tapes = &arguments.tapes;
+    if (strcmp(name, "--tape-out") == 0)
+        tapes->tape_out = value;
+    else if (strcmp(name, "--replay") == 0)
+        tapes->replay = value;
+    else if (strcmp(name, "--shrink-runs") == 0)
+        tapes->shrink_runs = number(name, value);
+    else if (strcmp(name, "--shrink-seconds") == 0)
+        tapes->shrink_seconds = number(name, value);
+    else
+        return false;
+    if (value == NULL)
+        fail_usage("wants a file", name);
     return true;
 }
 
@@ -166,9 +207,11 @@ static void parse_arguments(char **argument)
             arguments.operations = (uint32_t)number(name, value);
         else if (strcmp(name, "--seconds") == 0)
             arguments.seconds = number(name, value);
+        else if (strcmp(name, "--hours") == 0)
+            arguments.hours = number(name, value);
         else if (strcmp(name, "--bug") == 0)
             arguments.bug = parse_bug(value);
-        else
+        else if (!parse_tapes(name, value))
             fail_usage("unknown option", name);
         argument++;
     }
@@ -177,8 +220,10 @@ static void parse_arguments(char **argument)
 /* --- runs ------------------------------------------------------------------------------------ */
 
 struct totals {
-    uint64_t passed, failed, events, virtual_us, operations, acknowledged, twice;
+    uint64_t passed, failed, events, virtual_us, faulty_us, operations, acknowledged, twice;
+    uint64_t lost, stuck; /* runs that lost an acknowledged write; that did not come to an end */
     double start, reported;
+    struct probe_tally probes;
 };
 
 static void report_progress(struct totals *totals, bool last)
@@ -190,9 +235,11 @@ static void report_progress(struct totals *totals, bool last)
     totals->reported = now;
     uint64_t done = totals->passed + totals->failed;
     double rate = elapsed > 0 ? (double)done / elapsed : 0;
-    double left = rate > 0 ? (double)(arguments.runs - done) / rate : 0;
-    fprintf(stderr, "%s%" PRIu64 " of %" PRIu64 " runs, %.1f a second, %.0f s left%s",
-            terminal ? "\r" : "", done, arguments.runs, rate, left, terminal && !last ? "" : "\n");
+    double part = arguments.hours > 0 ? hours(totals->virtual_us) / (double)arguments.hours
+                                      : (double)done / (double)arguments.runs;
+    double left = part > 0 && part < 1 ? elapsed / part - elapsed : 0;
+    fprintf(stderr, "%s%" PRIu64 " runs, %.0f %%, %.1f a second, %.0f s left%s",
+            terminal ? "\r" : "", done, 100 * part, rate, left, terminal && !last ? "" : "\n");
 }
 
 static bool same_again(const struct run_options *options, const struct run_result *first)
@@ -213,6 +260,22 @@ static void print_violation(const struct run_result *result, uint64_t seed)
     fflush(stdout);
 }
 
+static bool is_one_of(const char *checker, const char *const *names)
+{
+    while (*names != NULL && strcmp(*names, checker) != 0)
+        names++;
+    return *names != NULL;
+}
+
+static void count_violation(struct totals *totals, const char *checker)
+{
+    static const char *const losses[] = { "acknowledged", "durable", "listed", "store", NULL };
+    static const char *const waits[] = { "live",    "liveness",  "answered",
+                                         "bounded", "converged", NULL };
+    totals->lost += is_one_of(checker, losses);
+    totals->stuck += is_one_of(checker, waits);
+}
+
 /* True when the run was as it should be. */
 static bool run_one(struct totals *totals, uint64_t seed)
 {
@@ -220,7 +283,8 @@ static bool run_one(struct totals *totals, uint64_t seed)
                                    .operation_count = arguments.operations,
                                    .tracing = arguments.trace,
                                    .store = arguments.store,
-                                   .gossip = arguments.gossip };
+                                   .gossip = arguments.gossip,
+                                   .liveness = arguments.liveness };
     struct run_result result;
     prepare_epitaph(seed);
     run(&options, &result);
@@ -233,14 +297,24 @@ static bool run_one(struct totals *totals, uint64_t seed)
     totals->twice += twice;
     totals->events += result.event_count;
     totals->virtual_us += result.virtual_us;
+    totals->faulty_us += result.faulty_us;
     totals->operations += result.operations;
     totals->acknowledged += result.acknowledged;
     if (arguments.trace)
         printf("seed %" PRIu64 ": trace hash %016" PRIx64 "\n", seed, result.trace_hash);
+    probes_tally_run(&totals->probes);
     if (result.violation.checker == NULL)
         return true;
+    count_violation(totals, result.violation.checker);
     print_violation(&result, seed);
     return false;
+}
+
+static bool enough(const struct totals *totals)
+{
+    if (arguments.hours > 0)
+        return hours(totals->virtual_us) >= (double)arguments.hours;
+    return totals->passed + totals->failed >= arguments.runs;
 }
 
 static bool out_of_time(const struct totals *totals)
@@ -248,11 +322,44 @@ static bool out_of_time(const struct totals *totals)
     return arguments.seconds > 0 && seconds_now() - totals->start >= (double)arguments.seconds;
 }
 
-static void print_probe(void *context, const char *name, uint64_t count)
+static void print_missing(void *context, const char *name, bool exists)
 {
-    (void)context;
-    if (count == 0 || arguments.probes)
-        printf("%s %-60s %" PRIu64 "\n", count == 0 ? "never:" : "probe:", name, count);
+    uint64_t *missing = context;
+    (*missing)++;
+    printf("missing: probe \"%s\" must fire in so many runs, %s\n", name,
+           exists ? "and never did" : "and does not exist: see sim/probes.c");
+}
+
+/* How many that are required never fired. */
+static uint64_t print_probes(const struct probe_tally *tally)
+{
+    uint64_t missing = 0;
+    for (size_t i = 0; i < tally->count; i++) {
+        if (tally->list[i].fired == 0)
+            printf("never: %s\n", tally->list[i].name);
+        else if (arguments.probes)
+            printf("probe: %-70s %8" PRIu64 " times, in %6.2f %% of the runs\n",
+                   tally->list[i].name, tally->list[i].fired,
+                   100.0 * (double)tally->list[i].runs / (double)tally->runs);
+    }
+    enum probe_batch batch = arguments.store      ? BATCH_STORES
+                             : arguments.gossip   ? BATCH_GOSSIP
+                             : arguments.liveness ? BATCH_LIVENESS
+                                                  : BATCH_CLUSTERS;
+    probes_check(tally, batch, print_missing, &missing);
+    return missing;
+}
+
+/* The figures of `make proof`. */
+static void print_proof(const struct totals *totals)
+{
+    if (arguments.liveness)
+        printf("liveness runs that failed to converge: %" PRIu64 " of %" PRIu64 "\n", totals->stuck,
+               totals->passed + totals->failed);
+    if (!arguments.store)
+        printf("runs that lost an acknowledged write: %" PRIu64 ", in %.2f simulated "
+               "cluster-hours, %.2f of them under clients and faults\n",
+               totals->lost, hours(totals->virtual_us), hours(totals->faulty_us));
 }
 
 static void print_totals(const struct totals *totals)
@@ -262,14 +369,15 @@ static void print_totals(const struct totals *totals)
     printf("%.1f s, %.1f runs a second; %" PRIu64 " operations, %" PRIu64 " acknowledged; %" PRIu64
            " events; %.1f simulated hours; %" PRIu64 " runs made twice\n",
            elapsed, elapsed > 0 ? (double)done / elapsed : 0, totals->operations,
-           totals->acknowledged, totals->events,
-           (double)totals->virtual_us / (double)SIM_SECOND / 3600, totals->twice);
+           totals->acknowledged, totals->events, hours(totals->virtual_us), totals->twice);
 }
 
 static int run_all(void)
 {
-    struct totals totals = { .start = seconds_now(), .reported = seconds_now() };
-    for (uint64_t i = 0; i < arguments.runs && !out_of_time(&totals); i++) {
+    static struct totals totals;
+    uint64_t missing = 0;
+    totals.start = totals.reported = seconds_now();
+    for (uint64_t i = 0; !enough(&totals) && !out_of_time(&totals); i++) {
         bool fine = run_one(&totals, arguments.seed + i);
         totals.passed += fine;
         totals.failed += !fine;
@@ -278,18 +386,39 @@ static int run_all(void)
         report_progress(&totals, false);
     }
     print_totals(&totals);
-    if (arguments.bug == PLANTED_NONE)
-        probes_visit(print_probe, NULL);
+    if (arguments.bug == PLANTED_NONE) {
+        missing = print_probes(&totals.probes);
+        print_proof(&totals);
+    }
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
-    bool good = arguments.bug == PLANTED_NONE ? totals.failed == 0 : totals.failed > 0;
+    bool good =
+        arguments.bug == PLANTED_NONE ? totals.failed == 0 && missing == 0 : totals.failed > 0;
     return good ? 0 : 1;
+}
+
+static int run_tapes(void)
+{
+    struct tapes_command *tapes = &arguments.tapes;
+    tapes->bug = arguments.bug;
+    tapes->options = (struct run_options){ .seed = arguments.seed,
+                                           .operation_count = arguments.operations,
+                                           .tracing = arguments.trace,
+                                           .told_key = -1,
+                                           .store = arguments.store,
+                                           .gossip = arguments.gossip,
+                                           .liveness = arguments.liveness };
+    return tapes_run(tapes);
 }
 
 int main(int argc, char **argv)
 {
     (void)argc;
     arguments = (struct arguments){ .seed = 1, .runs = 100 };
+    arguments.tapes = (struct tapes_command){ .shrink_runs = 10000, .shrink_seconds = 120 };
     parse_arguments(argv + 1);
+    const struct tapes_command *tapes = &arguments.tapes;
+    if (tapes->shrink || tapes->replay != NULL || tapes->tape_out != NULL)
+        return run_tapes();
     catch_aborts();
     bug_plant(arguments.bug);
     return run_all();

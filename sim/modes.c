@@ -75,7 +75,7 @@ static void send_some_away(struct mode_change *change)
             send_away(cluster, &cluster->processes[i]);
     }
     change->away = true;
-    world_trace(cluster->world, "modes: members %llx go away", (unsigned long long)away);
+    world_tell(cluster->world, -1, "modes: members %llx go away", (unsigned long long)away);
 }
 
 void mode_change_end_absence(struct mode_change *change)
@@ -157,6 +157,7 @@ void mode_change_init(struct mode_change *change, struct cluster *cluster, struc
 {
     *change = (struct mode_change){ .cluster = cluster, .history = history };
     event_init(&change->event, NULL, change_run);
+    change->event.stream = STREAM_CHANGES;
 }
 
 void mode_change_begin(struct mode_change *change, uint64_t delay_us)

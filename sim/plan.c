@@ -23,7 +23,7 @@ const char *fault_name(enum fault fault)
 
 static bool one_in(struct world *world, uint64_t n)
 {
-    return choose(world, n) == 0;
+    return choose_one_in(world, n);
 }
 
 static void draw_shape(struct world *world, struct plan *plan)
@@ -157,19 +157,45 @@ static void draw_faults(struct world *world, struct plan *plan)
     plan->crashes = forgets(plan);
 }
 
+static void judge_strength(struct plan *plan)
+{
+    const struct quorum_levels *levels = &plan->levels;
+    plan->strong = plan->durable && !plan->varied_levels && levels->sloppy == 0 &&
+                   levels->r + levels->w > levels->n;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+void plan_ask_majorities(struct plan *plan)
+{
+    struct quorum_levels *levels = &plan->levels;
+    uint32_t majority = levels->n / 2 + 1;
+    levels->r = levels->w = majority;
+    levels->dw = smaller(levels->dw, majority);
+    levels->pr = smaller(levels->pr, majority);
+    levels->pw = smaller(levels->pw, majority);
+    judge_strength(plan);
+}
+
 void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan)
 {
     *ret_plan = (struct plan){ 0 };
+    world_span(world, STREAM_PLAN);
     draw_shape(world, ret_plan);
+    world_span(world, STREAM_PLAN);
     draw_levels(world, ret_plan);
+    world_span(world, STREAM_PLAN);
     draw_workload(world, ret_plan, operation_count);
+    world_span(world, STREAM_PLAN);
     draw_network(world, ret_plan);
+    world_span(world, STREAM_PLAN);
     draw_faults(world, ret_plan);
-    const struct quorum_levels *levels = &ret_plan->levels;
     ret_plan->durable =
         !ret_plan->crashes || (!ret_plan->memory && ret_plan->sync == NODE_SYNC_ALWAYS);
-    ret_plan->strong = ret_plan->durable && !ret_plan->varied_levels && levels->sloppy == 0 &&
-                       levels->r + levels->w > levels->n;
+    judge_strength(ret_plan);
 }
 
 static void describe_features(const struct plan *plan, struct buffer *buffer)

@@ -45,7 +45,9 @@ enum action {
     X(HEAL, "heal")                                                                                \
     X(WALL_STEP, "wall clock step")                                                                \
     X(DISK_ERRORS, "disk errors")                                                                  \
-    X(DISK_FULL, "disk full")
+    X(DISK_FULL, "disk full")                                                                      \
+    X(ZONE, "zone cut")                                                                            \
+    X(HOUR_AHEAD, "wall clock an hour ahead")
 
 enum fault {
 #define X(name, text) FAULT_##name,
@@ -98,6 +100,8 @@ struct plan {
 const char *action_name(enum action action);
 const char *fault_name(enum fault fault);
 void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan);
+/** Ask for majorities only, which any minority may be missing for. */
+void plan_ask_majorities(struct plan *plan);
 /** Draw other levels for one operation; n stays. */
 void plan_vary_levels(struct world *world, struct quorum_levels *levels);
 /** One line for people. */

@@ -62,6 +62,7 @@ void process_enter(struct process *process)
 {
     assert(process->running && !process->entered);
     process->entered = true;
+    world_noise(process->world);
 }
 
 /* Power may have failed while the node's code ran. */
@@ -279,12 +280,14 @@ static kvorum_status open_identity(struct process *process)
 {
     struct disk *disk = &process->disk.base;
     struct identity_options options = {
+        .create = process->wiped,
+        .fresh_id = process->fresh_id,
         .volatile_stores = process->plan->memory,
         .store_count = process->plan->store_count[process->member],
         .engine = process->plan->memory ? "memory" : "lsm",
     };
     const char *why = NULL;
-    kvorum_status status = disk->ops->lock(disk, "LOCK", &process->lock);
+    kvorum_status status = disk->ops->lock(disk, "lock", &process->lock);
     if (status == KVORUM_OK)
         status = identity_open(disk, &options, &process->identity, &why);
     if (status == KVORUM_OK)
@@ -356,8 +359,8 @@ static void start_failed(struct process *process, kvorum_status status)
 {
     bool fault = process->disk.dead || status == KVORUM_IO || status == KVORUM_NO_SPACE ||
                  status == KVORUM_POISONED;
-    world_trace(process->world, "n%u: start failed: %s", process->member,
-                kvorum_status_name(status));
+    world_tell(process->world, -1, "n%u: start failed: %s", process->member,
+               kvorum_status_name(status));
     if (!fault)
         world_fail(process->world, "recovery",
                    "n%u cannot start on what a crash left of its disk: %s", process->member,
@@ -375,7 +378,7 @@ void process_start(struct process *process)
     assert(!process->running);
     if (process->disk.dead)
         sim_disk_restart(&process->disk);
-    if (!process->calm && process->plan->faults[FAULT_FUSE] > 0 && choose(process->world, 4) == 0)
+    if (!process->calm && process->plan->faults[FAULT_FUSE] > 0 && choose_one_in(process->world, 4))
         process->disk.fuse = choose_between(process->world, 1, FUSE_WHILE_STARTING);
     process->lives++;
     uint16_t most = process->plan->store_count[process->member];
@@ -387,9 +390,9 @@ void process_start(struct process *process)
         start_failed(process, status);
         return;
     }
-    world_trace(process->world, "n%u: started, life %u, %u shards, actor %llx", process->member,
-                process->lives, process->shard_count,
-                (unsigned long long)identity_actor(&process->identity));
+    world_tell(process->world, -1, "n%u: started, life %u, %u shards, actor %llx", process->member,
+               process->lives, process->shard_count,
+               (unsigned long long)identity_actor(&process->identity));
     process->running = true;
     for (uint16_t i = 0; i < process->shard_count; i++)
         arm_tick(process, &process->shards[i]);
@@ -416,7 +419,7 @@ void process_crash(struct process *process, bool silent)
     if (!process->running)
         return;
     assert(!process->entered);
-    world_trace(process->world, "n%u: crashed%s", process->member, silent ? ", silently" : "");
+    world_tell(process->world, -1, "n%u: crashed%s", process->member, silent ? ", silently" : "");
     sim_disk_stop(&process->disk);
     network_stopped(process->network, process->member, silent);
     tear_down(process);
@@ -442,7 +445,7 @@ void process_stop(struct process *process)
     if (!process->running)
         return;
     assert(!process->entered);
-    world_trace(process->world, "n%u: stops", process->member);
+    world_tell(process->world, -1, "n%u: stops", process->member);
     network_stopped(process->network, process->member, false);
     process->running = false;
     destroy_nodes(process);
@@ -456,6 +459,47 @@ void process_stop(struct process *process)
         sim_disk_crash(&process->disk);
 }
 
+static struct node_id draw_id(struct world *world)
+{
+    struct node_id id;
+    for (size_t i = 0; i < NODE_ID_SIZE; i++)
+        id.bytes[i] = (uint8_t)choose(world, 256);
+    return id;
+}
+
+void process_wipe(struct process *process)
+{
+    struct node_id old = process->identity.node;
+    assert(!process->running);
+    world_tell(process->world, -1, "n%u: its directory is lost, and starts empty", process->member);
+    sim_disk_done(&process->disk);
+    sim_disk_init(&process->disk, process->world);
+    process->disk.maps = process->plan->mapped;
+    process->wiped = true;
+    process->fresh_id = draw_id(process->world);
+    kvorum_status status = open_identity(process);
+    if (status == KVORUM_OK || memcmp(&old, &process->identity.node, sizeof(old)) == 0)
+        world_fail(process->world, "identity", "n%u came up as a member from an empty directory",
+                   process->member);
+    else if (status != KVORUM_NOT_FOUND)
+        world_fail(process->world, "recovery", "n%u cannot start on an empty directory: %s",
+                   process->member, kvorum_status_name(status));
+    PROBE("process: an empty directory waits to be joined");
+    close_lock(process);
+    arena_reset(&process->arena);
+}
+
+void process_put_back(struct process *process, struct sim_disk *snapshot)
+{
+    assert(!process->running);
+    world_tell(process->world, -1, "n%u: its disk is put back to an older state", process->member);
+    sim_disk_done(&process->disk);
+    process->disk = *snapshot;
+    list_init(&process->disk.mapped);
+    process->disk.world = process->world;
+    process->disk.maps = process->plan->mapped;
+}
+
 static void resume_run(struct event *event)
 {
     process_resume(LIST_ENTRY(event, struct process, resume));
@@ -465,7 +509,7 @@ void process_pause(struct process *process, uint64_t duration_us)
 {
     if (!process->running || process->gate.closed)
         return;
-    world_trace(process->world, "n%u: paused", process->member);
+    world_tell(process->world, -1, "n%u: paused", process->member);
     process->gate.closed = true;
     process->paused_since_us = process->world->now_us;
     world_after(process->world, &process->resume, duration_us);
@@ -475,7 +519,7 @@ void process_resume(struct process *process)
 {
     world_cancel(process->world, &process->resume);
     if (process->gate.closed)
-        world_trace(process->world, "n%u: resumed", process->member);
+        world_tell(process->world, -1, "n%u: resumed", process->member);
     open_gate(process);
 }
 

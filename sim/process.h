@@ -46,12 +46,14 @@ struct process {
     bool running;
     bool held_down; /* not to be started by itself */
     bool calm;      /* no more faults at its start */
+    bool wiped;     /* its directory was lost, and a new one made */
     uint32_t lives;
 
     struct log log; /* into the narrative */
     struct disk_file *lock;
     struct identity identity;
-    struct arena arena; /* of the epoch */
+    struct node_id fresh_id; /* where one must be made */
+    struct arena arena;      /* of the epoch */
     struct epoch epoch;
     uint16_t store_count, shard_count;
     struct engine *stores[SIM_STORES_MAX];
@@ -79,6 +81,11 @@ void process_start_after(struct process *process, uint64_t delay_us);
 /** Power failure.  `silent`: nobody is told that the links are gone. */
 void process_crash(struct process *process, bool silent);
 void process_stop(struct process *process); /* gracefully */
+/** Its disk is exchanged for an empty one while it is down, and it starts once: what comes up is a
+ *  new node, and has to wait until somebody makes it a member. */
+void process_wipe(struct process *process);
+/** Its disk is put back to what `snapshot`, which it takes over, holds, while it is down. */
+void process_put_back(struct process *process, struct sim_disk *snapshot);
 void process_pause(struct process *process, uint64_t duration_us);
 void process_resume(struct process *process);
 

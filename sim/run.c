@@ -8,6 +8,7 @@
 #include "sim/checkers/checkers.h"
 #include "sim/epochs.h"
 #include "sim/gossip_run.h"
+#include "sim/liveness.h"
 #include "sim/modes.h"
 #include "sim/store.h"
 #include "sim/workload.h"
@@ -40,6 +41,8 @@ struct simulation {
     struct workload workload;
     struct mode_change mode_change;
     struct epoch_changes epoch_changes;
+    bool liveness;
+    uint64_t faulty_us;   /* how long clients and faults were at work */
     bool *found, *listed; /* by key, at the end */
 };
 
@@ -324,6 +327,28 @@ static bool heal(struct simulation *s)
            wait_for(s, all_see_all, recognition_limit_us, "finding out that all are alive");
 }
 
+static void prepare_liveness(struct simulation *s)
+{
+    s->plan.mode_changes = false; /* it would wait for those outside, */
+    s->plan.epoch_us = 0;         /* and so would moves */
+    s->plan.joiner_count = 0;
+    if (choose(&s->world, 4) != 3)
+        plan_ask_majorities(&s->plan);
+}
+
+/* A core serves alone.  False when the run is over: something is wrong, or a disk was lost, and
+ * this cluster will never be whole again. */
+static bool prove_liveness(struct simulation *s)
+{
+    struct core core;
+    core_form(&core, &s->cluster);
+    core_serve(&core, &s->workload);
+    if (s->world.violation.checker != NULL || core_without_return(&core))
+        return false;
+    core_dissolve(&core);
+    return true;
+}
+
 static void play(struct simulation *s)
 {
     if (!set_properties(s))
@@ -334,12 +359,16 @@ static void play(struct simulation *s)
     cluster_begin_faults(&s->cluster);
     workload_start(&s->workload);
     epoch_changes_begin(&s->epoch_changes);
-    uint64_t end_us = s->world.now_us + workload_limit_us;
+    uint64_t begun_us = s->world.now_us, end_us = begun_us + workload_limit_us;
     while (!finished(s) && s->world.now_us < end_us) {
-        if (!pass_time(s, POLL_US))
+        bool fine = pass_time(s, POLL_US);
+        s->faulty_us = s->world.now_us - begun_us;
+        if (!fine)
             return;
     }
     s->workload.submitted = s->plan.operation_count; /* nothing new */
+    if (s->liveness && !prove_liveness(s))
+        return;
     if (!heal(s) || !read_everything(s) || !list_everything(s))
         return;
     if (s->plan.mode_changes && !s->plan.memory)
@@ -357,10 +386,13 @@ static void report(const struct simulation *s, struct run_result *ret)
     ret->trace_hash = s->world.trace_hash;
     ret->event_count = s->world.event_count;
     ret->virtual_us = s->world.now_us;
+    ret->faulty_us = s->faulty_us;
     ret->operations = (uint64_t)s->history.count;
     ret->acknowledged = 0;
-    for (int32_t i = 0; i < s->history.count; i++)
+    for (int32_t i = 0; i < s->history.count; i++) {
         ret->acknowledged += record_acknowledged(&s->history.records[i]);
+        ret->asked += s->history.records[i].client < SIM_CLIENTS_MAX;
+    }
 }
 
 static void describe(const struct simulation *s, struct run_result *ret)
@@ -372,23 +404,48 @@ static void describe(const struct simulation *s, struct run_result *ret)
     buffer_done(&text);
 }
 
+static void begin_world(struct world *world, const struct run_options *options)
+{
+    world_init(world, options->seed);
+    world->tracing = options->tracing;
+    world->telling = options->telling;
+    world->told_key = options->told_key;
+    if (options->replay != NULL)
+        world_replay(world, options->replay);
+    if (options->noise_seed != 0)
+        world_redraw_noise(world, options->noise_seed);
+    if (options->ret_world != NULL)
+        *options->ret_world = world;
+    world_span(world, STREAM_PLAN);
+}
+
+static void end_world(struct world *world, const struct run_options *options)
+{
+    if (options->ret_tape != NULL) {
+        *options->ret_tape = world->tape;
+        world->tape = (struct tape){ 0 };
+    }
+    if (options->ret_world != NULL)
+        *options->ret_world = NULL;
+    world_done(world);
+}
+
 static void run_store(const struct run_options *options, struct run_result *ret_result)
 {
     struct world world;
-    world_init(&world, options->seed);
-    world.tracing = options->tracing;
+    begin_world(&world, options);
     store_play(&world,
                options->operation_count == 0 ? STORE_STEPS_DEFAULT : options->operation_count,
                ret_result);
-    world_done(&world);
+    end_world(&world, options);
 }
 
 static void run_gossip(const struct run_options *options, struct run_result *ret_result)
 {
     struct world world;
-    world_init(&world, options->seed);
-    world.tracing = options->tracing;
+    begin_world(&world, options);
     gossip_play(&world, ret_result);
+    end_world(&world, options);
 }
 
 static void run_cluster(const struct run_options *options, struct run_result *ret_result)
@@ -396,16 +453,21 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     struct simulation *s = calloc(1, sizeof(*s));
     if (s == NULL)
         abort();
-    world_init(&s->world, options->seed);
-    s->world.tracing = options->tracing;
+    begin_world(&s->world, options);
     plan_draw(&s->world,
               options->operation_count == 0 ? OPERATIONS_DEFAULT : options->operation_count,
               &s->plan);
+    s->liveness = options->liveness;
+    if (s->liveness)
+        prepare_liveness(s);
     describe(s, ret_result);
     world_trace(&s->world, "seed %llu: %s", (unsigned long long)options->seed, ret_result->plan);
+    world_span(&s->world, STREAM_PLAN);
     cluster_init(&s->cluster, &s->world, &s->plan);
     int32_t capacity =
         (int32_t)(s->plan.operation_count + FINAL_PASSES * FINAL_READS_MAX * s->plan.key_count + 1);
+    if (s->liveness)
+        capacity += (int32_t)core_operations_max(s->plan.key_count);
     history_init(&s->history, &s->world, s->plan.siblings, s->plan.key_count, capacity);
     s->history.changes = s->plan.mode_changes;
     workload_init(&s->workload, &s->cluster, &s->history);
@@ -422,7 +484,7 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     epoch_changes_done(&s->epoch_changes);
     cluster_done(&s->cluster);
     history_done(&s->history);
-    world_done(&s->world);
+    end_world(&s->world, options);
     free(s->found);
     free(s->listed);
     free(s);

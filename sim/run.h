@@ -14,15 +14,25 @@ struct run_options {
     uint64_t seed;
     uint32_t operation_count; /* 0: 150 */
     bool tracing;
-    bool store;  /* play with one store alone: store.h */
-    bool gossip; /* gossip alone: gossip_run.h */
+    bool store;                     /* play with one store alone: store.h */
+    bool gossip;                    /* gossip alone: gossip_run.h */
+    bool liveness;                  /* a core alone must serve everything first: liveness.h */
+    bool telling;                   /* print the outline, */
+    int64_t told_key;               /* with operations of this key; -1: all */
+    const struct tape *replay;      /* instead of chance; or NULL */
+    uint64_t noise_seed;            /* with `replay`, but noise drawn from this; 0: from the tape */
+    struct tape *ret_tape;          /* takes what was chosen; or NULL */
+    const struct world **ret_world; /* is told the world while it lasts, for handlers of broken
+                                       assertions; or NULL */
 };
 
 struct run_result {
     struct violation violation;
     uint64_t trace_hash;
     uint64_t event_count, virtual_us;
+    uint64_t faulty_us;                /* of these, under clients and faults */
     uint64_t operations, acknowledged; /* submitted; answered OK */
+    uint64_t asked;                    /* by clients, not by the run itself */
     char plan[1024];
 };
 

@@ -8,7 +8,7 @@
 /* cmocka wants the ones above first */
 #include <cmocka.h>
 
-enum { SEEDS = 1500, SEEDS_TWICE = 60 };
+enum { SEEDS = 1500, SEEDS_TWICE = 60, SEEDS_LIVENESS = 400 };
 
 static void nothing_is_wrong(void **state)
 {
@@ -25,6 +25,20 @@ static void nothing_is_wrong(void **state)
         acknowledged += result.acknowledged;
     }
     assert_true(acknowledged > 20 * SEEDS); /* clusters that refuse everything prove nothing */
+}
+
+static void every_core_serves_alone(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS_LIVENESS; seed++) {
+        struct run_options options = { .seed = seed, .liveness = true };
+        struct run_result result;
+        run(&options, &result);
+        if (result.violation.checker != NULL)
+            fail_msg("%s: %s\n%s\nreplay: kvorum-sim --seed %llu --runs 1 --trace --liveness",
+                     result.violation.checker, result.violation.text, result.plan,
+                     (unsigned long long)seed);
+    }
 }
 
 static void the_same_seed_is_the_same_run(void **state)
@@ -55,6 +69,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_wrong),
+        cmocka_unit_test(every_core_serves_alone),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };

@@ -3,7 +3,7 @@
 
 static bool one_in(struct world *world, uint64_t n)
 {
-    return choose(world, n) == 0;
+    return choose_one_in(world, n);
 }
 
 /* `least` times a power of two, up to 2 to the `most`. */

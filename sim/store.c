@@ -284,7 +284,7 @@ static void reopen(struct store *store)
     for (;;) {
         sim_disk_restart(&store->disk);
         store->disk.fuse =
-            choose(store->world, 3) == 0 ? choose_between(store->world, 1, FUSE_MAX) : 0;
+            choose_one_in(store->world, 3) ? choose_between(store->world, 1, FUSE_MAX) : 0;
         kvorum_status status = open_engine(store);
         if (status == KVORUM_OK && !store->disk.dead)
             break;
@@ -332,7 +332,7 @@ static void fill_disk(struct store *store)
     uint64_t used = 0;
     for (size_t i = 0; i < store->disk.current.count; i++)
         used += store->disk.current.list[i].inode->current.size;
-    bool full = store->disk.space_limit == 0 && choose(store->world, 4) == 0;
+    bool full = store->disk.space_limit == 0 && choose_one_in(store->world, 4);
     store->disk.space_limit = full ? used + 1 + choose(store->world, SPACE_STEP) : 0;
 }
 
@@ -356,7 +356,7 @@ static void read_slowly(struct store *store)
 static void step(struct store *store)
 {
     bool idle = sim_jobs_idle(&store->jobs);
-    switch (choose(store->world, 16)) {
+    switch (choose_calm(store->world, 16, 15)) {
     case 0:
         store->disk.fuse = choose_between(store->world, 1, FUSE_MAX);
         break;
@@ -407,7 +407,7 @@ static bool begin(struct store *store, struct world *world, uint32_t steps)
     sizes_draw(world, &store->sizes);
     sim_disk_init(&store->disk, world);
     sim_jobs_init(&store->jobs, world, NULL, 100);
-    store->disk.error_per_million = choose(world, 4) == 0 ? ERRORS_PER_MILLION : 0;
+    store->disk.error_per_million = choose_one_in(world, 4) ? ERRORS_PER_MILLION : 0;
     store->disk.maps = choose(world, 2) == 0;
     store->alone = choose(world, 4) == 0;
     store->readers = (struct readers){ .world = world, .disk = &store->disk };
@@ -444,7 +444,7 @@ static void report(const struct store *store, struct run_result *ret)
     ret->trace_hash = store->world->trace_hash;
     ret->event_count = store->world->event_count;
     ret->virtual_us = store->world->now_us;
-    ret->operations = store->all_count;
+    ret->operations = ret->asked = store->all_count;
     for (uint32_t i = 0; i < store->all_count; i++)
         ret->acknowledged += store->all[i]->done;
 }
@@ -454,6 +454,9 @@ void store_play(struct world *world, uint32_t steps, struct run_result *ret_resu
     struct store store;
     bool fine = begin(&store, world, steps);
     for (uint32_t i = 0; fine && i < steps && world->violation.checker == NULL; i++) {
+        world_span(world, STREAM_CLIENTS);
+        if (world_ended(world))
+            break;
         step(&store);
         if (world->violation.checker == NULL && store.disk.dead) {
             end(&store, true);

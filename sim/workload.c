@@ -88,11 +88,11 @@ static void on_answer(void *context, const struct answer *answer)
     }
     history_end(workload->history, record, answer->status, answer->object);
     world_mix(workload->world, (uint64_t)record->id, answer->status);
-    world_trace(workload->world, "c%u: operation %d %s key %u: %s%s%s, first of %u: %d",
-                record->client, record->id, action_name(record->action), record->key,
-                kvorum_status_name(answer->status), answer->reason[0] == '\0' ? "" : ": ",
-                answer->reason, record->reading.count,
-                record->reading.count == 0 ? NO_OPERATION : record->reading.versions[0].writer);
+    world_tell(workload->world, record->key, "c%u: operation %d %s key %u: %s%s%s, first of %u: %d",
+               record->client, record->id, action_name(record->action), record->key,
+               kvorum_status_name(answer->status), answer->reason[0] == '\0' ? "" : ": ",
+               answer->reason, record->reading.count,
+               record->reading.count == 0 ? NO_OPERATION : record->reading.versions[0].writer);
     remember(call, answer);
     check_read(workload, record);
     check_write(call);
@@ -107,7 +107,8 @@ static void lose_calls(void *context, uint16_t member)
         struct call *call = &workload->calls[i];
         if (call->record == NULL || call->record->state != RECORD_OPEN || call->member != member)
             continue;
-        world_trace(workload->world, "c%u: operation %d lost its node", call->record->client, i);
+        world_tell(workload->world, call->record->key, "c%u: operation %d lost its node",
+                   call->record->client, i);
         history_lose(workload->history, call->record);
         call_over(call);
     }
@@ -247,8 +248,9 @@ static void submit(struct call *call, const struct quorum_levels *levels, struct
     uint16_t shard = call->shard = (uint16_t)choose(workload->world, process->shard_count);
     call->dw = levels->dw;
     record->mode_known = workload->history->changes && mode_known(process, shard);
-    world_trace(workload->world, "c%u: operation %d %s key %u at n%u.%u", record->client,
-                record->id, action_name(record->action), record->key, process->member, shard);
+    world_tell(workload->world, record->key, "c%u: operation %d %s key %u at n%u.%u",
+               record->client, record->id, action_name(record->action), record->key,
+               process->member, shard);
     if (call->client != NULL && choose_chance(workload->world, workload->plan->cancelled))
         world_after(workload->world, &call->cancel,
                     choose_delay(workload->world, workload->plan->network.delay_us));
@@ -377,13 +379,17 @@ static void client_run(struct event *event)
 {
     struct client *client = LIST_ENTRY(event, struct client, event);
     assert(client->open == NO_OPERATION);
-    if (client->workload->submitted < client->workload->plan->operation_count)
+    if (world_ended(client->workload->world))
+        client->workload->retired |= 1u << client->number;
+    else if (client->workload->submitted < client->workload->plan->operation_count)
         begin_operation(client);
 }
 
 bool workload_finished(const struct workload *workload)
 {
-    return workload->submitted >= workload->plan->operation_count && workload->open == 0;
+    bool all_retired = workload->retired == (1u << workload->plan->client_count) - 1;
+    return (all_retired || workload->submitted >= workload->plan->operation_count) &&
+           workload->open == 0;
 }
 
 void workload_start(struct workload *workload)
@@ -392,21 +398,38 @@ void workload_start(struct workload *workload)
         client_rests(&workload->clients[i]);
 }
 
+uint32_t workload_open_at(const struct workload *workload, uint32_t members)
+{
+    uint32_t count = 0;
+    for (int32_t i = 0; i < workload->history->count; i++) {
+        const struct call *call = &workload->calls[i];
+        count += call->record != NULL && call->record->state == RECORD_OPEN &&
+                 (members >> call->member & 1) != 0;
+    }
+    return count;
+}
+
+struct record *workload_ask(struct workload *workload, enum action action, uint32_t key,
+                            struct process *process, const struct quorum_levels *levels, bool *done)
+{
+    struct record *record = history_begin(workload->history, action, SIM_CLIENTS_MAX, key, NULL);
+    record->value_size = VALUE_SIZE_MIN;
+    struct call *call = open_call(workload, record, NULL, process->member);
+    call->done = done;
+    submit(call, levels, (struct bytes){ 0 });
+    return record;
+}
+
 struct record *workload_read_all(struct workload *workload, uint32_t key, bool *done)
 {
     struct process *process = choose_process(workload);
     if (process == NULL)
         return NULL;
-    struct record *record =
-        history_begin(workload->history, ACTION_GET, SIM_CLIENTS_MAX, key, NULL);
-    struct call *call = open_call(workload, record, NULL, process->member);
-    call->done = done;
     struct quorum_levels levels = workload->plan->levels;
     levels.r = LEVEL_ALL;
     levels.pr = LEVEL_ALL;
     levels.sloppy = 0;
-    submit(call, &levels, (struct bytes){ 0 });
-    return record;
+    return workload_ask(workload, ACTION_GET, key, process, &levels, done);
 }
 
 /* Every merge on the wire names a version of a key; the sooner it is seen, the more is known. */
@@ -437,6 +460,7 @@ void workload_init(struct workload *workload, struct cluster *cluster, struct hi
         struct client *client = &workload->clients[i];
         *client = (struct client){ .workload = workload, .number = i, .open = NO_OPERATION };
         event_init(&client->event, NULL, client_run);
+        client->event.stream = (enum stream)(STREAM_CLIENTS + i);
         client->last_seen = calloc(history->key_count, sizeof(*client->last_seen));
         if (client->last_seen == NULL)
             abort();

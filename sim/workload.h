@@ -39,6 +39,7 @@ struct workload {
     struct call *calls;      /* by operation id */
     struct buffer *contexts; /* by operation id: as the answer gave it */
     uint32_t submitted, open;
+    uint32_t retired;        /* clients of a replayed run that have no further operation: a set */
     uint32_t durable_one_in; /* how many acknowledgements have their disks looked at */
 };
 
@@ -47,6 +48,12 @@ void workload_done(struct workload *workload);
 /** Let the clients begin. */
 void workload_start(struct workload *workload);
 bool workload_finished(const struct workload *workload);
+/** How many operations members of this set still have to answer. */
+uint32_t workload_open_at(const struct workload *workload, uint32_t members);
+/** Ask `process` for an operation, now, with these levels; *done is set with the answer. */
+struct record *workload_ask(struct workload *workload, enum action action, uint32_t key,
+                            struct process *process, const struct quorum_levels *levels,
+                            bool *done);
 /** Read a key at r=all, now, from any node; *done is set with the answer.  NULL: no node runs. */
 struct record *workload_read_all(struct workload *workload, uint32_t key, bool *done);
 

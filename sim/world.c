@@ -9,12 +9,26 @@
 
 #include "base/hash.h"
 
-enum { TAPE_FIRST_CAPACITY = 4096 };
+enum { MILLION = 1000000 };
 
 void world_init(struct world *world, uint64_t seed)
 {
-    *world = (struct world){ .seed = seed, .now_us = SIM_SECOND };
+    *world = (struct world){ .seed = seed, .now_us = SIM_SECOND, .told_key = -1 };
     heap_init(&world->events);
+    random_init(&world->random, seed);
+    tape_begin_span(&world->tape, STREAM_NOISE);
+}
+
+void world_replay(struct world *world, const struct tape *tape)
+{
+    world->replaying = true;
+    tape_reader_init(&world->reader, tape);
+    tape_reader_next_span(&world->reader, STREAM_NOISE);
+}
+
+void world_redraw_noise(struct world *world, uint64_t seed)
+{
+    world->noise_redrawn = true;
     random_init(&world->random, seed);
 }
 
@@ -28,30 +42,54 @@ void world_done(struct world *world)
             event->drop(event);
     }
     heap_done(&world->events);
-    free(world->tape.draws);
+    tape_done(&world->tape);
 }
 
-static void tape_record(struct tape *tape, uint64_t draw)
+static void begin_span(struct world *world)
 {
-    if (tape->count == tape->capacity) {
-        tape->capacity = tape->capacity == 0 ? TAPE_FIRST_CAPACITY : tape->capacity * 2;
-        tape->draws = realloc(tape->draws, tape->capacity * sizeof(*tape->draws));
-        if (tape->draws == NULL)
-            abort();
+    world->in_span = true;
+    tape_begin_span(&world->tape, world->stream);
+    if (world->replaying)
+        tape_reader_next_span(&world->reader, world->stream);
+}
+
+/* A span is begun even if nothing will be drawn in it: what the actor does then is kept too. */
+void world_span(struct world *world, enum stream stream)
+{
+    world->stream = stream;
+    world->in_span = false;
+    world->ended =
+        stream != STREAM_NOISE && world->replaying && tape_reader_ended(&world->reader, stream);
+    if (stream != STREAM_NOISE && !world->ended)
+        begin_span(world);
+}
+
+static bool is_on_tape(const struct world *world)
+{
+    return world->replaying && !(world->noise_redrawn && world->stream == STREAM_NOISE);
+}
+
+uint64_t choose_calm(struct world *world, uint64_t limit, uint64_t calm)
+{
+    assert(calm < limit);
+    if (world->stream != STREAM_NOISE && !world->in_span)
+        begin_span(world);
+    uint64_t drawn, choice;
+    if (is_on_tape(world)) {
+        choice = tape_reader_take(&world->reader, world->stream) % limit;
+        drawn = choice < limit - calm ? choice + calm : choice - (limit - calm);
+    } else {
+        drawn = random_below(&world->random, limit);
+        choice = drawn >= calm ? drawn - calm : drawn + (limit - calm);
     }
-    tape->draws[tape->count++] = draw;
+    tape_record(&world->tape, world->stream, choice);
+    world->choice_count++;
+    return drawn;
 }
 
 uint64_t choose(struct world *world, uint64_t limit)
 {
-    assert(limit >= 1);
-    uint64_t draw;
-    if (world->replay != NULL && world->tape.count < world->replay->count)
-        draw = world->replay->draws[world->tape.count] % limit;
-    else
-        draw = random_below(&world->random, limit);
-    tape_record(&world->tape, draw);
-    return draw;
+    return choose_calm(world, limit, 0);
 }
 
 uint64_t choose_between(struct world *world, uint64_t low, uint64_t high)
@@ -60,14 +98,20 @@ uint64_t choose_between(struct world *world, uint64_t low, uint64_t high)
     return low + choose(world, high - low + 1);
 }
 
+bool choose_one_in(struct world *world, uint64_t n)
+{
+    return choose_calm(world, n, n - 1) == 0;
+}
+
 bool choose_chance(struct world *world, uint32_t per_million)
 {
-    return per_million != 0 && choose(world, 1000000) < per_million;
+    return per_million != 0 && choose_calm(world, MILLION, MILLION - 1) < per_million;
 }
 
 uint64_t choose_delay(struct world *world, uint64_t mean_us)
 {
-    uint64_t draw = choose(world, 256 * (2 * mean_us + 1));
+    uint64_t calm = 256 * mean_us + 255;
+    uint64_t draw = choose_calm(world, 256 * (2 * mean_us + 1), calm);
     uint64_t tail = draw % 256;
     uint64_t delay = draw / 256;
     if (tail == 0)
@@ -126,8 +170,10 @@ bool world_step(struct world *world)
         return true;
     }
     world->event_count++;
-    world_mix(world, world->now_us, world->tape.count);
+    world_mix(world, world->now_us, world->choice_count);
+    world_span(world, event->stream);
     event->run(event);
+    world_noise(world);
     return world->violation.checker == NULL;
 }
 
@@ -149,15 +195,31 @@ void world_mix(struct world *world, uint64_t a, uint64_t b)
     world->trace_hash = hash64(bytes_make(numbers, sizeof(numbers)), world->trace_hash);
 }
 
+static void print_line(const struct world *world, const char *format, va_list arguments)
+{
+    printf("[%5" PRIu64 ".%06" PRIu64 "] ", world->now_us / SIM_SECOND, world->now_us % SIM_SECOND);
+    vprintf(format, arguments);
+    putchar('\n');
+}
+
 void world_trace(struct world *world, const char *format, ...)
 {
     if (!world->tracing)
         return;
     va_list arguments;
     va_start(arguments, format);
-    printf("[%5" PRIu64 ".%06" PRIu64 "] ", world->now_us / SIM_SECOND, world->now_us % SIM_SECOND);
-    vprintf(format, arguments);
-    putchar('\n');
+    print_line(world, format, arguments);
+    va_end(arguments);
+}
+
+void world_tell(struct world *world, int64_t key, const char *format, ...)
+{
+    bool told = world->telling && (key == -1 || world->told_key == -1 || key == world->told_key);
+    if (!world->tracing && !told)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    print_line(world, format, arguments);
     va_end(arguments);
 }
 
@@ -172,5 +234,6 @@ void world_fail(struct world *world, const char *checker, const char *format, ..
     violation->at_us = world->now_us;
     vsnprintf(violation->text, sizeof(violation->text), format, arguments);
     va_end(arguments);
-    world_trace(world, "VIOLATION %s: %s", checker, violation->text);
+    world_tell(world, -1, "VIOLATION %s: %s", checker, violation->text);
+    world->telling = false; /* what follows is the end of the run, not of the story */
 }

@@ -13,6 +13,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/random.h"
+#include "sim/tape.h"
 
 #define SIM_SECOND UINT64_C(1000000)
 #define SIM_MILLISECOND UINT64_C(1000)
@@ -27,7 +28,8 @@ struct gate {
 struct event {
     struct heap_item item;
     struct list held_link;
-    struct gate *gate; /* or NULL */
+    struct gate *gate;  /* or NULL */
+    enum stream stream; /* its choices are of; event_init makes it noise */
     void (*run)(struct event *event);
     void (*drop)(struct event *event); /* the world ends first: free what `run` would; or NULL */
 };
@@ -38,36 +40,60 @@ struct violation {
     uint64_t at_us;
 };
 
-struct tape {
-    uint64_t *draws; /* what choose() answered, in order */
-    size_t count, capacity;
-};
-
 struct world {
     uint64_t seed, now_us;
     struct heap events;
     struct random random;
     struct tape tape;
-    const struct tape *replay; /* answers of choose() come from here while it lasts; or NULL */
+    uint64_t choice_count;
+    enum stream stream; /* whose choices these are now */
+    bool in_span;       /* and it has begun its span */
+    bool ended;         /* the tape has none for it any more */
+    bool replaying;     /* choices come from `reader` */
+    bool noise_redrawn; /* but noise is drawn anew */
+    struct tape_reader reader;
     uint64_t trace_hash, event_count;
-    bool tracing; /* print the narrative to stdout */
+    bool tracing;     /* print the narrative to stdout */
+    bool telling;     /* print its outline: what was asked, answered and broken */
+    int64_t told_key; /* only operations of this key; -1: all */
     struct violation violation;
 };
 
 void world_init(struct world *world, uint64_t seed);
+/** From now on choices come from the tape, which the caller keeps alive. */
+void world_replay(struct world *world, const struct tape *tape);
+/** Noise does not come from the tape, but from another seed. */
+void world_redraw_noise(struct world *world, uint64_t seed);
 /** Drops the events still queued. */
 void world_done(struct world *world);
 
 /* --- chance -------------------------------------------------------------------------------- */
 
-/** Uniform in [0, limit); limit >= 1.  All chance of a run comes from here. */
+/** Uniform in [0, limit); limit >= 1.  All chance of a run comes from here; 0 is calm. */
 uint64_t choose(struct world *world, uint64_t limit);
 /** Uniform in [low, high]. */
 uint64_t choose_between(struct world *world, uint64_t low, uint64_t high);
-/** True `per_million` times in a million; draws nothing for 0. */
+/** The same, where `calm` is what a shrunk tape should say. */
+uint64_t choose_calm(struct world *world, uint64_t limit, uint64_t calm);
+/** True once in `n` times; calm is false. */
+bool choose_one_in(struct world *world, uint64_t n);
+/** True `per_million` times in a million; draws nothing for 0; calm is false. */
 bool choose_chance(struct world *world, uint32_t per_million);
 /** A delay around `mean_us` with a tail: now and then 8 times, rarely 64 times as long. */
 uint64_t choose_delay(struct world *world, uint64_t mean_us);
+
+/** What follows is chosen by the actor of `stream`, in a new span.  Events do this themselves. */
+void world_span(struct world *world, enum stream stream);
+/** What follows in this event is noise. */
+static inline void world_noise(struct world *world)
+{
+    world->stream = STREAM_NOISE;
+}
+/** The tape had no further span for the actor of this event: it should do nothing any more. */
+static inline bool world_ended(const struct world *world)
+{
+    return world->ended;
+}
 
 /* --- events -------------------------------------------------------------------------------- */
 
@@ -100,6 +126,10 @@ void world_mix(struct world *world, uint64_t a, uint64_t b);
 /** One line of the narrative; nothing unless tracing. */
 void world_trace(struct world *world, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/** One line of the outline, which is in the narrative too.  `key`: of the operation it tells of, or
+ *  -1. */
+void world_tell(struct world *world, int64_t key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /** `checker` found that a rule is broken; only the first is kept, and the run ends. */
 void world_fail(struct world *world, const char *checker, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -53,6 +53,12 @@ void check_birth(struct history *history, const struct record *write,
 bool mode_known(const struct process *process, uint16_t shard);
 
 /* converged.c: after healing and reading everything, all owners of a key hold the same bytes. */
+struct holding {
+    bool found;
+    uint64_t digest;
+};
+/** What a running process stores under a key. */
+struct holding converged_look(const struct process *process, const char *key);
 void check_converged(struct cluster *cluster, struct history *history, uint8_t n);
 
 /* listed.c: after healing a list of the bucket names every key that reads find, and no other. */
@@ -60,6 +66,9 @@ void check_listed(struct world *world, uint32_t key_count, const bool *found, co
 
 /* epochs.h: see there; and after healing all members go by the same epoch. */
 void check_epochs_agree(struct cluster *cluster);
+/* live.c: all owners of `key` in a core that serves alone hold the same bytes. */
+struct core;
+void check_core_converged(const struct core *core, uint32_t key);
 
 /* bounded.c: after healing nothing is left in flight. */
 void check_bounded(struct cluster *cluster);

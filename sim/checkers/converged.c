@@ -3,14 +3,9 @@
 
 #include <stdlib.h>
 
-struct holding {
-    bool found;
-    uint64_t digest;
-};
-
 /* What `process` stores under a key, if that is an object: its only entry with the key's name in it
  * that is not empty (an empty one is a note about the object). */
-static struct holding look(const struct process *process, const char *key)
+struct holding converged_look(const struct process *process, const char *key)
 {
     struct holding holding = { false, 0 };
     struct engine_range everything = { 0 };
@@ -36,9 +31,9 @@ static void check_key(struct cluster *cluster, const char *key, struct bytes buc
     uint16_t owners[SIM_MEMBERS_MAX];
     uint8_t limit = ring_owner_limit(epoch, partition);
     uint16_t count = ring_preference(epoch, partition, owners, n < limit ? n : limit);
-    struct holding first = look(&cluster->processes[owners[0]], key);
+    struct holding first = converged_look(&cluster->processes[owners[0]], key);
     for (uint16_t i = 1; i < count; i++) {
-        struct holding other = look(&cluster->processes[owners[i]], key);
+        struct holding other = converged_look(&cluster->processes[owners[i]], key);
         if (other.found != first.found || other.digest != first.digest)
             world_fail(cluster->world, "converged",
                        "%s: owners n%u and n%u hold different objects (%s %llx, %s %llx)", key,

@@ -36,6 +36,7 @@
     X(SNAPSHOT_IGNORED, "a compaction drops the version that a snapshot needs")                    \
     X(TOMBSTONE_DROPPED_EARLY, "a compaction drops a deletion though older values lie below")      \
     X(BLOB_REMOVED_EARLY, "a blob file goes while some of its values are live")                    \
+    X(FORWARDED_TO_THE_DEAD, "a write is sent on to an owner that is known to be dead")            \
     X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")              \
     X(VOTE_BEFORE_DISK, "a voter answers before its vote is on disk")                              \
     X(EPOCH_BEFORE_DISK, "an epoch is adopted and never written")                                  \

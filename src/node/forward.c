@@ -80,8 +80,9 @@ static bool is_candidate(struct node *node, const struct request *request,
 {
     bool own = target->address.member == node->config.self;
     bool forwarded = (request->flags & OPERATION_FORWARDED) != 0;
-    return !target->local && placement_reachable(node, target->address.member) &&
-           (own || !forwarded);
+    bool reachable =
+        placement_reachable(node, target->address.member) || PLANTED(FORWARDED_TO_THE_DEAD);
+    return !target->local && reachable && (own || !forwarded);
 }
 
 /* Send to the first candidate that takes it: owners before others, stand-ins only in a sloppy

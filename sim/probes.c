@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/probes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct required {
+    const char *name;
+    uint32_t batches; /* in which kinds of them */
+    uint32_t runs;    /* from how many on: to miss it by chance is less likely than 1 in 10^9 */
+};
+
+/* Those that at least every 20th run of a kind took, of 1,500: `kvorum-sim --probes`. */
+static const struct required required[] = {
+    { "disk: a sector of a mapping torn", BATCH_STORES, 200 },
+    { "disk: power failed in the middle of an operation", BATCH_CLUSTERS | BATCH_STORES, 200 },
+    { "disk: stored into a mapping", BATCH_STORES, 200 },
+    { "disk: sync failed", BATCH_CLUSTERS, 1000 },
+    { "disk: sync failed", BATCH_STORES, 500 },
+    { "disk: un-synced name lost in a crash", BATCH_CLUSTERS | BATCH_STORES, 200 },
+    { "disk: un-synced write lost", BATCH_CLUSTERS | BATCH_STORES, 200 },
+    { "disk: write torn", BATCH_CLUSTERS | BATCH_STORES, 200 },
+    { "faults: a zone was cut", BATCH_CLUSTERS, 500 },
+    { "lsm: a batch was refused because flushes or compactions lag behind", BATCH_CLUSTERS, 1000 },
+    { "lsm: a batch was refused because flushes or compactions lag behind", BATCH_STORES, 200 },
+    { "lsm: a blob file was all garbage", BATCH_CLUSTERS, 500 },
+    { "lsm: a blob file was all garbage", BATCH_STORES, 200 },
+    { "lsm: a compaction began while memtables waited", BATCH_STORES, 200 },
+    { "lsm: a compaction below level 1", BATCH_STORES, 500 },
+    { "lsm: a flush ended during a compaction", BATCH_CLUSTERS | BATCH_STORES, 1000 },
+    { "lsm: a flush that had failed went well", BATCH_STORES, 1000 },
+    { "lsm: a table moved down as it was", BATCH_CLUSTERS, 500 },
+    { "lsm: a table moved down as it was", BATCH_STORES, 200 },
+    { "lsm: a table was cut among deleted ranges", BATCH_STORES, 200 },
+    { "lsm: a torn tail was dropped", BATCH_STORES, 200 },
+    { "lsm: a value moved to a new blob file", BATCH_STORES, 500 },
+    { "lsm: an orphan was found", BATCH_CLUSTERS | BATCH_STORES, 200 },
+    { "lsm: no room for a flush", BATCH_STORES, 500 },
+    { "lsm: nobody knows which manifest is on the disk", BATCH_STORES, 200 },
+    { "lsm: the log began anew behind the tables", BATCH_STORES, 200 },
+    { "lsm: the log was synced ahead", BATCH_CLUSTERS | BATCH_STORES, 200 },
+    { "lsm: the log went on in another segment", BATCH_CLUSTERS | BATCH_STORES, 200 },
+    { "modes: a bucket changed its mode", BATCH_CLUSTERS, 200 },
+    { "network: a damaged frame ended its link", BATCH_CLUSTERS, 500 },
+    { "network: frame doubled", BATCH_CLUSTERS, 200 },
+    { "node: a hint was delivered and forgotten", BATCH_CLUSTERS, 500 },
+    { "node: a merge came before the shard was ready", BATCH_CLUSTERS, 1000 },
+    { "node: a merge changed nothing and waited for what is there", BATCH_CLUSTERS, 200 },
+    { "node: a read repaired a replica", BATCH_CLUSTERS, 200 },
+    { "node: a spare stood in for an owner that failed under way", BATCH_CLUSTERS, 500 },
+    { "node: a stand-in coordinated a write", BATCH_CLUSTERS, 1000 },
+    { "node: a write waited for room in its store", BATCH_CLUSTERS, 1000 },
+    { "node: an event behind another one waited for the disk too", BATCH_CLUSTERS, 500 },
+    { "node: an event waited for the disk", BATCH_CLUSTERS, 200 },
+    { "process: a start failed", BATCH_CLUSTERS, 200 },
+    { "process: stopped cleanly", BATCH_CLUSTERS, 200 },
+    { "store: a batch was refused", BATCH_STORES, 200 },
+    { "store: killed", BATCH_STORES, 200 },
+    { "store: overloaded", BATCH_STORES, 200 },
+    { "store: recovery ends before the last batch", BATCH_STORES, 200 },
+    { "store: recovery failed", BATCH_STORES, 200 },
+    { "workload: a client went away", BATCH_CLUSTERS, 200 },
+    { "liveness: a core converged", BATCH_LIVENESS, 200 },
+    { "liveness: a core converged without some members", BATCH_LIVENESS, 200 },
+    { "process: an empty directory waits to be joined", BATCH_LIVENESS, 1000 },
+};
+
+static void add(void *context, const char *name, uint64_t fired)
+{
+    struct probe_tally *tally = context;
+    size_t at = 0;
+    while (at < tally->count && tally->list[at].name != name)
+        at++;
+    if (at == PROBES_MAX)
+        abort();
+    tally->count += at == tally->count;
+    tally->list[at].name = name;
+    tally->list[at].runs += fired > tally->list[at].fired;
+    tally->list[at].fired = fired;
+}
+
+void probes_tally_run(struct probe_tally *tally)
+{
+    tally->runs++;
+    probes_visit(add, tally);
+}
+
+static bool find(const struct probe_tally *tally, const char *name, uint64_t *ret_fired)
+{
+    for (size_t i = 0; i < tally->count; i++) {
+        if (strcmp(tally->list[i].name, name) == 0) {
+            *ret_fired = tally->list[i].fired;
+            return true;
+        }
+    }
+    return false;
+}
+
+void probes_check(const struct probe_tally *tally, enum probe_batch batch,
+                  void (*missing)(void *context, const char *name, bool exists), void *context)
+{
+    for (size_t i = 0; i < sizeof(required) / sizeof(*required); i++) {
+        const struct required *one = &required[i];
+        uint64_t fired = 0;
+        if ((one->batches & batch) == 0 || tally->runs < one->runs)
+            continue;
+        bool exists = find(tally, one->name, &fired);
+        if (fired == 0)
+            missing(context, one->name, exists);
+    }
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Rare paths over a batch of runs: how many runs took each probe's, and those that a batch of some
+ *  size must have taken, since a simulator that never goes there proves nothing about them. */
+#ifndef SIM_PROBES_H
+#define SIM_PROBES_H
+
+#include <stddef.h>
+
+#include "sim/bugs.h"
+
+#define PROBES_MAX ((size_t)512)
+
+struct probe_tally {
+    uint64_t runs;
+    size_t count;
+    struct {
+        const char *name;
+        uint64_t fired, runs; /* times; runs in which it fired */
+    } list[PROBES_MAX];
+};
+
+/** After each run.  Aborts when there are more probes than PROBES_MAX. */
+void probes_tally_run(struct probe_tally *tally);
+
+enum probe_batch { BATCH_CLUSTERS = 1, BATCH_STORES = 2, BATCH_LIVENESS = 4, BATCH_GOSSIP = 8 };
+
+/** Of the probes that a batch of these runs must fire, calls `missing` with each that did not, or
+ *  that the program does not have. */
+void probes_check(const struct probe_tally *tally, enum probe_batch batch,
+                  void (*missing)(void *context, const char *name, bool exists), void *context);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Which probes a batch must have fired: not few runs, not those of another kind. */
+#include "sim/probes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants the ones above first */
+#include <cmocka.h>
+
+#include "sim/run.h"
+
+struct missing {
+    unsigned count, unknown;
+    bool frame;
+};
+
+static void note(void *context, const char *name, bool exists)
+{
+    struct missing *missing = context;
+    missing->count++;
+    missing->unknown += !exists;
+    missing->frame = missing->frame || strcmp(name, "network: frame doubled") == 0;
+}
+
+static struct missing check(const struct probe_tally *tally, enum probe_batch batch)
+{
+    struct missing missing = { 0 };
+    probes_check(tally, batch, note, &missing);
+    return missing;
+}
+
+static void a_small_batch_owes_nothing(void **state)
+{
+    (void)state;
+    static struct probe_tally tally;
+    tally.runs = 10;
+    assert_int_equal(0, check(&tally, BATCH_CLUSTERS).count);
+}
+
+static void a_probe_that_never_fired_in_many_runs_is_missing(void **state)
+{
+    (void)state;
+    static struct probe_tally tally;
+    probes_tally_run(&tally); /* nothing has run in this process yet */
+    tally.runs = 1000;
+    assert_true(check(&tally, BATCH_CLUSTERS).frame);
+    assert_int_equal(0, check(&tally, BATCH_CLUSTERS).unknown); /* the list is of this program */
+    assert_int_equal(0, check(&tally, BATCH_STORES).unknown);
+    assert_int_equal(0, check(&tally, BATCH_LIVENESS).unknown);
+    assert_false(check(&tally, BATCH_STORES).frame);
+}
+
+static void one_that_fired_is_not(void **state)
+{
+    (void)state;
+    static struct probe_tally tally;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct run_options options = { .seed = seed };
+        struct run_result result;
+        run(&options, &result);
+        probes_tally_run(&tally);
+    }
+    assert_int_equal(30, tally.runs);
+    tally.runs = 1000;
+    assert_false(check(&tally, BATCH_CLUSTERS).frame);
+    for (size_t i = 0; i < tally.count; i++)
+        assert_true(tally.list[i].runs <= 30 && tally.list[i].runs <= tally.list[i].fired);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_batch_owes_nothing),
+        cmocka_unit_test(a_probe_that_never_fired_in_many_runs_is_missing),
+        cmocka_unit_test(one_that_fired_is_not),
+    };
+    return cmocka_run_group_tests_name("probes", tests, NULL, NULL);
+}
