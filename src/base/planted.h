@@ -32,7 +32,11 @@
     X(SNAPSHOT_IGNORED, "a compaction drops the version that a snapshot needs")                    \
     X(TOMBSTONE_DROPPED_EARLY, "a compaction drops a deletion though older values lie below")      \
     X(BLOB_REMOVED_EARLY, "a blob file goes while some of its values are live")                    \
-    X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")
+    X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")              \
+    X(TREE_NOT_UPDATED, "a merge changes an object and not the hash tree")                         \
+    X(REPAIR_OVERWRITES, "anti-entropy stores what it fetched without looking at what is there")   \
+    X(EXCHANGE_ONE_WAY, "anti-entropy fetches what it lacks and pushes nothing")                   \
+    X(DIRTY_LEAF_COMPARED, "a leaf that a blind write marked is compared as it is")
 
 enum planted_bug {
     PLANTED_NONE,
