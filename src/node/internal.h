@@ -13,6 +13,7 @@
  *      properties.c  bucket properties as values   property_table.c  their replicated table
  *      hints.c       objects held for members that were away
  *      heartbeat.c   failure detection
+ *      repair*.c     anti-entropy: map in repair.h
  */
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
@@ -51,6 +52,7 @@ enum request_kind {
     REQUEST_LIST,
     REQUEST_PROPERTIES,
     REQUEST_HINT,
+    REQUEST_REPAIR,
 };
 
 /** One member a request talks to. */
@@ -99,8 +101,10 @@ struct request {
         struct listing *listing;
         struct property_update *property_update;
         struct hint_delivery *hint;
+        struct repair_push *push;
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
+    uint64_t before;       /* PUT: repair_digest of what it replaces here */
 };
 
 struct node {
@@ -115,7 +119,7 @@ struct node {
     struct map requests;
     struct list active, free_requests;
     struct heap timers;
-    struct heap_item heartbeat_timer, hint_timer, sync_timer, room_timer;
+    struct heap_item heartbeat_timer, hint_timer, sync_timer, room_timer, repair_timer;
     struct list commits, free_commits;
     struct list errands; /* writes coordinated for others */
     struct arena scratch;
@@ -133,6 +137,7 @@ struct node {
     struct liveness_peer *peers;
     struct property_table *properties;
     struct hints *hints;
+    struct repair *repair;
     struct node_counters counters;
     struct histogram latency[OPERATION_KINDS];
 };
@@ -203,8 +208,9 @@ enum engine_durability replica_durability(const struct node *node, bool must_syn
 kvorum_status replica_submit(struct node *node, struct engine *store,
                              const struct engine_batch *batch, enum engine_durability durability,
                              const struct commit_plan *plan);
-/** Store an object as it is, with the hint that goes with it when `stand_in`. */
-kvorum_status replica_store(struct node *node, const struct key_address *address,
+/** Store an object as it is, with the hint that goes with it when `stand_in`.  `before`: the
+ *  repair_digest of what it replaces. */
+kvorum_status replica_store(struct node *node, const struct key_address *address, uint64_t before,
                             struct bytes encoding, const struct target *target, bool must_sync,
                             const struct commit_plan *plan);
 /** Merge `encoding` into what is stored and acknowledge by `plan`.  WOULD_BLOCK as replica_read. */
@@ -258,6 +264,8 @@ void list_on_deadline(struct node *node, struct request *request);
 kvorum_status property_table_open(struct node *node);
 void property_table_close(struct node *node);
 uint64_t property_table_digest(const struct node *node);
+/** Bit n is set when some bucket may have n replicas. */
+uint32_t property_table_ns(const struct node *node);
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties);
 /** The same, and how the bucket treats concurrent values, as far as is known here. */

@@ -2,6 +2,7 @@
 /* A shard's outside: creation, events in, dispatch to the file that knows the rule. */
 #include "codec/protobuf.h"
 #include "node/internal.h"
+#include "node/repair.h"
 
 enum {
     DEFAULT_REQUEST_TIMEOUT_US = 10 * 1000 * 1000,
@@ -71,6 +72,8 @@ static kvorum_status start_parts(struct node *node)
     kvorum_status status = property_table_open(node);
     if (status == KVORUM_OK)
         status = hints_open(node);
+    if (status == KVORUM_OK)
+        status = repair_open(node);
     if (status != KVORUM_OK)
         return status;
     heartbeat_open(node);
@@ -127,6 +130,7 @@ struct node *node_destroy(struct node *node)
 {
     if (node == NULL)
         return NULL;
+    repair_close(node);
     hints_close(node);
     property_table_close(node);
     cancel_listings(node);
@@ -230,6 +234,12 @@ static void dispatch(struct node *node, struct net_address from, const struct me
     case MESSAGE_PROPERTIES_ANSWER:
         property_on_answer(node, from, message);
         break;
+    case MESSAGE_REPAIR:
+        repair_on_question(node, from, message);
+        break;
+    case MESSAGE_REPAIR_ANSWER:
+        repair_on_answer(node, from, message);
+        break;
     default: /* links and founding are the process's business */
         node->counters.messages_bad++;
         break;
@@ -285,6 +295,8 @@ static void wake(struct node *node, struct heap_item *item)
         (void)heap_insert(&node->timers, item, node->now_us + node->config.sync_interval_us);
     } else if (item == &node->room_timer)
         fetch_room_tick(node);
+    else if (item == &node->repair_timer)
+        repair_tick(node);
     else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));
 }

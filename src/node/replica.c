@@ -4,6 +4,7 @@
  * behind a barrier, because what is already here may not be durable yet. */
 #include "base/planted.h"
 #include "node/internal.h"
+#include "node/repair.h"
 
 struct commit {
     struct engine_commit base;
@@ -322,12 +323,13 @@ void replica_done(struct node *node)
 
 /* --- writing -------------------------------------------------------------------------------- */
 
-kvorum_status replica_store(struct node *node, const struct key_address *address,
+kvorum_status replica_store(struct node *node, const struct key_address *address, uint64_t before,
                             struct bytes encoding, const struct target *target, bool must_sync,
                             const struct commit_plan *plan)
 {
     struct engine *store = placement_store(node, address->partition);
     struct bytes key = store_key(&node->scratch, address);
+    uint64_t after = repair_digest(node, encoding);
     if (key.data == NULL)
         return KVORUM_NO_MEMORY;
     engine_batch_reset(node->batch);
@@ -337,7 +339,11 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
         status = KVORUM_NO_MEMORY;
     if (status != KVORUM_OK)
         return status;
-    return replica_submit(node, store, node->batch, replica_durability(node, must_sync), plan);
+    status = replica_submit(node, store, node->batch, replica_durability(node, must_sync), plan);
+    bool forgets = PLANTED(TREE_NOT_UPDATED) && plan->kind != COMMIT_TARGET;
+    if (status == KVORUM_OK && !forgets)
+        repair_note(node, address, key, before, after);
+    return status;
 }
 
 /* The stamp orders writes for ever: take note of it even if the object changes nothing here. */
@@ -391,7 +397,7 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
     if (PLANTED(REPAIR_WITHOUT_VERSION_CHECK) && plan->request_id == 0)
         replica_release(&read);
     if (!read.held)
-        return replica_store(node, address, encoding, target, must_sync, plan);
+        return replica_store(node, address, 0, encoding, target, must_sync, plan);
 
     status = object_decode(read.encoding, &node->scratch, &local);
     if (status == KVORUM_OK && object_contains(&local, &incoming) &&
@@ -407,8 +413,8 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
         if (status == KVORUM_OK && node->encoding.failed)
             status = KVORUM_NO_MEMORY;
         if (status == KVORUM_OK)
-            status = replica_store(node, address, buffer_bytes(&node->encoding), target, must_sync,
-                                   plan);
+            status = replica_store(node, address, repair_digest(node, read.encoding),
+                                   buffer_bytes(&node->encoding), target, must_sync, plan);
     }
     replica_release(&read);
     return status;

@@ -187,6 +187,10 @@ static void on_keys(struct exchange *exchange, const struct exchange_event *even
 {
     const struct exchange_page *ours = &event->ours, *theirs = &event->theirs;
     struct bytes bound = nearer(ours->next, theirs->next);
+    if (bound.size > 0 && bytes_compare(bound, exchange->after) <= 0) {
+        finish(exchange, KVORUM_CORRUPT, ret); /* it would never end */
+        return;
+    }
     arena_reset(exchange->arena);
     exchange->difference_count = exchange->settled_count = 0;
     size_t most = (size_t)ours->count + theirs->count + 1;
