@@ -285,6 +285,7 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
         .log = &process->log,
         .random_seed = choose(process->world, UINT64_MAX),
         .limits = plan->limits,
+        .repair = plan->repair,
         .liveness_changed = number == 0 ? liveness_changed : NULL,
         .liveness_context = process,
     };
@@ -398,6 +399,8 @@ void process_stop(struct process *process)
     world_trace(process->world, "n%u: stops", process->member);
     network_stopped(process->network, process->member, false);
     process->running = false;
+    for (uint16_t i = 0; i < process->shard_count; i++)
+        node_keep_trees(process->shards[i].node);
     destroy_nodes(process);
     bool synced = sync_stores(process);
     close_stores(process);

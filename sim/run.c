@@ -6,6 +6,7 @@
 
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
+#include "sim/entropy.h"
 #include "sim/modes.h"
 #include "sim/store.h"
 #include "sim/workload.h"
@@ -269,6 +270,16 @@ static bool heal(struct simulation *s)
            pass_time(s, drain_us);
 }
 
+static bool repair_without_reads(struct simulation *s)
+{
+    if (!s->plan.unread)
+        return true;
+    if (!entropy_converges(&s->cluster, &s->history))
+        return false;
+    return !s->plan.loses_object || !entropy_lose_object(&s->cluster, &s->history) ||
+           entropy_converges(&s->cluster, &s->history);
+}
+
 static void play(struct simulation *s)
 {
     if (!set_properties(s))
@@ -284,7 +295,7 @@ static void play(struct simulation *s)
             return;
     }
     s->workload.submitted = s->plan.operation_count; /* nothing new */
-    if (!heal(s) || !read_everything(s) || !list_everything(s))
+    if (!heal(s) || !repair_without_reads(s) || !read_everything(s) || !list_everything(s))
         return;
     if (s->plan.mode_changes && !s->plan.memory)
         check_all_told(&s->cluster, s->plan.siblings);

@@ -213,10 +213,11 @@ kvorum_status replica_submit(struct node *node, struct engine *store,
 kvorum_status replica_store(struct node *node, const struct key_address *address, uint64_t before,
                             struct bytes encoding, const struct target *target, bool must_sync,
                             const struct commit_plan *plan);
-/** Merge `encoding` into what is stored and acknowledge by `plan`.  WOULD_BLOCK as replica_read. */
+/** Merge `encoding` into what is stored and acknowledge by `plan`.  WOULD_BLOCK as replica_read.
+ *  `ret_digest`: object_digest of what is stored when it is OK; or NULL. */
 kvorum_status replica_merge(struct node *node, const struct key_address *address,
                             struct bytes encoding, const struct target *target, bool must_sync,
-                            const struct commit_plan *plan);
+                            const struct commit_plan *plan, uint64_t *ret_digest);
 /** The same for nobody's sake, now or when it would not block. */
 void replica_merge_quietly(struct node *node, const struct key_address *address,
                            struct bytes encoding);

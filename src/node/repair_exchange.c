@@ -6,7 +6,6 @@
 
 enum {
     RETRY_US = 500 * 1000,
-    PAGE_ENTRIES = 8192, /* objects looked at for a page */
     PAGE_ARENA_LIMIT = 64 << 20,
 };
 

@@ -66,23 +66,13 @@ static kvorum_status put_off(struct node *node, const struct key_address *addres
 }
 
 static kvorum_status merge(struct node *node, const struct key_address *address,
-                           struct bytes encoding)
+                           struct bytes encoding, uint64_t *ret_digest)
 {
-    if (PLANTED(REPAIR_OVERWRITES))
+    if (PLANTED(REPAIR_OVERWRITES)) {
+        *ret_digest = object_digest(encoding);
         return replica_store(node, address, REPAIR_UNKNOWN, encoding, NULL, false, &nothing);
-    return replica_merge(node, address, encoding, NULL, false, &nothing);
-}
-
-/* What is here now.  It was just written, so it is in memory. */
-static uint64_t own_digest(struct node *node, const struct key_address *address,
-                           struct bytes encoding)
-{
-    struct replica_read read;
-    if (replica_read(node, address, &read) != KVORUM_OK || !read.held)
-        return object_digest(encoding);
-    uint64_t digest = object_digest(read.encoding);
-    engine_release(&read.view);
-    return digest;
+    }
+    return replica_merge(node, address, encoding, NULL, false, &nothing, ret_digest);
 }
 
 static void merge_fetched(struct node *node, const struct fetched *fetched)
@@ -91,13 +81,12 @@ static void merge_fetched(struct node *node, const struct fetched *fetched)
     enum exchange_result result = EXCHANGE_FAILED;
     uint64_t digest = 0;
     if (address_of(node, fetched->partition, fetched->key, &address)) {
-        kvorum_status status = merge(node, &address, fetched->encoding);
+        kvorum_status status = merge(node, &address, fetched->encoding, &digest);
         if (status == KVORUM_WOULD_BLOCK && put_off(node, &address, fetched) == KVORUM_OK)
             return;
         if (status == KVORUM_OK) {
             PROBE("repair: an object was fetched");
             result = EXCHANGE_MOVED;
-            digest = own_digest(node, &address, fetched->encoding);
         }
     }
     exchange_object_done(node, fetched->exchange, fetched->question, fetched->index, result,

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Replicas come to hold the same without anybody reading: the end of a run, before everything is
+ *  read.
+ *
+ *      healed, hints drained --> owners equal within a few passes of anti-entropy?
+ *        --> one replica loses an object behind its node's back --> equal again? */
+#ifndef SIM_ENTROPY_H
+#define SIM_ENTROPY_H
+
+#include "sim/cluster.h"
+#include "sim/history.h"
+
+/** Wait until the owners of every key hold the same bytes; false after a violation. */
+bool entropy_converges(struct cluster *cluster, struct history *history);
+/** Delete an object from a store of an owner, so that only the disk knows.  False: there is none to
+ *  lose. */
+bool entropy_lose_object(struct cluster *cluster, struct history *history);
+
+#endif
