@@ -6,11 +6,12 @@
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
 
-enum { DRAWS = 20, SLACK_S = 120, PASSES = 6 };
+enum { DRAWS = 20, SLACK_S = 120, PASSES = 6, BEGUN_S = 20 };
 
 static uint64_t limit_us(const struct plan *plan)
 {
-    return PASSES * plan->repair.pass_us + 2 * plan->repair.refresh_us + SLACK_S * SIM_SECOND;
+    uint64_t refresh_us = plan->loses_object ? plan->repair.refresh_us : 0;
+    return PASSES * plan->repair.pass_us + 2 * refresh_us + SLACK_S * SIM_SECOND;
 }
 
 bool entropy_converges(struct cluster *cluster, struct history *history)
@@ -28,6 +29,36 @@ bool entropy_converges(struct cluster *cluster, struct history *history)
             return false;
     }
     return true;
+}
+
+/* --- trees ---------------------------------------------------------------------------------- */
+
+static uint64_t count_doubts(const struct cluster *cluster)
+{
+    uint64_t count = 0;
+    for (uint16_t i = 0; i < cluster->count; i++) {
+        const struct process *process = &cluster->processes[i];
+        for (uint16_t shard = 0; process->running && shard < process->shard_count; shard++)
+            count += node_counters(process->shards[shard].node)->repair_leaves_doubted;
+    }
+    return count;
+}
+
+bool entropy_trees_hold(struct cluster *cluster)
+{
+    struct world *world = cluster->world;
+    uint64_t pass_us = cluster->plan->repair.pass_us;
+    /* Exchanges that began earlier may find what another one has just repaired. */
+    if (!world_run_until(world, world->now_us + BEGUN_S * SIM_SECOND))
+        return false;
+    uint64_t before = count_doubts(cluster);
+    if (!world_run_until(world, world->now_us + 2 * pass_us + BEGUN_S * SIM_SECOND))
+        return false;
+    uint64_t after = count_doubts(cluster);
+    if (after > before)
+        world_fail(world, "trees", "replicas are equal, and %llu leaves of their trees differ",
+                   (unsigned long long)(after - before));
+    return after == before;
 }
 
 /* --- losing --------------------------------------------------------------------------------- */

@@ -159,11 +159,12 @@ static void draw_repair(struct world *world, struct plan *plan)
     repair->pass_us = SIM_SECOND << choose_between(world, 1, 4);
     repair->settle_us = (SIM_SECOND / 10) << choose(world, 5);
     repair->suspect_us = (SIM_SECOND / 2) << choose(world, 5);
-    repair->refresh_us = SIM_SECOND << choose_between(world, 3, 6);
     if (one_in(world, 3))
         repair->hashed_size_max = UINT64_C(50) << choose(world, 4);
     plan->unread = one_in(world, 2);
     plan->loses_object = plan->unread && one_in(world, 2);
+    if (plan->loses_object) /* nothing else finds that */
+        repair->refresh_us = SIM_SECOND << choose_between(world, 3, 6);
 }
 
 void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan)

@@ -274,7 +274,7 @@ static bool repair_without_reads(struct simulation *s)
 {
     if (!s->plan.unread)
         return true;
-    if (!entropy_converges(&s->cluster, &s->history))
+    if (!entropy_converges(&s->cluster, &s->history) || !entropy_trees_hold(&s->cluster))
         return false;
     return !s->plan.loses_object || !entropy_lose_object(&s->cluster, &s->history) ||
            entropy_converges(&s->cluster, &s->history);
