@@ -36,11 +36,13 @@ static void on_nodes(struct node *node, struct net_address from, uint64_t id,
         refuse(node, from, id, asked->question, KVORUM_NOT_READY);
         return;
     }
+    uint32_t each = asked->children ? HASH_TREE_FANOUT : 1;
     hashes.question = asked->question;
-    hashes.n_hashes = asked->n_nodes;
-    hashes.hashes = arena_allocate(&node->scratch, (asked->n_nodes + 1) * sizeof(uint64_t));
-    for (size_t i = 0; hashes.hashes != NULL && i < asked->n_nodes; i++)
-        hashes.hashes[i] = hash_tree_node(tree, (uint8_t)asked->level, (uint16_t)asked->nodes[i]);
+    hashes.n_hashes = asked->n_nodes * each;
+    hashes.hashes = arena_allocate(&node->scratch, (hashes.n_hashes + 1) * sizeof(uint64_t));
+    for (size_t i = 0; hashes.hashes != NULL && i < hashes.n_hashes; i++)
+        hashes.hashes[i] = hash_tree_node(tree, (uint8_t)asked->level,
+                                          (uint16_t)(asked->nodes[i / each] * each + i % each));
     if (hashes.hashes != NULL)
         answer(node, from, id, &hashes, (struct bytes){ 0 });
 }
@@ -251,8 +253,15 @@ static bool sane(struct node *node, const Peer__Repair *asked)
                 asked->level < HASH_TREE_LEVELS && asked->n_nodes <= HASH_TREE_LEAVES &&
                 asked->after.len <= ENGINE_KEY_SIZE_MAX && asked->type.len <= NODE_TYPE_SIZE_MAX &&
                 asked->bucket.len <= NODE_BUCKET_SIZE_MAX;
-    for (size_t i = 0; fine && asked->kind == REPAIR_NODES && i < asked->n_nodes; i++)
-        fine = asked->nodes[i] < hash_tree_width((uint8_t)asked->level);
+    if (!fine || asked->kind != REPAIR_NODES)
+        return fine;
+    uint8_t level = (uint8_t)asked->level;
+    uint32_t width = hash_tree_width(level);
+    if (asked->children)
+        width = level == 0 ? 0 : width / HASH_TREE_FANOUT;
+    fine = asked->n_nodes <= width;
+    for (size_t i = 0; fine && i < asked->n_nodes; i++)
+        fine = asked->nodes[i] < width;
     return fine;
 }
 

@@ -59,15 +59,18 @@ static bool ask_nodes(struct node *node, const struct repair_exchange *exchange,
                       const struct exchange_effects *asked)
 {
     Peer__Repair question = PEER__REPAIR__INIT;
+    /* On the way down they are all children of some: named by their parents. */
+    bool down = exchange->machine.state == EXCHANGE_NODES && asked->level > 0;
+    uint32_t step = down ? HASH_TREE_FANOUT : 1;
     uint32_t *nodes = arena_allocate(&node->scratch, asked->count * sizeof(*nodes));
     if (nodes == NULL)
         return false;
-    for (uint32_t i = 0; i < asked->count; i++)
-        nodes[i] = asked->nodes[i];
+    for (uint32_t i = 0; i < asked->count; i += step)
+        nodes[question.n_nodes++] = asked->nodes[i] / step;
     question.kind = REPAIR_NODES;
     question.level = asked->level;
+    question.children = down;
     question.nodes = nodes;
-    question.n_nodes = asked->count;
     return exchange_send(node, exchange, &question, asked->question, (struct bytes){ 0 });
 }
 

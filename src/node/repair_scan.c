@@ -8,7 +8,8 @@
 enum {
     PAGE_KEYS = 1024,
     PAGE_KEY_SIZE = 256 << 10,  /* bytes of keys */
-    CHUNK_VALUE_SIZE = 1 << 20, /* bytes of objects read at a time */
+    PAGE_VALUE_SIZE = 32 << 20, /* bytes of objects read for a page */
+    CHUNK_VALUE_SIZE = 1 << 20, /* and for a piece of a tree */
     STAMP_ARENA_LIMIT = 1 << 30,
 };
 
@@ -63,7 +64,8 @@ static bool note_entry(struct chunk *chunk, struct arena *temporary)
 
 static bool chunk_full(const struct chunk *chunk)
 {
-    return chunk->looked_at >= chunk->entries_max || chunk->value_size >= CHUNK_VALUE_SIZE ||
+    size_t most = chunk->keep_keys ? PAGE_VALUE_SIZE : CHUNK_VALUE_SIZE;
+    return chunk->looked_at >= chunk->entries_max || chunk->value_size >= most ||
            (chunk->keep_keys && (chunk->count >= PAGE_KEYS || chunk->key_size >= PAGE_KEY_SIZE));
 }
 
