@@ -10,6 +10,7 @@ int command_put(const struct invocation *invocation);
 int command_del(const struct invocation *invocation);
 int command_list(const struct invocation *invocation);
 int command_status(const struct invocation *invocation);
+int command_repair(const struct invocation *invocation);
 int command_import(const struct invocation *invocation);
 int command_export(const struct invocation *invocation);
 int command_bench(const struct invocation *invocation);

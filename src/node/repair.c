@@ -116,7 +116,7 @@ static void pass_tick(struct node *node)
 {
     struct repair *repair = node->repair;
     struct replica_pair pair;
-    if (node->now_us < repair->pass_us || repair->exchange_count >= REPAIR_EXCHANGES_MAX)
+    if (node->now_us < repair->pass_us || !exchanges_have_room(node))
         return;
     if (next_pair(node, &repair->pass_partition, &repair->pass_slot, true, &pair)) {
         begin(node, &pair, 0);
@@ -200,8 +200,7 @@ static struct repair_partition *next_suspect(const struct node *node)
 static void suspects_tick(struct node *node)
 {
     struct repair_partition *partition;
-    while (node->repair->exchange_count < REPAIR_EXCHANGES_MAX &&
-           (partition = next_suspect(node)) != NULL) {
+    while (exchanges_have_room(node) && (partition = next_suspect(node)) != NULL) {
         PROBE("repair: a suspicion was followed");
         compare_suspect(node, partition);
         if (partition->suspect_count == 0)
@@ -213,7 +212,7 @@ static uint64_t suspects_due_us(const struct node *node)
 {
     uint64_t due_us = UINT64_MAX;
     const struct list *suspects = &node->repair->suspects;
-    if (node->repair->exchange_count >= REPAIR_EXCHANGES_MAX)
+    if (!exchanges_have_room(node))
         return due_us;
     for (const struct list *item = suspects->next; item != suspects; item = item->next) {
         uint64_t own_us = LIST_ENTRY(item, struct repair_partition, suspect)->suspect_us;
@@ -229,7 +228,7 @@ static void demand_tick(struct node *node)
     struct repair_demand *demand = &node->repair->demand;
     struct node_counters *counters = &node->counters;
     struct replica_pair pair;
-    while (demand->active && node->repair->exchange_count < REPAIR_EXCHANGES_MAX) {
+    while (demand->active && exchanges_have_room(node)) {
         if (!next_pair(node, &demand->partition, &demand->slot, false, &pair)) {
             demand->active = false;
         } else if (demand->n == 0 || demand->n == pair.n) {
@@ -246,6 +245,7 @@ static void demand_begin(struct node *node, struct bytes type, struct bytes buck
     arena_reset(&demand->arena);
     demand->partition = demand->slot = 0;
     demand->number++;
+    node->counters.repair_demands++;
     demand->active = arena_copy(&demand->arena, type, &demand->type) &&
                      arena_copy(&demand->arena, bucket, &demand->bucket);
     demand->n = bucket.size == 0 ? 0 : repair_bucket_n(node, type, bucket);
@@ -307,7 +307,7 @@ void repair_exchange_over(struct node *node, const struct repair_exchange *excha
     counters->repair_failures += failed;
     counters->repair_keys_compared += figures->keys_compared;
     counters->repair_keys_differing += figures->keys_differing;
-    if (exchange->demand == node->repair->demand.number) {
+    if (exchange->demand != 0 && exchange->demand == node->repair->demand.number) {
         counters->repair_demand_done++;
         counters->repair_demand_failed += failed;
     }
@@ -348,11 +348,13 @@ static bool is_ours(struct node *node, uint32_t partition)
                         node->config.self) >= 0;
 }
 
-/* One at a time: those never scanned, and those scanned long ago. */
+/* Some at a time: those never scanned, and those scanned long ago. */
 static void look_at_partitions(struct node *node)
 {
     struct repair *repair = node->repair;
-    for (int i = 0; i < LOOK_PARTITIONS && list_empty(&repair->scans_due); i++) {
+    if (!list_empty(&repair->scans_due))
+        return;
+    for (int i = 0; i < LOOK_PARTITIONS; i++) {
         uint32_t number = repair->refresh_partition++ % repair->partition_count;
         struct repair_partition *partition =
             is_ours(node, number) ? repair_partition(node, number) : NULL;
@@ -378,7 +380,7 @@ static uint64_t due_us(const struct node *node)
     uint64_t next_us = least(repair->look_us, repair_scan_due_us(node));
     next_us = least(next_us, exchanges_due_us(node));
     next_us = least(next_us, suspects_due_us(node));
-    if (repair->exchange_count >= REPAIR_EXCHANGES_MAX)
+    if (!exchanges_have_room(node))
         return next_us;
     return repair->demand.active ? node->now_us : least(next_us, repair->pass_us);
 }

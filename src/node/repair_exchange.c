@@ -5,7 +5,8 @@
 #include "node/repair_internal.h"
 
 enum {
-    RETRY_US = 500 * 1000,
+    RETRY_US = 50 * 1000, /* times the attempts so far */
+    RETRY_US_MAX = 1000 * 1000,
     PAGE_ARENA_LIMIT = 64 << 20,
 };
 
@@ -196,7 +197,8 @@ static void wait_for_trees(struct node *node, struct repair_exchange *exchange)
         return;
     }
     exchange->waiting = true;
-    exchange->retry_us = node->now_us + RETRY_US;
+    uint64_t delay_us = UINT64_C(1) * RETRY_US * exchange->attempts;
+    exchange->retry_us = node->now_us + (delay_us < RETRY_US_MAX ? delay_us : RETRY_US_MAX);
 }
 
 /* May end the exchange. */
@@ -216,6 +218,7 @@ void exchange_event(struct node *node, struct repair_exchange *exchange,
         if (exchange != NULL)
             refuse(node, exchange, KVORUM_UNAVAILABLE);
     }
+    repair_wake(node);
 }
 
 void exchange_object_done(struct node *node, uint64_t id, uint32_t question, uint32_t index,
@@ -361,6 +364,17 @@ void repair_on_answer(struct node *node, struct net_address from, const struct m
 
 /* --- time ----------------------------------------------------------------------------------- */
 
+bool exchanges_have_room(const struct node *node)
+{
+    const struct list *exchanges = &node->repair->exchanges;
+    uint32_t busy = 0;
+    for (const struct list *item = exchanges->next; item != exchanges; item = item->next) {
+        const struct repair_exchange *exchange = LIST_ENTRY(item, struct repair_exchange, link);
+        busy += !exchange->waiting && exchange->machine.state != EXCHANGE_SETTLING;
+    }
+    return node->repair->exchange_count < REPAIR_EXCHANGES_MAX && busy < REPAIR_BUSY_MAX;
+}
+
 static uint64_t own_due_us(const struct repair_exchange *exchange)
 {
     return exchange->waiting ? exchange->retry_us : exchange->machine.deadline_us;
@@ -379,7 +393,7 @@ uint64_t exchanges_due_us(const struct node *node)
 
 void exchanges_tick(struct node *node)
 {
-    uint64_t ids[2 * REPAIR_EXCHANGES_MAX + TARGETS_MAX];
+    uint64_t ids[REPAIR_EXCHANGES_MAX + TARGETS_MAX];
     uint32_t count = 0;
     struct list *exchanges = &node->repair->exchanges;
     for (struct list *item = exchanges->next; item != exchanges; item = item->next)

@@ -7,8 +7,9 @@
 #include "node/repair.h"
 
 enum {
-    REPAIR_EXCHANGES_MAX = 2, /* at a time that this shard began */
-    REPAIR_ATTEMPTS_MAX = 30, /* while a tree is being computed, a second apart */
+    REPAIR_EXCHANGES_MAX = 64, /* that this shard began; memory: 27 KiB each */
+    REPAIR_BUSY_MAX = 2,       /* of them that do not wait for a tree or for time to pass */
+    REPAIR_ATTEMPTS_MAX = 30,  /* while a tree is being computed, more and more apart */
     REPAIR_QUESTION_US = 5 * 1000 * 1000,
     REPAIR_ANSWERS_LIMIT = 16 << 20, /* bytes of keys in hand, an exchange */
 };
@@ -169,6 +170,8 @@ struct repair_exchange {
 bool exchange_open(struct node *node, uint32_t partition, uint16_t member, uint8_t n,
                    uint32_t demand);
 void exchanges_tick(struct node *node);
+/** Another one may begin. */
+bool exchanges_have_room(const struct node *node);
 uint64_t exchanges_due_us(const struct node *node);
 void exchanges_close(struct node *node);
 /** A tree has been computed: those that wait try again. */

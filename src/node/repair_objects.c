@@ -179,7 +179,8 @@ static bool send_object(struct node *node, const struct repair_exchange *exchang
                         struct bytes encoding)
 {
     Peer__Address to = PEER__ADDRESS__INIT;
-    to.type = protobuf_data(address->type);
+    if (!bytes_equal(address->type, BYTES_LITERAL("default"))) /* which is what none means */
+        to.type = protobuf_data(address->type);
     to.bucket = protobuf_data(address->bucket);
     to.key = protobuf_data(address->key);
     Peer__Merge merge = PEER__MERGE__INIT;

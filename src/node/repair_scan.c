@@ -18,7 +18,7 @@ static uint64_t newest_stamp(struct arena *temporary, struct bytes encoding)
     struct object object;
     arena_reset(temporary);
     bool fine = object_decode(encoding, temporary, &object) == KVORUM_OK;
-    return fine ? object_max_stamp(&object) : 0;
+    return fine ? hlc_wall_ms(object_max_stamp(&object)) : 0;
 }
 
 static bool same_bucket(const struct chunk *chunk, const struct key_address *address)

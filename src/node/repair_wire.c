@@ -41,7 +41,7 @@ void repair_write_key(struct buffer *buffer, struct bytes before,
 {
     write_key(buffer, before, entry->key);
     write_u64(buffer, entry->digest);
-    write_u64(buffer, entry->stamp);
+    write_varint(buffer, entry->stamp);
 }
 
 static kvorum_status read_entry(struct reader *reader, uint32_t partition, uint64_t seed,
@@ -52,7 +52,7 @@ static kvorum_status read_entry(struct reader *reader, uint32_t partition, uint6
     if (status != KVORUM_OK)
         return status;
     ret->digest = read_u64(reader);
-    ret->stamp = read_u64(reader);
+    ret->stamp = read_varint(reader);
     bool sane =
         !reader->failed && ret->digest != 0 && (first || bytes_compare(ret->key, before) > 0);
     ret->leaf = hash_tree_leaf(hash_tree_key(seed, ret->key));
@@ -63,7 +63,7 @@ kvorum_status repair_read_keys(struct bytes tail, uint32_t partition, uint64_t s
                                struct arena *arena, const struct exchange_entry **ret_entries,
                                uint32_t *ret_count)
 {
-    size_t limit = tail.size / (2 + 16) + 1;
+    size_t limit = tail.size / (2 + 9) + 1;
     if (limit > EXCHANGE_PAGE_MAX)
         limit = EXCHANGE_PAGE_MAX;
     struct exchange_entry *entries = arena_allocate(arena, limit * sizeof(*entries));

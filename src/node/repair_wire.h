@@ -4,7 +4,7 @@
  *  travels once:
  *
  *      key       shared varint | size varint | the rest of its bytes
- *      keys      repeated: key | digest u64 | stamp u64              ascending
+ *      keys      repeated: key | digest u64 | stamp varint           ascending; milliseconds
  *      wanted    repeated: key | digest u64 | mode u8                any order
  *      objects   repeated: index varint | size varint | encoding     indices into the wanted
  *

@@ -223,7 +223,7 @@ static void encode(struct loader *loader, uint32_t number, uint64_t counter)
     memset(value, (int)(number ^ counter), loader->value_size);
     struct dot dot = { 77, counter };
     struct sibling sibling = { .dot = dot,
-                               .stamp = counter << 20,
+                               .stamp = (1700000000000ull + counter) << 16,
                                .kept = true,
                                .value = bytes_make(value, loader->value_size) };
     struct object object = { .clock = { &dot, 1 }, .siblings = &sibling, .sibling_count = 1 };

@@ -63,7 +63,7 @@ struct exchange_entry {
     struct bytes key;
     uint16_t leaf;
     uint64_t digest; /* never 0 */
-    uint64_t stamp;  /* the newest of its versions */
+    uint64_t stamp;  /* of the newest of its versions, in any unit */
 };
 
 /** The keys of one side behind the cursor, ascending.  `next`: where to go on; empty: no more. */

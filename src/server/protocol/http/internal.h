@@ -156,6 +156,8 @@ void http_get_root(struct http *http);
 void http_get_ping(struct http *http);
 void http_get_stats(struct http *http);
 void http_get_status(struct http *http);
+void http_get_repair(struct http *http);
+void http_post_repair(struct http *http);
 void http_not_there_yet(struct http *http);
 
 #endif

@@ -19,6 +19,8 @@ static const struct route routes[] = {
     { ON(GET) | ON(HEAD), "ping", http_get_ping },
     { ON(GET) | ON(HEAD), "stats", http_get_stats },
     { ON(GET) | ON(HEAD), "kvorum/status", http_get_status },
+    { ON(GET) | ON(HEAD), "kvorum/repair", http_get_repair },
+    { ON(POST), "kvorum/repair", http_post_repair },
     { ON(GET) | ON(HEAD), "buckets", http_list_buckets },
     { ON(GET) | ON(HEAD), "buckets/B/keys", http_list_keys },
     { ON(POST), "buckets/B/keys", http_post_object },
