@@ -401,6 +401,8 @@ void repair_tick(struct node *node)
         (void)heap_insert(&node->timers, &node->repair_timer, node->now_us + LOOK_US);
         return;
     }
+    if (!repair->checked)
+        repair_check_kept(node);
     if (node->now_us >= repair->look_us) {
         look_at_members(node);
         look_at_partitions(node);

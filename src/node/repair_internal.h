@@ -114,6 +114,8 @@ struct repair {
     uint64_t tree_memory;                 /* bytes */
     uint32_t evicted;                     /* partition whose trees went last to make room */
     uint32_t ns;                          /* bit n: some bucket has n replicas; 0: not looked yet */
+    uint64_t kept_digest; /* of the bucket properties that kept trees were made with; 0: none */
+    bool checked;         /* ... and it is that of now */
     struct list scans_due;
     struct tree_scan scan; /* partition NULL: none */
     struct list exchanges;
@@ -211,5 +213,7 @@ int repair_place(const struct node *node, uint32_t partition, uint8_t n, uint16_
 
 /* repair_keep.c */
 kvorum_status repair_load(struct node *node);
+/** Once the properties of buckets are known. */
+void repair_check_kept(struct node *node);
 
 #endif

@@ -4,14 +4,18 @@
  *
  *      't' partition u16 n u8          the tree (cluster/repair/tree.h)
  *      't' partition u16 0             u32, bit n: a tree of that n follows | default n u8
+ *                                      | digest of the bucket properties u64
  *
  * A store keeps batches in their order.  So whoever finds a tree finds the store as it was when the
  * tree was written: after an unclean end either the deletion is there, or nothing that came after
- * it, and then the tree is still true.  No other mark is needed. */
+ * it, and then the tree is still true.  No other mark is needed.
+ *
+ * Which tree a key belongs to, the properties of its bucket say.  A shard may have to ask for them
+ * first; when it has them, and they are not those of then, the trees are forgotten. */
 #include "base/planted.h"
 #include "node/repair_internal.h"
 
-enum { KEY_SIZE = 4, LIST_SIZE = 5, BATCH_SIZE = 4 << 20 };
+enum { KEY_SIZE = 4, BATCH_SIZE = 4 << 20 };
 
 static struct bytes tree_name(uint32_t partition, uint8_t n, uint8_t memory[KEY_SIZE])
 {
@@ -60,6 +64,7 @@ static kvorum_status add_partition(struct node *node, const struct repair_partit
     buffer_reset(&node->encoding);
     write_u32(&node->encoding, ns);
     buffer_append_u8(&node->encoding, (uint8_t)node->config.default_levels.n);
+    write_u64(&node->encoding, property_table_digest(node));
     if (status == KVORUM_OK && !node->encoding.failed)
         status = engine_batch_put(node->batch, tree_name(partition->number, 0, name),
                                   buffer_bytes(&node->encoding));
@@ -111,6 +116,7 @@ static void load_list(struct node *node, struct loading *loading, uint32_t numbe
     struct reader reader = reader_of(value);
     uint32_t ns = read_u32(&reader);
     uint8_t default_n = read_u8(&reader);
+    node->repair->kept_digest = read_u64(&reader);
     *loading = (struct loading){ 0 };
     if (!reader_finished(&reader) || default_n != node->config.default_levels.n ||
         ns >> (TARGETS_MAX + 1) != 0)
@@ -173,6 +179,15 @@ static kvorum_status load_store(struct node *node, struct engine *store)
     if (status == KVORUM_OK && engine_batch_count(node->batch) > 0)
         status = replica_submit(node, store, node->batch, ENGINE_LOG, &nothing);
     return status;
+}
+
+void repair_check_kept(struct node *node)
+{
+    uint64_t kept = node->repair->kept_digest;
+    node->repair->kept_digest = 0;
+    node->repair->checked = true;
+    if (kept != 0 && kept != property_table_digest(node))
+        repair_forget_trees(node);
 }
 
 /* A tree whose record cannot be deleted must not be found again after the store has changed: then

@@ -121,8 +121,8 @@ void repair_trees_free(struct node *node)
 void repair_forget_trees(struct node *node)
 {
     struct repair *repair = node->repair;
-    if (repair == NULL)
-        return; /* the node is starting */
+    if (repair == NULL || !repair->checked)
+        return; /* the node is starting: repair_check_kept */
     PROBE("repair: a bucket got another n");
     repair->ns = 0;
     for (uint32_t i = 0; i < repair->partition_count; i++)
