@@ -40,7 +40,7 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(LIST_ANSWER, 17)                                                                             \
     X(PROPERTIES, 18) /* bucket properties, one or all; tail: the records */                       \
     X(PROPERTIES_ANSWER, 19)                                                                       \
-    X(REPAIR, 30) /* a question about a replica: its tree, keys or objects; tail: objects wanted */ \
+    X(REPAIR, 30)        /* a question about a replica; tail: the objects wanted */                \
     X(REPAIR_ANSWER, 31) /* tail: keys, or objects */
 
 enum message_kind {

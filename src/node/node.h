@@ -224,7 +224,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(repair_exchanges) X(repair_failures) X(repair_keys_compared) X(repair_keys_differing)        \
     X(repair_fetched) X(repair_pushed) X(repair_bytes_out) X(repair_bytes_in)                      \
     X(repair_scans) X(repair_scanned_keys) X(repair_leaves_doubted) X(repair_tree_memory)          \
-    X(repair_demands) X(repair_demand_total) X(repair_demand_done) X(repair_demand_failed)                           \
+    X(repair_demands) X(repair_demand_total) X(repair_demand_done) X(repair_demand_failed)         \
     X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
     X(requests_active)
 /* clang-format on */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The objects of an exchange.  What is fetched is merged like any write of a peer; what is pushed is
- * a MERGE like any other, and counts when it is acknowledged. */
+/* The objects of an exchange.  What is fetched is merged like any write of a peer; what is pushed
+ * is a MERGE like any other, and counts when it is acknowledged. */
 #include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/repair_internal.h"

@@ -315,8 +315,8 @@ static void test_any_two(void)
     }
 }
 
-/* Whatever is lost, the end is either equal replicas or an honest TIMEOUT, and another exchange goes
- * on from there. */
+/* Whatever is lost, the end is either equal replicas or an honest TIMEOUT, and another exchange
+ * goes on from there. */
 static void test_losses(void)
 {
     for (uint64_t seed = 0; seed < 100; seed++) {

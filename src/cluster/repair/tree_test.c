@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Against a slow model: a plain table of what each key holds, summed up anew whenever it is asked. */
+/* Against a slow model: a plain table of what each key holds, summed up anew for every look. */
 #include "cluster/repair/tree.h"
 
 #include "base/hash.h"
