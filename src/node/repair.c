@@ -311,6 +311,12 @@ void repair_exchange_over(struct node *node, const struct repair_exchange *excha
         counters->repair_demand_done++;
         counters->repair_demand_failed += failed;
     }
+    if (failed)
+        log_info(node->config.log, "two replicas could not be compared",
+                 LOG_U64("partition", exchange->partition),
+                 LOG_TEXT("member", node->config.epoch->members[exchange->member].name),
+                 LOG_TEXT("status", kvorum_status_name(status)),
+                 LOG_U64("failed", figures->failed));
     if (doubts) {
         repair_doubt(node, exchange->partition, exchange->n, &doubted);
         tell_doubts(node, exchange, &doubted);

@@ -206,17 +206,14 @@ void exchange_event(struct node *node, struct repair_exchange *exchange,
                     struct exchange_event event)
 {
     struct exchange_effects effects;
-    uint64_t id = exchange->id;
     event.now_us = node->now_us;
     exchange_step(&exchange->machine, &event, &effects);
     if (effects.finished && effects.status == KVORUM_NOT_READY) {
         wait_for_trees(node, exchange);
     } else if (effects.finished) {
         over(node, exchange, effects.status);
-    } else if (!ask(node, exchange, &effects)) {
-        exchange = exchange_find(node, id);
-        if (exchange != NULL)
-            refuse(node, exchange, KVORUM_UNAVAILABLE);
+    } else {
+        (void)ask(node, exchange, &effects); /* in vain: the machine asks again in a while */
     }
     repair_wake(node);
 }
@@ -410,12 +407,12 @@ void exchanges_tick(struct node *node)
     }
 }
 
-void exchanges_hurry(struct node *node)
+void exchanges_hurry(struct node *node, uint32_t partition)
 {
     struct list *exchanges = &node->repair->exchanges;
     for (struct list *item = exchanges->next; item != exchanges; item = item->next) {
         struct repair_exchange *exchange = LIST_ENTRY(item, struct repair_exchange, link);
-        if (exchange->waiting)
+        if (exchange->waiting && exchange->partition == partition)
             exchange->retry_us = node->now_us;
     }
 }

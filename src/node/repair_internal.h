@@ -176,8 +176,8 @@ void exchanges_tick(struct node *node);
 bool exchanges_have_room(const struct node *node);
 uint64_t exchanges_due_us(const struct node *node);
 void exchanges_close(struct node *node);
-/** A tree has been computed: those that wait try again. */
-void exchanges_hurry(struct node *node);
+/** The trees of `partition` have been computed: those that wait for them try again. */
+void exchanges_hurry(struct node *node, uint32_t partition);
 struct repair_exchange *exchange_find(struct node *node, uint64_t id);
 void exchange_event(struct node *node, struct repair_exchange *exchange,
                     struct exchange_event event);

@@ -251,7 +251,7 @@ static void scan_complete(struct node *node)
     partition->scanned = true;
     partition->scanned_us = node->now_us;
     node->counters.repair_scans++;
-    exchanges_hurry(node);
+    exchanges_hurry(node, partition->number);
 }
 
 /* False: no memory. */
