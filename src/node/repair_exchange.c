@@ -420,6 +420,6 @@ void exchanges_hurry(struct node *node, uint32_t partition)
 void exchanges_close(struct node *node)
 {
     struct list *item;
-    while ((item = list_first(&node->repair->exchanges)) != NULL)
+    while ((item = list_take_first(&node->repair->exchanges)) != NULL)
         exchange_free(node, LIST_ENTRY(item, struct repair_exchange, link));
 }

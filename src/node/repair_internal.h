@@ -133,11 +133,11 @@ struct repair {
 
 struct repair_partition *repair_partition(struct node *node, uint32_t number); /* NULL: no memory */
 /** The tree if it may be compared; otherwise NULL, and a scan is on its way. */
-const struct hash_tree *repair_tree_current(struct node *node, uint32_t partition, uint8_t n);
-void repair_doubt(struct node *node, uint32_t partition, uint8_t n, const struct leaf_set *leaves);
+const struct hash_tree *repair_tree_current(struct node *node, uint32_t number, uint8_t n);
+void repair_doubt(struct node *node, uint32_t number, uint8_t n, const struct leaf_set *leaves);
 void repair_want_scan(struct node *node, struct repair_partition *partition, bool urgent);
 /** All of a partition is read again, to find what vanished from the store. */
-void repair_refresh(struct node *node, uint32_t partition);
+void repair_refresh(struct node *node, uint32_t number);
 void repair_scan_tick(struct node *node);
 void repair_scan_end(struct node *node);
 uint64_t repair_scan_due_us(const struct node *node);

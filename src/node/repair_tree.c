@@ -273,6 +273,7 @@ static void scan_chunk_done(struct node *node, struct reading *reading)
 {
     struct tree_scan *scan = &node->repair->scan;
     struct chunk *chunk = (struct chunk *)reading;
+    assert(scan->partition != NULL || scan->dropped);
     bool fine = reading->status == KVORUM_OK, dropped = scan->dropped;
     scan->reading = scan->dropped = false;
     node->counters.disk_errors += !fine;
@@ -304,6 +305,7 @@ static void want_leaves(const struct repair_partition *partition, struct leaf_se
 static void scan_chunk(struct node *node)
 {
     struct tree_scan *scan = &node->repair->scan;
+    assert(scan->partition != NULL);
     struct chunk *chunk = chunk_open(node, scan->partition->number, scan_chunk_done);
     if (chunk == NULL) {
         repair_scan_end(node);

@@ -135,6 +135,7 @@ static bool note_difference(struct exchange *exchange, const struct exchange_ent
                             const struct exchange_entry *theirs)
 {
     const struct exchange_entry *either = ours != NULL ? ours : theirs;
+    assert(either != NULL);
     struct exchange_difference *difference = &exchange->differences[exchange->difference_count];
     if (either->leaf < HASH_TREE_LEAVES)
         leaf_set_add(&exchange->explained, either->leaf);

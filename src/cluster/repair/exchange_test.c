@@ -268,19 +268,21 @@ static void check_equal(const struct pair *pair)
 
 /* --- properties ------------------------------------------------------------------------------ */
 
+/* What both had before; of those that differ, some lost it at one side, some got more there. */
+static uint64_t draw_side(struct pair *pair, uint64_t both, bool differs)
+{
+    uint64_t own = random_next(&pair->random), less = random_next(&pair->random);
+    uint64_t kind = differs ? random_below(&pair->random, 9) : 8;
+    return kind < 6 ? both | (own & less) : kind == 6 ? 0 : both;
+}
+
 static void fill(struct pair *pair, uint32_t differing_per_mille)
 {
     for (uint32_t i = 0; i < pair->key_count; i++) {
         uint64_t both = random_below(&pair->random, 5) == 0 ? 0 : random_next(&pair->random);
         bool differs = random_below(&pair->random, 1000) < differing_per_mille;
-        for (int side = 0; side < 2; side++) {
-            uint64_t own = random_next(&pair->random) & random_next(&pair->random);
-            bool added = differs && random_below(&pair->random, 3) != 0;
-            set(pair, side, i,
-                added                                            ? both | own
-                : differs && random_below(&pair->random, 3) == 0 ? 0
-                                                                 : both);
-        }
+        for (int side = 0; side < 2; side++)
+            set(pair, side, i, draw_side(pair, both, differs));
     }
 }
 
