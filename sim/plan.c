@@ -180,6 +180,21 @@ void plan_ask_majorities(struct plan *plan)
     judge_strength(plan);
 }
 
+/* Passes of seconds instead of an hour. */
+static void draw_repair(struct world *world, struct plan *plan)
+{
+    struct node_repair_config *repair = &plan->repair;
+    repair->pass_us = SIM_SECOND << choose_between(world, 1, 4);
+    repair->settle_us = (SIM_SECOND / 10) << choose(world, 5);
+    repair->suspect_us = (SIM_SECOND / 2) << choose(world, 5);
+    if (one_in(world, 3))
+        repair->hashed_size_max = UINT64_C(50) << choose(world, 4);
+    plan->unread = one_in(world, 2);
+    plan->loses_object = plan->unread && one_in(world, 2);
+    if (plan->loses_object) /* nothing else finds that */
+        repair->refresh_us = SIM_SECOND << choose_between(world, 3, 6);
+}
+
 void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan)
 {
     *ret_plan = (struct plan){ 0 };
@@ -193,6 +208,7 @@ void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_p
     draw_network(world, ret_plan);
     world_span(world, STREAM_PLAN);
     draw_faults(world, ret_plan);
+    draw_repair(world, ret_plan);
     ret_plan->durable =
         !ret_plan->crashes || (!ret_plan->memory && ret_plan->sync == NODE_SYNC_ALWAYS);
     judge_strength(ret_plan);
@@ -240,5 +256,8 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
                   (unsigned long long)plan->network.delay_us, plan->network.loss,
                   plan->network.duplication, plan->network.corruption,
                   plan->network.reordering ? ", reordering" : "");
+    buffer_printf(buffer, ", repair %llu s%s%s",
+                  (unsigned long long)(plan->repair.pass_us / SIM_SECOND),
+                  plan->unread ? ", unread" : "", plan->loses_object ? ", loses an object" : "");
     describe_features(plan, buffer);
 }

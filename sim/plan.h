@@ -95,6 +95,10 @@ struct plan {
     uint64_t fault_interval_us;   /* mean; 0: none */
     uint64_t repair_us;           /* mean time until a fault is undone */
     int64_t drift_ppm_max, wall_offset_ms_max;
+
+    struct node_repair_config repair;
+    bool unread;       /* replicas must become equal before anything is read at the end */
+    bool loses_object; /* and once more, after one of them lost an object */
 };
 
 const char *action_name(enum action action);

@@ -332,6 +332,7 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
         .incarnation_first = process->identity.incarnation_first,
         .incarnation_limit = process->identity.incarnation_limit,
         .reserve_incarnations = number == 0 ? reserve_incarnations : NULL,
+        .repair = plan->repair,
         .liveness_changed = number == 0 ? liveness_changed : NULL,
         .liveness_context = process,
         .disk = number == 0 ? &process->disk.base : NULL,
@@ -448,6 +449,8 @@ void process_stop(struct process *process)
     world_tell(process->world, -1, "n%u: stops", process->member);
     network_stopped(process->network, process->member, false);
     process->running = false;
+    for (uint16_t i = 0; i < process->shard_count; i++)
+        node_keep_trees(process->shards[i].node);
     destroy_nodes(process);
     bool synced = sync_stores(process);
     close_stores(process);

@@ -6,6 +6,7 @@
 
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
+#include "sim/entropy.h"
 #include "sim/epochs.h"
 #include "sim/gossip_run.h"
 #include "sim/liveness.h"
@@ -349,6 +350,16 @@ static bool prove_liveness(struct simulation *s)
     return true;
 }
 
+static bool repair_without_reads(struct simulation *s)
+{
+    if (!s->plan.unread)
+        return true;
+    if (!entropy_converges(&s->cluster, &s->history) || !entropy_trees_hold(&s->cluster))
+        return false;
+    return !s->plan.loses_object || !entropy_lose_object(&s->cluster, &s->history) ||
+           entropy_converges(&s->cluster, &s->history);
+}
+
 static void play(struct simulation *s)
 {
     if (!set_properties(s))
@@ -369,7 +380,7 @@ static void play(struct simulation *s)
     s->workload.submitted = s->plan.operation_count; /* nothing new */
     if (s->liveness && !prove_liveness(s))
         return;
-    if (!heal(s) || !read_everything(s) || !list_everything(s))
+    if (!heal(s) || !repair_without_reads(s) || !read_everything(s) || !list_everything(s))
         return;
     if (s->plan.mode_changes && !s->plan.memory)
         check_all_told(&s->cluster);

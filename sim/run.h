@@ -3,7 +3,8 @@
  *  must be true at the end.
  *
  *      found, all healthy -> bucket properties -> workload with faults -> heal -> restart all
- *        -> hints drain -> read every key at r=all, twice -> replicas equal, nothing in flight
+ *        -> hints drain -> (anti-entropy makes replicas equal) -> read every key at r=all, twice
+ *        -> replicas equal, nothing in flight
  */
 #ifndef SIM_RUN_H
 #define SIM_RUN_H

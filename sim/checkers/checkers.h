@@ -52,13 +52,15 @@ void check_birth(struct history *history, const struct record *write,
                  const struct version *version);
 bool mode_known(const struct process *process, uint16_t shard);
 
-/* converged.c: after healing and reading everything, all owners of a key hold the same bytes. */
 struct holding {
     bool found;
     uint64_t digest;
 };
 /** What a running process stores under a key. */
 struct holding converged_look(const struct process *process, const char *key);
+/* converged.c: after healing all owners of a key hold the same bytes: in some runs by anti-entropy
+ * alone, before anything is read; in all after everything was read. */
+bool converged(struct cluster *cluster, const struct history *history, uint8_t n);
 void check_converged(struct cluster *cluster, struct history *history, uint8_t n);
 
 /* listed.c: after healing a list of the bucket names every key that reads find, and no other. */

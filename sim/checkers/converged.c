@@ -3,6 +3,11 @@
 
 #include <stdlib.h>
 
+struct difference {
+    uint16_t a, b; /* members */
+    struct holding of_a, of_b;
+};
+
 /* What `process` stores under a key, if that is an object: its only entry with the key's name in it
  * that is not empty (an empty one is a note about the object). */
 struct holding converged_look(const struct process *process, const char *key)
@@ -23,7 +28,9 @@ struct holding converged_look(const struct process *process, const char *key)
     return holding;
 }
 
-static void check_key(struct cluster *cluster, const char *key, struct bytes bucket, uint8_t n)
+/* The first two owners that hold different objects; false: there are none. */
+static bool compare_owners(struct cluster *cluster, const char *key, struct bytes bucket, uint8_t n,
+                           struct difference *ret)
 {
     const struct epoch *epoch = node_epoch(cluster->processes[0].shards[0].node);
     uint32_t partition = ring_partition_of_hash(
@@ -34,13 +41,32 @@ static void check_key(struct cluster *cluster, const char *key, struct bytes buc
     struct holding first = converged_look(&cluster->processes[owners[0]], key);
     for (uint16_t i = 1; i < count; i++) {
         struct holding other = converged_look(&cluster->processes[owners[i]], key);
+        *ret = (struct difference){ owners[0], owners[i], first, other };
         if (other.found != first.found || other.digest != first.digest)
-            world_fail(cluster->world, "converged",
-                       "%s: owners n%u and n%u hold different objects (%s %llx, %s %llx)", key,
-                       owners[0], owners[i], first.found ? "found" : "none",
-                       (unsigned long long)first.digest, other.found ? "found" : "none",
-                       (unsigned long long)other.digest);
+            return true;
     }
+    return false;
+}
+
+static void tell(struct cluster *cluster, const char *key, const struct difference *found)
+{
+    world_fail(cluster->world, "converged",
+               "%s: owners n%u and n%u hold different objects (%s %llx, %s %llx)", key, found->a,
+               found->b, found->of_a.found ? "found" : "none",
+               (unsigned long long)found->of_a.digest, found->of_b.found ? "found" : "none",
+               (unsigned long long)found->of_b.digest);
+}
+
+bool converged(struct cluster *cluster, const struct history *history, uint8_t n)
+{
+    bool equal = true;
+    for (uint32_t key = 0; equal && key < history->key_count; key++) {
+        char name[SIM_KEY_SIZE];
+        struct difference unused;
+        history_key(key, name);
+        equal = !compare_owners(cluster, name, BYTES_LITERAL(SIM_BUCKET), n, &unused);
+    }
+    return equal;
 }
 
 void check_converged(struct cluster *cluster, struct history *history, uint8_t n)
@@ -48,6 +74,8 @@ void check_converged(struct cluster *cluster, struct history *history, uint8_t n
     for (uint32_t key = 0; key < history->key_count; key++) {
         char name[SIM_KEY_SIZE];
         history_key(key, name);
-        check_key(cluster, name, BYTES_LITERAL(SIM_BUCKET), n);
+        struct difference found;
+        if (compare_owners(cluster, name, BYTES_LITERAL(SIM_BUCKET), n, &found))
+            tell(cluster, name, &found);
     }
 }

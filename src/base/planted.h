@@ -43,7 +43,11 @@
     X(GOSSIP_MAKES_OWNER, "gossip about an id that the epoch does not list makes it a member")     \
     X(STALE_REFUTATION_ACCEPTED, "an accused member is believed at the incarnation it is accused") \
     X(DEAD_IMPORTED_AS_DEAD, "what another's whole view calls dead is dead, and not asked first")  \
-    X(MOVE_NEEDS_ONE_SET, "a write to a moving partition needs a quorum of the old owners only")
+    X(MOVE_NEEDS_ONE_SET, "a write to a moving partition needs a quorum of the old owners only")   \
+    X(TREE_NOT_UPDATED, "a merge changes an object and not the hash tree")                         \
+    X(REPAIR_OVERWRITES, "anti-entropy stores what it fetched without looking at what is there")   \
+    X(EXCHANGE_ONE_WAY, "anti-entropy fetches what it lacks and pushes nothing")                   \
+    X(DIRTY_LEAF_COMPARED, "a leaf that a blind write marked is compared as it is")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -112,6 +112,19 @@ static const struct option cluster_commit_options[] = {
     END,
 };
 
+static const struct option repair_options[] = {
+    NODE,
+    { .name = "bucket",
+      .letter = 'b',
+      .kind = OPTION_TEXT,
+      .argument = "BUCKET",
+      .help = "Only the keys of this bucket" },
+    TYPE,
+    OUTPUT("plain"),
+    TIMEOUT,
+    END,
+};
+
 static const char cluster_details[] =
     "Changes are staged, which moves nothing; plan shows what they would do together; commit does\n"
     "it, and clear forgets them.  A plan under which something acknowledged could be lost is\n"
@@ -349,6 +362,11 @@ static const char get_details[] =
     "The value goes to standard output as it is.  A key with concurrent values shows them all.";
 static const char put_details[] =
     "VALUE - is standard input.  Write BUCKET/KEY, or BUCKET KEY where a bucket holds a slash.";
+static const char repair_details[] =
+    "Nodes do this by themselves, within the hour, and at once where they suspect a difference.\n"
+    "Only the objects that differ travel.  Exit 1 when some pairs could not be compared.  The "
+    "node\n"
+    "goes on when the command is interrupted.";
 static const char import_details[] =
     "FILE - or none is standard input.  Values are the records as they stand in the source.\n"
     "Records that cannot be written are tried again, then named; none is skipped silently.\n"
@@ -376,6 +394,8 @@ const struct command command_table[] = {
       status_options, 0, 0, command_status, NULL, NULL },
     { "cluster", "COMMAND", "Show and change what the cluster is made of", cluster_details, NULL, 0,
       0, NULL, cluster_commands, NULL },
+    { "repair", "", "Compare a node's replicas with the others and mend them", repair_details,
+      repair_options, 0, 0, command_repair, NULL, NULL },
     { "import", "[FILE]", "Write many records", import_details, import_options, 0, 1,
       command_import, NULL, NULL },
     { "export", "BUCKET", "Print all records of a bucket as JSON lines", export_details,

@@ -47,7 +47,9 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(EPOCH_CHANGE_ANSWER, 24)                                                                     \
     X(STREAM, 50)        /* a page of a moving partition, please */                                \
     X(STREAM_ANSWER, 51) /* tail: the page */                                                      \
-    X(PROGRESS, 52)      /* what has come to a shard, and which epoch it has */
+    X(PROGRESS, 52)      /* what has come to a shard, and which epoch it has */                    \
+    X(REPAIR, 30)        /* a question about a replica; tail: the objects wanted */                \
+    X(REPAIR_ANSWER, 31) /* tail: keys, or objects */
 
 enum message_kind {
 #define X(name, number) MESSAGE_##name = (number),

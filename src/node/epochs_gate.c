@@ -294,11 +294,24 @@ static bool admit_newer(struct node *node, struct net_address from, const struct
     return false;
 }
 
+/* An exchange between replicas is between owners of one epoch: what it was about to mend may have
+ * moved away, or be swept.  It is given up, and begun again in the epoch in force. */
+static bool ends_with_its_epoch(uint8_t kind)
+{
+    return kind == MESSAGE_REPAIR || kind == MESSAGE_REPAIR_ANSWER;
+}
+
 bool epochs_admit(struct node *node, struct net_address from, const struct message *message)
 {
     uint64_t number = node->config.epoch->number;
     if (message->epoch == number)
         return true;
+    if (ends_with_its_epoch(message->kind)) {
+        PROBE("node: a comparison of replicas ended with its epoch");
+        if (message->epoch > number)
+            epochs_hear(node, message->epoch, from);
+        return false;
+    }
     if (message->epoch > number)
         return admit_newer(node, from, message);
     if (!names_partition(message->kind) || !is_outdated(node, message))

@@ -148,7 +148,7 @@ static kvorum_status merge_entry(struct node *node, const struct key_address *ad
                                  struct bytes encoding)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
-    return replica_merge(node, address, encoding, NULL, false, &nothing);
+    return replica_merge(node, address, encoding, NULL, false, &nothing, NULL);
 }
 
 static void merge_again(struct node *node, struct fetch *fetch)

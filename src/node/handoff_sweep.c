@@ -11,6 +11,7 @@
 #include "codec/varint.h"
 #include "node/handoff.h"
 #include "node/internal.h"
+#include "node/repair.h"
 #include "object/object.h"
 
 enum { SWEEP_KEYS = 256, SWEEPS_A_TICK = 64 };
@@ -106,19 +107,34 @@ static bool is_as_seen(struct node *node, const struct sweep *sweep, uint32_t at
     return same && (status == KVORUM_WOULD_BLOCK || (status == KVORUM_OK && !owed));
 }
 
+static void note_deleted(struct node *node, struct bytes key)
+{
+    struct key_address address;
+    if (store_key_parse(key, &address))
+        repair_note(node, &address, key, REPAIR_UNKNOWN, 0);
+}
+
 static kvorum_status delete_found(struct node *node, const struct sweep *sweep)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
     kvorum_status status = KVORUM_OK;
+    uint32_t *gone = arena_allocate(&node->scratch, (sweep->count + 1) * sizeof(*gone)), count = 0;
     engine_batch_reset(node->batch);
+    if (gone == NULL)
+        return KVORUM_NO_MEMORY;
     for (uint32_t i = 0; i < sweep->count && status == KVORUM_OK; i++)
-        if (is_as_seen(node, sweep, i))
+        if (is_as_seen(node, sweep, i)) {
             status = engine_batch_delete(node->batch, sweep->keys[i]);
-    if (status != KVORUM_OK || engine_batch_count(node->batch) == 0)
+            gone[count++] = i;
+        }
+    if (status != KVORUM_OK || count == 0)
         return status;
     PROBE("node: what was left of an earlier ownership is swept");
-    return replica_submit(node, sweep->store, node->batch, replica_durability(node, false),
-                          &nothing);
+    status =
+        replica_submit(node, sweep->store, node->batch, replica_durability(node, false), &nothing);
+    for (uint32_t i = 0; i < count && status == KVORUM_OK; i++)
+        note_deleted(node, sweep->keys[gone[i]]);
+    return status;
 }
 
 /* The partition is clean, and will be known by this session: from here on it may be written to,

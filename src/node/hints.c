@@ -11,6 +11,7 @@
 #include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/internal.h"
+#include "node/repair.h"
 
 enum { HINTS_IN_FLIGHT_MAX = 128, HINT_TIMEOUT_US = 5 * 1000 * 1000 };
 
@@ -309,6 +310,8 @@ static kvorum_status forget_stored(struct node *node, const struct forgetting *f
     if (status == KVORUM_OK)
         status =
             replica_submit(node, store, node->batch, replica_durability(node, false), &nothing);
+    if (status == KVORUM_OK && others == KVORUM_NOT_FOUND)
+        repair_note(node, &forgetting->address, forgetting->keys[0], REPAIR_UNKNOWN, 0);
     node->hints->progress |= status == KVORUM_OK;
     PROBE("node: a hint was delivered and forgotten");
     node->counters.hints_delivered += status == KVORUM_OK;

@@ -15,6 +15,7 @@
  *      gossip.c      failure detection
  *      epochs.h      the epoch in force, and how it changes
  *      handoff.h     partitions on their way to or from this member
+ *      repair*.c     anti-entropy: map in repair.h
  */
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
@@ -57,6 +58,7 @@ enum request_kind {
     REQUEST_HINT,
     REQUEST_CHANGE, /* of the epoch, handed to shard 0 */
     REQUEST_STREAM, /* of a moving partition, that comes in */
+    REQUEST_REPAIR,
 };
 
 /** One member a request talks to. */
@@ -111,8 +113,10 @@ struct request {
         struct property_update *property_update;
         struct hint_delivery *hint;
         struct inbound *inbound;
+        struct repair_push *push;
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
+    uint64_t before;       /* PUT: repair_digest of what it replaces here */
 };
 
 /** What this shard knows of a member. */
@@ -137,7 +141,7 @@ struct node {
     struct list active, free_requests;
     struct list *untimed; /* the first in `active` whose timer is not in the heap, or its head */
     struct heap timers;
-    struct heap_item gossip_timer, hint_timer, sync_timer, room_timer;
+    struct heap_item gossip_timer, hint_timer, sync_timer, room_timer, repair_timer;
     struct list commits, free_commits;
     struct list errands; /* writes coordinated for others */
     struct {
@@ -162,6 +166,7 @@ struct node {
     struct handoff *handoff;
     struct property_table *properties;
     struct hints *hints;
+    struct repair *repair;
     struct node_counters counters;
     struct histogram latency[OPERATION_KINDS];
 };
@@ -255,14 +260,16 @@ enum engine_durability replica_durability(const struct node *node, bool must_syn
 kvorum_status replica_submit(struct node *node, struct engine *store,
                              const struct engine_batch *batch, enum engine_durability durability,
                              const struct commit_plan *plan);
-/** Store an object as it is, with the hint that goes with it when `stand_in`. */
-kvorum_status replica_store(struct node *node, const struct key_address *address,
+/** Store an object as it is, with the hint that goes with it when `stand_in`.  `before`: the
+ *  repair_digest of what it replaces. */
+kvorum_status replica_store(struct node *node, const struct key_address *address, uint64_t before,
                             struct bytes encoding, const struct target *target, bool must_sync,
                             const struct commit_plan *plan);
-/** Merge `encoding` into what is stored and acknowledge by `plan`.  WOULD_BLOCK as replica_read. */
+/** Merge `encoding` into what is stored and acknowledge by `plan`.  WOULD_BLOCK as replica_read.
+ *  `ret_digest`: object_digest of what is stored when it is OK; or NULL. */
 kvorum_status replica_merge(struct node *node, const struct key_address *address,
                             struct bytes encoding, const struct target *target, bool must_sync,
-                            const struct commit_plan *plan);
+                            const struct commit_plan *plan, uint64_t *ret_digest);
 /** The same for nobody's sake, now or when it would not block. */
 void replica_merge_quietly(struct node *node, const struct key_address *address,
                            struct bytes encoding);
@@ -312,6 +319,8 @@ void property_table_close(struct node *node);
 uint64_t property_table_digest(const struct node *node);
 /** The largest n of any bucket. */
 uint8_t property_table_largest_n(const struct node *node);
+/** Bit n is set when some bucket may have n replicas. */
+uint32_t property_table_ns(const struct node *node);
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties);
 /** The same, and how the bucket treats concurrent values, as far as is known here. */

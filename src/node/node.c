@@ -2,6 +2,7 @@
 /* A shard's outside: creation, events in, dispatch to the file that knows the rule. */
 #include "codec/protobuf.h"
 #include "node/internal.h"
+#include "node/repair.h"
 
 enum {
     DEFAULT_REQUEST_TIMEOUT_US = 10 * 1000 * 1000,
@@ -78,6 +79,8 @@ static kvorum_status start_parts(struct node *node)
         status = handoff_open(node); /* its packets carry what has settled */
     if (status == KVORUM_OK)
         status = gossip_open(node);
+    if (status == KVORUM_OK)
+        status = repair_open(node);
     if (status != KVORUM_OK)
         return status;
     bool timed = heap_insert(&node->timers, &node->hint_timer, node->now_us + HINT_INTERVAL_US);
@@ -133,6 +136,7 @@ struct node *node_destroy(struct node *node)
 {
     if (node == NULL)
         return NULL;
+    repair_close(node);
     handoff_close(node); /* its streams look at the epoch */
     epochs_close(node);
     gossip_close(node);
@@ -274,6 +278,12 @@ void node_dispatch(struct node *node, struct net_address from, const struct mess
     case MESSAGE_PROGRESS:
         handoff_on_progress(node, from, message);
         break;
+    case MESSAGE_REPAIR:
+        repair_on_question(node, from, message);
+        break;
+    case MESSAGE_REPAIR_ANSWER:
+        repair_on_answer(node, from, message);
+        break;
     default: /* links and founding are the process's business */
         node->counters.messages_bad++;
         break;
@@ -339,6 +349,8 @@ static void wake(struct node *node, struct heap_item *item)
         handoff_tick(node);
     } else if (item == &node->room_timer)
         fetch_room_tick(node);
+    else if (item == &node->repair_timer)
+        repair_tick(node);
     else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));
 }

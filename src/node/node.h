@@ -47,6 +47,18 @@ struct node_limits {
     uint32_t requests;           /* in flight on this shard, then OVERLOADED; default 50,000 */
 };
 
+/** Anti-entropy (node/repair.h); zeros: defaults. */
+struct node_repair_config {
+    uint64_t pass_us;          /* in which every partition is compared with its owners; 1 h */
+    uint64_t settle_us;        /* how long a difference lasts before it is acted on; 3 s */
+    uint64_t suspect_us;       /* the least between two comparisons of a partition on suspicion;
+                                  60 s */
+    uint64_t refresh_us;       /* in which each partition is read again, to find what vanished from
+                                  a store; 7 days */
+    uint64_t tree_memory_size; /* bytes of trees on this shard; 256 MiB */
+    uint64_t hashed_size_max;  /* a larger object is not hashed on the shard's thread; 1 MiB */
+};
+
 struct node_config {
     const struct epoch *epoch; /* in force at the start; outlives the node */
     uint16_t self;             /* member index */
@@ -65,6 +77,7 @@ struct node_config {
     struct quorum_levels default_levels; /* of the default bucket type ([quorum] in the config) */
     struct node_limits limits;           /* zeros: defaults */
     uint64_t sync_interval_us;           /* NODE_SYNC_INTERVAL; 0: 1 s */
+    struct node_repair_config repair;
     /** Shard 0 tells when its judgement of a member changed, so that the process can tell the other
      *  shards (node_set_liveness).  NULL: nobody to tell. */
     void (*liveness_changed)(void *context, uint16_t member, enum liveness_state state);
@@ -186,6 +199,13 @@ void node_change_epoch(struct node *node, const struct change_request *request,
                        node_answer_fn on_answer, void *context);
 /** What change_plan would be asked with. */
 struct change_options node_change_options(const struct node *node);
+/** Compare what all shards of this node hold with every other owner now, or of one bucket only
+ *  (`bucket` empty: all).  Progress is in the counters: repair_demand_done of repair_demand_total
+ *  pairs of replicas, repair_demand_failed of them in vain.  One that is under way is replaced. */
+void node_repair(struct node *node, struct bytes type, struct bytes bucket);
+/** At a clean shutdown, after the last event and before the stores are synced: keeps the hash trees
+ *  for the next start, which otherwise reads everything to compute them. */
+void node_keep_trees(struct node *node);
 
 /* --- events -------------------------------------------------------------------------------- */
 
@@ -238,6 +258,10 @@ const struct node_limits *node_limits(const struct node *node);
     X(datagrams_in) X(datagrams_out)                                                               \
     X(gossip_health) X(gossip_incarnation) X(gossip_suspicions) X(gossip_deaths)                   \
     X(gossip_refutations) X(gossip_own_pauses) X(gossip_unlisted) X(gossip_dropped)                \
+    X(repair_exchanges) X(repair_failures) X(repair_keys_compared) X(repair_keys_differing)        \
+    X(repair_fetched) X(repair_pushed) X(repair_bytes_out) X(repair_bytes_in)                      \
+    X(repair_scans) X(repair_scanned_keys) X(repair_leaves_doubted) X(repair_tree_memory)          \
+    X(repair_demands) X(repair_demand_total) X(repair_demand_done) X(repair_demand_failed)         \
     X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
     X(requests_active)
 /* clang-format on */

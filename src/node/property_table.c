@@ -15,6 +15,7 @@
 #include "codec/protobuf.h"
 #include "codec/varint.h"
 #include "node/internal.h"
+#include "node/repair.h"
 
 enum { TABLE_RECORDS_MAX = 100000, UPDATE_SLACK_US = 1000 * 1000 };
 
@@ -148,6 +149,28 @@ void property_table_mode(struct node *node, struct bytes type, struct bytes buck
     ret_mode->since = record == NULL ? 0 : record->stamp;
 }
 
+static uint8_t bucket_n(const struct property_table *table, struct bytes type, struct bytes bucket)
+{
+    struct bucket_properties properties = table->defaults;
+    const struct record *record = find(table, type, bucket);
+    if (record != NULL)
+        bucket_properties_apply(&properties, &record->properties);
+    return (uint8_t)properties.levels.n;
+}
+
+uint32_t property_table_ns(const struct node *node)
+{
+    const struct property_table *table = node->properties;
+    uint32_t ns = UINT32_C(1) << table->defaults.levels.n;
+    for (struct map_item *item = map_any((struct map *)&table->records); item != NULL;
+         item = map_next(&table->records, item)) {
+        const struct record *record = LIST_ENTRY(item, struct record, by_name);
+        if (record->properties.levels.n >= 1 && record->properties.levels.n <= TARGETS_MAX)
+            ns |= UINT32_C(1) << record->properties.levels.n;
+    }
+    return ns;
+}
+
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties)
 {
@@ -237,7 +260,10 @@ static kvorum_status merge_records(struct node *node, struct bytes bytes,
         if (reader.failed)
             break;
         (void)hlc_see(&node->hlc, stamp, clock_wall_ms(node->config.clock));
+        uint8_t n = bucket_n(node->properties, type, bucket);
         status = table_merge(node->properties, stamp, type, bucket, overrides, &merged);
+        if (merged && bucket_n(node->properties, type, bucket) != n)
+            repair_forget_trees(node);
         if (merged && count < limit)
             changed[count++] = find(node->properties, type, bucket);
     }

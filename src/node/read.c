@@ -3,6 +3,7 @@
  * they sent, merges it, answers, and repairs those that were behind. */
 #include "base/planted.h"
 #include "node/internal.h"
+#include "node/repair.h"
 
 static void apply(struct node *node, struct request *request, const struct get_effects *effects);
 static void ask_local(struct node *node, struct request *request, uint8_t at);
@@ -213,6 +214,7 @@ static void repair_target(struct node *node, struct request *request, const stru
                           struct bytes merged)
 {
     node->counters.read_repairs++;
+    repair_suspect(node, request->address.partition, target->address.member);
     PROBE("node: a read repaired a replica");
     if (target->local) {
         replica_merge_quietly(node, &request->address, merged);

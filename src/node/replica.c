@@ -4,6 +4,7 @@
  * behind a barrier, because what is already here may not be durable yet. */
 #include "base/planted.h"
 #include "node/internal.h"
+#include "node/repair.h"
 
 struct commit {
     struct engine_commit base;
@@ -329,12 +330,13 @@ void replica_done(struct node *node)
 
 /* --- writing -------------------------------------------------------------------------------- */
 
-kvorum_status replica_store(struct node *node, const struct key_address *address,
+kvorum_status replica_store(struct node *node, const struct key_address *address, uint64_t before,
                             struct bytes encoding, const struct target *target, bool must_sync,
                             const struct commit_plan *plan)
 {
     struct engine *store = placement_store(node, address->partition);
     struct bytes key = store_key(&node->scratch, address);
+    uint64_t after = repair_digest(node, encoding);
     if (key.data == NULL)
         return KVORUM_NO_MEMORY;
     if (!handoff_ready(node, address->partition))
@@ -346,7 +348,11 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
         status = KVORUM_NO_MEMORY;
     if (status != KVORUM_OK)
         return status;
-    return replica_submit(node, store, node->batch, replica_durability(node, must_sync), plan);
+    status = replica_submit(node, store, node->batch, replica_durability(node, must_sync), plan);
+    bool forgets = PLANTED(TREE_NOT_UPDATED) && plan->kind != COMMIT_TARGET;
+    if (status == KVORUM_OK && !forgets)
+        repair_note(node, address, key, before, after);
+    return status;
 }
 
 /* The stamp orders writes for ever: take note of it even if the object changes nothing here. */
@@ -381,9 +387,16 @@ static void forget_mode(struct node *node, const struct key_address *address, st
     merged->sibling_count = 1;
 }
 
+/* Before it is stored: what that sets off may use the same buffer. */
+static void tell_digest(struct bytes encoding, uint64_t *ret_digest)
+{
+    if (ret_digest != NULL)
+        *ret_digest = object_digest(encoding);
+}
+
 kvorum_status replica_merge(struct node *node, const struct key_address *address,
                             struct bytes encoding, const struct target *target, bool must_sync,
-                            const struct commit_plan *plan)
+                            const struct commit_plan *plan, uint64_t *ret_digest)
 {
     struct object incoming, local = { 0 }, merged;
     kvorum_status status = object_decode(encoding, &node->scratch, &incoming);
@@ -401,14 +414,17 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
         return status;
     if (PLANTED(REPAIR_WITHOUT_VERSION_CHECK) && plan->request_id == 0)
         replica_release(&read);
-    if (!read.held)
-        return replica_store(node, address, encoding, target, must_sync, plan);
+    if (!read.held) {
+        tell_digest(encoding, ret_digest);
+        return replica_store(node, address, 0, encoding, target, must_sync, plan);
+    }
 
     status = object_decode(read.encoding, &node->scratch, &local);
     if (status == KVORUM_OK && object_contains(&local, &incoming) &&
-        (target == NULL || !target->stand_in))
+        (target == NULL || !target->stand_in)) {
+        tell_digest(read.encoding, ret_digest);
         status = barrier(node, address, must_sync, plan);
-    else if (status == KVORUM_OK) {
+    } else if (status == KVORUM_OK) {
         status = object_merge(&local, &incoming, &node->scratch, &merged);
         if (status == KVORUM_OK && PLANTED(MODE_OF_THE_MEMBER))
             forget_mode(node, address, &merged);
@@ -417,9 +433,11 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
             object_encode(&merged, &node->encoding);
         if (status == KVORUM_OK && node->encoding.failed)
             status = KVORUM_NO_MEMORY;
-        if (status == KVORUM_OK)
-            status = replica_store(node, address, buffer_bytes(&node->encoding), target, must_sync,
-                                   plan);
+        if (status == KVORUM_OK) {
+            tell_digest(buffer_bytes(&node->encoding), ret_digest);
+            status = replica_store(node, address, repair_digest(node, read.encoding),
+                                   buffer_bytes(&node->encoding), target, must_sync, plan);
+        }
     }
     replica_release(&read);
     return status;
@@ -441,7 +459,7 @@ void replica_merge_quietly(struct node *node, const struct key_address *address,
                            struct bytes encoding)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
-    if (replica_merge(node, address, encoding, NULL, false, &nothing) != KVORUM_WOULD_BLOCK)
+    if (replica_merge(node, address, encoding, NULL, false, &nothing, NULL) != KVORUM_WOULD_BLOCK)
         return;
     struct fetch *fetch = fetch_open(node, merge_again, sizeof(struct late_merge), encoding.size);
     if (fetch != NULL) {
@@ -474,7 +492,7 @@ void replica_on_merge(struct node *node, struct net_address from, const struct m
     struct target target = { .stand_in = merge->stand_in, .owner = (uint16_t)merge->owner };
     struct commit_plan plan = { COMMIT_ANSWER, from, message->request_id, 0 };
     kvorum_status status =
-        replica_merge(node, &address, message->tail, &target, merge->durable, &plan);
+        replica_merge(node, &address, message->tail, &target, merge->durable, &plan, NULL);
     if (status == KVORUM_WOULD_BLOCK) {
         status = put_off(node, &address, replica_on_merge, from, message);
         if (status == KVORUM_OK)

@@ -3,6 +3,7 @@
  * the map or the heap; ids start at a random place, so that a late answer to an earlier life of
  * this node finds nobody. */
 #include "node/internal.h"
+#include "node/repair.h"
 
 struct request *request_open(struct node *node, enum request_kind kind)
 {
@@ -158,6 +159,9 @@ void request_timeout(struct node *node, struct request *request)
         break;
     case REQUEST_STREAM:
         handoff_on_due(node, request);
+        break;
+    case REQUEST_REPAIR:
+        repair_on_pushed(node, request, KVORUM_TIMEOUT);
         break;
     case REQUEST_COMPOSITE: /* lives by its parts' deadlines */
         break;

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/planted.h"
 #include "node/internal.h"
+#include "node/repair.h"
 
 enum { CONTEXT_AHEAD_MAX_MS = 24 * 60 * 60 * 1000 };
 
@@ -227,6 +228,7 @@ static kvorum_status make_encoding(struct node *node, struct request *request, i
     kvorum_status status = replica_read(node, &request->address, &read);
     if (status != KVORUM_OK)
         return status;
+    request->before = repair_digest(node, read.encoding);
     if (read.held)
         status = object_decode(read.encoding, &node->scratch, &local);
     if (status == KVORUM_OK)
@@ -479,8 +481,8 @@ static uint64_t begin(struct node *node, struct request *request, int own)
         return 0;
     }
     node->depth++; /* a nested answer must not end the scratch memory this frame uses */
-    status = replica_store(node, &request->address, request->encoding, &request->targets[own],
-                           request->quorum.dw > 0, &plan);
+    status = replica_store(node, &request->address, request->before, request->encoding,
+                           &request->targets[own], request->quorum.dw > 0, &plan);
     if (status == KVORUM_OK) {
         request = request_find(node, id, REQUEST_PUT);
         if (request != NULL) {
@@ -582,6 +584,9 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
     request = request_find(node, message->request_id, REQUEST_HINT);
     if (request != NULL)
         hints_on_acknowledged(node, request, (kvorum_status)answer->status);
+    request = request_find(node, message->request_id, REQUEST_REPAIR);
+    if (request != NULL)
+        repair_on_pushed(node, request, (kvorum_status)answer->status);
 }
 
 void write_on_deadline(struct node *node, struct request *request)

@@ -343,6 +343,8 @@ void stores_close(struct reactor *reactor)
     while (jobs_thread_drain(reactor->jobs, true) > 0)
         continue; /* openings and commits that are under way */
     reactor->environment.node = NULL;
+    if (reactor->node != NULL)
+        node_keep_trees(reactor->node);
     reactor->node = node_destroy(reactor->node);
     for (uint16_t i = 0; i < NODE_STORES_MAX; i++) {
         if (reactor->stores[i] == NULL)

@@ -58,6 +58,7 @@ struct node {
     struct node_limits limits;
     struct operation last; /* its views are dead: for levels, flags, timeout */
     uint32_t submitted;
+    uint32_t repairs; /* asked for */
 };
 
 static inline void fake_node_init(struct node *node)
@@ -312,6 +313,13 @@ void node_cancel(struct node *node, uint64_t id)
             return;
         }
     assert(!"cancelled something that is not under way");
+}
+
+void node_repair(struct node *node, struct bytes type, struct bytes bucket)
+{
+    (void)type;
+    (void)bucket;
+    node->repairs++;
 }
 
 void node_prefetch(struct node *node, struct bytes type, struct bytes bucket,

@@ -309,6 +309,18 @@ static const struct row rows[] = {
       "POST /kvorum/cluster/stage HTTP/1.1\r\nContent-Length: 30\r\n\r\n"
       "{\"change\":\"dance\",\"node\":\"n1\"}",
       "400 Bad Request\nContent-Type: text/plain\nContent-Length: 180*", false },
+    { "a repair is begun", "POST /kvorum/repair?bucket=b HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+      "202 Accepted\nContent-Type: application/json\nContent-Length: 153\n\n"
+      "{\"node\":\"n1\",\"shards\":1,\"demands\":0,\"pairs\":0,\"done\":0,"
+      "\"failed\":0,\"keys_compared\":0,\"keys_differing\":0,\"fetched\":0,\"pushed\":0,\"bytes_"
+      "out\":0,\"bytes_in\":0}",
+      false },
+    { "a repair is watched", GET("/kvorum/repair"),
+      "200 OK\nContent-Type: application/json\nContent-Length: 153\n\n"
+      "{\"node\":\"n1\",\"shards\":1,\"demands\":0,\"pairs\":0,\"done\":0,"
+      "\"failed\":0,\"keys_compared\":0,\"keys_differing\":0,\"fetched\":0,\"pushed\":0,\"bytes_"
+      "out\":0,\"bytes_in\":0}",
+      false },
     { "the root as JSON", "GET / HTTP/1.1\r\nAccept: application/json\r\n\r\n",
       "200 OK\nLink: </buckets>; rel=\"riak_kv_wm_buckets\"*", false },
 };

@@ -163,6 +163,8 @@ void http_get_cluster_plan(struct http *http);
 void http_post_cluster_stage(struct http *http);
 void http_post_cluster_clear(struct http *http);
 void http_post_cluster_commit(struct http *http);
+void http_get_repair(struct http *http);
+void http_post_repair(struct http *http);
 void http_not_there_yet(struct http *http);
 
 #endif

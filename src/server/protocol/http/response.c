@@ -14,6 +14,7 @@ struct status_name {
 static const struct status_name status_names[] = {
     { 200, "OK" },
     { 201, "Created" },
+    { 202, "Accepted" },
     { 204, "No Content" },
     { 300, "Multiple Choices" },
     { 301, "Moved Permanently" },

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* repair: have one node compare its replicas with those of every other owner, and watch. */
+#include "cli/commands.h"
+#include "cli/message.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/session.h"
+
+#include <time.h>
+
+enum { POLL_MS = 200 };
+
+static uint64_t number(const json_t *json, const char *name)
+{
+    return (uint64_t)json_integer_value(json_object_get(json, name));
+}
+
+static kvorum_status call(struct http_client *client, const char *method, struct bytes path,
+                          json_t **ret_json)
+{
+    struct http_request request = { .method = method, .path = path, .has_body = *method == 'P' };
+    kvorum_status status = http_client_call(client, &request);
+    if (status != KVORUM_OK)
+        return status;
+    if (client->response.code != 200 && client->response.code != 202) {
+        snprintf(client->reason, sizeof(client->reason), "HTTP %d", client->response.code);
+        return KVORUM_NOT_READY;
+    }
+    struct bytes body = buffer_bytes(&client->response.body);
+    json_error_t error;
+    json_t *json = json_loadb(body.size == 0 ? "" : (const char *)body.data, body.size, 0, &error);
+    if (!json_is_object(json)) {
+        snprintf(client->reason, sizeof(client->reason), "the progress is malformed: %s",
+                 json == NULL ? error.text : "no object");
+        json_decref(json);
+        return KVORUM_INVALID;
+    }
+    *ret_json = json;
+    return KVORUM_OK;
+}
+
+static void append_parameter(struct buffer *path, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    buffer_printf(path, "%c%s=", memchr(path->data, '?', path->size) == NULL ? '?' : '&', name);
+    http_append_encoded(path, bytes_of_string(value));
+}
+
+static kvorum_status begin(struct session *session, json_t **ret_before)
+{
+    struct buffer path;
+    json_t *answer = NULL;
+    buffer_init(&path, 1 << 16);
+    buffer_append_text(&path, "/kvorum/repair");
+    kvorum_status status = call(&session->client, "GET", buffer_bytes(&path), ret_before);
+    append_parameter(&path, "type", option_text(session->invocation, "type"));
+    append_parameter(&path, "bucket", option_text(session->invocation, "bucket"));
+    if (status == KVORUM_OK)
+        status = call(&session->client, "POST", buffer_bytes(&path), &answer);
+    json_decref(answer);
+    buffer_done(&path);
+    return status;
+}
+
+static bool over(const json_t *before, const json_t *now)
+{
+    return number(now, "demands") >= number(before, "demands") + number(now, "shards") &&
+           number(now, "done") >= number(now, "pairs");
+}
+
+/* Until it is over; the node goes on when we are interrupted. */
+static kvorum_status watch(struct session *session, const json_t *before, json_t **ret_now)
+{
+    struct progress progress;
+    kvorum_status status = KVORUM_OK;
+    json_t *now = NULL;
+    progress_begin(&progress, "repair", "pairs", 0);
+    while (status == KVORUM_OK) {
+        struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+        json_decref(now);
+        now = NULL;
+        status = call(&session->client, "GET", BYTES_LITERAL("/kvorum/repair"), &now);
+        if (status != KVORUM_OK || over(before, now))
+            break;
+        progress.total = number(now, "pairs");
+        progress_update(&progress, number(now, "done"), number(now, "done"));
+        nanosleep(&pause, NULL);
+    }
+    progress_end(&progress);
+    *ret_now = now;
+    return status;
+}
+
+static int print_outcome(const json_t *before, const json_t *now, enum output_format format)
+{
+    static const char *const names[] = { "keys_compared", "keys_differing", "fetched",
+                                         "pushed",        "bytes_out",      "bytes_in" };
+    json_t *outcome = json_object();
+    json_object_set_new(outcome, "node", json_incref(json_object_get(now, "node")));
+    json_object_set_new(outcome, "pairs", json_integer((json_int_t)number(now, "pairs")));
+    json_object_set_new(outcome, "failed", json_integer((json_int_t)number(now, "failed")));
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        json_object_set_new(
+            outcome, names[i],
+            json_integer((json_int_t)(number(now, names[i]) - number(before, names[i]))));
+    int code = number(now, "failed") == 0 ? EXIT_DONE : EXIT_NO;
+    if (format == OUTPUT_JSON) {
+        (void)json_print(outcome, stdout);
+        return code;
+    }
+    printf("%s: %s pairs of replicas compared, %s in vain; %s keys differed: %s objects fetched, "
+           "%s pushed; %s sent, %s received\n",
+           json_string_value(json_object_get(outcome, "node")),
+           text_of_count(number(outcome, "pairs")), text_of_count(number(outcome, "failed")),
+           text_of_count(number(outcome, "keys_differing")),
+           text_of_count(number(outcome, "fetched")), text_of_count(number(outcome, "pushed")),
+           text_of_size(number(outcome, "bytes_out")), text_of_size(number(outcome, "bytes_in")));
+    json_decref(outcome);
+    return code;
+}
+
+int command_repair(const struct invocation *invocation)
+{
+    struct session session;
+    json_t *before = NULL, *now = NULL;
+    if (!session_begin(&session, invocation))
+        return EXIT_USAGE;
+    kvorum_status status = begin(&session, &before);
+    if (status == KVORUM_OK)
+        status = watch(&session, before, &now);
+    int code;
+    if (status == KVORUM_OK)
+        code = print_outcome(before, now, output_format_parse(option_text(invocation, "output")));
+    else if (status == KVORUM_NOT_READY)
+        code = session_refused(&session.client, "cannot repair");
+    else
+        code = session_fail(&session.client, "cannot repair", status);
+    json_decref(before);
+    json_decref(now);
+    session_end(&session);
+    return code;
+}
