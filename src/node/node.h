@@ -184,7 +184,8 @@ void node_properties(struct node *node, struct bytes type, struct bytes bucket,
                      struct bucket_properties *ret_properties);
 /** Change (or with `reset` drop) the bucket's overrides everywhere.  OK when this node has it on
  *  disk and every reachable member answered; others learn it when they are back.  INVALID with a
- *  reason.  CONFLICT: a change that this node did not know of has a later stamp, and is in force. */
+ *  reason.  CONFLICT: a change that this node did not know of has a later stamp, and is in force.
+ */
 void node_set_properties(struct node *node, struct bytes type, struct bytes bucket,
                          const struct bucket_properties *overrides, bool reset,
                          node_answer_fn on_answer, void *context);

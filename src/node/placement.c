@@ -217,8 +217,8 @@ static kvorum_status resolve_row(struct node *node, const struct quorum_levels *
 {
     uint8_t owners = ring_owner_limit_of_row(node->config.epoch, row);
     if (node->resolved.owner_limit != owners ||
-        memcmp(&node->resolved.asked, asked, sizeof(*asked)) != 0 ||
-        memcmp(&node->resolved.bucket, bucket, sizeof(*bucket)) != 0) {
+        !quorum_levels_equal(&node->resolved.asked, asked) ||
+        !quorum_levels_equal(&node->resolved.bucket, bucket)) {
         kvorum_status status =
             quorum_resolve(asked, bucket, owners, &node->resolved.quorum, ret_level);
         node->resolved.owner_limit = status == KVORUM_OK ? owners : 0;

@@ -28,6 +28,13 @@ struct quorum {
 
 /** All LEVEL_DEFAULT and -1, n 0: "nothing asked". */
 void quorum_levels_init(struct quorum_levels *levels);
+static inline bool quorum_levels_equal(const struct quorum_levels *a, const struct quorum_levels *b)
+{
+    return a->n == b->n && a->r == b->r && a->w == b->w && a->dw == b->dw && a->pr == b->pr &&
+           a->pw == b->pw && a->node_confirms == b->node_confirms &&
+           a->basic_quorum == b->basic_quorum && a->notfound_ok == b->notfound_ok &&
+           a->sloppy == b->sloppy;
+}
 /** "one|quorum|all|default" or a decimal number; false when it is neither. */
 bool quorum_level_parse(struct bytes text, uint32_t *ret_level);
 /** Resolve `asked` over `bucket` for a cluster of `member_count` nodes.
