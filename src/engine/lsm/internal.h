@@ -36,6 +36,8 @@ enum {
     LSM_PATH_SIZE = 512,
     LSM_NAME_SIZE = 40,
     LSM_COMMIT_SIZE = 1024 * 1024,
+    LSM_TIDY_READS = 4096, /* reads between two looks whether there is something to tidy up */
+    LSM_TIDY_ITERATORS = 64,
     LSM_FROZEN_MAX = 4,   /* memtables waiting for their flush */
     LSM_FROZEN_STALL = 1, /* from here on engine_write waits: two memtables are its budget */
     LSM_COMPACTIONS_MAX = 4,
@@ -140,6 +142,8 @@ struct lsm {
     _Atomic uint64_t visible; /* sequence number of the newest change that readers see */
     _Atomic uint64_t filter_refusals;
     struct lsm_counter gets[8];
+    _Atomic bool tidying; /* a job was submitted that frees what was replaced */
+    _Atomic uint64_t iterators_closed;
     _Atomic uint64_t read_waste; /* since the active memtable began, or level 0 was compacted */
 
     pthread_mutex_t mutex;
@@ -367,6 +371,9 @@ bool lsm_progress(struct lsm *lsm, uint64_t size);
 /** Reads have looked at tables of level 0 for nothing, of late: LSM_WASTE_ bytes' worth.  Starts a
  *  compaction when that pays for it.  Not inside the epoch; never waits. */
 void lsm_reads_wasted(struct lsm *lsm, uint64_t waste);
+/** What nobody can look at any more goes in a job: called now and then by reads, without which it
+ *  would stay until the next write.  Cheap when there is nothing, or a job is at it. */
+void lsm_tidy(struct lsm *lsm);
 /** With the mutex: what the picker wants to know. */
 struct lsm_reads lsm_reads_now(struct lsm *lsm);
 /** With the mutex: another memtable begins, so count from now on. */

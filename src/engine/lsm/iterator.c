@@ -359,6 +359,8 @@ void lsm_iterator_close(struct engine_iterator *iterator)
     epoch_leave(guard);
     if (self->waste > 0)
         lsm_reads_wasted(self->lsm, self->waste);
+    if (atomic_fetch_add(&self->lsm->iterators_closed, 1) % LSM_TIDY_ITERATORS == 0)
+        lsm_tidy(self->lsm);
     buffer_done(&self->key);
     buffer_done(&self->target);
     buffer_done(&self->value);

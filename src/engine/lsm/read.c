@@ -272,7 +272,9 @@ static void count_gets(struct lsm *lsm, uint64_t gets, size_t in_vain)
 {
     enum { STEP = LSM_WASTE_REPORT / LSM_WASTE_GET };
     struct lsm_counter *counter = &lsm->gets[(uintptr_t)pthread_self() * 0x9e3779b97f4a7c15 >> 61];
-    add_to(&counter->count, gets);
+    uint64_t counted = add_to(&counter->count, gets);
+    if ((counted + gets) / LSM_TIDY_READS != counted / LSM_TIDY_READS)
+        lsm_tidy(lsm);
     if (in_vain == 0)
         return;
     uint64_t before = add_to(&counter->in_vain, in_vain);

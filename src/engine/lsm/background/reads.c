@@ -42,6 +42,21 @@ void lsm_reads_picked(struct lsm *lsm, const struct lsm_pick *pick)
     PROBE("lsm: reads paid for a compaction");
 }
 
+static void tidy_work(struct lsm *lsm)
+{
+    epoch_poll(&lsm->epoch);
+    atomic_store(&lsm->tidying, false);
+}
+
+void lsm_tidy(struct lsm *lsm)
+{
+    if (atomic_load(&lsm->epoch.retired_count) == 0 || lsm->jobs == NULL ||
+        lsm->options.read_only || atomic_exchange(&lsm->tidying, true))
+        return;
+    if (!lsm_job_start(lsm, JOB_SOON, tidy_work, NULL))
+        atomic_store(&lsm->tidying, false);
+}
+
 /* Who holds the mutex is at work for long, or will have let it go when the next one comes by. */
 void lsm_reads_wasted(struct lsm *lsm, uint64_t waste)
 {

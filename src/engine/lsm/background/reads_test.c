@@ -256,6 +256,24 @@ static void test_writes(void)
     close_store();
 }
 
+/* A guard inside the epoch keeps the tables that a compaction replaced; nobody writes afterwards. */
+static void test_tidies(void)
+{
+    open_store(TABLES + 2);
+    struct engine_iterator *iterator;
+    assert_int_equal(engine_iterate(engine, NULL, &iterator), KVORUM_OK);
+    engine_iterator_first(iterator);
+    assert_int_equal(engine_compact(engine, NULL), KVORUM_OK);
+    assert_in_range(files_of_tables(), 3, 100);
+    engine_iterator_close(iterator);
+    for (unsigned i = 0; i < 12 * 1024; i++) {
+        look_up(i % KEYS);
+        run_jobs(&jobs);
+    }
+    assert_in_range(files_of_tables(), 1, 2);
+    close_store();
+}
+
 /* Two tables are still to come until six are there. */
 static void test_early(void)
 {
@@ -329,6 +347,7 @@ static void check_renew(const void *context)
 
 static const struct named_test tests[] = {
     { "the more was written meanwhile, the more reads have to pay", test_writes },
+    { "reads alone see to it that replaced tables go", test_tidies },
     { "tables taken early count until level 0 would have been full", test_early },
 };
 
