@@ -97,10 +97,22 @@ static void step_wall_clock(struct cluster *cluster, struct process *process)
         (int64_t)choose(cluster->world, (uint64_t)(2 * most + 1)) - most;
 }
 
-static bool same_zone(const struct cluster *cluster, uint16_t a, uint16_t b)
+enum { NEWCOMERS = UINT16_MAX }; /* stand in a zone of their own */
+
+static uint16_t zone_of(const struct cluster *cluster, uint16_t member)
 {
     const struct member *members = cluster->epoch.members;
-    return strcmp(members[a].zone, members[b].zone) == 0;
+    uint16_t first = 0;
+    if (member >= cluster->epoch.member_count)
+        return NEWCOMERS;
+    while (strcmp(members[first].zone, members[member].zone) != 0)
+        first++;
+    return first;
+}
+
+static bool same_zone(const struct cluster *cluster, uint16_t a, uint16_t b)
+{
+    return zone_of(cluster, a) == zone_of(cluster, b);
 }
 
 /* The zone of `member` loses all others, or only one of them, or is only not heard any more. */

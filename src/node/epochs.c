@@ -327,6 +327,7 @@ void epochs_close(struct node *node)
         return;
     epochs_drop_late(node);
     wishes_drop(node);
+    heap_remove(&node->timers, &epochs->timer);
     save_leave(epochs->record_save);
     save_leave(epochs->votes_save);
     buffer_done(&epochs->accepted);

@@ -135,6 +135,7 @@ void handoff_close(struct node *node)
     if (handoff == NULL)
         return;
     receive_close_all(node);
+    heap_remove(&node->timers, &handoff->timer);
     free(handoff->holdings);
     free(handoff->settled);
     free(handoff->shard_epochs);

@@ -108,7 +108,8 @@ static uint32_t members_at(const struct scene *scene, uint32_t places)
 {
     uint32_t set = 0;
     for (uint8_t i = 0; i < scene->epoch.replica_count; i++)
-        set |= (places >> i & 1) != 0 ? 1u << scene->table[i] : 0;
+        if ((places >> i & 1) != 0 && scene->table[i] != RING_NO_MEMBER)
+            set |= 1u << scene->table[i];
     return set;
 }
 
