@@ -28,9 +28,20 @@ static void die_of_signals(void)
 }
 
 /* Rare ones are looked for near a seed that finds them, which takes a minute from 1 on. */
+static const struct {
+    enum planted_bug bug;
+    uint64_t seed;
+} rare[] = {
+    { PLANTED_VOTE_BEFORE_DISK, 1500 },
+    { PLANTED_MOVE_NEEDS_ONE_SET, 950 },
+};
+
 static uint64_t first_seed(enum planted_bug bug)
 {
-    return bug == PLANTED_MOVE_NEEDS_ONE_SET ? 1601 : 1;
+    for (size_t i = 0; i < sizeof(rare) / sizeof(*rare); i++)
+        if (rare[i].bug == bug)
+            return rare[i].seed;
+    return 1;
 }
 
 static void hunt(enum planted_bug bug)
