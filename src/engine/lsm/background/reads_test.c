@@ -256,7 +256,7 @@ static void test_writes(void)
     close_store();
 }
 
-/* A guard inside the epoch keeps the tables that a compaction replaced; nobody writes afterwards. */
+/* An open iterator keeps the tables that a compaction replaced; nobody writes afterwards. */
 static void test_tidies(void)
 {
     open_store(TABLES + 2);
