@@ -421,6 +421,7 @@ static void finish(struct store *store)
         sim_disk_stop(&store->disk);
         sim_jobs_drain(&store->jobs);
         readers_leave(&store->readers, store->engine);
+        sim_jobs_drain(&store->jobs); /* those that the readers left */
         engine_close(store->engine);
     }
     sim_disk_done(&store->disk);

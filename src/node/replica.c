@@ -350,8 +350,9 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
         return status;
     status = replica_submit(node, store, node->batch, replica_durability(node, must_sync), plan);
     bool forgets = PLANTED(TREE_NOT_UPDATED) && plan->kind != COMMIT_TARGET;
-    if (status == KVORUM_OK && !forgets)
-        repair_note(node, address, key, before, after);
+    struct key_address stored; /* the request may be over, and `address` gone with it */
+    if (status == KVORUM_OK && !forgets && store_key_parse(key, &stored))
+        repair_note(node, &stored, key, before, after);
     return status;
 }
 
