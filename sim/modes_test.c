@@ -117,7 +117,7 @@ static void all_know_what_was_answered(void **state)
     crash_and_start(&f, 2);
     assert_int_equal(3, who_knows(&f)); /* though its mode is the same */
     assert_true(world_run_until(&f.world, f.world.now_us + 2 * SIM_SECOND));
-    assert_int_equal(7, who_knows(&f)); /* by heartbeats */
+    assert_int_equal(7, who_knows(&f)); /* by gossip */
     check_all_told(&f.cluster);
     assert_null(f.world.violation.checker);
     end(&f);
