@@ -8,23 +8,13 @@
 #include <stdlib.h>
 #include <ucontext.h>
 
-enum { STACK_SIZE = 256 * 1024 };
+#include "sim/fiber_sanitizer.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { IN_ONE_GO = true };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-enum { IN_ONE_GO = true };
-#else
-enum { IN_ONE_GO = false };
-#endif
-#else
-enum { IN_ONE_GO = false };
-#endif
+enum { STACK_SIZE = 256 * 1024 };
 
 struct fiber {
     ucontext_t own, back;
+    struct fiber_side inside, outside;
     void (*run)(void *context);
     void *context;
     bool begun, ended;
@@ -36,8 +26,10 @@ static struct fiber *current; /* the simulator has one thread */
 static void enter(void)
 {
     struct fiber *fiber = current;
+    fiber_arrive(&fiber->inside, &fiber->outside);
     fiber->run(fiber->context);
     fiber->ended = true; /* own.uc_link leads back */
+    fiber_leave(&fiber->inside, &fiber->outside, true);
 }
 
 struct fiber *fiber_create(void (*run)(void *context), void *context)
@@ -53,12 +45,8 @@ struct fiber *fiber_create(void (*run)(void *context), void *context)
 bool fiber_go(struct fiber *fiber)
 {
     assert(current == NULL && !fiber->ended);
-    if (IN_ONE_GO) {
-        fiber->run(fiber->context);
-        fiber->ended = true;
-        return true;
-    }
     if (!fiber->begun) {
+        fiber_side_init(&fiber->inside, fiber->stack, STACK_SIZE);
         /* cppcheck-suppress getcontextCalled */
         if (getcontext(&fiber->own) != 0)
             abort();
@@ -70,9 +58,12 @@ bool fiber_go(struct fiber *fiber)
     }
     fiber->begun = true;
     current = fiber;
+    fiber_side_init(&fiber->outside, NULL, 0); /* ours, wherever we were the last time */
+    fiber_leave(&fiber->outside, &fiber->inside, false);
     /* cppcheck-suppress swapcontextCalled */
     if (swapcontext(&fiber->back, &fiber->own) != 0)
         abort();
+    fiber_arrive(&fiber->outside, &fiber->inside);
     current = NULL;
     return fiber->ended;
 }
@@ -82,15 +73,21 @@ void fiber_destroy(struct fiber *fiber)
     if (fiber == NULL)
         return;
     assert(fiber->ended);
+    fiber_side_destroy(&fiber->inside);
     free(fiber->stack);
     free(fiber);
 }
 
 void fiber_pause(void)
 {
+    struct fiber *fiber = current;
+    if (fiber == NULL)
+        return;
+    fiber_leave(&fiber->inside, &fiber->outside, false);
     /* cppcheck-suppress swapcontextCalled */
-    if (current != NULL && swapcontext(&current->own, &current->back) != 0)
+    if (swapcontext(&fiber->own, &fiber->back) != 0)
         abort();
+    fiber_arrive(&fiber->inside, &fiber->outside);
 }
 
 bool fiber_inside(void)

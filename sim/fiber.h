@@ -6,7 +6,7 @@
  *
  *  Where the code under test would wait for another thread (pthread_cond_wait), a fiber pauses;
  *  outside of fibers nobody could ever wake it up, which is reported as what it is, a hang.
- *  Under the sanitizers, which know nothing of other stacks, a fiber runs through in one go. */
+ *  The sanitizers are told of each change of stacks (sim/fiber_sanitizer.h). */
 #ifndef SIM_FIBER_H
 #define SIM_FIBER_H
 

@@ -110,10 +110,11 @@ static uint16_t anybody(struct gossip_run *run)
 /* One who is no member says that he is, and accuses others. */
 static void send_stranger(struct gossip_run *run)
 {
-    struct gossip_packet packet = { .kind = choose(run->world, 2) == 0 ? GOSSIP_NEWS : GOSSIP_STATE,
-                                    .sender = { { "a stranger" } },
-                                    .incarnation = 1 + choose(run->world, 10),
-                                    .counter = 1 + choose(run->world, 10) };
+    struct gossip_packet packet = { .kind = GOSSIP_STATE, .sender = { { "a stranger" } } };
+    if (choose(run->world, 2) == 0)
+        packet.kind = GOSSIP_NEWS;
+    packet.incarnation = 1 + choose(run->world, 10);
+    packet.counter = 1 + choose(run->world, 10);
     struct node_id stranger = packet.sender;
     if (choose(run->world, 2) == 0) { /* a member who lists him, of a later epoch */
         uint16_t from = anybody(run);
@@ -121,12 +122,11 @@ static void send_stranger(struct gossip_run *run)
         packet.counter = 0; /* nothing new about the sender */
     }
     packet.statement_count = 1;
-    packet.statements[0] = (struct gossip_statement){
-        .about = stranger,
-        .incarnation = 1 + choose(run->world, 10),
-        .state = (enum liveness_state)choose_between(run->world, LIVENESS_ALIVE, LIVENESS_DEAD),
-        .from = packet.sender,
-    };
+    struct gossip_statement *statement = &packet.statements[0];
+    *statement = (struct gossip_statement){ .about = stranger, .from = packet.sender };
+    statement->incarnation = 1 + choose(run->world, 10);
+    statement->state =
+        (enum liveness_state)choose_between(run->world, LIVENESS_ALIVE, LIVENESS_DEAD);
     packet.incarnation = 1;
     gossip_throw(&run->gossip, anybody(run), &packet);
 }
@@ -136,7 +136,8 @@ static void replay(struct gossip_run *run)
     if (run->kept_count == 0)
         return;
     PROBE("gossip: an old packet was sent again");
-    gossip_throw(&run->gossip, anybody(run), &run->kept[choose(run->world, run->kept_count)]);
+    const struct gossip_packet *kept = &run->kept[choose(run->world, run->kept_count)];
+    gossip_throw(&run->gossip, anybody(run), kept);
 }
 
 static void turn_off_or_on(struct gossip_run *run, uint16_t member)
@@ -235,14 +236,12 @@ static void come_to_agree(struct gossip_run *run)
 
 static void draw_plan(struct world *world, struct gossip_plan *plan)
 {
-    *plan = (struct gossip_plan){
-        .member_count = (uint16_t)choose_between(world, 2, MEMBERS_MAX),
-        .config = *swim_preset(SWIM_LOCAL),
-        .delay_us = UINT64_C(100) << choose(world, 8),
-        .loss = choose(world, 2) == 0 ? 0 : (uint32_t)choose(world, 200000),
-        .duplication = choose(world, 2) == 0 ? 0 : (uint32_t)choose(world, 300000),
-        .old_disks = choose(world, 3) == 0,
-    };
+    *plan = (struct gossip_plan){ .config = *swim_preset(SWIM_LOCAL) };
+    plan->member_count = (uint16_t)choose_between(world, 2, MEMBERS_MAX);
+    plan->delay_us = UINT64_C(100) << choose(world, 8);
+    plan->loss = choose(world, 2) == 0 ? 0 : (uint32_t)choose(world, 200000);
+    plan->duplication = choose(world, 2) == 0 ? 0 : (uint32_t)choose(world, 300000);
+    plan->old_disks = choose(world, 3) == 0;
 }
 
 void gossip_play(struct world *world, struct run_result *ret_result)

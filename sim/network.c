@@ -115,8 +115,10 @@ static uint64_t arrival(struct network *network, struct net_address from, struct
 static void transmit(struct network *network, struct net_address from, struct net_address to)
 {
     struct frame *frame = make_frame(network, from, to);
-    if (from.member != to.member && choose_chance(network->world, network->faults.corruption))
-        frame->data[choose(network->world, frame->size)] ^= 1u << choose(network->world, 8);
+    if (from.member != to.member && choose_chance(network->world, network->faults.corruption)) {
+        unsigned bit = 1u << choose(network->world, 8);
+        frame->data[choose(network->world, frame->size)] ^= bit;
+    }
     world_at(network->world, &frame->event, arrival(network, from, to));
 }
 

@@ -565,10 +565,12 @@ static void narrate(void *context, enum log_level level, struct bytes line)
 static void init_clock(struct process *process)
 {
     struct world *world = process->world;
-    int64_t drift = process->plan->drift_ppm_max, offset = process->plan->wall_offset_ms_max;
-    sim_clock_init(&process->clock, world, choose(world, 1000 * SIM_SECOND),
-                   (int64_t)choose(world, (uint64_t)(2 * drift + 1)) - drift,
-                   (int64_t)choose(world, (uint64_t)(2 * offset + 1)) - offset);
+    int64_t drift_max = process->plan->drift_ppm_max;
+    int64_t offset_max = process->plan->wall_offset_ms_max;
+    int64_t offset = (int64_t)choose(world, (uint64_t)(2 * offset_max + 1)) - offset_max;
+    int64_t drift = (int64_t)choose(world, (uint64_t)(2 * drift_max + 1)) - drift_max;
+    uint64_t start_us = choose(world, 1000 * SIM_SECOND);
+    sim_clock_init(&process->clock, world, start_us, drift, offset);
 }
 
 void process_init(struct process *process, struct world *world, struct network *network,
