@@ -30,15 +30,18 @@ static void die_of_signals(void)
 static void hunt(enum planted_bug bug)
 {
     bug_plant(bug);
-    for (uint64_t i = 2; i <= RUNS_MAX + 1; i++) { /* a cluster, a store alone, a cluster, ... */
-        uint64_t seed = i / 2;
-        struct run_options options = { .seed = seed, .store = i % 2 != 0 };
+    for (uint64_t i = 3; i <= RUNS_MAX + 2;
+         i++) { /* a cluster, a store alone, handoff alone, ... */
+        uint64_t seed = i / 3;
+        struct run_options options = { .seed = seed, .store = i % 3 == 1, .handoff = i % 3 == 2 };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL) {
             fprintf(stderr, "# %s: caught by \"%s\" with seed %llu%s\n", bug_name(bug),
                     result.violation.checker, (unsigned long long)seed,
-                    options.store ? " --store" : "");
+                    options.store     ? " --store"
+                    : options.handoff ? " --handoff"
+                                      : "");
             _exit(EXIT_CAUGHT);
         }
     }

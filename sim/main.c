@@ -13,7 +13,7 @@
 
 static const char usage[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--seconds S] [--bug NAME] [--list-bugs]\n"
-    "                  [--trace] [--twice] [--probes] [--store]\n"
+    "                  [--trace] [--twice] [--probes] [--store | --handoff]\n"
     "\n"
     "  --seed N     first seed (default 1); run i uses seed N + i\n"
     "  --runs M     how many runs (default 100)\n"
@@ -24,6 +24,7 @@ static const char usage[] =
     "  --trace      print what happens in each run\n"
     "  --twice      make every run twice and compare the trace hashes (default: every 25th)\n"
     "  --store      play with one lsm store alone instead of clusters (--ops: steps, default 250)\n"
+    "  --handoff    play with hinted handoff alone (--ops: keys, default 24)\n"
     "  --probes     print how often each rare path was taken\n"
     "\n"
     "Exit: 0 nothing wrong (with --bug: caught), 1 a violation (with --bug: not caught), 2 "
@@ -35,7 +36,7 @@ struct arguments {
     uint64_t seed, runs, seconds;
     uint32_t operations;
     enum planted_bug bug;
-    bool trace, twice, probes, store;
+    bool trace, twice, probes, store, handoff;
 };
 
 static struct arguments arguments;
@@ -48,6 +49,8 @@ static size_t describe_replay(uint64_t seed, char *text, size_t size)
     int used = snprintf(text, size, "replay: kvorum-sim --seed %" PRIu64 " --runs 1 --trace", seed);
     if (arguments.store)
         used += snprintf(text + used, size - (size_t)used, " --store");
+    if (arguments.handoff)
+        used += snprintf(text + used, size - (size_t)used, " --handoff");
     if (arguments.operations != 0)
         used += snprintf(text + used, size - (size_t)used, " --ops %" PRIu32, arguments.operations);
     if (arguments.bug != PLANTED_NONE)
@@ -134,6 +137,8 @@ static bool parse_flag(const char *name)
         arguments.twice = true;
     else if (strcmp(name, "--store") == 0)
         arguments.store = true;
+    else if (strcmp(name, "--handoff") == 0)
+        arguments.handoff = true;
     else if (strcmp(name, "--probes") == 0)
         arguments.probes = true;
     else if (strcmp(name, "--list-bugs") == 0 || strcmp(name, "--help") == 0) {
@@ -211,7 +216,11 @@ static void print_violation(const struct run_result *result, uint64_t seed)
 /* True when the run was as it should be. */
 static bool run_one(struct totals *totals, uint64_t seed)
 {
-    struct run_options options = { seed, arguments.operations, arguments.trace, arguments.store };
+    struct run_options options = { .seed = seed,
+                                   .operation_count = arguments.operations,
+                                   .tracing = arguments.trace,
+                                   .store = arguments.store,
+                                   .handoff = arguments.handoff };
     struct run_result result;
     prepare_epitaph(seed);
     run(&options, &result);

@@ -16,6 +16,7 @@ void modes_properties(const struct plan *plan, bool siblings, struct bucket_prop
     ret->levels.n = plan->levels.n;
     ret->allow_mult = siblings;
     ret->last_write_wins = !siblings;
+    ret->handoff_strategy = (int8_t)plan->strategy;
 }
 
 /* --- going and coming back ------------------------------------------------------------------- */

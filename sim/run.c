@@ -6,6 +6,7 @@
 
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
+#include "sim/handoff.h"
 #include "sim/modes.h"
 #include "sim/store.h"
 #include "sim/workload.h"
@@ -13,6 +14,7 @@
 enum {
     OPERATIONS_DEFAULT = 150,
     STORE_STEPS_DEFAULT = 250,
+    HANDOFF_KEYS_DEFAULT = 24,
     PLAN_TEXT_LIMIT = 4096,
     FINAL_READS_MAX = 20, /* attempts a key and pass */
     FINAL_PASSES = 2,
@@ -326,6 +328,17 @@ static void run_store(const struct run_options *options, struct run_result *ret_
     world_done(&world);
 }
 
+static void run_handoff(const struct run_options *options, struct run_result *ret_result)
+{
+    struct world world;
+    world_init(&world, options->seed);
+    world.tracing = options->tracing;
+    handoff_play(&world,
+                 options->operation_count == 0 ? HANDOFF_KEYS_DEFAULT : options->operation_count,
+                 ret_result);
+    world_done(&world);
+}
+
 static void run_cluster(const struct run_options *options, struct run_result *ret_result)
 {
     struct simulation *s = calloc(1, sizeof(*s));
@@ -366,6 +379,8 @@ void run(const struct run_options *options, struct run_result *ret_result)
     *ret_result = (struct run_result){ 0 };
     if (options->store)
         run_store(options, ret_result);
+    else if (options->handoff)
+        run_handoff(options, ret_result);
     else
         run_cluster(options, ret_result);
 }

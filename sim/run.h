@@ -14,7 +14,8 @@ struct run_options {
     uint64_t seed;
     uint32_t operation_count; /* 0: 150 */
     bool tracing;
-    bool store; /* play with one store alone: store.h */
+    bool store;   /* play with one store alone: store.h */
+    bool handoff; /* with handoff alone: handoff.h; operation_count: keys */
 };
 
 struct run_result {

@@ -32,6 +32,9 @@
     X(SNAPSHOT_IGNORED, "a compaction drops the version that a snapshot needs")                    \
     X(TOMBSTONE_DROPPED_EARLY, "a compaction drops a deletion though older values lie below")      \
     X(BLOB_REMOVED_EARLY, "a blob file goes while some of its values are live")                    \
+    X(HINT_DROPPED_WITHOUT_MARK, "a hint is dropped and leaves no mark")                           \
+    X(HINT_FORGOTTEN_EARLY, "a hint is removed when it was sent, not when it was acknowledged")    \
+    X(HINT_TO_A_STRANGER, "a hint is delivered to a member that is no owner any more")             \
     X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")
 
 enum planted_bug {

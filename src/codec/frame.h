@@ -39,7 +39,9 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(LIST, 16)           /* a page of keys or buckets of some partitions */                       \
     X(LIST_ANSWER, 17)                                                                             \
     X(PROPERTIES, 18) /* bucket properties, one or all; tail: the records */                       \
-    X(PROPERTIES_ANSWER, 19)
+    X(PROPERTIES_ANSWER, 19)                                                                       \
+    X(SUSPECT, 40) /* compare a partition with a member: hints for it were dropped */              \
+    X(SUSPECT_ANSWER, 41)
 
 enum message_kind {
 #define X(name, number) MESSAGE_##name = (number),

@@ -11,7 +11,7 @@
  *      composite.c   operations made of a read and a write (delete, conditional put)
  *      list.c        listing keys and buckets      reason.c   texts for people
  *      properties.c  bucket properties as values   property_table.c  their replicated table
- *      hints.c       objects held for members that were away
+ *      hints.h       objects held for members that were away
  *      heartbeat.c   failure detection
  */
 #ifndef NODE_INTERNAL_H
@@ -51,6 +51,8 @@ enum request_kind {
     REQUEST_LIST,
     REQUEST_PROPERTIES,
     REQUEST_HINT,
+    REQUEST_SUSPECT,
+    REQUEST_COMPARE,
 };
 
 /** One member a request talks to. */
@@ -85,6 +87,7 @@ struct request {
     struct key_address address;
     struct quorum quorum;
     struct object_mode mode;
+    enum handoff_strategy strategy; /* of the bucket */
     uint32_t flags;
     uint8_t target_count;
     uint8_t stand_in_acks;
@@ -98,7 +101,9 @@ struct request {
         struct composite *composite;
         struct listing *listing;
         struct property_update *property_update;
-        struct hint_delivery *hint;
+        struct hint_turn *hint;
+        struct suspicion *suspicion;
+        struct comparison *comparison;
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
 };
@@ -191,13 +196,15 @@ enum commit_kind {
     COMMIT_TARGET,
     COMMIT_PROPERTIES,
     COMMIT_PROPERTIES_ANSWER,
+    COMMIT_SUSPECT_ANSWER,
 };
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {
     enum commit_kind kind;
-    struct net_address to; /* ANSWER, PROPERTIES_ANSWER: send it there */
-    uint64_t request_id;   /* both: the asker's; TARGET, PROPERTIES: ours */
+    struct net_address to; /* ANSWER, PROPERTIES_ANSWER, SUSPECT_ANSWER: send it there */
+    uint64_t request_id;   /* these: the asker's; TARGET, PROPERTIES: ours */
     uint8_t target;        /* TARGET */
+    kvorum_status verdict; /* ANSWER: said instead of OK */
 };
 enum engine_durability replica_durability(const struct node *node, bool must_sync);
 kvorum_status replica_submit(struct node *node, struct engine *store,
@@ -278,12 +285,50 @@ void property_on_death(struct node *node, uint16_t member);
 void property_push(struct node *node, struct net_address to);
 void property_pull(struct node *node);
 
-/* hints.c */
+/* hints.c, hints_replay.c, suspect.c: see node/hints.h */
+struct hint_queue;
+/** What hints_add put into a batch; counted by hints_added before the store is given it, since the
+ *  next event may come from inside. */
+struct hint_change {
+    struct hint_queue *queue; /* NULL: nothing */
+    bool replaces;
+    uint64_t replaced_size, size, order;
+};
 kvorum_status hints_open(struct node *node);
 void hints_close(struct node *node);
-bool hints_add(struct node *node, struct engine_batch *batch, uint16_t owner, struct bytes key);
-void hints_tick(struct node *node);
-void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status);
+/** Into the batch that stores the object under `key` (its store key): it is owed to `owner`.
+ *  STORE_FULL: as much is owed to it as may be (hints_refuse); the batch is unchanged. */
+kvorum_status hints_add(struct node *node, struct engine_batch *batch, uint16_t owner,
+                        uint32_t partition, struct bytes key, uint64_t size,
+                        struct hint_change *ret_change);
+void hints_added(struct node *node, const struct hint_change *change);
+void hints_not_added(struct node *node, const struct hint_change *change); /* refused after all */
+/** Instead of the write: a durable mark, then the refusal goes where `plan` says.  STORE_FULL where
+ *  that is left to the caller, who coordinates the write. */
+kvorum_status hints_refuse(struct node *node, const struct key_address *address, uint16_t owner,
+                           const struct commit_plan *plan);
+/** What this shard stores under `address`, of `size` bytes, is owed to `owner`: a hint, or a mark. */
+void hints_owe(struct node *node, const struct key_address *address, uint16_t owner, uint64_t size);
+/** Returns when to be called again. */
+uint64_t hints_tick(struct node *node);
+void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status,
+                           bool durable);
+/** Tombstones of the partition made before `until_ms` (wall clock) are gone: hints from before then
+ *  will be destroyed, not delivered.  In memory: whoever collects says it again after a restart. */
+void hints_on_collected(struct node *node, uint32_t partition, uint64_t until_ms);
+/** Compare this partition, of which this member is an owner, with `member`, and send it what it
+ *  lacks; hints_compared when that is over.  Asked again until then.  (Weak in suspect.c.) */
+void repair_suspect(struct node *node, uint32_t partition, uint16_t member);
+void hints_compared(struct node *node, uint32_t partition, uint16_t member);
+void suspect_on_request(struct node *node, struct net_address from, const struct message *message);
+void suspect_on_answer(struct node *node, struct net_address from, const struct message *message);
+void suspect_on_deadline(struct node *node, struct request *request);
+void suspect_answer(struct node *node, struct net_address to, uint64_t request_id,
+                    kvorum_status status);
+void compare_on_digest(struct node *node, struct request *request, kvorum_status status,
+                       uint64_t digest);
+void compare_on_merged(struct node *node, struct request *request, kvorum_status status,
+                       bool durable);
 
 /* heartbeat.c */
 void heartbeat_open(struct node *node);

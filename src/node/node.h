@@ -43,6 +43,11 @@ struct node_limits {
     uint32_t siblings;           /* writes that would leave more are refused; default 100 */
     uint32_t siblings_warning;   /* default 25 */
     uint32_t requests;           /* in flight on this shard, then OVERLOADED; default 50,000 */
+    /* Held for one member that is away, by the whole node; beyond it writes find another. */
+    uint64_t hints;           /* objects; default 1,000,000 */
+    uint64_t hints_size;      /* bytes; default 1 GiB */
+    uint64_t hint_rate;       /* bytes a second to one member that is back; default 16 MiB */
+    uint64_t hint_horizon_ms; /* older hints are destroyed; default 10 days */
 };
 
 struct node_config {
@@ -198,7 +203,8 @@ const struct node_limits *node_limits(const struct node *node);
     X(timeouts) X(unavailable)                                                                     \
     X(replica_gets) X(replica_merges) X(replica_merges_needless)                                   \
     X(forwards) X(read_repairs) X(stand_in_writes)                                                 \
-    X(hints_stored) X(hints_delivered)                                                             \
+    X(hints_stored) X(hints_delivered) X(hints_rerouted) X(hints_refused) X(hints_destroyed)       \
+    X(hint_failures) X(hints_waiting) X(hints_waiting_size) X(hint_marks) X(hint_marks_settled)    \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
     X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
     X(requests_active)
@@ -209,6 +215,14 @@ struct node_counters {
     NODE_COUNTER_LIST(X)
 #undef X
 };
+
+/** What this shard holds for a member that is, or was, away. */
+struct node_hints {
+    uint64_t count, size; /* size: bytes of the objects */
+    uint64_t oldest_ms;   /* wall clock when the oldest was taken; 0: there is none */
+    uint64_t marks;       /* partitions to be compared, because hints were dropped */
+};
+void node_hints(const struct node *node, uint16_t member, struct node_hints *ret_hints);
 
 const struct node_counters *node_counters(const struct node *node);
 /** Latency of finished operations at this coordinator, microseconds. */

@@ -2,9 +2,11 @@
 /* From a key to the members that hold it.
  *
  * The effective preference list has n places.  Strict: the first n owners, dead or not.  Sloppy: an
- * owner believed dead gives its place to the next reachable member of the preference list, its
- * stand-in.  Behind the n places follow spare stand-ins for owners that fail under way.
+ * owner believed dead gives its place to a reachable member that is no owner, its stand-in, which
+ * the bucket's handoff strategy chooses (cluster/handoff/stand_in.h).  Behind the n places follow
+ * spare stand-ins for owners that fail under way.
  */
+#include "cluster/handoff/stand_in.h"
 #include "node/internal.h"
 
 static const struct bytes default_type = { (const uint8_t *)"default", 7 };
@@ -61,16 +63,48 @@ static void add_target(struct node *node, struct request *request, uint16_t memb
     };
 }
 
-/* The next reachable member of the list from *at on, or RING_NO_MEMBER. */
-static uint16_t next_stand_in(struct node *node, const uint16_t *members, uint16_t count,
-                              uint16_t *at)
+/* Chooses stand-ins, each once. */
+struct choice {
+    enum handoff_strategy strategy;
+    uint32_t partition;
+    const uint16_t *members; /* CONSISTENT: the preference list */
+    uint16_t count, at;
+    bool *barred; /* the others: by member */
+};
+
+static uint16_t next_of_list(struct node *node, struct choice *choice)
 {
-    while (*at < count) {
-        uint16_t member = members[(*at)++];
+    while (choice->at < choice->count) {
+        uint16_t member = choice->members[choice->at++];
         if (placement_reachable(node, member))
             return member;
     }
     return RING_NO_MEMBER;
+}
+
+static uint16_t next_stand_in(struct node *node, struct choice *choice, uint16_t owner)
+{
+    if (choice->strategy == HANDOFF_CONSISTENT || choice->barred == NULL)
+        return next_of_list(node, choice);
+    uint16_t member = node->config.self; /* ANY: who has the write already is as good as others */
+    if (choice->strategy != HANDOFF_ANY || choice->barred[member])
+        member = handoff_stand_in(node->config.epoch, choice->strategy, choice->partition, owner,
+                                  choice->barred, &node->random);
+    if (member != RING_NO_MEMBER)
+        choice->barred[member] = true;
+    return member;
+}
+
+/* NULL (no memory): by the list after all. */
+static bool *bar_owners(struct node *node, const uint16_t *owners, uint8_t n)
+{
+    uint16_t count = node->config.epoch->member_count;
+    bool *barred = arena_allocate_zero(&node->scratch, count * sizeof(*barred));
+    for (uint16_t i = 0; barred != NULL && i < count; i++)
+        barred[i] = !placement_reachable(node, i);
+    for (uint8_t i = 0; barred != NULL && i < n; i++)
+        barred[owners[i]] = true;
+    return barred;
 }
 
 void placement_targets(struct node *node, struct request *request)
@@ -78,14 +112,16 @@ void placement_targets(struct node *node, struct request *request)
     uint16_t members[TARGETS_MAX];
     uint8_t n = request->quorum.n;
     bool sloppy = request->quorum.sloppy;
-    uint16_t count = ring_preference(node->config.epoch, request->address.partition, members,
-                                     sloppy ? TARGETS_MAX : n);
-    uint16_t spare = n;
+    struct choice choice = { request->strategy, request->address.partition, members, 0, n, NULL };
+    choice.count = ring_preference(node->config.epoch, request->address.partition, members,
+                                   sloppy ? TARGETS_MAX : n);
+    if (sloppy && choice.strategy != HANDOFF_CONSISTENT)
+        choice.barred = bar_owners(node, members, n);
     request->target_count = 0;
     for (uint8_t i = 0; i < n; i++) {
         uint16_t stand_in = RING_NO_MEMBER;
         if (sloppy && !placement_reachable(node, members[i]))
-            stand_in = next_stand_in(node, members, count, &spare);
+            stand_in = next_stand_in(node, &choice, members[i]);
         if (stand_in == RING_NO_MEMBER)
             add_target(node, request, members[i], RING_NO_MEMBER);
         else
@@ -93,7 +129,7 @@ void placement_targets(struct node *node, struct request *request)
     }
     uint16_t member;
     while (sloppy && request->target_count < TARGETS_MAX &&
-           (member = next_stand_in(node, members, count, &spare)) != RING_NO_MEMBER)
+           (member = next_stand_in(node, &choice, members[0])) != RING_NO_MEMBER)
         add_target(node, request, member, members[0]); /* whose place is known when it is used */
 }
 

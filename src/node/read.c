@@ -314,6 +314,7 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
     struct bucket_properties properties;
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
+    request->strategy = bucket_strategy(&properties);
     const char *level = NULL;
     kvorum_status status =
         quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
@@ -345,10 +346,16 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
 void read_on_answer(struct node *node, struct net_address from, const struct message *message)
 {
     struct request *request = request_find(node, message->request_id, REQUEST_GET);
+    struct request *compared = request_find(node, message->request_id, REQUEST_COMPARE);
     int at = request == NULL ? -1 : request_target_of(request, from.member);
-    if (at < 0)
+    if (at < 0 && compared == NULL)
         return; /* late: answered, finished and forgotten */
     Peer__GetAnswer *answer = node_unpack(node, &peer__get_answer__descriptor, message->body);
+    if (compared != NULL) {
+        if (answer != NULL)
+            compare_on_digest(node, compared, (kvorum_status)answer->status, answer->digest);
+        return;
+    }
     struct get_event event = { .kind = GET_FAILED, .target = (uint8_t)at };
     struct target *target = &request->targets[at];
     if (answer != NULL && answer->status == KVORUM_OK &&

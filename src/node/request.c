@@ -28,6 +28,7 @@ struct request *request_open(struct node *node, enum request_kind kind)
     request->flags = 0;
     request->target_count = request->stand_in_acks = 0;
     request->encoding = (struct bytes){ 0 };
+    request->strategy = HANDOFF_CONSISTENT;
     node->counters.requests_active++;
     return request;
 }
@@ -120,7 +121,13 @@ void request_timeout(struct node *node, struct request *request)
         property_on_deadline(node, request);
         break;
     case REQUEST_HINT:
-        hints_on_acknowledged(node, request, KVORUM_TIMEOUT);
+        hints_on_acknowledged(node, request, KVORUM_TIMEOUT, false);
+        break;
+    case REQUEST_SUSPECT:
+        suspect_on_deadline(node, request);
+        break;
+    case REQUEST_COMPARE:
+        compare_on_merged(node, request, KVORUM_TIMEOUT, false);
         break;
     case REQUEST_COMPOSITE: /* lives by its parts' deadlines */
         break;

@@ -130,10 +130,35 @@ static void apply(struct node *node, struct request *request, const struct put_e
             send_one(node, request, i);
 }
 
+/* Somebody who acknowledged stands in for it. */
+static bool is_stood_in_for(const struct request *request, uint16_t owner)
+{
+    for (uint8_t i = 0; i < request->target_count; i++)
+        if (request->targets[i].stand_in && request->targets[i].owner == owner &&
+            (request->put.acked & (1u << i)))
+            return true;
+    return false;
+}
+
+/* An owner that was away, or did not answer in time, is owed the write by its coordinator, who has
+ * it; no level counts that. */
+static void owe_to_the_silent(struct node *node, const struct request *request)
+{
+    const struct put *put = &request->put;
+    for (uint8_t i = 0; i < request->quorum.n; i++) {
+        const struct target *target = &request->targets[i];
+        uint16_t owner = owner_of(target);
+        bool has_it = target->local || (put->acked & (1u << i)) || is_stood_in_for(request, owner);
+        if (!has_it && owner != node->config.self)
+            hints_owe(node, &request->address, owner, request->encoding.size);
+    }
+}
+
 static bool write_settle(struct node *node, struct request *request)
 {
     if (request->put.state != PUT_FINISHED)
         return false;
+    owe_to_the_silent(node, request);
     request_close(node, request);
     return true;
 }
@@ -264,6 +289,7 @@ static kvorum_status resolve(struct node *node, struct request *request,
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
     request->mode = mode_later(request->mode, operation->mode);
+    request->strategy = bucket_strategy(&properties);
     kvorum_status status =
         quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
                        &request->quorum, ret_level);
@@ -423,12 +449,28 @@ static kvorum_status wait_for_room(struct node *node, struct request *request, i
     return fetch_wait_room(node, fetch, placement_store(node, request->address.partition), key);
 }
 
+/* NULL: the status says it all. */
+static const char *no_room(struct node *node, const struct request *request, kvorum_status status,
+                           int own)
+{
+    const struct target *target = &request->targets[own];
+    if (status != KVORUM_STORE_FULL || !target->stand_in)
+        return NULL;
+    return reason_printf(node,
+                         "cannot write %s: no owner of it answers, and this node holds as much for "
+                         "%s as [limits] hints and hints_size allow. Next: kvorum status",
+                         reason_key(node, &request->address),
+                         node->config.epoch->members[target->owner].name);
+}
+
 static uint64_t begin(struct node *node, struct request *request, int own)
 {
     uint64_t id = request->id;
     const struct put before = request->put;
     kvorum_status status;
-    struct commit_plan plan = { COMMIT_TARGET, { 0, 0 }, id, (uint8_t)own };
+    const struct commit_plan plan = { .kind = COMMIT_TARGET,
+                                      .request_id = id,
+                                      .target = (uint8_t)own };
     /* The machine starts first, so that an acknowledgement from inside the store finds it waiting;
      * nothing has left the node before the store has taken the write. */
     struct put_event start = { .now_us = node->now_us, .kind = PUT_START };
@@ -454,7 +496,7 @@ static uint64_t begin(struct node *node, struct request *request, int own)
         if (status == KVORUM_OVERLOADED)
             status = wait_for_room(node, request, own);
         if (status != KVORUM_OK) {
-            refuse(node, request, status, NULL, NULL);
+            refuse(node, request, status, NULL, no_room(node, request, status, own));
             request = NULL;
         }
     }
@@ -542,7 +584,9 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
     }
     request = request_find(node, message->request_id, REQUEST_HINT);
     if (request != NULL)
-        hints_on_acknowledged(node, request, (kvorum_status)answer->status);
+        hints_on_acknowledged(node, request, (kvorum_status)answer->status, answer->durable);
+    else if ((request = request_find(node, message->request_id, REQUEST_COMPARE)) != NULL)
+        compare_on_merged(node, request, (kvorum_status)answer->status, answer->durable);
 }
 
 void write_on_deadline(struct node *node, struct request *request)

@@ -108,6 +108,8 @@ void http_write_props_json(struct http *http, struct buffer *json)
         bool on = flag < 0 ? flag_properties[i].fallback : flag == 1;
         buffer_printf(json, "\"%s\":%s,", flag_properties[i].name, on ? "true" : "false");
     }
+    buffer_printf(json, "\"handoff_strategy\":\"%s\",",
+                  handoff_strategy_name(bucket_strategy(&properties)));
     for (size_t i = 0; i < FIXED; i++)
         buffer_printf(json, "\"%s\":%s%s", fixed_properties[i].name, fixed_properties[i].json,
                       i + 1 < FIXED ? "," : "");
@@ -160,6 +162,16 @@ static bool read_flag(const json_t *value, int8_t *ret)
     return on || off;
 }
 
+static bool read_strategy(const json_t *value, int8_t *ret)
+{
+    enum handoff_strategy strategy;
+    if (!json_is_string(value) ||
+        !handoff_strategy_parse(bytes_of_string(json_string_value(value)), &strategy))
+        return false;
+    *ret = (int8_t)strategy;
+    return true;
+}
+
 static bool is_fixed_value(const char *name, const json_t *value)
 {
     for (size_t i = 0; i < FIXED; i++) {
@@ -185,6 +197,8 @@ static const char *read_property(struct bucket_properties *properties, const cha
     for (size_t i = 0; i < FLAGS; i++)
         if (strcmp(name, flag_properties[i].name) == 0)
             return read_flag(value, flag_at(properties, i)) ? NULL : "not_boolean";
+    if (strcmp(name, "handoff_strategy") == 0)
+        return read_strategy(value, &properties->handoff_strategy) ? NULL : "not_a_strategy";
     return is_fixed_value(name, value) ? NULL : "this property is not supported";
 }
 
