@@ -14,6 +14,9 @@ enum {
     KEY_SIZE = 16,
     VALUE_SIZE_MAX = 2000,
     AWAY_MAX = 2,
+    LIFE_MIN_MS = 500,
+    LIFE_MAX_MS = 120 * 1000,
+    READS_MAX = 20,
     POLL_US = 100 * 1000,
     ARENA_LIMIT = 1 << 26,
 };
@@ -23,9 +26,11 @@ static const uint64_t death_us = 6 * SIM_SECOND;
 static const uint64_t limit_us = 400 * SIM_SECOND;
 
 struct written {
-    int32_t number; /* of the last acknowledged write; -1: none */
-    int32_t tried;  /* of the last one that was tried: it may have happened */
-    bool away;      /* the last acknowledged one was made while some were away */
+    int32_t number;       /* of the last acknowledged write; -1: none */
+    int32_t tried;        /* of the last one that was tried: it may have happened */
+    bool away;            /* the last acknowledged one was made while some were away */
+    uint64_t deadline_ms; /* of that one, wall clock; 0: none */
+    bool unsure;          /* one with a deadline may have happened, and taken the place of others */
 };
 
 struct handoff {
@@ -39,6 +44,7 @@ struct handoff {
     uint32_t keys;
     struct written written[KEYS_MAX];
     uint64_t operations, acknowledged;
+    uint64_t last_deadline_ms;
 };
 
 /* --- what a run is made of ------------------------------------------------------------------- */
@@ -154,6 +160,11 @@ static void make_key(uint32_t key, char ret[KEY_SIZE])
     snprintf(ret, KEY_SIZE, "key-%05u.", key);
 }
 
+static uint64_t wall_ms(struct process *process)
+{
+    return clock_wall_ms(&process->clock.base);
+}
+
 static struct bytes make_value(struct handoff *h, int32_t number, char *memory)
 {
     int size = snprintf(memory, VALUE_SIZE_MAX, "w%08d ", number);
@@ -183,6 +194,11 @@ static bool write_key(struct handoff *h, uint32_t key, bool away)
     operation.levels.dw = 1;
     /* Else the only copy may be one that the horizon destroys. */
     operation.levels.pw = h->destroys ? 1 : 0;
+    if (one_in(h->world, 3))
+        operation.deadline_ms =
+            wall_ms(process) + choose_between(h->world, LIFE_MIN_MS, LIFE_MAX_MS);
+    if (operation.deadline_ms > h->last_deadline_ms)
+        h->last_deadline_ms = operation.deadline_ms;
     struct asked asked = { 0 };
     uint32_t life = process->lives;
     written->tried = number;
@@ -195,11 +211,14 @@ static bool write_key(struct handoff *h, uint32_t key, bool away)
         return false;
     world_trace(h->world, "write %d: %s", number,
                 asked.answered ? kvorum_status_name(asked.status) : "lost");
-    if (!asked.answered || asked.status != KVORUM_OK)
+    if (!asked.answered || asked.status != KVORUM_OK) {
+        written->unsure |= operation.deadline_ms != 0;
         return true;
+    }
     h->acknowledged++;
     written->number = number;
     written->away = away;
+    written->deadline_ms = operation.deadline_ms;
     return true;
 }
 
@@ -392,7 +411,10 @@ static void check_key(struct handoff *h, uint32_t key)
         int32_t held = held_by(&h->cluster.processes[i], name);
         /* Without streams only what was handed over is where it should be after a new epoch. */
         bool due = written->away || !h->moves;
-        if (due && owns(epoch, partition, i) && held < written->number)
+        bool expired =
+            written->deadline_ms != 0 && wall_ms(&h->cluster.processes[i]) >= written->deadline_ms;
+        bool dropped = held < 0 && (expired || written->unsure);
+        if (due && !dropped && owns(epoch, partition, i) && held < written->number)
             world_fail(h->world, "handed-over",
                        "%s: n%u, an owner, holds write %d and not %d, which was acknowledged", name,
                        i, held, written->number);
@@ -401,6 +423,112 @@ static void check_key(struct handoff *h, uint32_t key)
                        "%s: n%u is no owner any more and holds write %d, made while it was away",
                        name, i, held);
     }
+}
+
+/* --- deadlines ------------------------------------------------------------------------------- */
+
+struct seen {
+    bool answered;
+    kvorum_status status;
+    int32_t number; /* of the write whose value it was; -1: none */
+};
+
+static void on_read(void *context, const struct answer *answer)
+{
+    struct seen *seen = context;
+    char head[KEY_SIZE] = "";
+    int number;
+    *seen = (struct seen){ true, answer->status, -1 };
+    if (answer->status != KVORUM_OK)
+        return;
+    const struct sibling *winner = object_winner(answer->object);
+    memcpy(head, winner->value.data, winner->value.size < 9 ? winner->value.size : 9);
+    if (sscanf(head, "w%08d", &number) == 1)
+        seen->number = number;
+}
+
+static bool read_key(struct handoff *h, struct process *process, const char *name, struct seen *ret)
+{
+    struct operation operation = { .kind = OPERATION_GET,
+                                   .bucket = BYTES_LITERAL(SIM_BUCKET),
+                                   .key = bytes_of_string(name),
+                                   .timeout_ms = 2000 };
+    quorum_levels_init(&operation.levels);
+    operation.levels.r = LEVEL_ALL;
+    *ret = (struct seen){ 0 };
+    process_enter(process);
+    node_submit(process->shards[0].node, &operation, on_read, ret);
+    process_leave(process, 0);
+    while (!ret->answered)
+        if (!world_step(h->world))
+            return false;
+    return true;
+}
+
+/* By the clock of the node that is asked a deadline has come or has not, to the millisecond. */
+static void check_deadline(struct handoff *h, uint32_t key)
+{
+    const struct written *written = &h->written[key];
+    struct process *process = choose_process(h);
+    struct seen seen = { .status = KVORUM_TIMEOUT };
+    uint64_t before_ms = 0;
+    char name[KEY_SIZE];
+    make_key(key, name);
+    if (written->number < 0 || written->unsure || written->tried != written->number ||
+        (h->moves && !written->away))
+        return;
+    for (int i = 0; i < READS_MAX && seen.status != KVORUM_OK && seen.status != KVORUM_NOT_FOUND;
+         i++) {
+        before_ms = wall_ms(process);
+        if (!read_key(h, process, name, &seen) || !pass_time(h, POLL_US))
+            return;
+    }
+    uint64_t after_ms = wall_ms(process);
+    bool over = written->deadline_ms != 0 && before_ms >= written->deadline_ms;
+    bool live = written->deadline_ms == 0 || after_ms < written->deadline_ms;
+    if (over && seen.status == KVORUM_OK)
+        world_fail(h->world, "expired", "%s: write %d is read %llu ms after its deadline", name,
+                   seen.number, (unsigned long long)(before_ms - written->deadline_ms));
+    else if (live && seen.number != written->number)
+        world_fail(h->world, "expired", "%s: write %d is not read before its deadline: %s, %d",
+                   name, written->number, kvorum_status_name(seen.status), seen.number);
+}
+
+static void check_deadlines(struct handoff *h)
+{
+    for (uint32_t key = 0; key < h->keys && h->world->violation.checker == NULL; key++)
+        check_deadline(h, key);
+}
+
+/* Nobody waits for a deadline any more, and nobody has a value that has passed it. */
+static void check_dropped(struct handoff *h, struct process *process)
+{
+    struct engine_range waiting = { .lower = BYTES_LITERAL("e"), .upper = BYTES_LITERAL("f") };
+    for (uint16_t i = 0; i < process->store_count; i++) {
+        struct engine_iterator *iterator;
+        if (engine_iterate(process->stores[i], &waiting, &iterator) != KVORUM_OK)
+            abort();
+        engine_iterator_first(iterator);
+        if (iterator->valid)
+            world_fail(h->world, "liveness", "n%u has not dropped a value that expired",
+                       process->member);
+        engine_iterator_close(iterator);
+    }
+}
+
+static void outlive_all(struct handoff *h)
+{
+    uint64_t most_ms = 0;
+    for (uint16_t i = 0; i < h->cluster.count; i++) {
+        uint64_t now_ms = wall_ms(&h->cluster.processes[i]);
+        if (h->last_deadline_ms > now_ms && h->last_deadline_ms - now_ms > most_ms)
+            most_ms = h->last_deadline_ms - now_ms;
+    }
+    if (!pass_time(h, most_ms * SIM_MILLISECOND + 2 * settle_us))
+        return;
+    check_deadlines(h);
+    for (uint16_t i = 0; i < h->cluster.count; i++)
+        check_dropped(h, &h->cluster.processes[i]);
 }
 
 /* --- a run ----------------------------------------------------------------------------------- */
@@ -427,6 +555,10 @@ static void play(struct handoff *h)
         return;
     for (uint32_t key = 0; key < h->keys && h->world->violation.checker == NULL; key++)
         check_key(h, key);
+    h->cluster.network.faults.loss = 0;
+    check_deadlines(h);
+    if (h->world->violation.checker == NULL)
+        outlive_all(h);
 }
 
 void handoff_play(struct world *world, uint32_t keys, struct run_result *ret_result)

@@ -7,6 +7,10 @@
  *        -> queues and marks run dry -> every owner of now holds every acknowledged write,
  *           and who is no owner holds none that was made while he was away
  *
+ *  A third of the writes have deadlines, from half a second to two minutes: to the millisecond
+ *  on the clock of the node that is asked, they are read before and not read after, and in the end
+ *  every value that has passed its deadline is dropped.
+ *
  *  Stand-ins and targets crash and restart meanwhile; frames are lost.  Quotas are small in some
  *  runs, the horizon short in others. */
 #ifndef SIM_HANDOFF_H

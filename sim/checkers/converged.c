@@ -21,7 +21,7 @@ static struct holding look(const struct process *process, const char *key)
         for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator)) {
             if (iterator->key.data[0] == 'o' &&
                 memmem(iterator->key.data, iterator->key.size, key, strlen(key)) != NULL)
-                holding = (struct holding){ true, hash64(iterator->value, 0) };
+                holding = (struct holding){ true, object_digest(iterator->value) };
         }
         engine_iterator_close(iterator);
     }

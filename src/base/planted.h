@@ -35,6 +35,7 @@
     X(HINT_DROPPED_WITHOUT_MARK, "a hint is dropped and leaves no mark")                           \
     X(HINT_FORGOTTEN_EARLY, "a hint is removed when it was sent, not when it was acknowledged")    \
     X(HINT_TO_A_STRANGER, "a hint is delivered to a member that is no owner any more")             \
+    X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")              \
     X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")
 
 enum planted_bug {

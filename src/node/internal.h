@@ -11,6 +11,7 @@
  *      composite.c   operations made of a read and a write (delete, conditional put)
  *      list.c        listing keys and buckets      reason.c   texts for people
  *      properties.c  bucket properties as values   property_table.c  their replicated table
+ *      expiry.c      values whose deadline has come
  *      hints.h       objects held for members that were away
  *      heartbeat.c   failure detection
  */
@@ -88,6 +89,7 @@ struct request {
     struct quorum quorum;
     struct object_mode mode;
     enum handoff_strategy strategy; /* of the bucket */
+    uint32_t ttl_seconds;           /* of the bucket; 0: none */
     uint32_t flags;
     uint8_t target_count;
     uint8_t stand_in_acks;
@@ -120,7 +122,7 @@ struct node {
     struct map requests;
     struct list active, free_requests;
     struct heap timers;
-    struct heap_item heartbeat_timer, hint_timer, sync_timer, room_timer;
+    struct heap_item heartbeat_timer, hint_timer, sync_timer, room_timer, expiry_timer;
     struct list commits, free_commits;
     struct list errands; /* writes coordinated for others */
     struct arena scratch;
@@ -307,7 +309,8 @@ void hints_not_added(struct node *node, const struct hint_change *change); /* re
  *  that is left to the caller, who coordinates the write. */
 kvorum_status hints_refuse(struct node *node, const struct key_address *address, uint16_t owner,
                            const struct commit_plan *plan);
-/** What this shard stores under `address`, of `size` bytes, is owed to `owner`: a hint, or a mark. */
+/** What this shard stores under `address`, of `size` bytes, is owed to `owner`: a hint, or a
+ *  mark. */
 void hints_owe(struct node *node, const struct key_address *address, uint16_t owner, uint64_t size);
 /** Returns when to be called again. */
 uint64_t hints_tick(struct node *node);
@@ -329,6 +332,16 @@ void compare_on_digest(struct node *node, struct request *request, kvorum_status
                        uint64_t digest);
 void compare_on_merged(struct node *node, struct request *request, kvorum_status status,
                        bool durable);
+
+/* expiry.c */
+bool expiry_open(struct node *node);
+void expiry_tick(struct node *node);
+/** Into the batch that stores `encoding` under `key`: when to look at it again. */
+kvorum_status expiry_add(struct node *node, struct engine_batch *batch, struct bytes key,
+                         struct bytes encoding);
+/** Deadlines until then are over by every clock of the cluster. */
+uint64_t expiry_passed_ms(const struct node *node);
+struct bytes expiry_from_insert(struct node *node, struct bytes encoding); /* a planted mistake */
 
 /* heartbeat.c */
 void heartbeat_open(struct node *node);

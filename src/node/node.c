@@ -36,6 +36,8 @@ static void apply_defaults(struct node_config *config)
         limits->hints_size = 1ull << 30;
     if (limits->hint_rate == 0)
         limits->hint_rate = 16ull << 20;
+    if (limits->clock_offset_ms == 0)
+        limits->clock_offset_ms = 500;
     if (limits->hint_horizon_ms == 0)
         limits->hint_horizon_ms = 10ull * 24 * 60 * 60 * 1000;
 }
@@ -83,6 +85,7 @@ static kvorum_status start_parts(struct node *node)
         return status;
     heartbeat_open(node);
     bool timed = heap_insert(&node->timers, &node->hint_timer, node->now_us + FIRST_HINTS_US);
+    timed = timed && expiry_open(node);
     if (timed && node->config.sync == NODE_SYNC_INTERVAL)
         timed = heap_insert(&node->timers, &node->sync_timer,
                             node->now_us + node->config.sync_interval_us);
@@ -295,7 +298,9 @@ static void wake(struct node *node, struct heap_item *item)
     } else if (item == &node->sync_timer) {
         sync_stores(node);
         (void)heap_insert(&node->timers, item, node->now_us + node->config.sync_interval_us);
-    } else if (item == &node->room_timer)
+    } else if (item == &node->expiry_timer)
+        expiry_tick(node);
+    else if (item == &node->room_timer)
         fetch_room_tick(node);
     else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));

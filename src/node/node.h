@@ -48,6 +48,7 @@ struct node_limits {
     uint64_t hints_size;      /* bytes; default 1 GiB */
     uint64_t hint_rate;       /* bytes a second to one member that is back; default 16 MiB */
     uint64_t hint_horizon_ms; /* older hints are destroyed; default 10 days */
+    uint64_t clock_offset_ms; /* two nodes' clocks differ by no more; default 500 */
 };
 
 struct node_config {
@@ -91,7 +92,17 @@ enum operation_flags {
     OPERATION_IF_NONE_MATCH = 1 << 1, /* PUT: CONFLICT when a value is there (a read before it) */
     OPERATION_IF_MATCH = 1 << 2,  /* PUT, DELETE: CONFLICT when `context` is not what is there */
     OPERATION_OVERWRITE = 1 << 3, /* PUT: replaces whatever the coordinator holds (RESP SET) */
+    /* PUT, each with a read before it: */
+    OPERATION_KEEP_DEADLINE = 1 << 4, /* as the value that it replaces has it (SET KEEPTTL) */
+    OPERATION_TOUCH = 1 << 5, /* writes what is there anew with `deadline_ms`: NOT_FOUND without */
+    /* TOUCH: CONFLICT unless what is there ... */
+    OPERATION_IF_EXPIRES = 1 << 6, /* has a deadline */
+    OPERATION_IF_LASTS = 1 << 7,   /* has none */
+    OPERATION_IF_EARLIER = 1 << 8, /* has one before `deadline_ms` */
+    OPERATION_IF_LATER = 1 << 9,   /* has one behind it, or none */
 };
+
+#define NODE_NEVER UINT64_MAX /* a deadline that does not come */
 
 struct operation {
     enum operation_kind kind;
@@ -106,6 +117,8 @@ struct operation {
     const struct metadata *metadata;
     uint32_t metadata_count;
     struct bytes value;
+    uint64_t deadline_ms; /* wall clock; 0: as the bucket says (ttl_seconds); or NODE_NEVER */
+    uint64_t seen_stamp;  /* TOUCH, between nodes: of the value that was read */
 };
 
 struct answer {
@@ -206,7 +219,8 @@ const struct node_limits *node_limits(const struct node *node);
     X(hints_stored) X(hints_delivered) X(hints_rerouted) X(hints_refused) X(hints_destroyed)       \
     X(hint_failures) X(hints_waiting) X(hints_waiting_size) X(hint_marks) X(hint_marks_settled)    \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
-    X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
+    X(expired) X(siblings_refused)                                                                 \
+    X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                                        \
     X(requests_active)
 /* clang-format on */
 

@@ -192,6 +192,9 @@ static void reply(struct node *node, struct request *request, kvorum_status stat
     count_stand_ins(request, &answer);
     if (answer.status == KVORUM_OK && any)
         answer.status = object_show(&merged, request->mode, &node->scratch, &merged);
+    if (answer.status == KVORUM_OK && any)
+        answer.status =
+            object_expire(&merged, clock_wall_ms(node->config.clock), &node->scratch, &merged);
     if (answer.status != KVORUM_OK)
         answer.reason =
             reason_printf(node, "cannot read %s: %s", reason_key(node, &request->address),

@@ -337,6 +337,8 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
         return KVORUM_NO_MEMORY;
     engine_batch_reset(node->batch);
     kvorum_status status = engine_batch_put(node->batch, key, encoding);
+    if (status == KVORUM_OK)
+        status = expiry_add(node, node->batch, key, encoding);
     struct hint_change change = { 0 };
     if (status == KVORUM_OK && target != NULL && target->stand_in)
         status = hints_add(node, node->batch, target->owner, address->partition, key, encoding.size,
@@ -389,6 +391,8 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
                             const struct commit_plan *plan)
 {
     struct object incoming, local = { 0 }, merged;
+    if (PLANTED(EXPIRY_FROM_INSERT))
+        encoding = expiry_from_insert(node, encoding);
     kvorum_status status = object_decode(encoding, &node->scratch, &incoming);
     if (status != KVORUM_OK)
         return status;

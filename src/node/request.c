@@ -29,6 +29,7 @@ struct request *request_open(struct node *node, enum request_kind kind)
     request->target_count = request->stand_in_acks = 0;
     request->encoding = (struct bytes){ 0 };
     request->strategy = HANDOFF_CONSISTENT;
+    request->ttl_seconds = 0;
     node->counters.requests_active++;
     return request;
 }

@@ -199,6 +199,34 @@ static void adopt_context(const struct operation *operation, const struct object
     *context = object_context_of(local);
 }
 
+/* "Store an absolute deadline inside the versioned value." */
+static uint64_t choose_deadline(const struct request *request, const struct operation *operation,
+                                uint64_t wall_ms)
+{
+    if (operation->kind == OPERATION_DELETE || operation->deadline_ms == NODE_NEVER)
+        return 0;
+    if (operation->deadline_ms != 0)
+        return operation->deadline_ms;
+    return request->ttl_seconds == 0 ? 0 : wall_ms + request->ttl_seconds * UINT64_C(1000);
+}
+
+/* Between the read of a TOUCH and its write here another write may have come: that one stays, with
+ * the new deadline.  NOT_FOUND: it was a deletion. */
+static kvorum_status take_newer(const struct operation *operation, const struct object *local,
+                                struct sibling *fresh)
+{
+    const struct sibling *winner = local == NULL ? NULL : object_winner(local);
+    bool touches = (operation->flags & OPERATION_TOUCH) != 0;
+    if (!touches || winner == NULL || winner->stamp <= operation->seen_stamp)
+        return KVORUM_OK;
+    if (winner->tombstone)
+        return KVORUM_NOT_FOUND;
+    fresh->value = winner->value;
+    fresh->metadata = winner->metadata;
+    fresh->metadata_count = winner->metadata_count;
+    return KVORUM_OK;
+}
+
 static kvorum_status make_object(struct node *node, struct request *request, int own,
                                  const struct operation *operation, const struct object *local,
                                  struct object *ret_object)
@@ -219,7 +247,11 @@ static kvorum_status make_object(struct node *node, struct request *request, int
         .metadata = (struct metadata *)operation->metadata,
         .metadata_count = operation->metadata_count,
         .value = operation->value,
+        .deadline_ms = choose_deadline(request, operation, wall_ms),
     };
+    status = take_newer(operation, local, &fresh);
+    if (status != KVORUM_OK)
+        return status;
     adopt_context(operation, local, &context);
     if (PLANTED(MODE_OF_THE_MEMBER) && !request->mode.siblings && local != NULL)
         request->mode.since = object_max_stamp(local) + 1;
@@ -237,6 +269,8 @@ static kvorum_status make_encoding(struct node *node, struct request *request, i
         return status;
     if (read.held)
         status = object_decode(read.encoding, &node->scratch, &local);
+    if (status == KVORUM_OK && read.held)
+        status = object_expire(&local, expiry_passed_ms(node), &node->scratch, &local);
     if (status == KVORUM_OK)
         status = make_object(node, request, own, operation, read.held ? &local : NULL, &object);
     if (status == KVORUM_OK && object.sibling_count > node->config.limits.siblings) {
@@ -290,6 +324,8 @@ static kvorum_status resolve(struct node *node, struct request *request,
                         &request->mode);
     request->mode = mode_later(request->mode, operation->mode);
     request->strategy = bucket_strategy(&properties);
+    if (properties.ttl_seconds != PROPERTY_NO_TTL)
+        request->ttl_seconds = properties.ttl_seconds;
     kvorum_status status =
         quorum_resolve(&operation->levels, &properties.levels, node->config.epoch->member_count,
                        &request->quorum, ret_level);

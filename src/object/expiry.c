@@ -2,7 +2,7 @@
 /** Deadlines: what an object is at a given time, and a digest that does not depend on when each
  *  replica dropped an expired value.
  *
- *      at its deadline   value  -->  tombstone of the same dot, stamp and deadline   (object_expire)
+ *      at its deadline   value --> tombstone of the same dot, stamp and deadline  (object_expire)
  *      dropped           the same, written down
  *
  *  In merge's order the second is above the first (sibling_compare: same dot, tombstone above
@@ -24,8 +24,7 @@ kvorum_status object_expire(const struct object *object, uint64_t now_ms, struct
     for (uint32_t i = 0; i < object->sibling_count; i++)
         over += is_over(&object->siblings[i], now_ms);
     if (over > 0) {
-        result.siblings =
-            arena_allocate(arena, object->sibling_count * sizeof(*result.siblings));
+        result.siblings = arena_allocate(arena, object->sibling_count * sizeof(*result.siblings));
         if (result.siblings == NULL)
             return KVORUM_NO_MEMORY;
         for (uint32_t i = 0; i < object->sibling_count; i++) {

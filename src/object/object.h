@@ -155,8 +155,8 @@ KVORUM_CHECKED kvorum_status object_put(const struct object *local,
 KVORUM_CHECKED kvorum_status object_show(const struct object *object, struct object_mode mode,
                                          struct arena *arena, struct object *ret_object);
 
-/** `object` as it is at `now_ms`: values whose deadline has come are tombstones.  Shares all that it
- *  can; *ret_object may be `object`.  NO_MEMORY. */
+/** `object` as it is at `now_ms`: values whose deadline has come are tombstones.  Shares all that
+ *  it can; *ret_object may be `object`.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status object_expire(const struct object *object, uint64_t now_ms,
                                            struct arena *arena, struct object *ret_object);
 

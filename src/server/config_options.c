@@ -114,6 +114,8 @@ const struct config_option config_options[] = {
     { "limits", "hint_horizon_ms", NULL, CONFIG_DURATION, AT(hint_horizon_ms), 60000,
       UINT64_C(315360000000), NULL, "864000000",
       "Older ones (10 days) are not handed over any more: partitions are compared instead." },
+    { "limits", "clock_offset_ms", NULL, CONFIG_DURATION, AT(clock_offset_ms), 1, 60000, NULL,
+      "500", "How far two nodes' clocks are apart at most; expired values are dropped after it." },
 
     { "log", "level", "--log-level", CONFIG_CHOICE, AT(log_level), 0, 0,
       "debug|info|warn|error|none", "info", "Least important lines that are written." },

@@ -40,7 +40,7 @@ struct bytes hint_queue_from(struct arena *arena, const struct node_id *target, 
 /** ... and all of them, or all its marks, below this one. */
 struct bytes hint_queue_end(struct arena *arena, const struct node_id *target);
 struct bytes hint_index_key(struct arena *arena, const struct node_id *target, struct bytes key);
-/** "Never from one arbitrary peer": the owner that is asked may itself be one that lacks the write. */
+/** "Never from one arbitrary peer": the owner that is asked may itself lack the write. */
 enum hint_mark {
     HINT_MARK_SUSPICION, /* every owner is to be asked to compare itself with the target */
     HINT_MARK_ORDER,     /* we are an owner, and were asked */
@@ -63,8 +63,8 @@ enum hint_entry {
 };
 
 /** What a stored entry says; views point into `key`.  INDEX: all but `epoch`.  MARKER: `target` and
- *  `key`.  QUEUE: all.  MARK: `target`, *ret_partition, its time (wall clock, ms) in `order`, its kind
- *  in `size`. */
+ *  `key`.  QUEUE: all.  MARK: `target`, *ret_partition, its time (wall clock, ms) in `order`, its
+ *  kind in `size`. */
 enum hint_entry hint_parse(struct bytes key, struct bytes value, struct hint *ret_hint,
                            uint32_t *ret_partition);
 

@@ -4,8 +4,8 @@
  *      consistent   the next of the preference list, the same for everybody: a sloppy read finds
  *                   what a sloppy write left with a stand-in
  *      any          a live member by chance: the load of a member that is away is spread over all
- *      proximity    a live member of the absent owner's zone first: copies stay as far apart as they
- *                   were, and the hint goes home over a short way
+ *      proximity    a live member of the absent owner's zone first: copies stay as far apart as
+ *                   they were, and the hint goes home over a short way
  *
  *  With `any` a read does not know whom a write chose, so what only stand-ins hold is read again
  *  when it has been handed over. */

@@ -110,6 +110,8 @@ void http_write_props_json(struct http *http, struct buffer *json)
     }
     buffer_printf(json, "\"handoff_strategy\":\"%s\",",
                   handoff_strategy_name(bucket_strategy(&properties)));
+    buffer_printf(json, "\"ttl_seconds\":%u,",
+                  properties.ttl_seconds == PROPERTY_NO_TTL ? 0 : properties.ttl_seconds);
     for (size_t i = 0; i < FIXED; i++)
         buffer_printf(json, "\"%s\":%s%s", fixed_properties[i].name, fixed_properties[i].json,
                       i + 1 < FIXED ? "," : "");
@@ -172,6 +174,13 @@ static bool read_strategy(const json_t *value, int8_t *ret)
     return true;
 }
 
+static bool read_seconds(const json_t *value, uint32_t *ret)
+{
+    json_int_t seconds = json_is_integer(value) ? json_integer_value(value) : -1;
+    *ret = (uint32_t)seconds;
+    return seconds >= 0 && seconds < (json_int_t)PROPERTY_NO_TTL;
+}
+
 static bool is_fixed_value(const char *name, const json_t *value)
 {
     for (size_t i = 0; i < FIXED; i++) {
@@ -199,6 +208,8 @@ static const char *read_property(struct bucket_properties *properties, const cha
             return read_flag(value, flag_at(properties, i)) ? NULL : "not_boolean";
     if (strcmp(name, "handoff_strategy") == 0)
         return read_strategy(value, &properties->handoff_strategy) ? NULL : "not_a_strategy";
+    if (strcmp(name, "ttl_seconds") == 0)
+        return read_seconds(value, &properties->ttl_seconds) ? NULL : "not_a_number_of_seconds";
     return is_fixed_value(name, value) ? NULL : "this property is not supported";
 }
 
