@@ -15,7 +15,12 @@
 
 #include "sim/run.h"
 
-enum { RUNS_MAX = 4000, /* 1,000 of each kind */ EXIT_CAUGHT = 3, EXIT_NOT_CAUGHT = 4 };
+enum {
+    KINDS = 5,
+    RUNS_MAX = 5000, /* 1,000 of each kind */
+    EXIT_CAUGHT = 3,
+    EXIT_NOT_CAUGHT = 4,
+};
 
 /* The parent's test library has handlers that would go on with its tests here. */
 static void die_of_signals(void)
@@ -47,11 +52,14 @@ static uint64_t first_seed(enum planted_bug bug)
 static void hunt(enum planted_bug bug)
 {
     bug_plant(bug);
-    for (uint64_t i = 0; i < RUNS_MAX; i++) { /* a cluster, a store, gossip, liveness, ... */
-        uint64_t seed = first_seed(bug) + i / 4;
-        struct run_options options = {
-            .seed = seed, .store = i % 4 == 1, .gossip = i % 4 == 2, .liveness = i % 4 == 3
-        };
+    for (uint64_t i = 0; i < RUNS_MAX;
+         i++) { /* a cluster, a store, gossip, liveness, handoff, ... */
+        uint64_t seed = first_seed(bug) + i / KINDS;
+        struct run_options options = { .seed = seed,
+                                       .store = i % KINDS == 1,
+                                       .gossip = i % KINDS == 2,
+                                       .liveness = i % KINDS == 3,
+                                       .handoff = i % KINDS == 4 };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL) {
@@ -60,6 +68,7 @@ static void hunt(enum planted_bug bug)
                     options.store      ? " --store"
                     : options.gossip   ? " --gossip"
                     : options.liveness ? " --liveness"
+                    : options.handoff  ? " --handoff"
                                        : "");
             _exit(EXIT_CAUGHT);
         }

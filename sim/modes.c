@@ -17,6 +17,7 @@ void modes_properties(const struct plan *plan, bool siblings, struct bucket_prop
     ret->levels.r = siblings == plan->siblings ? LEVEL_ALL : LEVEL_ONE;
     ret->allow_mult = siblings;
     ret->last_write_wins = !siblings;
+    ret->handoff_strategy = (int8_t)plan->strategy;
 }
 
 /* --- going and coming back ------------------------------------------------------------------- */

@@ -77,6 +77,9 @@ static void draw_levels(struct world *world, struct plan *plan)
         plan->limits.siblings = (uint32_t)choose_between(world, 2, 10);
     if (one_in(world, 12))
         plan->limits.requests = (uint32_t)choose_between(world, 3, 20);
+    if (one_in(world, 4))
+        plan->limits.hints = choose_between(world, 1, 8);
+    plan->strategy = (enum handoff_strategy)choose(world, HANDOFF_STRATEGIES);
 }
 
 void plan_vary_levels(struct world *world, struct quorum_levels *levels)
@@ -248,6 +251,7 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
                   : plan->mode_changes_first ? " (changed before)"
                                              : " (changed under way)",
                   plan->durable ? ", durable" : "", plan->strong ? ", strong" : "");
+    buffer_printf(buffer, "handoff %s, ", handoff_strategy_name(plan->strategy));
     if (!plan->memory)
         sizes_describe(&plan->sizes, buffer);
     buffer_printf(buffer, ", %u clients, %u keys, timeout %u ms", plan->client_count,

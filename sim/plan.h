@@ -69,11 +69,12 @@ struct plan {
     uint64_t jobs_latency_us;
     struct lsm_options sizes; /* of its stores: sizes.h */
 
-    struct quorum_levels levels; /* of every operation, as numbers */
-    bool varied_levels;          /* each operation draws its own r, w, ... */
-    bool siblings;               /* bucket mode; else last write wins */
-    bool mode_changes;           /* it was the other before: sim/modes.h */
-    bool mode_changes_first;     /* before the clients begin, and as they begin */
+    struct quorum_levels levels;    /* of every operation, as numbers */
+    bool varied_levels;             /* each operation draws its own r, w, ... */
+    bool siblings;                  /* bucket mode; else last write wins */
+    enum handoff_strategy strategy; /* of the bucket */
+    bool mode_changes;              /* it was the other before: sim/modes.h */
+    bool mode_changes_first;        /* before the clients begin, and as they begin */
     struct node_limits limits;
     struct swim_config gossip;
     bool crashes; /* some fault forgets what was not synced */

@@ -9,6 +9,7 @@
 #include "sim/entropy.h"
 #include "sim/epochs.h"
 #include "sim/gossip_run.h"
+#include "sim/handoff.h"
 #include "sim/liveness.h"
 #include "sim/modes.h"
 #include "sim/store.h"
@@ -17,6 +18,7 @@
 enum {
     OPERATIONS_DEFAULT = 150,
     STORE_STEPS_DEFAULT = 250,
+    HANDOFF_KEYS_DEFAULT = 24,
     PLAN_TEXT_LIMIT = 4096,
     FINAL_READS_MAX = 20, /* attempts a key and pass */
     FINAL_PASSES = 2,
@@ -459,6 +461,16 @@ static void run_gossip(const struct run_options *options, struct run_result *ret
     end_world(&world, options);
 }
 
+static void run_handoff(const struct run_options *options, struct run_result *ret_result)
+{
+    struct world world;
+    begin_world(&world, options);
+    handoff_play(&world,
+                 options->operation_count == 0 ? HANDOFF_KEYS_DEFAULT : options->operation_count,
+                 ret_result);
+    end_world(&world, options);
+}
+
 static void run_cluster(const struct run_options *options, struct run_result *ret_result)
 {
     struct simulation *s = calloc(1, sizeof(*s));
@@ -508,6 +520,8 @@ void run(const struct run_options *options, struct run_result *ret_result)
         run_store(options, ret_result);
     else if (options->gossip)
         run_gossip(options, ret_result);
+    else if (options->handoff)
+        run_handoff(options, ret_result);
     else
         run_cluster(options, ret_result);
 }

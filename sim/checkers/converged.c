@@ -9,7 +9,7 @@ struct difference {
 };
 
 /* What `process` stores under a key, if that is an object: its only entry with the key's name in it
- * that is not empty (an empty one is a note about the object). */
+ * that begins as objects do (others are hints about the object). */
 struct holding converged_look(const struct process *process, const char *key)
 {
     struct holding holding = { false, 0 };
@@ -19,9 +19,9 @@ struct holding converged_look(const struct process *process, const char *key)
         if (engine_iterate(process->stores[i], &everything, &iterator) != KVORUM_OK)
             abort();
         for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator)) {
-            if (iterator->value.size > 0 &&
+            if (iterator->key.data[0] == 'o' &&
                 memmem(iterator->key.data, iterator->key.size, key, strlen(key)) != NULL)
-                holding = (struct holding){ true, hash64(iterator->value, 0) };
+                holding = (struct holding){ true, object_digest(iterator->value) };
         }
         engine_iterator_close(iterator);
     }

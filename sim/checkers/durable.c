@@ -41,7 +41,7 @@ static bool shows(struct search *search, struct bytes value)
 
 static bool store_shows(struct search *search, struct engine *store)
 {
-    struct engine_range everything = { 0 };
+    struct engine_range everything = { .lower = BYTES_LITERAL("o"), .upper = BYTES_LITERAL("p") };
     struct engine_iterator *iterator;
     if (engine_iterate(store, &everything, &iterator) != KVORUM_OK)
         abort();

@@ -47,7 +47,11 @@
     X(TREE_NOT_UPDATED, "a merge changes an object and not the hash tree")                         \
     X(REPAIR_OVERWRITES, "anti-entropy stores what it fetched without looking at what is there")   \
     X(EXCHANGE_ONE_WAY, "anti-entropy fetches what it lacks and pushes nothing")                   \
-    X(DIRTY_LEAF_COMPARED, "a leaf that a blind write marked is compared as it is")
+    X(DIRTY_LEAF_COMPARED, "a leaf that a blind write marked is compared as it is")                \
+    X(HINT_DROPPED_WITHOUT_MARK, "a hint is dropped and leaves no mark")                           \
+    X(HINT_FORGOTTEN_EARLY, "a hint is removed when it was sent, not when it was acknowledged")    \
+    X(HINT_TO_A_STRANGER, "a hint is delivered to a member that is no owner any more")             \
+    X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")
 
 enum planted_bug {
     PLANTED_NONE,

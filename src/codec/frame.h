@@ -49,7 +49,9 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(STREAM_ANSWER, 51) /* tail: the page */                                                      \
     X(PROGRESS, 52)      /* what has come to a shard, and which epoch it has */                    \
     X(REPAIR, 30)        /* a question about a replica; tail: the objects wanted */                \
-    X(REPAIR_ANSWER, 31) /* tail: keys, or objects */
+    X(REPAIR_ANSWER, 31) /* tail: keys, or objects */                                              \
+    X(SUSPECT, 40)       /* compare a partition with a member: hints for it were dropped */        \
+    X(SUSPECT_ANSWER, 41)
 
 enum message_kind {
 #define X(name, number) MESSAGE_##name = (number),

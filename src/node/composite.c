@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations made of a read and a write: a delete that was given no context, and conditional
- * writes. As in Riak the condition is checked by a read before the write, so it is not atomic: two
- * clients may both see it hold.  (Consistent buckets are where it will be.) */
+/* Operations made of a read and a write: a delete that was given no context, conditional writes,
+ * and writes that take a deadline or a value from what is there.  As in Riak the condition is
+ * checked by a read before the write, so it is not atomic: two clients may both see it hold.
+ * (Consistent buckets are where it will be.) */
 #include "node/internal.h"
 
 struct composite {
@@ -15,7 +16,8 @@ bool composite_needed(const struct operation *operation)
     if (operation->kind == OPERATION_DELETE)
         return operation->context.size == 0 || (operation->flags & OPERATION_IF_MATCH) != 0;
     return operation->kind == OPERATION_PUT &&
-           (operation->flags & (OPERATION_IF_NONE_MATCH | OPERATION_IF_MATCH)) != 0;
+           (operation->flags & (OPERATION_IF_NONE_MATCH | OPERATION_IF_MATCH |
+                                OPERATION_KEEP_DEADLINE | OPERATION_TOUCH)) != 0;
 }
 
 static bool copy_metadata(struct arena *arena, struct operation *operation)
@@ -57,12 +59,35 @@ static void on_written(void *context, const struct answer *answer)
     finish(context, answer);
 }
 
+/* A deadline that does not come is behind every other. */
+static uint64_t deadline_of(const struct sibling *sibling)
+{
+    return sibling->deadline_ms == 0 ? NODE_NEVER : sibling->deadline_ms;
+}
+
+/* As Redis' EXPIRE with NX, XX, GT, LT. */
+static kvorum_status check_touch(const struct operation *operation, const struct answer *found)
+{
+    if (found->status == KVORUM_NOT_FOUND)
+        return KVORUM_NOT_FOUND;
+    uint64_t there_ms = deadline_of(object_winner(found->object));
+    uint64_t wanted_ms = operation->deadline_ms;
+    uint32_t flags = operation->flags;
+    bool refused = ((flags & OPERATION_IF_EXPIRES) != 0 && there_ms == NODE_NEVER) ||
+                   ((flags & OPERATION_IF_LASTS) != 0 && there_ms != NODE_NEVER) ||
+                   ((flags & OPERATION_IF_EARLIER) != 0 && there_ms >= wanted_ms) ||
+                   ((flags & OPERATION_IF_LATER) != 0 && there_ms <= wanted_ms);
+    return refused ? KVORUM_CONFLICT : KVORUM_OK;
+}
+
 /* What the read found, held against what the client expects; OK when the write may go on. */
 static kvorum_status check(struct node *node, const struct operation *operation,
                            const struct answer *found)
 {
     if (operation->kind == OPERATION_DELETE && found->status == KVORUM_NOT_FOUND)
         return KVORUM_NOT_FOUND;
+    if ((operation->flags & OPERATION_TOUCH) != 0)
+        return check_touch(operation, found);
     if ((operation->flags & OPERATION_IF_NONE_MATCH) != 0)
         return found->status == KVORUM_NOT_FOUND ? KVORUM_OK : KVORUM_CONFLICT;
     if ((operation->flags & OPERATION_IF_MATCH) == 0)
@@ -90,17 +115,34 @@ static uint32_t time_left_ms(const struct composite *composite)
     return left_ms == 0 ? 1 : (uint32_t)left_ms;
 }
 
+/* Views of `found` last as long as the call that starts the write. */
+static void take_over(struct operation *operation, const struct answer *found)
+{
+    const struct sibling *winner = found->status == KVORUM_OK ? object_winner(found->object) : NULL;
+    if (winner != NULL && (operation->flags & OPERATION_KEEP_DEADLINE) != 0)
+        operation->deadline_ms = deadline_of(winner);
+    if (winner == NULL || (operation->flags & OPERATION_TOUCH) == 0)
+        return;
+    operation->value = winner->value;
+    operation->metadata = winner->metadata;
+    operation->metadata_count = winner->metadata_count;
+    operation->seen_stamp = winner->stamp;
+}
+
 static void start_write(struct composite *composite, const struct answer *found)
 {
     struct node *node = composite->node;
     struct operation *operation = &composite->operation;
     struct buffer seen;
     buffer_init(&seen, 1 << 20);
-    if (operation->context.size == 0 && found->object != NULL) {
+    take_over(operation, found);
+    bool overwrites = (operation->flags & OPERATION_OVERWRITE) != 0;
+    if (operation->context.size == 0 && found->object != NULL && !overwrites) {
         context_encode(found->object, &seen);
         operation->context = buffer_bytes(&seen);
     }
-    operation->flags &= ~(uint32_t)(OPERATION_IF_NONE_MATCH | OPERATION_IF_MATCH);
+    operation->flags &=
+        ~(uint32_t)(OPERATION_IF_NONE_MATCH | OPERATION_IF_MATCH | OPERATION_KEEP_DEADLINE);
     operation->timeout_ms = time_left_ms(composite);
     if (seen.failed) {
         struct answer answer = { .status = KVORUM_NO_MEMORY, .reason = "out of memory" };

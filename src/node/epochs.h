@@ -39,6 +39,8 @@ bool epochs_is_behind(const struct node *node);
 bool epochs_admit(struct node *node, struct net_address from, const struct message *message);
 /** The owners of `partition`, or its move, changed in an epoch after `number`. */
 bool epochs_changed_since(const struct node *node, uint32_t partition, uint64_t number);
+/** Another member took `slot` in an epoch after `number`. */
+bool epochs_slot_changed_since(const struct node *node, uint16_t slot, uint64_t number);
 
 void epochs_on_request(struct node *node, struct net_address from, const struct message *message);
 void epochs_on_record(struct node *node, struct net_address from, const struct message *message);

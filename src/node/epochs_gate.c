@@ -20,13 +20,18 @@ struct late_message {
 static bool names_partition(uint8_t kind)
 {
     return kind == MESSAGE_GET || kind == MESSAGE_MERGE || kind == MESSAGE_FORWARD ||
-           kind == MESSAGE_LIST;
+           kind == MESSAGE_LIST || kind == MESSAGE_SUSPECT;
 }
 
 bool epochs_changed_since(const struct node *node, uint32_t partition, uint64_t number)
 {
     return partition < node->config.epoch->partition_count &&
            node->epochs->row_since[partition] > number;
+}
+
+bool epochs_slot_changed_since(const struct node *node, uint16_t slot, uint64_t number)
+{
+    return slot < RING_MEMBERS_MAX && node->epochs->slot_since[slot] > number;
 }
 
 static bool address_changed(struct node *node, const Peer__Address *from, uint64_t number)
@@ -44,8 +49,17 @@ static bool merge_changed(struct node *node, const struct message *message)
     if (merge == NULL)
         return false;
     bool other_slot = merge->stand_in && merge->owner < RING_MEMBERS_MAX &&
-                      node->epochs->slot_since[merge->owner] > message->epoch;
+                      epochs_slot_changed_since(node, (uint16_t)merge->owner, message->epoch);
     return other_slot || address_changed(node, merge->address, message->epoch);
+}
+
+static bool suspect_changed(struct node *node, const struct message *message)
+{
+    const Peer__Suspect *suspect = node_unpack(node, &peer__suspect__descriptor, message->body);
+    return suspect != NULL &&
+           (epochs_changed_since(node, suspect->partition, message->epoch) ||
+            (suspect->member < RING_MEMBERS_MAX &&
+             epochs_slot_changed_since(node, (uint16_t)suspect->member, message->epoch)));
 }
 
 static bool list_changed(struct node *node, const struct message *message)
@@ -71,6 +85,8 @@ static bool is_outdated(struct node *node, const struct message *message)
         return forward != NULL && address_changed(node, forward->address, message->epoch);
     case MESSAGE_MERGE:
         return merge_changed(node, message);
+    case MESSAGE_SUSPECT:
+        return suspect_changed(node, message);
     default:
         return list_changed(node, message);
     }
@@ -101,6 +117,9 @@ static void refuse(struct node *node, struct net_address to, const struct messag
         break;
     case MESSAGE_MERGE:
         answer_with(node, to, message, MESSAGE_MERGE_ANSWER, &merge.base);
+        break;
+    case MESSAGE_SUSPECT:
+        suspect_answer(node, to, message->request_id, status);
         break;
     case MESSAGE_FORWARD:
         answer_with(node, to, message, MESSAGE_FORWARD_ANSWER, &forward.base);

@@ -60,6 +60,8 @@ static struct bytes pack_forward(struct node *node, const struct operation *oper
     forward.context = protobuf_data(operation->context);
     forward.flags = operation->flags;
     forward.timeout_us = timeout_us;
+    forward.deadline_ms = operation->deadline_ms;
+    forward.seen_stamp = operation->seen_stamp;
     struct bucket_properties ignored;
     struct object_mode mode;
     property_table_mode(node, key->type, key->bucket, &ignored, &mode);
@@ -272,13 +274,15 @@ static bool read_forward(struct node *node, const Peer__Forward *from, struct by
         .bucket = protobuf_bytes(from->address->bucket),
         .key = protobuf_bytes(from->address->key),
         .context = protobuf_bytes(from->context),
-        .flags =
-            (from->flags & (OPERATION_RETURN_BODY | OPERATION_OVERWRITE)) | OPERATION_FORWARDED,
+        .flags = (from->flags & (OPERATION_RETURN_BODY | OPERATION_OVERWRITE | OPERATION_TOUCH)) |
+                 OPERATION_FORWARDED,
         .timeout_ms = (uint32_t)(from->timeout_us / 1000),
         .mode = { from->siblings, from->mode_since },
         .metadata = metadata,
         .metadata_count = (uint32_t)from->n_metadata,
         .value = value,
+        .deadline_ms = from->deadline_ms,
+        .seen_stamp = from->seen_stamp,
     };
     read_levels(from->levels, &ret->levels);
     struct key_address address;

@@ -7,6 +7,7 @@
  * After an ownership nothing goes before all owners have adopted the epoch that ended it: each of
  * them then has what the streams brought, and takes no more writes for which we would count. */
 #include "base/planted.h"
+#include "cluster/handoff/hint.h"
 #include "cluster/handoff/streams.h"
 #include "codec/varint.h"
 #include "node/handoff.h"
@@ -38,7 +39,7 @@ static kvorum_status is_owed(const struct sweep *sweep, struct arena *arena, str
     *ret_owed = true;
     for (uint16_t i = 0; i < sweep->target_count; i++) {
         struct engine_view view;
-        struct bytes marker = hints_key(arena, &sweep->targets[i], key);
+        struct bytes marker = hint_index_key(arena, &sweep->targets[i], key);
         if (marker.data == NULL)
             return KVORUM_NO_MEMORY;
         kvorum_status status = engine_view_at(sweep->store, marker, how, &view);

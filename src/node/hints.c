@@ -1,381 +1,459 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hinted handoff, first floor: an object taken for a member that was away is stored like any other,
- * with a marker beside it in the same batch; once the member is back it is sent there as a merge,
- * and the marker goes when the member has acknowledged.
+/* The queues of hints: what goes into the batch of a write that is taken for a member that is away,
+ * how much there may be of it, and how it is counted.
  *
- *      'h'  member id (16 bytes)  store key of the object        value: empty
- *
- * Delivery is at least once and in any order: a merge is idempotent.  The object itself goes too,
- * unless this member is one of its owners or holds it for somebody else as well. */
-#include "base/hash.h"
+ * A key has one hint a target that counts, the one that the index names.  Whoever adds one removes
+ * the one before from the queue, where he can see it without waiting for the disk; where he cannot,
+ * the older one is found to be superseded when its turn comes. */
+#include "node/hints.h"
+
 #include "base/planted.h"
-#include "codec/protobuf.h"
-#include "node/internal.h"
-#include "node/repair.h"
 
-enum { HINTS_IN_FLIGHT_MAX = 128, HINT_TIMEOUT_US = 5 * 1000 * 1000 };
-
-struct hints {
-    uint32_t in_flight;
-    uint32_t scans; /* jobs that look for markers */
-    bool progress;  /* something was delivered since the last scan: scan again at once */
+enum {
+    WINDOW = 128,
+    PAUSE_MIN_US = 500 * 1000,
+    PAUSE_MAX_US = 300 * 1000 * 1000,
+    INTERVAL_US = 1000 * 1000,
+    CONVERTED_AT_ONCE = 1000,
 };
 
-struct hint_delivery {
-    struct bytes key; /* of the object */
-    uint16_t member;
-    uint64_t digest; /* of what was sent; 0: there was nothing to send */
-};
+/* --- queues ---------------------------------------------------------------------------------- */
 
-struct bytes hints_key(struct arena *arena, const struct node_id *member, struct bytes key)
+static struct hint_queue *find_queue(const struct node *node, const struct node_id *target)
 {
-    uint8_t *data = arena_allocate(arena, 1 + NODE_ID_SIZE + key.size);
-    if (data == NULL)
-        return (struct bytes){ 0 };
-    data[0] = 'h';
-    memcpy(data + 1, member->bytes, NODE_ID_SIZE);
-    if (key.size > 0)
-        memcpy(data + 1 + NODE_ID_SIZE, key.data, key.size);
-    return bytes_make(data, 1 + NODE_ID_SIZE + key.size);
+    struct list *queues = &node->hints->queues;
+    for (struct list *item = queues->next; item != queues; item = item->next) {
+        struct hint_queue *queue = LIST_ENTRY(item, struct hint_queue, link);
+        if (memcmp(&queue->target, target, sizeof(*target)) == 0)
+            return queue;
+    }
+    return NULL;
+}
+
+struct hint_queue *hints_queue(struct node *node, const struct node_id *target)
+{
+    struct hint_queue *queue = find_queue(node, target);
+    if (queue == NULL && (queue = calloc(1, sizeof(*queue))) != NULL) {
+        queue->target = *target;
+        list_init(&queue->link);
+        list_append(&node->hints->queues, &queue->link);
+    }
+    return queue;
+}
+
+uint16_t hints_target(const struct node *node, const struct hint_queue *queue)
+{
+    return ring_member_index(node->config.epoch, &queue->target);
+}
+
+static void count(struct node *node, struct hint_queue *queue, uint64_t order, uint64_t size)
+{
+    queue->used.count++;
+    queue->used.size += size;
+    if (queue->oldest == 0 || order < queue->oldest)
+        queue->oldest = order;
+    node->counters.hints_waiting++;
+    node->counters.hints_waiting_size += size;
+}
+
+void hints_uncount(struct node *node, struct hint_queue *queue, uint64_t size)
+{
+    assert(queue->used.count > 0 && queue->used.size >= size);
+    queue->used.count--;
+    queue->used.size -= size;
+    if (queue->used.count == 0)
+        queue->oldest = 0;
+    node->counters.hints_waiting--;
+    node->counters.hints_waiting_size -= size;
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+/* A marker of a release before queues: it gets a place in the queue, and its index says so. */
+static kvorum_status convert(struct node *node, struct engine_batch *batch, struct hint *hint)
+{
+    struct hint_value queued, indexed;
+    hint->order = hlc_now(&node->hlc, clock_wall_ms(node->config.clock));
+    hint->epoch = node->config.epoch->number;
+    hint_queue_value(hint, &queued);
+    hint_index_value(hint, &indexed);
+    struct bytes key = hint_queue_key(&node->scratch, hint);
+    struct bytes index = hint_index_key(&node->scratch, &hint->target, hint->key);
+    if (key.data == NULL || index.data == NULL)
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = engine_batch_put(batch, key, bytes_make(queued.data, queued.size));
+    if (status == KVORUM_OK)
+        status = engine_batch_put(batch, index, bytes_make(indexed.data, indexed.size));
+    PROBE("node: a hint of an older release joined the queue");
+    return status;
+}
+
+static kvorum_status load_entry(struct node *node, struct engine_iterator *iterator,
+                                struct engine_batch *batch)
+{
+    struct hint hint;
+    uint32_t partition;
+    enum hint_entry entry = hint_parse(iterator->key, iterator->value, &hint, &partition);
+    bool counts =
+        entry == HINT_ENTRY_MARKER || entry == HINT_ENTRY_QUEUE || entry == HINT_ENTRY_MARK;
+    struct hint_queue *queue = counts ? hints_queue(node, &hint.target) : NULL;
+    if (!counts)
+        return KVORUM_OK;
+    if (queue == NULL)
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = KVORUM_OK;
+    if (entry == HINT_ENTRY_MARK) {
+        queue->marks++;
+        node->counters.hint_marks++;
+        return KVORUM_OK;
+    }
+    if (entry == HINT_ENTRY_MARKER)
+        status = convert(node, batch, &hint);
+    if (status == KVORUM_OK)
+        count(node, queue, hint.order, hint.size);
+    return status;
+}
+
+static kvorum_status flush_converted(struct node *node, struct engine *store,
+                                     struct engine_batch *batch)
+{
+    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    if (engine_batch_count(batch) == 0)
+        return KVORUM_OK;
+    kvorum_status status =
+        replica_submit(node, store, batch, replica_durability(node, false), &nothing);
+    engine_batch_reset(batch);
+    return status;
+}
+
+static kvorum_status load_store(struct node *node, struct engine *store)
+{
+    struct engine_range range = { .lower = BYTES_LITERAL("h"), .upper = BYTES_LITERAL("k") };
+    struct engine_iterator *iterator = NULL;
+    kvorum_status status = engine_iterate(store, &range, &iterator);
+    if (status != KVORUM_OK)
+        return status;
+    engine_batch_reset(node->batch);
+    for (engine_iterator_first(iterator); iterator->valid && status == KVORUM_OK;
+         engine_iterator_next(iterator)) {
+        status = load_entry(node, iterator, node->batch);
+        if (status == KVORUM_OK && engine_batch_count(node->batch) >= CONVERTED_AT_ONCE)
+            status = flush_converted(node, store, node->batch);
+    }
+    if (status == KVORUM_OK)
+        status = iterator->error;
+    engine_iterator_close(iterator);
+    return status == KVORUM_OK ? flush_converted(node, store, node->batch) : status;
+}
+
+static uint64_t part_of(const struct node *node, uint64_t whole)
+{
+    uint64_t part = whole / node->config.shard_count;
+    return part == 0 ? 1 : part;
 }
 
 kvorum_status hints_open(struct node *node)
 {
-    node->hints = calloc(1, sizeof(*node->hints));
-    return node->hints == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
+    struct hints *hints = node->hints = calloc(1, sizeof(*hints));
+    if (hints == NULL)
+        return KVORUM_NO_MEMORY;
+    const struct node_limits *limits = &node->config.limits;
+    list_init(&hints->queues);
+    hints->quota =
+        (struct hint_usage){ part_of(node, limits->hints), part_of(node, limits->hints_size) };
+    hints->horizon_ms = limits->hint_horizon_ms;
+    hints->pace = (struct hint_pace_config){ .window = WINDOW,
+                                             .rate = part_of(node, limits->hint_rate),
+                                             .pause_min_us = PAUSE_MIN_US,
+                                             .pause_max_us = PAUSE_MAX_US };
+    kvorum_status status = KVORUM_OK;
+    for (uint16_t i = 0; i < node->config.store_count && status == KVORUM_OK; i++)
+        if (node->config.stores[i] != NULL)
+            status = load_store(node, node->config.stores[i]);
+    return status;
 }
 
 void hints_close(struct node *node)
 {
-    free(node->hints);
+    struct hints *hints = node->hints;
+    struct list *item;
+    if (hints == NULL)
+        return;
+    while ((item = list_take_first(&hints->queues)) != NULL)
+        free(LIST_ENTRY(item, struct hint_queue, link));
+    free(hints->collected_ms);
+    free(hints);
     node->hints = NULL;
 }
 
-bool hints_add(struct node *node, struct engine_batch *batch, uint16_t owner, struct bytes key)
+/* --- taking a hint --------------------------------------------------------------------------- */
+
+/* The hint of the same key and target before this one, if it can be seen without waiting. */
+static struct hint_usage find_replaced(struct engine *store, const struct hint *hint,
+                                       struct bytes index, struct hint *ret_before)
 {
-    struct bytes marker = hints_key(&node->scratch, &node->config.epoch->members[owner].id, key);
-    node->counters.hints_stored++;
-    return marker.data != NULL && engine_batch_put(batch, marker, (struct bytes){ 0 }) == KVORUM_OK;
+    const struct engine_read how = { .nowait = true };
+    struct engine_view view;
+    uint32_t unused;
+    struct hint_usage none = { 0 };
+    if (engine_view_at(store, index, &how, &view) != KVORUM_OK)
+        return none;
+    bool found = hint_parse(index, view.value, ret_before, &unused) == HINT_ENTRY_INDEX;
+    engine_release(&view);
+    ret_before->target = hint->target;
+    ret_before->key = hint->key;
+    return found ? (struct hint_usage){ 1, ret_before->size } : none;
 }
 
-/* --- delivering ----------------------------------------------------------------------------- */
-
-static bool send_object(struct node *node, struct request *request, uint16_t member,
-                        const struct key_address *address, struct bytes encoding)
+static kvorum_status put_hint(struct node *node, struct engine_batch *batch,
+                              const struct hint *hint, struct bytes index)
 {
-    Peer__Address to = PEER__ADDRESS__INIT;
-    to.type = protobuf_data(address->type);
-    to.bucket = protobuf_data(address->bucket);
-    to.key = protobuf_data(address->key);
-    Peer__Merge merge = PEER__MERGE__INIT;
-    merge.address = &to;
-    merge.durable = node->config.sync == NODE_SYNC_ALWAYS;
-    return node_send(node, placement_of(node, member, address->partition), MESSAGE_MERGE,
-                     request->id, node_pack(node, &merge.base), encoding);
-}
-
-static struct request *open_delivery(struct node *node, uint16_t member, struct bytes key)
-{
-    struct request *request = request_open(node, REQUEST_HINT);
-    struct hint_delivery *delivery =
-        request == NULL ? NULL : arena_allocate_zero(&request->arena, sizeof(*delivery));
-    bool fine = delivery != NULL && arena_copy(&request->arena, key, &delivery->key) &&
-                request_register(node, request, node->now_us + HINT_TIMEOUT_US);
-    if (!fine) {
-        if (request != NULL)
-            request_close(node, request);
-        return NULL;
-    }
-    delivery->member = member;
-    request->hint = delivery;
-    request->answered = true; /* nobody waits for it */
-    return request;
-}
-
-struct late_delivery {
-    uint16_t member;
-    struct bytes marker;
-};
-
-static bool deliver(struct node *node, uint16_t member, struct bytes marker);
-static void delivery_ended(struct node *node);
-
-static void deliver_again(struct node *node, struct fetch *fetch)
-{
-    const struct late_delivery *late = fetch->input;
-    deliver(node, late->member, late->marker);
-    delivery_ended(node);
-}
-
-/* Counted as in flight meanwhile. */
-static bool put_delivery_off(struct node *node, uint16_t member, struct bytes marker,
-                             const struct key_address *address)
-{
-    struct fetch *fetch =
-        fetch_open(node, deliver_again, sizeof(struct late_delivery), marker.size);
-    if (fetch != NULL) {
-        struct late_delivery *late = fetch->input;
-        late->member = member;
-        if (!arena_copy(&fetch->arena, marker, &late->marker)) {
-            fetch_close(node, fetch);
-            fetch = NULL;
-        }
-    }
-    bool waits = replica_wait(node, address, fetch) == KVORUM_OK;
-    node->hints->in_flight += waits;
-    return waits;
-}
-
-/* False when nothing more can be sent to this member now. */
-static bool deliver(struct node *node, uint16_t member, struct bytes marker)
-{
-    struct key_address address;
-    struct bytes key = bytes_from(marker, 1 + NODE_ID_SIZE);
-    if (!store_key_parse(key, &address))
-        return true; /* not ours to judge; stays for an operator to see */
-    struct replica_read read;
-    kvorum_status status = replica_read(node, &address, &read);
-    if (status == KVORUM_WOULD_BLOCK)
-        return put_delivery_off(node, member, marker, &address);
-    struct request *request = open_delivery(node, member, key);
-    if (request == NULL) {
-        if (status == KVORUM_OK && read.held)
-            engine_release(&read.view);
-        return false;
-    }
-    node->hints->in_flight++;
-    if (status == KVORUM_OK && !read.held) {
-        hints_on_acknowledged(node, request, KVORUM_OK);
-        return true;
-    }
-    bool sent = false;
-    if (status == KVORUM_OK) {
-        request->hint->digest = object_digest(read.encoding);
-        sent = send_object(node, request, member, &address, read.encoding);
-        engine_release(&read.view);
-    }
-    if (!sent)
-        hints_on_acknowledged(node, request, KVORUM_UNAVAILABLE);
-    return sent;
-}
-
-/* Markers of one member in one store. */
-struct marker_scan {
-    struct reading reading; /* first */
-    struct engine *store;
-    uint16_t member;
-    struct bytes lower, upper;
-    struct bytes markers[HINTS_IN_FLIGHT_MAX];
-    size_t count;
-};
-
-static kvorum_status read_markers(struct reading *reading, bool nowait)
-{
-    struct marker_scan *scan = (struct marker_scan *)reading;
-    const struct engine_read how = { .nowait = nowait };
-    struct engine_range range = { .lower = scan->lower, .upper = scan->upper, .keys_only = true };
-    struct engine_iterator *iterator;
-    scan->count = 0;
-    kvorum_status status = engine_iterate_at(scan->store, &range, &how, &iterator);
-    if (status != KVORUM_OK)
-        return status;
-    engine_iterator_first(iterator);
-    while (iterator->valid && scan->count < HINTS_IN_FLIGHT_MAX &&
-           arena_copy(&reading->arena, iterator->key, &scan->markers[scan->count])) {
-        scan->count++;
-        engine_iterator_next(iterator);
-    }
-    status = iterator->error;
-    engine_iterator_close(iterator);
+    struct hint_value queued, indexed;
+    hint_queue_value(hint, &queued);
+    hint_index_value(hint, &indexed);
+    struct bytes key = hint_queue_key(&node->scratch, hint);
+    if (key.data == NULL)
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = engine_batch_put(batch, key, bytes_make(queued.data, queued.size));
+    if (status == KVORUM_OK)
+        status = engine_batch_put(batch, index, bytes_make(indexed.data, indexed.size));
     return status;
 }
 
-static void deliver_markers(struct node *node, struct reading *reading)
+static kvorum_status delete_hint(struct node *node, struct engine_batch *batch,
+                                 const struct hint *hint)
 {
-    struct marker_scan *scan = (struct marker_scan *)reading;
-    struct hints *hints = node->hints;
-    bool more = reading->status == KVORUM_OK;
-    hints->scans--;
-    for (size_t i = 0; i < scan->count && more && hints->in_flight < HINTS_IN_FLIGHT_MAX; i++)
-        more = deliver(node, scan->member, scan->markers[i]);
-    reading_close(reading);
+    struct bytes key = hint_queue_key(&node->scratch, hint);
+    return key.data == NULL ? KVORUM_NO_MEMORY : engine_batch_delete(batch, key);
 }
 
-static void scan(struct node *node, struct engine *store, uint16_t member)
+/* In the queue of `before` it may have been removed meanwhile, as superseded: see it there. */
+static bool is_queued(struct node *node, struct engine *store, const struct hint *before)
 {
-    const struct node_id *id = &node->config.epoch->members[member].id;
-    struct reading *reading = reading_open(sizeof(struct marker_scan));
-    struct marker_scan *scan = (struct marker_scan *)reading;
-    if (scan == NULL)
-        return;
-    reading->read = read_markers;
-    reading->done = deliver_markers;
-    scan->store = store;
-    scan->member = member;
-    scan->lower = hints_key(&reading->arena, id, (struct bytes){ 0 });
-    scan->upper = hints_key(&reading->arena, id, BYTES_LITERAL("p")); /* after every 'o' */
-    if (scan->lower.data == NULL || scan->upper.data == NULL) {
-        reading_close(reading);
-        return;
-    }
-    node->hints->scans++;
-    reading_start(node, reading);
-}
-
-void hints_tick(struct node *node)
-{
-    if (!node->ready)
-        property_pull(node);
-    if (node->hints->in_flight > 0 || node->hints->scans > 0)
-        return;
-    node->hints->progress = false;
-    for (uint16_t member = 0; member < node->config.epoch->member_count; member++) {
-        if (member == node->config.self || node_liveness(node, member) != LIVENESS_ALIVE)
-            continue;
-        for (uint16_t i = 0; i < node->config.store_count; i++)
-            if (node->config.stores[i] != NULL)
-                scan(node, node->config.stores[i], member);
-    }
-}
-
-/* --- after delivery ------------------------------------------------------------------------- */
-
-static bool is_owner(struct node *node, const struct key_address *address)
-{
-    struct bucket_properties properties;
-    property_table_get(node, address->type, address->bucket, &properties);
-    return placement_is_owner(node, address->partition, (uint8_t)properties.levels.n);
-}
-
-/* The object and its markers for the others: what is read before it is forgotten. */
-struct forgetting {
-    const struct hint_delivery *delivery;
-    struct key_address address;
-    struct bytes *keys; /* the object's, then markers; [own] is the one that was delivered */
-    size_t key_count, own;
-};
-
-static bool forgetting_begin(struct node *node, const struct hint_delivery *delivery,
-                             struct forgetting *ret)
-{
-    uint16_t members = node->config.epoch->member_count;
-    *ret = (struct forgetting){ .delivery = delivery, .own = 1u + delivery->member };
-    if (!store_key_parse(delivery->key, &ret->address))
+    const struct engine_read how = { .nowait = true };
+    struct engine_view view;
+    struct bytes key = hint_queue_key(&node->scratch, before);
+    if (key.data == NULL || engine_view_at(store, key, &how, &view) != KVORUM_OK)
         return false;
-    ret->key_count = 1u + members;
-    ret->keys = arena_allocate(&node->scratch, ret->key_count * sizeof(*ret->keys));
-    if (ret->keys == NULL)
-        return false;
-    ret->keys[0] = delivery->key;
-    for (uint16_t i = 0; i < members; i++) {
-        const struct node_id *id = &node->config.epoch->members[i].id;
-        ret->keys[1 + i] = hints_key(&node->scratch, id, delivery->key);
-        if (ret->keys[1 + i].data == NULL)
-            return false;
-    }
+    engine_release(&view);
     return true;
 }
 
-/* OK: somebody else waits for it too, or it cannot be told; NOT_FOUND: nobody. */
-static kvorum_status held_for_another(struct node *node, struct engine *store,
-                                      const struct forgetting *forgetting)
+kvorum_status hints_add(struct node *node, struct engine_batch *batch, uint16_t owner,
+                        uint32_t partition, struct bytes key, uint64_t size,
+                        struct hint_change *ret_change)
 {
-    for (size_t i = 1; i < forgetting->key_count; i++) {
-        struct engine_view view;
-        if (i == forgetting->own)
-            continue;
-        kvorum_status status = fetch_view(node, store, forgetting->keys[i], &view);
-        if (status == KVORUM_OK)
-            engine_release(&view);
-        if (status != KVORUM_NOT_FOUND)
-            return status == KVORUM_WOULD_BLOCK ? status : KVORUM_OK;
-    }
-    return KVORUM_NOT_FOUND;
-}
-
-static kvorum_status forget_stored(struct node *node, const struct forgetting *forgetting,
-                                   bool held)
-{
-    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
-    struct engine *store = placement_store(node, forgetting->address.partition);
-    kvorum_status others = KVORUM_OK;
-    if (held && !is_owner(node, &forgetting->address))
-        others = held_for_another(node, store, forgetting);
-    if (others == KVORUM_WOULD_BLOCK)
-        return others;
-    engine_batch_reset(node->batch);
-    kvorum_status status = engine_batch_delete(node->batch, forgetting->keys[forgetting->own]);
-    if (status == KVORUM_OK && others == KVORUM_NOT_FOUND)
-        status = engine_batch_delete(node->batch, forgetting->keys[0]);
-    if (status == KVORUM_OK)
-        status =
-            replica_submit(node, store, node->batch, replica_durability(node, false), &nothing);
-    if (status == KVORUM_OK && others == KVORUM_NOT_FOUND)
-        repair_note(node, &forgetting->address, forgetting->keys[0], REPAIR_UNKNOWN, 0);
-    node->hints->progress |= status == KVORUM_OK;
-    PROBE("node: a hint was delivered and forgotten");
-    node->counters.hints_delivered += status == KVORUM_OK;
+    const struct epoch *epoch = node->config.epoch;
+    struct engine *store = placement_store(node, partition);
+    struct hint before, hint = {
+        .target = epoch->members[owner].id, .key = key, .epoch = epoch->number, .size = size
+    };
+    hint.order = hlc_now(&node->hlc, clock_wall_ms(node->config.clock));
+    struct hint_queue *queue = hints_queue(node, &hint.target);
+    struct bytes index = hint_index_key(&node->scratch, &hint.target, key);
+    if (queue == NULL || index.data == NULL)
+        return KVORUM_NO_MEMORY;
+    struct hint_usage replaced = find_replaced(store, &hint, index, &before);
+    if (replaced.count > 0 && !is_queued(node, store, &before))
+        replaced = (struct hint_usage){ 0 };
+    if (!hint_fits(&queue->used, &node->hints->quota, &replaced, size))
+        return KVORUM_STORE_FULL;
+    kvorum_status status = put_hint(node, batch, &hint, index);
+    if (status == KVORUM_OK && replaced.count > 0)
+        status = delete_hint(node, batch, &before);
+    *ret_change = (struct hint_change){ queue, replaced.count > 0, before.size, size, hint.order };
     return status;
 }
 
-/* If what is stored is still what was delivered; else the next scan sends it again. */
-static kvorum_status forget(struct node *node, const struct forgetting *forgetting)
+void hints_added(struct node *node, const struct hint_change *change)
 {
-    struct replica_read read;
-    kvorum_status status = replica_read(node, &forgetting->address, &read);
+    if (change->queue == NULL)
+        return;
+    if (change->replaces)
+        hints_uncount(node, change->queue, change->replaced_size);
+    count(node, change->queue, change->order, change->size);
+    node->counters.hints_stored++;
+}
+
+void hints_not_added(struct node *node, const struct hint_change *change)
+{
+    if (change->queue == NULL)
+        return;
+    hints_uncount(node, change->queue, change->size);
+    if (change->replaces)
+        count(node, change->queue, change->order, change->replaced_size);
+    node->counters.hints_stored--;
+}
+
+/* --- marks ----------------------------------------------------------------------------------- */
+
+kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
+                             const struct node_id *target, uint32_t partition, enum hint_mark mark)
+{
+    struct hint_value value;
+    struct hint_queue *queue = hints_queue(node, target);
+    struct bytes key = hint_mark_key(&node->scratch, target, partition, mark);
+    if (key.data == NULL || queue == NULL)
+        return KVORUM_NO_MEMORY;
+    hint_mark_value(clock_wall_ms(node->config.clock), &value);
+    queue->marks++; /* at least as many as there are: counted again when they are looked at */
+    node->counters.hint_marks++;
+    return engine_batch_put(batch, key, bytes_make(value.data, value.size));
+}
+
+/* "A dropped hint leaves an overflow mark": durable before the refusal leaves. */
+kvorum_status hints_refuse(struct node *node, const struct key_address *address, uint16_t owner,
+                           const struct commit_plan *plan)
+{
+    const struct node_id *target = &node->config.epoch->members[owner].id;
+    struct commit_plan refusal = *plan;
+    refusal.verdict = KVORUM_STORE_FULL;
+    node->counters.hints_refused++;
+    PROBE("node: a hint was refused for want of room");
+    if (plan->kind != COMMIT_ANSWER || PLANTED(HINT_DROPPED_WITHOUT_MARK))
+        return KVORUM_STORE_FULL; /* the coordinator's own: the write has not begun */
+    engine_batch_reset(node->batch);
+    kvorum_status status =
+        hints_put_mark(node, node->batch, target, address->partition, HINT_MARK_SUSPICION);
     if (status != KVORUM_OK)
         return status;
-    uint64_t digest = read.held ? object_digest(read.encoding) : 0;
-    if (read.held)
-        engine_release(&read.view);
-    if (digest == forgetting->delivery->digest)
-        return forget_stored(node, forgetting, read.held);
-    PROBE("node: an object changed while its hint was delivered");
-    return KVORUM_OK;
+    return replica_submit(node, placement_store(node, address->partition), node->batch, ENGINE_SYNC,
+                          &refusal);
 }
 
-static bool forget_or_wait(struct node *node, const struct hint_delivery *delivery);
+struct late_debt {
+    struct key_address address;
+    uint16_t owner;
+    uint64_t size;
+};
 
-static void forget_again(struct node *node, struct fetch *fetch)
+static void owe_again(struct node *node, struct fetch *fetch)
 {
-    if (!forget_or_wait(node, fetch->input))
-        delivery_ended(node);
+    const struct late_debt *late = fetch->input;
+    node->fetch_pass = NULL; /* it has nothing to read */
+    hints_owe(node, &late->address, late->owner, late->size);
 }
 
-/* True: it will be tried again, and stays in flight. */
-static bool forget_or_wait(struct node *node, const struct hint_delivery *delivery)
+/* The store is behind: like a write, a hint waits for room; in the line of a key that nobody reads,
+ * since the object's own line may be waiting for its disk. */
+static void wait_for_room(struct node *node, const struct key_address *address, uint16_t owner,
+                          uint64_t size)
 {
-    struct forgetting forgetting;
-    if (!forgetting_begin(node, delivery, &forgetting) ||
-        forget(node, &forgetting) != KVORUM_WOULD_BLOCK)
-        return false;
-    struct fetch *fetch = fetch_open(node, forget_again, sizeof(*delivery), delivery->key.size);
-    if (fetch == NULL)
-        return false; /* it is delivered once more */
-    struct hint_delivery *late = fetch->input;
-    *late = *delivery;
-    if (!arena_copy(&fetch->arena, delivery->key, &late->key)) {
+    const struct node_id *target = &node->config.epoch->members[owner].id;
+    struct bytes key =
+        hint_mark_key(&node->scratch, target, address->partition, HINT_MARK_SUSPICION);
+    struct engine *store = placement_store(node, address->partition);
+    struct fetch *fetch = fetch_open(node, owe_again, sizeof(struct late_debt), address->key.size);
+    struct late_debt *late = fetch == NULL ? NULL : fetch->input;
+    kvorum_status status = KVORUM_NO_MEMORY;
+    if (late != NULL && key.data != NULL) {
+        *late = (struct late_debt){ *address, owner, size };
+        if (address_copy(&fetch->arena, &late->address))
+            status = fetch_wait_room(node, fetch, store, key);
+        else
+            fetch_close(node, fetch);
+    } else if (fetch != NULL)
         fetch_close(node, fetch);
-        return false;
-    }
-    return fetch_wait(node, fetch, placement_store(node, forgetting.address.partition),
-                      forgetting.keys, forgetting.key_count) == KVORUM_OK;
+    node->counters.hints_refused += status != KVORUM_OK;
 }
 
-static void delivery_ended(struct node *node)
+static kvorum_status put_debt(struct node *node, const struct key_address *address,
+                              struct bytes key, uint16_t owner, uint64_t size,
+                              struct hint_change *ret_change)
 {
-    assert(node->hints->in_flight > 0);
-    node->hints->in_flight--;
-    if (node->hints->in_flight == 0 && node->hints->progress) {
-        heap_remove(&node->timers, &node->hint_timer);
-        (void)heap_insert(&node->timers, &node->hint_timer, node->now_us);
-    }
+    engine_batch_reset(node->batch);
+    kvorum_status status =
+        hints_add(node, node->batch, owner, address->partition, key, size, ret_change);
+    if (status != KVORUM_STORE_FULL)
+        return status;
+    *ret_change = (struct hint_change){ 0 };
+    node->counters.hints_refused++;
+    if (PLANTED(HINT_DROPPED_WITHOUT_MARK))
+        return KVORUM_STORE_FULL;
+    return hints_put_mark(node, node->batch, &node->config.epoch->members[owner].id,
+                          address->partition, HINT_MARK_SUSPICION);
 }
 
-void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status)
+void hints_owe(struct node *node, const struct key_address *address, uint16_t owner, uint64_t size)
 {
-    bool waits = status == KVORUM_OK && forget_or_wait(node, request->hint);
-    request_close(node, request);
-    if (!waits)
-        delivery_ended(node);
+    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    struct engine *store = placement_store(node, address->partition);
+    struct bytes key = store_key(&node->scratch, address);
+    struct hint_change change = { 0 };
+    if (store == NULL || key.data == NULL || owner >= node->config.epoch->member_count ||
+        put_debt(node, address, key, owner, size, &change) != KVORUM_OK)
+        return;
+    hints_added(node, &change);
+    PROBE("node: an owner that did not answer is owed the write");
+    kvorum_status status =
+        replica_submit(node, store, node->batch, replica_durability(node, false), &nothing);
+    if (status == KVORUM_OK)
+        return;
+    hints_not_added(node, &change);
+    if (status == KVORUM_OVERLOADED)
+        wait_for_room(node, address, owner, size);
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+void hints_wake(struct node *node, uint64_t when_us)
+{
+    if (node->hint_timer.place != 0 && node->hint_timer.key <= when_us)
+        return;
+    heap_remove(&node->timers, &node->hint_timer);
+    (void)heap_insert(&node->timers, &node->hint_timer, when_us);
+}
+
+uint64_t hints_tick(struct node *node)
+{
+    struct list *queues = &node->hints->queues;
+    uint64_t next_us = node->now_us + INTERVAL_US;
+    if (!node->ready)
+        property_pull(node);
+    for (struct list *item = queues->next; node->ready && item != queues; item = item->next) {
+        struct hint_queue *queue = LIST_ENTRY(item, struct hint_queue, link);
+        hints_replay(node, queue);
+        suspect_tick(node, queue);
+        uint64_t own_us = hints_replay_us(node, queue);
+        next_us = own_us < next_us ? own_us : next_us;
+    }
+    return next_us;
+}
+
+void hints_on_collected(struct node *node, uint32_t partition, uint64_t until_ms)
+{
+    struct hints *hints = node->hints;
+    uint32_t partitions = node->config.epoch->partition_count;
+    if (hints->collected_ms == NULL)
+        hints->collected_ms = calloc(partitions, sizeof(*hints->collected_ms));
+    if (hints->collected_ms != NULL && partition < partitions &&
+        hints->collected_ms[partition] < until_ms)
+        hints->collected_ms[partition] = until_ms;
+}
+
+/* --- looking in ------------------------------------------------------------------------------ */
+
+uint8_t hints_bucket_n(struct node *node, const struct key_address *address)
+{
+    struct bucket_properties properties;
+    property_table_get(node, address->type, address->bucket, &properties);
+    return (uint8_t)properties.levels.n;
+}
+
+bool hints_is_owner(struct node *node, const struct key_address *address)
+{
+    return placement_is_owner(node, address->partition, hints_bucket_n(node, address),
+                              node->config.self);
+}
+
+void node_hints(const struct node *node, uint16_t member, struct node_hints *ret)
+{
+    *ret = (struct node_hints){ 0 };
+    if (node->hints == NULL || member >= node->config.epoch->member_count)
+        return;
+    const struct hint_queue *queue = find_queue(node, &node->config.epoch->members[member].id);
+    if (queue == NULL)
+        return;
+    *ret = (struct node_hints){ queue->used.count, queue->used.size, hlc_wall_ms(queue->oldest),
+                                queue->marks };
 }

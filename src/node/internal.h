@@ -11,7 +11,8 @@
  *      composite.c   operations made of a read and a write (delete, conditional put)
  *      list.c        listing keys and buckets      reason.c   texts for people
  *      properties.c  bucket properties as values   property_table.c  their replicated table
- *      hints.c       objects held for members that were away
+ *      expiry.c      values whose deadline has come
+ *      hints.h       objects held for members that were away
  *      gossip.c      failure detection
  *      epochs.h      the epoch in force, and how it changes
  *      handoff.h     partitions on their way to or from this member
@@ -40,6 +41,7 @@ enum {
     SCRATCH_LIMIT = 1 << 30,
     REQUEST_ARENA_LIMIT = 1 << 30,
     TARGETS_MAX = REPLICAS_MAX,
+    PLACEMENT_OWNERS_MAX = 2 * RING_OWNERS_MAX,
     OPERATION_KINDS = 4,
 };
 
@@ -59,6 +61,7 @@ enum request_kind {
     REQUEST_CHANGE, /* of the epoch, handed to shard 0 */
     REQUEST_STREAM, /* of a moving partition, that comes in */
     REQUEST_REPAIR,
+    REQUEST_SUSPECT,
 };
 
 /** One member a request talks to. */
@@ -95,6 +98,8 @@ struct request {
     struct key_address address;
     struct quorum quorum;
     struct object_mode mode;
+    enum handoff_strategy strategy; /* of the bucket */
+    uint32_t ttl_seconds;           /* of the bucket; 0: none */
     uint32_t flags;
     struct quorum other;     /* writes, while the partition moves: see cluster/replication/put.h */
     uint32_t set, other_set; /* the same; zero: it does not */
@@ -111,7 +116,8 @@ struct request {
         struct composite *composite;
         struct listing *listing;
         struct property_update *property_update;
-        struct hint_delivery *hint;
+        struct hint_turn *hint;
+        struct inquiry *inquiry;
         struct inbound *inbound;
         struct repair_push *push;
     };
@@ -141,7 +147,7 @@ struct node {
     struct list active, free_requests;
     struct list *untimed; /* the first in `active` whose timer is not in the heap, or its head */
     struct heap timers;
-    struct heap_item gossip_timer, hint_timer, sync_timer, room_timer, repair_timer;
+    struct heap_item gossip_timer, hint_timer, sync_timer, room_timer, repair_timer, expiry_timer;
     struct list commits, free_commits;
     struct list errands; /* writes coordinated for others */
     struct {
@@ -216,8 +222,11 @@ struct engine *placement_store(struct node *node, uint32_t partition); /* NULL: 
 kvorum_status placement_quorum(struct node *node, struct request *request,
                                const struct quorum_levels *asked,
                                const struct quorum_levels *bucket, const char **ret_level);
-/** This member is one of the first `n` owners of `partition`, until now or to come. */
-bool placement_is_owner(struct node *node, uint32_t partition, uint8_t n);
+/** The owners of `partition` for buckets with `n` replicas; while it moves those until now and those
+ *  to come, each once.  Returns how many. */
+uint16_t placement_owners(const struct node *node, uint32_t partition, uint8_t n,
+                          uint16_t ret_owners[PLACEMENT_OWNERS_MAX]);
+bool placement_is_owner(const struct node *node, uint32_t partition, uint8_t n, uint16_t member);
 /** Fill request->targets for its address and quorum: those whom a read asks, or a write. */
 void placement_read_targets(struct node *node, struct request *request);
 void placement_write_targets(struct node *node, struct request *request);
@@ -248,13 +257,15 @@ enum commit_kind {
     COMMIT_PROPERTIES_ANSWER,
     COMMIT_STREAM, /* of an incoming stream's record */
     COMMIT_TENURE, /* request_id: the partition */
+    COMMIT_SUSPECT_ANSWER,
 };
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {
     enum commit_kind kind;
-    struct net_address to; /* ANSWER, PROPERTIES_ANSWER: send it there */
-    uint64_t request_id;   /* both: the asker's; TARGET, PROPERTIES: ours */
+    struct net_address to; /* ANSWER, PROPERTIES_ANSWER, SUSPECT_ANSWER: send it there */
+    uint64_t request_id;   /* these: the asker's; TARGET, PROPERTIES: ours */
     uint8_t target;        /* TARGET */
+    kvorum_status verdict; /* ANSWER: said instead of OK */
 };
 enum engine_durability replica_durability(const struct node *node, bool must_sync);
 kvorum_status replica_submit(struct node *node, struct engine *store,
@@ -343,14 +354,56 @@ void property_on_death(struct node *node, uint16_t member);
 void property_push(struct node *node, struct net_address to);
 void property_pull(struct node *node);
 
-/* hints.c */
+/* hints.c, hints_replay.c, suspect.c: see node/hints.h */
+struct hint_queue;
+/** What hints_add put into a batch; counted by hints_added before the store is given it, since the
+ *  next event may come from inside. */
+struct hint_change {
+    struct hint_queue *queue; /* NULL: nothing */
+    bool replaces;
+    uint64_t replaced_size, size, order;
+};
 kvorum_status hints_open(struct node *node);
 void hints_close(struct node *node);
-bool hints_add(struct node *node, struct engine_batch *batch, uint16_t owner, struct bytes key);
-/** Key that is there while the object under `key` is owed to `member`.  No memory: data NULL. */
-struct bytes hints_key(struct arena *arena, const struct node_id *member, struct bytes key);
-void hints_tick(struct node *node);
-void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status);
+/** Into the batch that stores the object under `key` (its store key): it is owed to `owner`.
+ *  STORE_FULL: as much is owed to it as may be (hints_refuse); the batch is unchanged. */
+kvorum_status hints_add(struct node *node, struct engine_batch *batch, uint16_t owner,
+                        uint32_t partition, struct bytes key, uint64_t size,
+                        struct hint_change *ret_change);
+void hints_added(struct node *node, const struct hint_change *change);
+void hints_not_added(struct node *node, const struct hint_change *change); /* refused after all */
+/** Instead of the write: a durable mark, then the refusal goes where `plan` says.  STORE_FULL where
+ *  that is left to the caller, who coordinates the write. */
+kvorum_status hints_refuse(struct node *node, const struct key_address *address, uint16_t owner,
+                           const struct commit_plan *plan);
+/** What this shard stores under `address`, of `size` bytes, is owed to `owner`: a hint, or a
+ *  mark. */
+void hints_owe(struct node *node, const struct key_address *address, uint16_t owner, uint64_t size);
+/** Returns when to be called again. */
+uint64_t hints_tick(struct node *node);
+void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status,
+                           bool durable);
+/** Tombstones of the partition made before `until_ms` (wall clock) are gone: hints from before then
+ *  will be destroyed, not delivered.  In memory: whoever collects says it again after a restart. */
+void hints_on_collected(struct node *node, uint32_t partition, uint64_t until_ms);
+/** Every object of the partition was compared with `member` and brought over, for buckets with any
+ *  number of replicas, since it was last suspected: marks of it are settled. */
+void hints_compared(struct node *node, uint32_t partition, uint16_t member);
+void suspect_on_request(struct node *node, struct net_address from, const struct message *message);
+void suspect_on_answer(struct node *node, struct net_address from, const struct message *message);
+void suspect_on_deadline(struct node *node, struct request *request);
+void suspect_answer(struct node *node, struct net_address to, uint64_t request_id,
+                    kvorum_status status);
+
+/* expiry.c */
+bool expiry_open(struct node *node);
+void expiry_tick(struct node *node);
+/** Into the batch that stores `encoding` under `key`: when to look at it again. */
+kvorum_status expiry_add(struct node *node, struct engine_batch *batch, struct bytes key,
+                         struct bytes encoding);
+/** Deadlines until then are over by every clock of the cluster. */
+uint64_t expiry_passed_ms(const struct node *node);
+struct bytes expiry_from_insert(struct node *node, struct bytes encoding); /* a planted mistake */
 
 /* epochs_change.c */
 void epochs_on_deadline(struct node *node, struct request *request);

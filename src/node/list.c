@@ -46,6 +46,7 @@ struct page {
     struct arena *arena; /* of the names */
     enum list_kind kind;
     struct object_mode mode; /* of the bucket, where there is one */
+    uint64_t now_ms;         /* wall clock */
     uint32_t limit;
     struct bytes *names;
     uint32_t count;
@@ -83,7 +84,9 @@ static bool is_live(const struct page *page, struct arena *temporary, struct byt
 {
     struct object object;
     arena_reset(temporary);
-    if (object_decode(encoding, temporary, &object) != KVORUM_OK || object_is_deleted(&object))
+    if (object_decode(encoding, temporary, &object) != KVORUM_OK ||
+        object_expire(&object, page->now_ms, temporary, &object) != KVORUM_OK ||
+        object_is_deleted(&object))
         return false;
     if (page->kind == LIST_BUCKETS || object.sibling_count <= 1)
         return true;
@@ -204,7 +207,9 @@ static kvorum_status scan_page(struct reading *reading, bool nowait)
     struct page *page = &scan->page;
     struct bytes cursor = scan->cursor;
     uint32_t from = cursor.size >= 3 ? (uint32_t)cursor.data[1] << 8 | cursor.data[2] : 0;
-    *page = (struct page){ .arena = &reading->arena, .kind = page->kind, .mode = page->mode };
+    *page = (struct page){
+        .arena = &reading->arena, .kind = page->kind, .mode = page->mode, .now_ms = page->now_ms
+    };
     page->limit = page->kind == LIST_COUNT ? COUNT_ENTRIES : PAGE_ENTRIES;
     page->names = arena_allocate(&reading->arena, (PAGE_ENTRIES + 1) * sizeof(*page->names));
     if (page->names == NULL)
@@ -232,6 +237,7 @@ static struct scan *scan_open(struct node *node, enum list_kind kind, struct byt
     reading->read = scan_page;
     reading->done = scan_done;
     scan->page.kind = kind;
+    scan->page.now_ms = clock_wall_ms(node->config.clock);
     struct bucket_properties unused;
     property_table_mode(node, type, bucket, &unused, &scan->page.mode);
     scan->count = count;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A shard's outside: creation, events in, dispatch to the file that knows the rule. */
 #include "codec/protobuf.h"
-#include "node/internal.h"
+#include "node/hints.h"
 #include "node/repair.h"
 
 enum {
     DEFAULT_REQUEST_TIMEOUT_US = 10 * 1000 * 1000,
     DEFAULT_SYNC_INTERVAL_US = 1000 * 1000,
-    HINT_INTERVAL_US = 1000 * 1000,
+    FIRST_HINTS_US = 1000 * 1000,
 };
 
 static void apply_defaults(struct node_config *config)
@@ -31,6 +31,16 @@ static void apply_defaults(struct node_config *config)
     }
     if (limits->requests == 0)
         limits->requests = 50000;
+    if (limits->hints == 0)
+        limits->hints = 1000000;
+    if (limits->hints_size == 0)
+        limits->hints_size = 1ull << 30;
+    if (limits->hint_rate == 0)
+        limits->hint_rate = 16ull << 20;
+    if (limits->clock_offset_ms == 0)
+        limits->clock_offset_ms = 500;
+    if (limits->hint_horizon_ms == 0)
+        limits->hint_horizon_ms = 10ull * 24 * 60 * 60 * 1000;
 }
 
 static bool config_valid(const struct node_config *config)
@@ -83,7 +93,8 @@ static kvorum_status start_parts(struct node *node)
         status = repair_open(node);
     if (status != KVORUM_OK)
         return status;
-    bool timed = heap_insert(&node->timers, &node->hint_timer, node->now_us + HINT_INTERVAL_US);
+    bool timed = heap_insert(&node->timers, &node->hint_timer, node->now_us + FIRST_HINTS_US);
+    timed = timed && expiry_open(node);
     if (timed && node->config.sync == NODE_SYNC_INTERVAL)
         timed = heap_insert(&node->timers, &node->sync_timer,
                             node->now_us + node->config.sync_interval_us);
@@ -244,6 +255,12 @@ void node_dispatch(struct node *node, struct net_address from, const struct mess
     case MESSAGE_LIST_ANSWER:
         list_on_answer(node, from, message);
         break;
+    case MESSAGE_SUSPECT:
+        suspect_on_request(node, from, message);
+        break;
+    case MESSAGE_SUSPECT_ANSWER:
+        suspect_on_answer(node, from, message);
+        break;
     case MESSAGE_PROPERTIES:
         property_on_message(node, from, message);
         break;
@@ -336,9 +353,7 @@ static void wake(struct node *node, struct heap_item *item)
     if (item == &node->gossip_timer)
         gossip_step(node, SWIM_TICK, node->config.self);
     else if (item == &node->hint_timer) {
-        hints_tick(node);
-        heap_remove(&node->timers, item); /* it may have been set to an early hour meanwhile */
-        (void)heap_insert(&node->timers, item, node->now_us + HINT_INTERVAL_US);
+        hints_wake(node, hints_tick(node)); /* it may be set to an earlier hour already */
     } else if (item == &node->sync_timer) {
         sync_stores(node);
         (void)heap_insert(&node->timers, item, node->now_us + node->config.sync_interval_us);
@@ -347,7 +362,9 @@ static void wake(struct node *node, struct heap_item *item)
     else if (item == &node->handoff->timer) {
         (void)heap_insert(&node->timers, item, node->now_us + HANDOFF_TICK_US);
         handoff_tick(node);
-    } else if (item == &node->room_timer)
+    } else if (item == &node->expiry_timer)
+        expiry_tick(node);
+    else if (item == &node->room_timer)
         fetch_room_tick(node);
     else if (item == &node->repair_timer)
         repair_tick(node);

@@ -45,6 +45,12 @@ struct node_limits {
     uint32_t siblings;           /* writes that would leave more are refused; default 100 */
     uint32_t siblings_warning;   /* default 25 */
     uint32_t requests;           /* in flight on this shard, then OVERLOADED; default 50,000 */
+    /* Held for one member that is away, by the whole node; beyond it writes find another. */
+    uint64_t hints;           /* objects; default 1,000,000 */
+    uint64_t hints_size;      /* bytes; default 1 GiB */
+    uint64_t hint_rate;       /* bytes a second to one member that is back; default 16 MiB */
+    uint64_t hint_horizon_ms; /* older hints are destroyed; default 10 days */
+    uint64_t clock_offset_ms; /* two nodes' clocks differ by no more; default 500 */
 };
 
 /** Anti-entropy (node/repair.h); zeros: defaults. */
@@ -115,7 +121,17 @@ enum operation_flags {
     OPERATION_IF_NONE_MATCH = 1 << 1, /* PUT: CONFLICT when a value is there (a read before it) */
     OPERATION_IF_MATCH = 1 << 2,  /* PUT, DELETE: CONFLICT when `context` is not what is there */
     OPERATION_OVERWRITE = 1 << 3, /* PUT: replaces whatever the coordinator holds (RESP SET) */
+    /* PUT, each with a read before it: */
+    OPERATION_KEEP_DEADLINE = 1 << 4, /* as the value that it replaces has it (SET KEEPTTL) */
+    OPERATION_TOUCH = 1 << 5, /* writes what is there anew with `deadline_ms`: NOT_FOUND without */
+    /* TOUCH: CONFLICT unless what is there ... */
+    OPERATION_IF_EXPIRES = 1 << 6, /* has a deadline */
+    OPERATION_IF_LASTS = 1 << 7,   /* has none */
+    OPERATION_IF_EARLIER = 1 << 8, /* has one before `deadline_ms` */
+    OPERATION_IF_LATER = 1 << 9,   /* has one behind it, or none */
 };
+
+#define NODE_NEVER UINT64_MAX /* a deadline that does not come */
 
 struct operation {
     enum operation_kind kind;
@@ -130,6 +146,8 @@ struct operation {
     const struct metadata *metadata;
     uint32_t metadata_count;
     struct bytes value;
+    uint64_t deadline_ms; /* wall clock; 0: as the bucket says (ttl_seconds); or NODE_NEVER */
+    uint64_t seen_stamp;  /* TOUCH, between nodes: of the value that was read */
 };
 
 struct answer {
@@ -252,7 +270,8 @@ const struct node_limits *node_limits(const struct node *node);
     X(timeouts) X(unavailable)                                                                     \
     X(replica_gets) X(replica_merges) X(replica_merges_needless)                                   \
     X(forwards) X(read_repairs) X(stand_in_writes)                                                 \
-    X(hints_stored) X(hints_delivered)                                                             \
+    X(hints_stored) X(hints_delivered) X(hints_rerouted) X(hints_refused) X(hints_destroyed)       \
+    X(hint_failures) X(hints_waiting) X(hints_waiting_size) X(hint_marks) X(hint_marks_settled)    \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
     X(streams_received) X(stream_keys) X(stream_bytes)                                             \
     X(epochs_adopted) X(epoch_refusals) X(epoch_waits) X(epoch_votes)                              \
@@ -263,7 +282,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(repair_fetched) X(repair_pushed) X(repair_bytes_out) X(repair_bytes_in)                      \
     X(repair_scans) X(repair_scanned_keys) X(repair_leaves_doubted) X(repair_tree_memory)          \
     X(repair_demands) X(repair_demand_total) X(repair_demand_done) X(repair_demand_failed)         \
-    X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)                    \
+    X(expired) X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)         \
     X(requests_active)
 /* clang-format on */
 
@@ -272,6 +291,14 @@ struct node_counters {
     NODE_COUNTER_LIST(X)
 #undef X
 };
+
+/** What this shard holds for a member that is, or was, away. */
+struct node_hints {
+    uint64_t count, size; /* size: bytes of the objects */
+    uint64_t oldest_ms;   /* wall clock when the oldest was taken; 0: there is none */
+    uint64_t marks;       /* partitions to be compared, because hints were dropped */
+};
+void node_hints(const struct node *node, uint16_t member, struct node_hints *ret_hints);
 
 const struct node_counters *node_counters(const struct node *node);
 /** Latency of finished operations at this coordinator, microseconds. */

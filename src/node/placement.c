@@ -2,14 +2,16 @@
 /* From a key to the members that hold it.
  *
  * The effective preference list has n places.  Strict: the first n owners, dead or not.  Sloppy: an
- * owner believed dead gives its place to the next reachable member of the preference list, its
- * stand-in.  Behind the n places follow spare stand-ins for owners that fail under way.
+ * owner believed dead gives its place to a reachable member that is no owner, its stand-in, which
+ * the bucket's handoff strategy chooses (cluster/handoff/stand_in.h).  Behind the n places follow
+ * spare stand-ins for owners that fail under way.
  *
  * While a partition moves, a write has the places of two lists, of its owners until now and of
  * those to come; those whom reads ask come first, since the coordinator should be one of them.
  * Reads have the places of one list.
  */
 #include "base/planted.h"
+#include "cluster/handoff/stand_in.h"
 #include "node/internal.h"
 
 static const struct bytes default_type = { (const uint8_t *)"default", 7 };
@@ -66,16 +68,48 @@ static void add_target(struct node *node, struct request *request, uint16_t memb
     };
 }
 
-/* The next reachable member of the list from *at on, or RING_NO_MEMBER. */
-static uint16_t next_stand_in(struct node *node, const uint16_t *members, uint16_t count,
-                              uint16_t *at)
+/* Chooses stand-ins, each once. */
+struct choice {
+    enum handoff_strategy strategy;
+    uint32_t partition;
+    const uint16_t *members; /* CONSISTENT: the preference list */
+    uint16_t count, at;
+    bool *barred; /* the others: by member */
+};
+
+static uint16_t next_of_list(struct node *node, struct choice *choice)
 {
-    while (*at < count) {
-        uint16_t member = members[(*at)++];
+    while (choice->at < choice->count) {
+        uint16_t member = choice->members[choice->at++];
         if (placement_reachable(node, member))
             return member;
     }
     return RING_NO_MEMBER;
+}
+
+static uint16_t next_stand_in(struct node *node, struct choice *choice, uint16_t owner)
+{
+    if (choice->strategy == HANDOFF_CONSISTENT || choice->barred == NULL)
+        return next_of_list(node, choice);
+    uint16_t member = node->config.self; /* ANY: who has the write already is as good as others */
+    if (choice->strategy != HANDOFF_ANY || choice->barred[member])
+        member = handoff_stand_in(node->config.epoch, choice->strategy, choice->partition, owner,
+                                  choice->barred, &node->random);
+    if (member != RING_NO_MEMBER)
+        choice->barred[member] = true;
+    return member;
+}
+
+/* NULL (no memory): by the list after all. */
+static bool *bar_owners(struct node *node, const uint16_t *owners, uint8_t n)
+{
+    uint16_t count = node->config.epoch->member_count;
+    bool *barred = arena_allocate_zero(&node->scratch, count * sizeof(*barred));
+    for (uint16_t i = 0; barred != NULL && i < count; i++)
+        barred[i] = !placement_reachable(node, i);
+    for (uint8_t i = 0; barred != NULL && i < n; i++)
+        barred[owners[i]] = true;
+    return barred;
 }
 
 /* Members in order of preference: `places` that are owners, then whoever may stand in. */
@@ -90,13 +124,20 @@ static void fill_targets(struct node *node, struct request *request,
 {
     const uint16_t *members = preference->members;
     bool sloppy = request->quorum.sloppy;
-    uint16_t count = preference->count, spare = preference->places;
-    request->places = preference->places;
+    uint8_t places = preference->places;
+    struct choice choice = { .strategy = request->strategy,
+                             .partition = request->address.partition,
+                             .members = members,
+                             .count = preference->count,
+                             .at = places };
+    if (sloppy && choice.strategy != HANDOFF_CONSISTENT)
+        choice.barred = bar_owners(node, members, places);
+    request->places = places;
     request->target_count = 0;
-    for (uint8_t i = 0; i < preference->places; i++) {
+    for (uint8_t i = 0; i < places; i++) {
         uint16_t stand_in = RING_NO_MEMBER;
         if (sloppy && !placement_reachable(node, members[i]))
-            stand_in = next_stand_in(node, members, count, &spare);
+            stand_in = next_stand_in(node, &choice, members[i]);
         if (stand_in == RING_NO_MEMBER)
             add_target(node, request, members[i], RING_NO_MEMBER);
         else
@@ -104,7 +145,7 @@ static void fill_targets(struct node *node, struct request *request,
     }
     uint16_t member;
     while (sloppy && request->target_count < TARGETS_MAX &&
-           (member = next_stand_in(node, members, count, &spare)) != RING_NO_MEMBER)
+           (member = next_stand_in(node, &choice, members[0])) != RING_NO_MEMBER)
         add_target(node, request, member, members[0]); /* whose place is known when it is used */
 }
 
@@ -190,24 +231,40 @@ void placement_write_targets(struct node *node, struct request *request)
     fill_targets(node, request, &both);
 }
 
-static bool is_owner_by_row(struct node *node, uint32_t partition, const uint16_t *row, uint8_t n)
+static uint16_t add_owners(const struct epoch *epoch, uint32_t partition, const uint16_t *row,
+                           uint8_t n, uint16_t *owners, uint16_t count)
 {
-    uint16_t members[TARGETS_MAX];
-    const struct epoch *epoch = node->config.epoch;
+    uint16_t members[RING_OWNERS_MAX];
     uint8_t limit = ring_owner_limit_of_row(epoch, row);
-    uint16_t count = ring_preference_of_row(epoch, partition, row, members, n < limit ? n : limit);
-    for (uint16_t i = 0; i < count; i++)
-        if (members[i] == node->config.self)
-            return true;
-    return false;
+    uint16_t found = ring_preference_of_row(epoch, partition, row, members, n < limit ? n : limit);
+    for (uint16_t i = 0; i < found; i++) {
+        uint16_t at = 0;
+        while (at < count && owners[at] != members[i])
+            at++;
+        owners[at] = members[i];
+        count += at == count;
+    }
+    return count;
 }
 
-bool placement_is_owner(struct node *node, uint32_t partition, uint8_t n)
+uint16_t placement_owners(const struct node *node, uint32_t partition, uint8_t n,
+                          uint16_t ret_owners[PLACEMENT_OWNERS_MAX])
 {
     const struct epoch *epoch = node->config.epoch;
     const uint16_t *other = other_row(epoch, partition);
-    return is_owner_by_row(node, partition, ring_read_row(epoch, partition), n) ||
-           (other != NULL && is_owner_by_row(node, partition, other, n));
+    uint16_t count =
+        add_owners(epoch, partition, ring_read_row(epoch, partition), n, ret_owners, 0);
+    return other == NULL ? count : add_owners(epoch, partition, other, n, ret_owners, count);
+}
+
+bool placement_is_owner(const struct node *node, uint32_t partition, uint8_t n, uint16_t member)
+{
+    uint16_t owners[PLACEMENT_OWNERS_MAX];
+    uint16_t count = placement_owners(node, partition, n, owners);
+    for (uint16_t i = 0; i < count; i++)
+        if (owners[i] == member)
+            return true;
+    return false;
 }
 
 /* Nearly all requests ask for the same levels: what was asked last is remembered. */

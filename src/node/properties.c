@@ -4,13 +4,20 @@
  *
  *      1 n_val   2 r   3 w   4 dw   5 pr   6 pw   7 node_confirms
  *      8 basic_quorum   9 notfound_ok   10 sloppy   11 allow_mult   12 last_write_wins
+ *      13 handoff_strategy   14 ttl_seconds
  */
 #include "node/properties.h"
 
 #include "cluster/ring/ring.h"
 #include "codec/varint.h"
 
-enum { LEVEL_COUNT = 7, FLAG_COUNT = 5, FIRST_FLAG_ID = LEVEL_COUNT + 1 };
+enum {
+    LEVEL_COUNT = 7,
+    FLAG_COUNT = 5,
+    FIRST_FLAG_ID = LEVEL_COUNT + 1,
+    STRATEGY_ID = FIRST_FLAG_ID + FLAG_COUNT,
+    TTL_ID,
+};
 
 static void level_fields(struct bucket_properties *properties, uint32_t *ret[LEVEL_COUNT])
 {
@@ -42,6 +49,8 @@ void bucket_properties_init(struct bucket_properties *properties)
 {
     quorum_levels_init(&properties->levels);
     properties->allow_mult = properties->last_write_wins = -1;
+    properties->handoff_strategy = -1;
+    properties->ttl_seconds = PROPERTY_NO_TTL;
 }
 
 void bucket_properties_apply(struct bucket_properties *base, const struct bucket_properties *over)
@@ -59,6 +68,10 @@ void bucket_properties_apply(struct bucket_properties *base, const struct bucket
     for (int i = 0; i < FLAG_COUNT; i++)
         if (*flags_from[i] >= 0)
             *flags_into[i] = *flags_from[i];
+    if (over->handoff_strategy >= 0)
+        base->handoff_strategy = over->handoff_strategy;
+    if (over->ttl_seconds != PROPERTY_NO_TTL)
+        base->ttl_seconds = over->ttl_seconds;
 }
 
 static const char *const level_problems[LEVEL_COUNT] = {
@@ -110,6 +123,27 @@ void bucket_properties_encode(const struct bucket_properties *properties, struct
         buffer_append_u8(buffer, (uint8_t)(FIRST_FLAG_ID + i));
         write_varint(buffer, (uint64_t)*flags[i]);
     }
+    if (properties->handoff_strategy >= 0) {
+        buffer_append_u8(buffer, STRATEGY_ID);
+        write_varint(buffer, (uint64_t)properties->handoff_strategy);
+    }
+    if (properties->ttl_seconds != PROPERTY_NO_TTL) {
+        buffer_append_u8(buffer, TTL_ID);
+        write_varint(buffer, properties->ttl_seconds);
+    }
+}
+
+/* False: the value is none of its. */
+static bool take_flag(int id, uint64_t value, int8_t *flags[FLAG_COUNT],
+                      struct bucket_properties *properties)
+{
+    if (id < STRATEGY_ID)
+        *flags[id - FIRST_FLAG_ID] = (int8_t)value;
+    else if (id == STRATEGY_ID)
+        properties->handoff_strategy = (int8_t)value;
+    else if (id == TTL_ID)
+        properties->ttl_seconds = (uint32_t)value;
+    return id < STRATEGY_ID ? value <= 1 : id == STRATEGY_ID ? value < HANDOFF_STRATEGIES : true;
 }
 
 kvorum_status bucket_properties_decode(struct bytes bytes, struct bucket_properties *ret_properties)
@@ -130,9 +164,7 @@ kvorum_status bucket_properties_decode(struct bytes bytes, struct bucket_propert
         last = id;
         if (id <= LEVEL_COUNT)
             *levels[id - 1] = (uint32_t)value;
-        else if (id < FIRST_FLAG_ID + FLAG_COUNT && value <= 1)
-            *flags[id - FIRST_FLAG_ID] = (int8_t)value;
-        else if (id < FIRST_FLAG_ID + FLAG_COUNT)
+        else if (!take_flag(id, value, flags, &properties))
             return KVORUM_CORRUPT;
     }
     if (reader.failed || bucket_properties_problem(&properties) != NULL)

@@ -4,6 +4,7 @@
 #define NODE_PROPERTIES_H
 
 #include "base/buffer.h"
+#include "cluster/handoff/stand_in.h"
 #include "cluster/replication/quorum.h"
 #include "kvorum/status.h"
 
@@ -11,7 +12,19 @@ struct bucket_properties {
     struct quorum_levels levels; /* n 0, LEVEL_DEFAULT, -1: not overridden */
     int8_t allow_mult;           /* 0, 1, -1: not overridden (default type: 0) */
     int8_t last_write_wins;      /* 0, 1, -1: not overridden (default type: 0) */
+    int8_t handoff_strategy;     /* enum handoff_strategy, -1: not overridden (CONSISTENT) */
+    /* Values written to the bucket without a time of their own expire after so many seconds; 0:
+     * never; PROPERTY_NO_TTL: not overridden (never). */
+    uint32_t ttl_seconds;
 };
+
+#define PROPERTY_NO_TTL UINT32_MAX
+
+static inline enum handoff_strategy bucket_strategy(const struct bucket_properties *properties)
+{
+    int strategy = properties->handoff_strategy;
+    return strategy > 0 ? (enum handoff_strategy)strategy : HANDOFF_CONSISTENT;
+}
 
 /** Nothing overridden. */
 void bucket_properties_init(struct bucket_properties *properties);

@@ -652,7 +652,9 @@ void property_on_message(struct node *node, struct net_address from, const struc
     }
     /* Also what is known already may not be on disk yet: who wants to know waits for it. */
     if (status == KVORUM_OK && (count > 0 || message->request_id != 0)) {
-        const struct commit_plan plan = { COMMIT_PROPERTIES_ANSWER, from, message->request_id, 0 };
+        const struct commit_plan plan = { .kind = COMMIT_PROPERTIES_ANSWER,
+                                          .to = from,
+                                          .request_id = message->request_id };
         tell_own_shards(node, changed, count);
         status = store_records(node, changed, count, &plan);
     }

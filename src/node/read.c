@@ -195,6 +195,9 @@ static void reply(struct node *node, struct request *request, kvorum_status stat
     count_stand_ins(request, &answer);
     if (answer.status == KVORUM_OK && any)
         answer.status = object_show(&merged, request->mode, &node->scratch, &merged);
+    if (answer.status == KVORUM_OK && any)
+        answer.status =
+            object_expire(&merged, clock_wall_ms(node->config.clock), &node->scratch, &merged);
     if (answer.status != KVORUM_OK)
         answer.reason =
             reason_printf(node, "cannot read %s: %s", reason_key(node, &request->address),
@@ -318,6 +321,7 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
     struct bucket_properties properties;
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
+    request->strategy = bucket_strategy(&properties);
     const char *level = NULL;
     kvorum_status status =
         placement_quorum(node, request, &operation->levels, &properties.levels, &level);

@@ -55,6 +55,18 @@ static uint32_t ns_in_use(struct node *node)
     return node->repair->ns;
 }
 
+/* Bit n: both are owners for buckets with n replicas. */
+static uint32_t shared_ns(struct node *node, uint32_t partition, uint16_t member)
+{
+    uint32_t shared = 0;
+    for (uint8_t n = 1; n <= TARGETS_MAX; n++)
+        if ((ns_in_use(node) >> n & 1) != 0 &&
+            repair_place(node, partition, n, node->config.self) >= 0 &&
+            repair_place(node, partition, n, member) >= 0)
+            shared |= UINT32_C(1) << n;
+    return shared;
+}
+
 struct replica_pair {
     uint32_t partition;
     uint16_t member;
@@ -176,13 +188,10 @@ void repair_suspect(struct node *node, uint32_t partition, uint16_t member)
 static void compare_suspect(struct node *node, struct repair_partition *partition)
 {
     uint16_t member = partition->suspects[--partition->suspect_count];
-    for (uint8_t n = 1; n <= TARGETS_MAX; n++) {
-        struct replica_pair pair = { partition->number, member, n };
-        if ((ns_in_use(node) >> n & 1) != 0 &&
-            repair_place(node, pair.partition, n, node->config.self) >= 0 &&
-            repair_place(node, pair.partition, n, member) >= 0)
-            begin(node, &pair, 0);
-    }
+    uint32_t shared = shared_ns(node, partition->number, member);
+    for (uint8_t n = 1; n <= TARGETS_MAX; n++)
+        if ((shared >> n & 1) != 0)
+            begin(node, &(struct replica_pair){ partition->number, member, n }, 0);
 }
 
 static struct repair_partition *next_suspect(const struct node *node)
@@ -295,6 +304,40 @@ static void tell_doubts(struct node *node, const struct repair_exchange *exchang
               node_pack(node, &doubt.base), (struct bytes){ 0 });
 }
 
+/* --- marks of dropped hints ------------------------------------------------------------------ */
+
+void repair_on_mark(struct node *node, uint32_t number)
+{
+    struct repair_partition *partition = repair_partition(node, number);
+    if (partition == NULL)
+        return; /* nor can it be compared */
+    partition->marks++;
+    partition->settled_count = 0;
+}
+
+/* A mark is settled when all that both own has been compared, whatever the bucket. */
+static void settle_marks(struct node *node, const struct repair_exchange *exchange)
+{
+    struct repair_partition *partition = repair_partition(node, exchange->partition);
+    if (partition == NULL || partition->marks != exchange->marks || exchange->machine.narrowed)
+        return;
+    uint8_t at = 0;
+    while (at < partition->settled_count && partition->settled[at].member != exchange->member)
+        at++;
+    if (at == TARGETS_MAX)
+        return;
+    if (at == partition->settled_count) {
+        partition->settled[partition->settled_count++].member = exchange->member;
+        partition->settled[at].ns = 0;
+    }
+    partition->settled[at].ns |= UINT32_C(1) << exchange->n;
+    uint32_t open = shared_ns(node, exchange->partition, exchange->member);
+    if ((open & ~partition->settled[at].ns) == 0) {
+        partition->settled[at].ns = 0;
+        hints_compared(node, exchange->partition, exchange->member);
+    }
+}
+
 void repair_exchange_over(struct node *node, const struct repair_exchange *exchange,
                           kvorum_status status)
 {
@@ -323,6 +366,8 @@ void repair_exchange_over(struct node *node, const struct repair_exchange *excha
     }
     if (failed || doubts || figures->left > 0)
         repair_suspect(node, exchange->partition, exchange->member);
+    else
+        settle_marks(node, exchange);
 }
 
 /* --- looking around ------------------------------------------------------------------------- */

@@ -53,6 +53,10 @@ void repair_forget_trees(struct node *node);
  *  differ: compare them soon.  Often said of one partition it is heard once in a while. */
 void repair_suspect(struct node *node, uint32_t partition, uint16_t member);
 
+/** Somebody may lack writes of `partition` that we have now (a mark, node/suspect.c): only comparisons
+ *  that begin from here on settle that (hints_compared). */
+void repair_on_mark(struct node *node, uint32_t partition);
+
 void repair_on_question(struct node *node, struct net_address from, const struct message *message);
 void repair_on_answer(struct node *node, struct net_address from, const struct message *message);
 /** Of a push (REQUEST_REPAIR), also its deadline. */

@@ -250,6 +250,8 @@ static void begin(struct node *node, struct repair_exchange *exchange)
         wait_for_trees(node, exchange);
         return;
     }
+    struct repair_partition *partition = repair_partition(node, exchange->partition);
+    exchange->marks = partition == NULL ? 0 : partition->marks;
     bool narrowed = exchange->demand != 0 && demand->bucket.size > 0;
     uint32_t question = exchange->machine.question;
     exchange->machine = (struct exchange){ .settle_us = node->config.repair.settle_us,

@@ -82,6 +82,12 @@ struct repair_partition {
     uint8_t suspect_count;
     uint64_t suspect_us;  /* not before */
     uint64_t compared_us; /* the last exchange began */
+    uint32_t marks;       /* counts calls of repair_on_mark */
+    struct {
+        uint16_t member;
+        uint32_t ns; /* bit n: compared with it since the last mark, nothing left */
+    } settled[TARGETS_MAX];
+    uint8_t settled_count;
     uint64_t scanned_us;
     struct repair_tree *trees;
 };
@@ -156,6 +162,7 @@ struct repair_exchange {
     uint16_t member;
     uint8_t n;
     uint32_t demand; /* its number; 0: nobody asked for it */
+    uint32_t marks;  /* of the partition, when it began */
     bool waiting;    /* for a tree, ours or theirs: begin again at retry_us */
     uint64_t retry_us;
     uint32_t attempts;

@@ -235,7 +235,12 @@ static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_
     case COMMIT_NOTHING:
         break;
     case COMMIT_ANSWER:
+        if (status == KVORUM_OK)
+            status = plan->verdict;
         send_merge_answer(node, plan->to, plan->request_id, status, durable);
+        break;
+    case COMMIT_SUSPECT_ANSWER:
+        suspect_answer(node, plan->to, plan->request_id, status);
         break;
     case COMMIT_TARGET:
         request = request_find(node, plan->request_id, REQUEST_PUT);
@@ -343,12 +348,20 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
         return KVORUM_NOT_READY;
     engine_batch_reset(node->batch);
     kvorum_status status = engine_batch_put(node->batch, key, encoding);
-    if (status == KVORUM_OK && target != NULL && target->stand_in &&
-        !hints_add(node, node->batch, target->owner, key))
-        status = KVORUM_NO_MEMORY;
+    if (status == KVORUM_OK)
+        status = expiry_add(node, node->batch, key, encoding);
+    struct hint_change change = { 0 };
+    if (status == KVORUM_OK && target != NULL && target->stand_in)
+        status = hints_add(node, node->batch, target->owner, address->partition, key, encoding.size,
+                           &change);
+    if (status == KVORUM_STORE_FULL)
+        return hints_refuse(node, address, target->owner, plan);
     if (status != KVORUM_OK)
         return status;
+    hints_added(node, &change);
     status = replica_submit(node, store, node->batch, replica_durability(node, must_sync), plan);
+    if (status != KVORUM_OK)
+        hints_not_added(node, &change);
     bool forgets = PLANTED(TREE_NOT_UPDATED) && plan->kind != COMMIT_TARGET;
     struct key_address stored; /* the request may be over, and `address` gone with it */
     if (status == KVORUM_OK && !forgets && store_key_parse(key, &stored))
@@ -400,6 +413,8 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
                             const struct commit_plan *plan, uint64_t *ret_digest)
 {
     struct object incoming, local = { 0 }, merged;
+    if (PLANTED(EXPIRY_FROM_INSERT))
+        encoding = expiry_from_insert(node, encoding);
     kvorum_status status = object_decode(encoding, &node->scratch, &incoming);
     if (status != KVORUM_OK)
         return status;
@@ -491,7 +506,9 @@ void replica_on_merge(struct node *node, struct net_address from, const struct m
         return;
     }
     struct target target = { .stand_in = merge->stand_in, .owner = (uint16_t)merge->owner };
-    struct commit_plan plan = { COMMIT_ANSWER, from, message->request_id, 0 };
+    const struct commit_plan plan = { .kind = COMMIT_ANSWER,
+                                      .to = from,
+                                      .request_id = message->request_id };
     kvorum_status status =
         replica_merge(node, &address, message->tail, &target, merge->durable, &plan, NULL);
     if (status == KVORUM_WOULD_BLOCK) {

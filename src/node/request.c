@@ -31,6 +31,8 @@ struct request *request_open(struct node *node, enum request_kind kind)
     request->target_count = request->stand_in_acks = request->places = 0;
     request->set = request->other_set = 0;
     request->encoding = (struct bytes){ 0 };
+    request->strategy = HANDOFF_CONSISTENT;
+    request->ttl_seconds = 0;
     node->counters.requests_active++;
     return request;
 }
@@ -152,7 +154,10 @@ void request_timeout(struct node *node, struct request *request)
         property_on_deadline(node, request);
         break;
     case REQUEST_HINT:
-        hints_on_acknowledged(node, request, KVORUM_TIMEOUT);
+        hints_on_acknowledged(node, request, KVORUM_TIMEOUT, false);
+        break;
+    case REQUEST_SUSPECT:
+        suspect_on_deadline(node, request);
         break;
     case REQUEST_CHANGE:
         epochs_on_deadline(node, request);

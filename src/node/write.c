@@ -144,10 +144,37 @@ static void apply(struct node *node, struct request *request, const struct put_e
             send_one(node, request, i);
 }
 
+/* Somebody who acknowledged stands in for it. */
+static bool is_stood_in_for(const struct request *request, uint16_t owner)
+{
+    for (uint8_t i = 0; i < request->target_count; i++)
+        if (request->targets[i].stand_in && request->targets[i].owner == owner &&
+            (request->put.acked & (1u << i)))
+            return true;
+    return false;
+}
+
+/* An owner that was away, or did not answer in time, is owed the write by its coordinator, who has
+ * it; no level counts that. */
+static void owe_to_the_silent(struct node *node, const struct request *request)
+{
+    const struct put *put = &request->put;
+    for (uint8_t i = 0; i < request->places; i++) {
+        const struct target *target = &request->targets[i];
+        uint16_t owner = owner_of(target);
+        if (epochs_slot_changed_since(node, owner, request->epoch))
+            continue; /* it is somebody else's, who gets what is there by streams */
+        bool has_it = target->local || (put->acked & (1u << i)) || is_stood_in_for(request, owner);
+        if (!has_it && owner != node->config.self)
+            hints_owe(node, &request->address, owner, request->encoding.size);
+    }
+}
+
 static bool write_settle(struct node *node, struct request *request)
 {
     if (request->put.state != PUT_FINISHED)
         return false;
+    owe_to_the_silent(node, request);
     request_close(node, request);
     return true;
 }
@@ -192,6 +219,34 @@ static void adopt_context(const struct operation *operation, const struct object
     *context = object_context_of(local);
 }
 
+/* "Store an absolute deadline inside the versioned value." */
+static uint64_t choose_deadline(const struct request *request, const struct operation *operation,
+                                uint64_t wall_ms)
+{
+    if (operation->kind == OPERATION_DELETE || operation->deadline_ms == NODE_NEVER)
+        return 0;
+    if (operation->deadline_ms != 0)
+        return operation->deadline_ms;
+    return request->ttl_seconds == 0 ? 0 : wall_ms + request->ttl_seconds * UINT64_C(1000);
+}
+
+/* Between the read of a TOUCH and its write here another write may have come: that one stays, with
+ * the new deadline.  NOT_FOUND: it was a deletion. */
+static kvorum_status take_newer(const struct operation *operation, const struct object *local,
+                                struct sibling *fresh)
+{
+    const struct sibling *winner = local == NULL ? NULL : object_winner(local);
+    bool touches = (operation->flags & OPERATION_TOUCH) != 0;
+    if (!touches || winner == NULL || winner->stamp <= operation->seen_stamp)
+        return KVORUM_OK;
+    if (winner->tombstone)
+        return KVORUM_NOT_FOUND;
+    fresh->value = winner->value;
+    fresh->metadata = winner->metadata;
+    fresh->metadata_count = winner->metadata_count;
+    return KVORUM_OK;
+}
+
 static kvorum_status make_object(struct node *node, struct request *request, int own,
                                  const struct operation *operation, const struct object *local,
                                  struct object *ret_object)
@@ -212,7 +267,11 @@ static kvorum_status make_object(struct node *node, struct request *request, int
         .metadata = (struct metadata *)operation->metadata,
         .metadata_count = operation->metadata_count,
         .value = operation->value,
+        .deadline_ms = choose_deadline(request, operation, wall_ms),
     };
+    status = take_newer(operation, local, &fresh);
+    if (status != KVORUM_OK)
+        return status;
     adopt_context(operation, local, &context);
     if (PLANTED(MODE_OF_THE_MEMBER) && !request->mode.siblings && local != NULL)
         request->mode.since = object_max_stamp(local) + 1;
@@ -231,6 +290,8 @@ static kvorum_status make_encoding(struct node *node, struct request *request, i
     request->before = repair_digest(node, read.encoding);
     if (read.held)
         status = object_decode(read.encoding, &node->scratch, &local);
+    if (status == KVORUM_OK && read.held)
+        status = object_expire(&local, expiry_passed_ms(node), &node->scratch, &local);
     if (status == KVORUM_OK)
         status = make_object(node, request, own, operation, read.held ? &local : NULL, &object);
     if (status == KVORUM_OK && object.sibling_count > node->config.limits.siblings) {
@@ -283,6 +344,9 @@ static kvorum_status resolve(struct node *node, struct request *request,
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
     request->mode = mode_later(request->mode, operation->mode);
+    request->strategy = bucket_strategy(&properties);
+    if (properties.ttl_seconds != PROPERTY_NO_TTL)
+        request->ttl_seconds = properties.ttl_seconds;
     kvorum_status status =
         placement_quorum(node, request, &operation->levels, &properties.levels, ret_level);
     if (status == KVORUM_OK)
@@ -459,6 +523,20 @@ static kvorum_status wait_for_room(struct node *node, struct request *request, i
     return fetch_wait_room(node, fetch, placement_store(node, request->address.partition), key);
 }
 
+/* NULL: the status says it all. */
+static const char *no_room(struct node *node, const struct request *request, kvorum_status status,
+                           int own)
+{
+    const struct target *target = &request->targets[own];
+    if (status != KVORUM_STORE_FULL || !target->stand_in)
+        return NULL;
+    return reason_printf(node,
+                         "cannot write %s: no owner of it answers, and this node holds as much for "
+                         "%s as [limits] hints and hints_size allow. Next: kvorum status",
+                         reason_key(node, &request->address),
+                         node->config.epoch->members[target->owner].name);
+}
+
 static uint64_t begin(struct node *node, struct request *request, int own)
 {
     uint64_t id = request->id;
@@ -469,7 +547,9 @@ static uint64_t begin(struct node *node, struct request *request, int own)
         return refuse(node, request, KVORUM_UNAVAILABLE, NULL,
                       "not written: the cluster has just changed; retry");
     }
-    struct commit_plan plan = { COMMIT_TARGET, { 0, 0 }, id, (uint8_t)own };
+    const struct commit_plan plan = { .kind = COMMIT_TARGET,
+                                      .request_id = id,
+                                      .target = (uint8_t)own };
     /* The machine starts first, so that an acknowledgement from inside the store finds it waiting;
      * nothing has left the node before the store has taken the write. */
     struct put_event start = { .now_us = node->now_us, .kind = PUT_START };
@@ -495,7 +575,7 @@ static uint64_t begin(struct node *node, struct request *request, int own)
         if (status == KVORUM_OVERLOADED)
             status = wait_for_room(node, request, own);
         if (status != KVORUM_OK) {
-            refuse(node, request, status, NULL, NULL);
+            refuse(node, request, status, NULL, no_room(node, request, status, own));
             request = NULL;
         }
     }
@@ -583,7 +663,7 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
     }
     request = request_find(node, message->request_id, REQUEST_HINT);
     if (request != NULL)
-        hints_on_acknowledged(node, request, (kvorum_status)answer->status);
+        hints_on_acknowledged(node, request, (kvorum_status)answer->status, answer->durable);
     request = request_find(node, message->request_id, REQUEST_REPAIR);
     if (request != NULL)
         repair_on_pushed(node, request, (kvorum_status)answer->status);

@@ -80,7 +80,10 @@ static kvorum_status read_sibling(struct reader *reader, const struct clock_vect
     ret->dot = dot_read(reader, clock);
     ret->stamp = read_u64(reader);
     uint8_t flags = read_u8(reader);
-    if (reader->failed || (flags & ~(OBJECT_FLAG_TOMBSTONE | OBJECT_FLAG_KEPT)) != 0)
+    const uint8_t known = OBJECT_FLAG_TOMBSTONE | OBJECT_FLAG_KEPT | OBJECT_FLAG_EXPIRES;
+    bool expires = (flags & OBJECT_FLAG_EXPIRES) != 0;
+    ret->deadline_ms = expires ? read_u64(reader) : 0;
+    if (reader->failed || (flags & ~known) != 0 || (expires && ret->deadline_ms == 0))
         return KVORUM_CORRUPT;
     ret->tombstone = (flags & OBJECT_FLAG_TOMBSTONE) != 0;
     ret->kept = (flags & OBJECT_FLAG_KEPT) != 0;
@@ -121,24 +124,28 @@ static struct write_mark read_last(struct reader *reader, const struct clock_vec
  * version that encode.c would choose. */
 static bool is_regular(const struct object *object, uint8_t format)
 {
-    uint32_t others = object->last.dot.counter != 0, kept = 0;
+    uint32_t others = object->last.dot.counter != 0, kept = 0, expiring = 0;
     for (uint32_t i = 0; i < object->sibling_count; i++) {
         kept += object->siblings[i].kept;
+        expiring += object->siblings[i].deadline_ms != 0;
         others += !object->siblings[i].kept;
     }
     bool needs_kept = kept > 0 || object->last.dot.counter != 0;
-    return others <= 1 && needs_kept == (format == OBJECT_FORMAT_KEPT);
+    uint8_t wanted = expiring > 0 ? OBJECT_FORMAT_EXPIRES
+                     : needs_kept ? OBJECT_FORMAT_KEPT
+                                  : OBJECT_FORMAT_LAST;
+    return others <= 1 && format == wanted;
 }
 
 kvorum_status object_decode(struct bytes bytes, struct arena *arena, struct object *ret_object)
 {
     struct reader reader = reader_of(bytes);
     uint8_t format = read_u8(&reader);
-    if (format < OBJECT_FORMAT_LAST || format > OBJECT_FORMAT_KEPT)
-        return format > OBJECT_FORMAT_KEPT ? KVORUM_NEWER_FORMAT : KVORUM_CORRUPT;
+    if (format < OBJECT_FORMAT_LAST || format > OBJECT_FORMAT_EXPIRES)
+        return format > OBJECT_FORMAT_EXPIRES ? KVORUM_NEWER_FORMAT : KVORUM_CORRUPT;
     struct object object = { 0 };
     kvorum_status status = clock_vector_read(&reader, arena, &object.clock);
-    if (status == KVORUM_OK && format == OBJECT_FORMAT_KEPT)
+    if (status == KVORUM_OK && format != OBJECT_FORMAT_LAST)
         object.last = read_last(&reader, &object.clock);
     if (status == KVORUM_OK)
         status = read_siblings(&reader, arena, &object);
@@ -147,10 +154,4 @@ kvorum_status object_decode(struct bytes bytes, struct arena *arena, struct obje
     if (status == KVORUM_OK)
         *ret_object = object;
     return status;
-}
-
-uint64_t object_digest(struct bytes encoding)
-{
-    uint64_t digest = hash64(encoding, 0);
-    return digest != 0 ? digest : 1;
 }

@@ -2,11 +2,11 @@
 /** An object as bytes: on disk, between nodes, under digests.
  *
  *      offset  size      field
- *      0       1         version of the format: 1, or 2 where 1 cannot hold the object
+ *      0       1         version of the format: the smallest of 1, 2 and 3 that holds the object
  *      1       varint    C, entries of the clock (at most 4,096)
  *              C x       actor     8, little-endian, each above the one before
  *                        counter   varint, at least 1
- *              in version 2:
+ *              in versions 2 and 3:
  *                        replaced  1: 1 when `last` follows, else 0
  *                        stamp     8, little-endian  } the newest write that was not kept, which a
  *                        entry, age  as below        } kept one replaced
@@ -14,7 +14,9 @@
  *              S x       entry     varint, place of the dot's actor in the clock
  *                        age       varint, the entry's counter less the dot's counter
  *                        stamp     8, little-endian
- *                        flags     1: bit 0 tombstone, bit 1 kept (version 2), the others 0
+ *                        flags     1: bit 0 tombstone, bit 1 kept (from version 2 on), bit 2
+ *                                  expires (version 3), the others 0
+ *                        deadline  8, little-endian, wall clock in ms, not 0: where it expires
  *                        count     varint, of metadata (at most 1,024)
  *                        count x   kind    1, not 0
  *                                  name    varint size, bytes
@@ -29,7 +31,8 @@
  *  bytes, 26 where it is kept.
  *
  *  At most one sibling is not kept, and none where `last` is written.  Version 1 is for objects
- *  that know of one mode only: no sibling is kept, at most one is there, `last` is not needed.
+ *  that know of one mode only: no sibling is kept, at most one is there, `last` is not needed; no
+ *  sibling of versions 1 and 2 has a deadline, and some sibling of version 3 has.
  *
  *  docs/formats/object.md holds this table for readers of other languages; decode.c reads it.
  */
@@ -81,6 +84,8 @@ static size_t clock_size(const struct clock_vector *clock)
 static size_t sibling_size(const struct sibling *sibling)
 {
     size_t size = 8 + 1 + varint_size(sibling->metadata_count) + sized_size(sibling->value);
+    if (sibling->deadline_ms != 0)
+        size += 8;
     for (uint32_t i = 0; i < sibling->metadata_count; i++) {
         const struct metadata *metadata = &sibling->metadata[i];
         size += 1 + sized_size(metadata->name) + sized_size(metadata->value);
@@ -102,16 +107,18 @@ static bool tells_last(const struct object *object)
 
 static uint8_t format_of(const struct object *object)
 {
-    bool kept = tells_last(object);
-    for (uint32_t i = 0; i < object->sibling_count; i++)
+    bool kept = tells_last(object), expires = false;
+    for (uint32_t i = 0; i < object->sibling_count; i++) {
         kept |= object->siblings[i].kept;
-    return kept ? OBJECT_FORMAT_KEPT : OBJECT_FORMAT_LAST;
+        expires |= object->siblings[i].deadline_ms != 0;
+    }
+    return expires ? OBJECT_FORMAT_EXPIRES : kept ? OBJECT_FORMAT_KEPT : OBJECT_FORMAT_LAST;
 }
 
 size_t object_encoded_size(const struct object *object)
 {
     size_t size = 1 + clock_size(&object->clock) + varint_size(object->sibling_count);
-    if (format_of(object) == OBJECT_FORMAT_KEPT)
+    if (format_of(object) != OBJECT_FORMAT_LAST)
         size += 1;
     if (tells_last(object))
         size += write_mark_packed_size(&object->clock, object->last);
@@ -171,8 +178,11 @@ static uint8_t *put_metadata(uint8_t *at, const struct metadata *metadata)
 static uint8_t *put_head(uint8_t *at, const struct sibling *sibling)
 {
     at = put_u64(at, sibling->stamp);
-    *at++ =
-        (sibling->tombstone ? OBJECT_FLAG_TOMBSTONE : 0) | (sibling->kept ? OBJECT_FLAG_KEPT : 0);
+    *at++ = (sibling->tombstone ? OBJECT_FLAG_TOMBSTONE : 0) |
+            (sibling->kept ? OBJECT_FLAG_KEPT : 0) |
+            (sibling->deadline_ms != 0 ? OBJECT_FLAG_EXPIRES : 0);
+    if (sibling->deadline_ms != 0)
+        at = put_u64(at, sibling->deadline_ms);
     at = varint_put(at, sibling->metadata_count);
     for (uint32_t i = 0; i < sibling->metadata_count; i++)
         at = put_metadata(at, &sibling->metadata[i]);
@@ -183,7 +193,7 @@ static uint8_t *put_object(uint8_t *at, const struct object *object)
 {
     uint8_t format = *at++ = format_of(object);
     at = clock_vector_pack(at, &object->clock);
-    if (format == OBJECT_FORMAT_KEPT)
+    if (format != OBJECT_FORMAT_LAST)
         *at++ = tells_last(object);
     if (tells_last(object))
         at = write_mark_pack(at, &object->clock, object->last);

@@ -34,6 +34,18 @@ static struct sibling of_both_modes[] = {
     { .dot = { 1, 300 }, .stamp = 7, .kept = true, .value = BYTES_LITERAL("new") },
 };
 
+static struct sibling of_a_lease[] = {
+    { .dot = { 1, 44 },
+      .stamp = 1,
+      .kept = true,
+      .deadline_ms = 1700000000000,
+      .metadata = of_a_page,
+      .metadata_count = 1,
+      .value = BYTES_LITERAL("lease") },
+    { .dot = { 1, 45 }, .stamp = 2, .kept = true, .deadline_ms = 1, .tombstone = true },
+    { .dot = { 1, 300 }, .stamp = 7, .value = BYTES_LITERAL("stays") },
+};
+
 struct golden {
     const char *name;
     struct object object;
@@ -44,6 +56,7 @@ static const struct golden goldens[] = {
     { "one", { { one_actor, 1 }, one_sibling, 1, { 0 } } },
     { "three", { { two_actors, 2 }, three_siblings, 3, { 0 } } },
     { "both_modes", { { two_actors, 2 }, of_both_modes, 2, { 0 } } },
+    { "expires", { { two_actors, 2 }, of_a_lease, 3, { 0 } } },
     { "replaced", { { two_actors, 2 }, of_both_modes + 1, 1, { 5, { UINT64_MAX, 1 } } } },
 };
 
@@ -77,6 +90,7 @@ static void assert_same_sibling(const struct sibling *a, const struct sibling *b
 {
     assert_true(a->dot.actor == b->dot.actor && a->dot.counter == b->dot.counter);
     assert_true(a->stamp == b->stamp && a->tombstone == b->tombstone && a->kept == b->kept);
+    assert_int_equal(a->deadline_ms, b->deadline_ms);
     assert_true(bytes_equal(a->value, b->value));
     assert_int_equal(a->metadata_count, b->metadata_count);
     for (uint32_t i = 0; i < a->metadata_count; i++) {
@@ -145,7 +159,7 @@ static const struct row rows[] = {
       "02 01 " ACTOR_A "05 00 02 00 01 " KEPT "00 00 " KEPT "78 79", KVORUM_OK },
     { "no bytes", "", KVORUM_CORRUPT },
     { "format 0", "00 00 00", KVORUM_CORRUPT },
-    { "a later format", "03 00 00", KVORUM_NEWER_FORMAT },
+    { "a later format", "04 00 00", KVORUM_NEWER_FORMAT },
     { "nothing but the format", "01", KVORUM_CORRUPT },
     { "no sibling count", "01 00", KVORUM_CORRUPT },
     { "a byte too many", "01 00 00 00", KVORUM_CORRUPT },
@@ -177,7 +191,19 @@ static const struct row rows[] = {
       "02 02 " ACTOR_A "05 " ACTOR_B "05 00 02 01 00 " KEPT "00 00 " KEPT "78 79", KVORUM_CORRUPT },
     { "a dot twice", "02 01 " ACTOR_A "05 00 02 00 01 " KEPT "00 01 " KEPT "78 79",
       KVORUM_CORRUPT },
-    { "an unknown flag", "01 01 " ACTOR_A "05 01 00 00 " STAMP "04 00 01 78", KVORUM_CORRUPT },
+    { "an unknown flag", "01 01 " ACTOR_A "05 01 00 00 " STAMP "08 00 01 78", KVORUM_CORRUPT },
+    { "a deadline", "03 01 " ACTOR_A "05 00 01 00 00 " STAMP "04 " STAMP "00 01 78", KVORUM_OK },
+    { "a deadline of a dropped value", "03 01 " ACTOR_A "05 00 01 00 00 " STAMP "05 " STAMP "00 00",
+      KVORUM_OK },
+    { "a deadline in format 1", "01 01 " ACTOR_A "05 01 00 00 " STAMP "04 " STAMP "00 01 78",
+      KVORUM_CORRUPT },
+    { "a deadline in format 2", "02 01 " ACTOR_A "05 00 01 00 00 " STAMP "06 " STAMP "00 01 78",
+      KVORUM_CORRUPT },
+    { "format 3 without a deadline", "03 01 " ACTOR_A "05 00 01 00 00 " KEPT "78", KVORUM_CORRUPT },
+    { "a deadline of 0",
+      "03 01 " ACTOR_A "05 00 01 00 00 " STAMP "04 00 00 00 00 00 00 00 00 00 01 78",
+      KVORUM_CORRUPT },
+    { "a deadline cut short", "03 01 " ACTOR_A "05 00 01 00 00 " STAMP "04 01 02", KVORUM_CORRUPT },
     { "more siblings than bytes", "02 01 " ACTOR_A "05 00 02 00 00 " KEPT "78", KVORUM_CORRUPT },
     { "a kept sibling", "02 01 " ACTOR_A "05 00 01 00 00 " KEPT "78", KVORUM_OK },
     { "a kept sibling and one that is not",

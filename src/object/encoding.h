@@ -7,10 +7,12 @@
 #include "object/object.h"
 
 enum {
-    OBJECT_FORMAT_LAST = 1, /* nothing is kept and nothing that is not was replaced by it */
-    OBJECT_FORMAT_KEPT = 2, /* everything else */
+    OBJECT_FORMAT_LAST = 1,    /* nothing is kept and nothing that is not was replaced by it */
+    OBJECT_FORMAT_KEPT = 2,    /* everything else that never expires */
+    OBJECT_FORMAT_EXPIRES = 3, /* as 2, and some sibling has a deadline */
     OBJECT_FLAG_TOMBSTONE = 1,
     OBJECT_FLAG_KEPT = 2,
+    OBJECT_FLAG_EXPIRES = 4,
 };
 
 /** Write the clock at `at`, where clock_vector_packed_size bytes are free; returns the new end. */

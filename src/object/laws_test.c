@@ -56,6 +56,8 @@ static void random_siblings(struct law *law, struct dot last, struct object *obj
                               .tombstone = random_chance(&law->random, 1, 4),
                               .kept = law->kind == KIND_KEPT ||
                                       (law->kind == KIND_BOTH && random_chance(&law->random, 1, 2)),
+                              .deadline_ms =
+                                  random_chance(&law->random, 1, 4) ? 1 + draw(law, 3) : 0,
                               .value = random_value(law) };
         random_metadata(law, sibling);
     }

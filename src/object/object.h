@@ -67,6 +67,9 @@ struct sibling {
     uint64_t stamp; /* hlc.h; its milliseconds are Last-Modified */
     bool tombstone;
     bool kept; /* made where siblings are kept: only a write that saw it replaces it */
+    /* Wall clock, ms; 0: never.  From then on it is a tombstone with the same dot, whether its
+     * value is still there or not.  Part of the version: another deadline is another write. */
+    uint64_t deadline_ms;
     uint32_t metadata_count;
     struct metadata *metadata;
     struct bytes value;
@@ -108,8 +111,13 @@ KVORUM_CHECKED kvorum_status object_decode(struct bytes bytes, struct arena *are
 void object_encode(const struct object *object, struct buffer *buffer);
 /** Size of the canonical encoding in bytes, without making it. */
 size_t object_encoded_size(const struct object *object);
-/** Digest of an encoding: equal objects, equal digests.  Never 0, which stands for "no object". */
+/** Digest of an encoding: equal objects, equal digests.  Never 0, which stands for "no object".
+ *  What has a deadline counts by its dot, stamp and deadline alone: replicas that have and have not
+ *  yet dropped an expired value agree. */
 uint64_t object_digest(struct bytes encoding);
+/** The first deadline of a value that is still there; 0: none.  Costs nothing where there is none.
+ *  0 also for bytes that are no object. */
+uint64_t object_first_deadline(struct bytes encoding);
 
 /** Least upper bound of `a` and `b`.  The result may share arrays with both, and *ret_object may be
  *  one of them.  NO_MEMORY; TOO_LARGE and TOO_MANY_SIBLINGS beyond what decoders accept. */
@@ -146,6 +154,11 @@ KVORUM_CHECKED kvorum_status object_put(const struct object *local,
  *  context of what is shown covers what is not.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status object_show(const struct object *object, struct object_mode mode,
                                          struct arena *arena, struct object *ret_object);
+
+/** `object` as it is at `now_ms`: values whose deadline has come are tombstones.  Shares all that
+ *  it can; *ret_object may be `object`.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status object_expire(const struct object *object, uint64_t now_ms,
+                                           struct arena *arena, struct object *ret_object);
 
 /** No sibling that is not a tombstone (true for an empty object). */
 bool object_is_deleted(const struct object *object);

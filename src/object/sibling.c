@@ -22,6 +22,8 @@ static int content_compare(const struct sibling *a, const struct sibling *b)
 {
     int result = order(a->tombstone, b->tombstone);
     if (result == 0)
+        result = order(a->deadline_ms, b->deadline_ms);
+    if (result == 0)
         result = order(a->kept, b->kept);
     if (result == 0)
         result = bytes_compare(a->value, b->value);

@@ -84,6 +84,9 @@ void snapshot_publish_slowly(struct snapshot *snapshot, const struct node *node,
     snapshot->stores = sums;
     snapshot->get = *node_latency(node, OPERATION_GET);
     snapshot->put = *node_latency(node, OPERATION_PUT);
+    snapshot->hints_count = node_epoch(node)->member_count;
+    for (uint16_t i = 0; i < snapshot->hints_count; i++)
+        node_hints(node, i, &snapshot->hints[i]);
     note_minute(snapshot, node, now_ms);
     pthread_mutex_unlock(&snapshot->mutex);
 }
@@ -94,6 +97,20 @@ void snapshot_counters(struct snapshot *snapshot, struct node_counters *ret_coun
     for (unsigned i = 0; i < SNAPSHOT_COUNTERS; i++)
         values[i] = atomic_load_explicit(&snapshot->counters[i], memory_order_relaxed);
     memcpy(ret_counters, values, sizeof(values));
+}
+
+void snapshot_hints(struct snapshot *snapshot, uint16_t member, struct node_hints *sums)
+{
+    pthread_mutex_lock(&snapshot->mutex);
+    if (member < snapshot->hints_count) {
+        const struct node_hints *more = &snapshot->hints[member];
+        sums->count += more->count;
+        sums->size += more->size;
+        sums->marks += more->marks;
+        if (more->oldest_ms != 0 && (sums->oldest_ms == 0 || more->oldest_ms < sums->oldest_ms))
+            sums->oldest_ms = more->oldest_ms;
+    }
+    pthread_mutex_unlock(&snapshot->mutex);
 }
 
 void snapshot_minute_ago(struct snapshot *snapshot, struct node_counters *ret_counters)

@@ -41,6 +41,8 @@ struct snapshot {
     pthread_mutex_t mutex; /* guards all below */
     struct snapshot_stores stores;
     struct histogram get, put;
+    struct node_hints hints[RING_MEMBERS_MAX]; /* by member */
+    uint16_t hints_count;
     struct node_counters minute[SNAPSHOT_SLOTS];
     uint64_t slot; /* seconds: minute[slot % SNAPSHOT_SLOTS] was written last */
 };
@@ -55,6 +57,8 @@ void snapshot_publish_slowly(struct snapshot *snapshot, const struct node *node,
 
 /** Thread: any. */
 void snapshot_counters(struct snapshot *snapshot, struct node_counters *ret_counters);
+/** Add what is held for a member to *sums; the oldest of both counts. */
+void snapshot_hints(struct snapshot *snapshot, uint16_t member, struct node_hints *sums);
 /** The counters as they were a minute ago (or at the start). */
 void snapshot_minute_ago(struct snapshot *snapshot, struct node_counters *ret_counters);
 

@@ -243,6 +243,20 @@ static uint32_t held_by(const struct epoch *epoch, uint16_t member)
     return held;
 }
 
+/* What this node holds for the member: all shards together. */
+static json_t *json_hints(const struct server *server, struct node *node, uint16_t member)
+{
+    const struct server_view *view = &server->view;
+    struct node_hints sums = { 0 };
+    for (uint16_t i = 0; i < view->reactor_count; i++)
+        snapshot_hints(&view->reactors[i]->snapshot, member, &sums);
+    uint64_t now_ms = node_wall_ms(node);
+    uint64_t age_ms = sums.oldest_ms != 0 && now_ms > sums.oldest_ms ? now_ms - sums.oldest_ms : 0;
+    return json_pack("{s:I, s:I, s:I, s:I}", "count", (json_int_t)sums.count, "size",
+                     (json_int_t)sums.size, "oldest_s", (json_int_t)(age_ms / 1000), "marks",
+                     (json_int_t)sums.marks);
+}
+
 static json_t *json_member(const struct server *server, struct node *node, uint16_t index)
 {
     const struct epoch *epoch = node_epoch(node);
@@ -250,12 +264,13 @@ static json_t *json_member(const struct server *server, struct node *node, uint1
     bool self = index == server->self;
     uint64_t since_s =
         self ? uptime_s(&server->view) : node_liveness_since_us(node, index) / 1000000;
-    return json_pack(
-        "{s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:b}", "name", member->name, "id",
-        json_id(&member->id), "zone", member->zone, "weight", (json_int_t)member->weight, "address",
-        member->address, "membership", membership_names[member->state], "state",
-        state_names[self ? LIVENESS_ALIVE : node_liveness(node, index)], "since_s",
-        (json_int_t)since_s, "partitions", (json_int_t)held_by(epoch, index), "self", self);
+    return json_pack("{s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:b, s:o}", "name",
+                     member->name, "id", json_id(&member->id), "zone", member->zone, "weight",
+                     (json_int_t)member->weight, "address", member->address, "membership",
+                     membership_names[member->state], "state",
+                     state_names[self ? LIVENESS_ALIVE : node_liveness(node, index)], "since_s",
+                     (json_int_t)since_s, "partitions", (json_int_t)held_by(epoch, index), "self",
+                     self, "hints", json_hints(server, node, index));
 }
 
 static json_t *json_members(const struct server *server, struct node *node)

@@ -66,7 +66,11 @@ static inline void fake_node_init(struct node *node)
     memset(node, 0, sizeof(*node));
     arena_init(&node->memory, SIZE_MAX);
     node->next_id = 1;
-    node->limits = (struct node_limits){ 1 << 20, 1 << 19, 100, 25, 1000 };
+    node->limits = (struct node_limits){ .value_size = 1 << 20,
+                                         .value_size_warning = 1 << 19,
+                                         .siblings = 100,
+                                         .siblings_warning = 25,
+                                         .requests = 1000 };
 }
 
 static inline void fake_pending_done(struct fake_pending *pending)
@@ -147,6 +151,8 @@ static inline struct object *fake_object(struct node *node, const struct operati
     if (entry == NULL)
         return NULL;
     kvorum_status status = object_decode(entry->encoding, arena, object);
+    if (status == KVORUM_OK)
+        status = object_expire(object, FAKE_WALL_MS, arena, object);
     assert(status == KVORUM_OK);
     (void)status;
     return object;
@@ -180,6 +186,32 @@ static inline bool fake_context_is(const struct object *object, struct bytes con
     return same;
 }
 
+static inline uint64_t fake_deadline(const struct object *object)
+{
+    uint64_t deadline_ms = object_winner(object)->deadline_ms;
+    return deadline_ms == 0 ? NODE_NEVER : deadline_ms;
+}
+
+/* As node/composite.c has it, at once. */
+static inline kvorum_status fake_touch(const struct operation *operation,
+                                       const struct object *local, struct sibling *fresh)
+{
+    if (local == NULL || object_is_deleted(local))
+        return KVORUM_NOT_FOUND;
+    uint64_t there_ms = fake_deadline(local), wanted_ms = operation->deadline_ms;
+    uint32_t flags = operation->flags;
+    if (((flags & OPERATION_IF_EXPIRES) != 0 && there_ms == NODE_NEVER) ||
+        ((flags & OPERATION_IF_LASTS) != 0 && there_ms != NODE_NEVER) ||
+        ((flags & OPERATION_IF_EARLIER) != 0 && there_ms >= wanted_ms) ||
+        ((flags & OPERATION_IF_LATER) != 0 && there_ms <= wanted_ms))
+        return KVORUM_CONFLICT;
+    const struct sibling *winner = object_winner(local);
+    fresh->value = winner->value;
+    fresh->metadata = winner->metadata;
+    fresh->metadata_count = winner->metadata_count;
+    return KVORUM_OK;
+}
+
 static inline kvorum_status fake_write(struct node *node, const struct operation *operation,
                                        struct arena *arena, struct object **ret_object)
 {
@@ -205,7 +237,17 @@ static inline kvorum_status fake_write(struct node *node, const struct operation
                              .tombstone = operation->kind == OPERATION_DELETE,
                              .metadata = (struct metadata *)operation->metadata,
                              .metadata_count = operation->metadata_count,
-                             .value = operation->value };
+                             .value = operation->value,
+                             .deadline_ms = operation->deadline_ms };
+    if ((operation->flags & OPERATION_TOUCH) != 0) {
+        kvorum_status touched = fake_touch(operation, local, &fresh);
+        if (touched != KVORUM_OK)
+            return touched;
+    }
+    if ((operation->flags & OPERATION_KEEP_DEADLINE) != 0 && live)
+        fresh.deadline_ms = fake_deadline(local);
+    if (fresh.deadline_ms == NODE_NEVER)
+        fresh.deadline_ms = 0;
     struct object *object = arena_new(arena, struct object);
     struct object_mode mode = { .siblings = properties.allow_mult == 1 };
     kvorum_status status = object_put(local, &context, &fresh, 1, mode, arena, object);

@@ -3,6 +3,7 @@
  *
  *      Content-Type: text/plain; charset=utf-8    X-Riak-Meta-Colour: red
  *      Content-Encoding: gzip                     X-Riak-Index-age_int: 7, 8
+ *      X-Kvorum-TTL: 3600
  *      Link: </buckets/B/keys/K>; riaktag="T", </riak/B/K>; riaktag="T"
  */
 #include "server/protocol/http/internal.h"
@@ -11,6 +12,8 @@
 
 static const struct bytes meta_prefix = { (const uint8_t *)"x-riak-meta-", 12 };
 static const struct bytes index_prefix = { (const uint8_t *)"x-riak-index-", 13 };
+
+enum { TTL_DIGITS = 10 };
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -165,6 +168,27 @@ static bool add_header(struct http *http, struct operation *operation, struct me
     return true;
 }
 
+/* Seconds from now; 0: never, whatever the bucket says. */
+bool http_read_ttl(struct http *http, struct operation *operation)
+{
+    struct bytes text = http_header(http, "x-kvorum-ttl");
+    uint64_t seconds = 0;
+    bool fine = text.size > 0 && text.size <= TTL_DIGITS;
+    if (text.data == NULL)
+        return true;
+    for (size_t i = 0; fine && i < text.size; i++) {
+        fine = text.data[i] >= '0' && text.data[i] <= '9';
+        seconds = seconds * 10 + text.data[i] - '0';
+    }
+    if (!fine) {
+        http_text(http, 400, "X-Kvorum-TTL must be a number of seconds; 0: never\n");
+        return false;
+    }
+    operation->deadline_ms =
+        seconds == 0 ? NODE_NEVER : node_wall_ms(http->environment.node) + seconds * 1000;
+    return true;
+}
+
 bool http_read_metadata(struct http *http, struct operation *operation)
 {
     struct metadata *items = arena_allocate(&http->arena, OBJECT_METADATA_MAX * sizeof(*items));
@@ -288,6 +312,10 @@ void http_write_metadata(struct http *http, const struct sibling *sibling, struc
             write_line(lines, "X-Riak-Meta-", sibling->metadata[i].name,
                        sibling->metadata[i].value);
     write_indexes(sibling, lines);
+    uint64_t now_ms = node_wall_ms(http->environment.node);
+    if (sibling->deadline_ms > now_ms && !sibling->tombstone)
+        buffer_printf(lines, "X-Kvorum-TTL: %llu\r\n",
+                      (unsigned long long)(sibling->deadline_ms - now_ms + 999) / 1000);
     if (sibling->tombstone)
         buffer_append_text(lines, "X-Riak-Deleted: true\r\n");
 }

@@ -149,6 +149,16 @@ static const struct row rows[] = {
       "X-Riak-Meta-colour: red\nx-riak-index-age_int: 7, 8\nx-riak-index-name_bin: tom\n"
       "Content-Length: 1\n\nx",
       false },
+    { "a time to live is told as what is left of it",
+      WRITE("PUT", CAT, TEXT "X-Kvorum-TTL: 60\r\n", "x") GET(CAT),
+      NO_CONTENT "200 OK\nContent-Type: text/plain\n" MODIFIED
+                 "X-Kvorum-TTL: 60\nContent-Length: 1\n\nx",
+      false },
+    { "a time to live of 0 is for ever",
+      WRITE("PUT", CAT, TEXT "X-Kvorum-TTL: 0\r\n", "x") GET(CAT), NO_CONTENT VALUE("x"), false },
+    { "a time to live that is none", WRITE("PUT", CAT, TEXT "X-Kvorum-TTL: soon\r\n", "x"),
+      PLAIN("400 Bad Request", "51", "X-Kvorum-TTL must be a number of seconds; 0: never\n"),
+      false },
     { "links come back in the new form",
       WRITE("PUT", CAT,
             TEXT "Link: </buckets/pets/keys/d%20g>; riaktag=\"hates\", </riak/pets/owl>; "

@@ -124,6 +124,7 @@ void http_json_string(struct buffer *buffer, struct bytes text);
 /* headers.c */
 /** Metadata of the request's headers, in the arena; false: refused, the answer is sent. */
 bool http_read_metadata(struct http *http, struct operation *operation);
+bool http_read_ttl(struct http *http, struct operation *operation);
 /** Header lines of one sibling, as "Name: value\r\n". */
 void http_write_metadata(struct http *http, const struct sibling *sibling, struct buffer *lines);
 void http_write_links(struct http *http, const struct sibling *sibling, struct buffer *lines);

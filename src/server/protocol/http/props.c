@@ -108,6 +108,10 @@ void http_write_props_json(struct http *http, struct buffer *json)
         bool on = flag < 0 ? flag_properties[i].fallback : flag == 1;
         buffer_printf(json, "\"%s\":%s,", flag_properties[i].name, on ? "true" : "false");
     }
+    buffer_printf(json, "\"handoff_strategy\":\"%s\",",
+                  handoff_strategy_name(bucket_strategy(&properties)));
+    buffer_printf(json, "\"ttl_seconds\":%u,",
+                  properties.ttl_seconds == PROPERTY_NO_TTL ? 0 : properties.ttl_seconds);
     for (size_t i = 0; i < FIXED; i++)
         buffer_printf(json, "\"%s\":%s%s", fixed_properties[i].name, fixed_properties[i].json,
                       i + 1 < FIXED ? "," : "");
@@ -160,6 +164,23 @@ static bool read_flag(const json_t *value, int8_t *ret)
     return on || off;
 }
 
+static bool read_strategy(const json_t *value, int8_t *ret)
+{
+    enum handoff_strategy strategy;
+    if (!json_is_string(value) ||
+        !handoff_strategy_parse(bytes_of_string(json_string_value(value)), &strategy))
+        return false;
+    *ret = (int8_t)strategy;
+    return true;
+}
+
+static bool read_seconds(const json_t *value, uint32_t *ret)
+{
+    json_int_t seconds = json_is_integer(value) ? json_integer_value(value) : -1;
+    *ret = (uint32_t)seconds;
+    return seconds >= 0 && seconds < (json_int_t)PROPERTY_NO_TTL;
+}
+
 static bool is_fixed_value(const char *name, const json_t *value)
 {
     for (size_t i = 0; i < FIXED; i++) {
@@ -185,6 +206,10 @@ static const char *read_property(struct bucket_properties *properties, const cha
     for (size_t i = 0; i < FLAGS; i++)
         if (strcmp(name, flag_properties[i].name) == 0)
             return read_flag(value, flag_at(properties, i)) ? NULL : "not_boolean";
+    if (strcmp(name, "handoff_strategy") == 0)
+        return read_strategy(value, &properties->handoff_strategy) ? NULL : "not_a_strategy";
+    if (strcmp(name, "ttl_seconds") == 0)
+        return read_seconds(value, &properties->ttl_seconds) ? NULL : "not_a_number_of_seconds";
     return is_fixed_value(name, value) ? NULL : "this property is not supported";
 }
 

@@ -104,7 +104,8 @@ static bool prepare(struct http *http, enum operation_kind kind)
 
 void http_put_object(struct http *http)
 {
-    if (!prepare(http, OPERATION_PUT) || !http_read_metadata(http, &http->operation))
+    if (!prepare(http, OPERATION_PUT) || !http_read_metadata(http, &http->operation) ||
+        !http_read_ttl(http, &http->operation))
         return;
     http->operation.value = http->request.body;
     int8_t body = 0;

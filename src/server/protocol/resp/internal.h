@@ -144,8 +144,29 @@ void resp_run_exists(struct resp_call *call);
 void resp_run_mget(struct resp_call *call);
 void resp_run_mset(struct resp_call *call);
 void resp_run_dbsize(struct resp_call *call);
+void resp_run_setex(struct resp_call *call);
+void resp_run_psetex(struct resp_call *call);
+/** Run `operation` on the key in the first argument, or let the call wait for its turn. */
+void resp_submit(struct resp_call *call, struct operation *operation, enum resp_use use,
+                 node_answer_fn on_answer);
 /** The value Redis clients see: the winner's, and false when that is a deletion. */
 bool resp_value_of(const struct answer *answer, struct bytes *ret_value);
+
+/* expire.c */
+enum resp_time { RESP_TIME_SECONDS, RESP_TIME_MS, RESP_TIME_UNIX_SECONDS, RESP_TIME_UNIX_MS };
+/** A time to live, or a moment, that must lie in the future or at least be above 0: false and an
+ *  error reply when it is none. */
+bool resp_read_deadline(struct resp_call *call, struct bytes text, enum resp_time time,
+                        uint64_t *ret_ms);
+void resp_run_expire(struct resp_call *call);
+void resp_run_pexpire(struct resp_call *call);
+void resp_run_expireat(struct resp_call *call);
+void resp_run_pexpireat(struct resp_call *call);
+void resp_run_persist(struct resp_call *call);
+void resp_run_ttl(struct resp_call *call);
+void resp_run_pttl(struct resp_call *call);
+void resp_run_expiretime(struct resp_call *call);
+void resp_run_pexpiretime(struct resp_call *call);
 
 /* session.c */
 void resp_session_reset(struct resp_connection *resp);

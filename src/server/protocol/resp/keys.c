@@ -72,8 +72,8 @@ static void on_del(void *context, const struct answer *answer)
 
 /* --- one key --------------------------------------------------------------------------------- */
 
-static void submit(struct resp_call *call, struct operation *operation, enum resp_use use,
-                   node_answer_fn on_answer)
+void resp_submit(struct resp_call *call, struct operation *operation, enum resp_use use,
+                 node_answer_fn on_answer)
 {
     struct resp_connection *resp = call->connection;
     operation->key = resp_call_argument(call, 1);
@@ -95,15 +95,16 @@ void resp_run_get(struct resp_call *call)
 {
     struct operation operation = call->connection->operation;
     operation.kind = OPERATION_GET;
-    submit(call, &operation, RESP_USE_READ, on_get);
+    resp_submit(call, &operation, RESP_USE_READ, on_get);
 }
 
-static void refuse_option(struct resp_call *call)
+/* NX, XX and GET would need an answer from a read that nobody else can come between. */
+static void refuse_option(struct resp_call *call, struct bytes option)
 {
-    static const char *const known[] = { "EX", "PX", "EXAT", "PXAT", "NX", "KEEPTTL", "XX", "GET" };
+    static const char *const known[] = { "NX", "XX", "GET" };
     char text[160];
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (!resp_is(resp_call_argument(call, 3), known[i]))
+        if (!resp_is(option, known[i]))
             continue;
         snprintf(text, sizeof(text),
                  "the option %s of SET is not supported yet; nothing was written", known[i]);
@@ -113,17 +114,75 @@ static void refuse_option(struct resp_call *call)
     resp_reply_error(call->connection, "ERR", "syntax error");
 }
 
+static bool find_time(struct bytes option, enum resp_time *ret)
+{
+    static const struct {
+        const char *name;
+        enum resp_time time;
+    } known[] = { { "EX", RESP_TIME_SECONDS },
+                  { "PX", RESP_TIME_MS },
+                  { "EXAT", RESP_TIME_UNIX_SECONDS },
+                  { "PXAT", RESP_TIME_UNIX_MS } };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (resp_is(option, known[i].name)) {
+            *ret = known[i].time;
+            return true;
+        }
+    return false;
+}
+
+/* False: refused. */
+static bool read_options(struct resp_call *call, struct operation *operation)
+{
+    for (uint32_t i = 3; i < call->count; i++) {
+        struct bytes option = resp_call_argument(call, i);
+        bool first =
+            operation->deadline_ms == 0 && (operation->flags & OPERATION_KEEP_DEADLINE) == 0;
+        enum resp_time time;
+        if (first && resp_is(option, "KEEPTTL"))
+            operation->flags |= OPERATION_KEEP_DEADLINE;
+        else if (first && i + 1 < call->count && find_time(option, &time)) {
+            if (!resp_read_deadline(call, resp_call_argument(call, ++i), time,
+                                    &operation->deadline_ms))
+                return false;
+        } else {
+            refuse_option(call, option);
+            return false;
+        }
+    }
+    return true;
+}
+
 void resp_run_set(struct resp_call *call)
 {
-    if (call->count > 3) {
-        refuse_option(call);
-        return;
-    }
     struct operation operation = call->connection->operation;
     operation.kind = OPERATION_PUT;
     operation.flags = OPERATION_OVERWRITE;
     operation.value = resp_call_argument(call, 2);
-    submit(call, &operation, RESP_USE_SET, on_set);
+    if (call->count > 3 && !read_options(call, &operation))
+        return;
+    bool reads = (operation.flags & OPERATION_KEEP_DEADLINE) != 0;
+    resp_submit(call, &operation, reads ? RESP_USE_DELETE : RESP_USE_SET, on_set);
+}
+
+static void set_for(struct resp_call *call, enum resp_time time)
+{
+    struct operation operation = call->connection->operation;
+    operation.kind = OPERATION_PUT;
+    operation.flags = OPERATION_OVERWRITE;
+    operation.value = resp_call_argument(call, 3);
+    if (resp_read_deadline(call, resp_call_argument(call, 2), time, &operation.deadline_ms))
+        resp_submit(call, &operation, RESP_USE_SET, on_set);
+}
+
+void resp_run_setex(struct resp_call *call)
+{
+    set_for(call, RESP_TIME_SECONDS);
+}
+
+void resp_run_psetex(struct resp_call *call)
+{
+    set_for(call, RESP_TIME_MS);
 }
 
 void resp_run_del(struct resp_call *call)
@@ -134,7 +193,7 @@ void resp_run_del(struct resp_call *call)
     }
     struct operation operation = call->connection->operation;
     operation.kind = OPERATION_DELETE;
-    submit(call, &operation, RESP_USE_DELETE, on_del);
+    resp_submit(call, &operation, RESP_USE_DELETE, on_del);
 }
 
 void resp_run_exists(struct resp_call *call)
@@ -145,7 +204,7 @@ void resp_run_exists(struct resp_call *call)
     }
     struct operation operation = call->connection->operation;
     operation.kind = OPERATION_GET;
-    submit(call, &operation, RESP_USE_READ, on_exists);
+    resp_submit(call, &operation, RESP_USE_READ, on_exists);
 }
 
 /* --- many keys ------------------------------------------------------------------------------- */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What is owed to members that were away (cluster/handoff/): queues in the stores of this shard.
+ *
+ *      hints.c          the queues: taking a hint, counting, quotas, marks
+ *      hints_replay.c   whose turn it is, delivering, removing
+ *      suspect.c        marks of dropped hints: having a partition compared
+ *
+ *  A hint is in the same store as the object it is about, so one batch changes both; a target's
+ *  queue is one in each store, walked store after store, oldest first.  Usage is counted anew when
+ *  the node starts.  Quotas are of the node: each shard has its part.
+ *
+ *  Thread: the shard's. */
+#ifndef NODE_HINTS_H
+#define NODE_HINTS_H
+
+#include "cluster/handoff/hint.h"
+#include "cluster/handoff/hint_pace.h"
+#include "node/internal.h"
+
+struct hint_queue {
+    struct list link;
+    struct node_id target;
+    struct hint_usage used;
+    uint64_t oldest; /* order of the oldest hint, as far as is known; 0: none */
+    uint32_t marks;
+    struct hint_pace pace;
+    bool was_alive;
+
+    /* the walk through the queue, one page of one store at a time */
+    bool walking, scanning;
+    uint16_t store;
+    uint64_t cursor;       /* order at which to go on there */
+    uint64_t oldest_met;   /* of this walk */
+    uint64_t walked_us;    /* the last one began */
+    uint64_t walked_epoch; /* and was in this epoch */
+
+    bool suspecting; /* its marks are being read */
+    uint64_t suspect_us;
+};
+
+struct hints {
+    struct list queues;
+    struct hint_pace_config pace;
+    struct hint_usage quota; /* of this shard, for each target */
+    uint64_t horizon_ms;
+    uint64_t *collected_ms; /* by partition; NULL: nothing was ever collected */
+};
+
+/** The queue of `target`, made when it is not there; NULL: no memory. */
+struct hint_queue *hints_queue(struct node *node, const struct node_id *target);
+/** RING_NO_MEMBER: it is none any more. */
+uint16_t hints_target(const struct node *node, const struct hint_queue *queue);
+/** Look again at `when_us`, or earlier. */
+void hints_wake(struct node *node, uint64_t when_us);
+/** Is this member an owner of the object? */
+bool hints_is_owner(struct node *node, const struct key_address *address);
+uint8_t hints_bucket_n(struct node *node, const struct key_address *address);
+/** A hint left the store. */
+void hints_uncount(struct node *node, struct hint_queue *queue, uint64_t size);
+/** Into the batch: the partition of `target` is to be compared. */
+kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
+                             const struct node_id *target, uint32_t partition, enum hint_mark mark);
+
+void hints_replay(struct node *node, struct hint_queue *queue);
+/** When hints_replay has something to do; UINT64_MAX: when something happens. */
+uint64_t hints_replay_us(struct node *node, struct hint_queue *queue);
+
+void suspect_tick(struct node *node, struct hint_queue *queue);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is owed to members that were away, in stories. */
+#include "tests/support/node_world.h"
+
+static const struct bytes everything = { 0 };
+
+static bool holds(struct world *world, uint16_t member, char kind)
+{
+    struct engine_iterator *iterator;
+    struct engine_range range = { everything, everything, true };
+    bool found = false;
+    assert_int_equal(engine_iterate(world->stores[member], &range, &iterator), KVORUM_OK);
+    for (engine_iterator_first(iterator); iterator->valid && !found; engine_iterator_next(iterator))
+        found = iterator->key.data[0] == (uint8_t)kind;
+    engine_iterator_close(iterator);
+    return found;
+}
+
+/* `count` keys with one first owner; each is written while that one is away.  Returns the one that
+ * stands in for it. */
+static uint16_t write_around(struct world *world, uint16_t *ret_owner, int count)
+{
+    uint16_t owner = *ret_owner = owner_of(world, "cat", 0), stand_in = owner_of(world, "cat", 3);
+    cut(world, owner);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(put(world, owner_of(world, "cat", 1), "cat", "meow", NULL).status,
+                         KVORUM_OK);
+    return stand_in;
+}
+
+static void a_key_written_often_is_one_hint(void)
+{
+    struct world *world = world_make(5);
+    uint16_t owner, stand_in = write_around(world, &owner, 10);
+    struct node_hints hints;
+    node_hints(world->nodes[stand_in], owner, &hints);
+    assert_int_equal(hints.count, 1);
+    assert_true(hints.size > 0 && hints.size < 100);
+    assert_true(hints.oldest_ms > 1700000000000ull);
+    heal(world, owner);
+    node_hints(world->nodes[stand_in], owner, &hints);
+    assert_int_equal(hints.count, 0);
+    assert_int_equal(hints.oldest_ms, 0);
+    assert_false(holds(world, stand_in, 'o'));
+    assert_false(holds(world, stand_in, 'h'));
+    assert_false(holds(world, stand_in, 'i'));
+    assert_int_equal(node_counters(world->nodes[stand_in])->hints_waiting_size, 0);
+    world_free(world);
+}
+
+static void hints_are_counted_again_after_a_restart(void)
+{
+    struct world *world = world_make(5);
+    uint16_t owner, stand_in = write_around(world, &owner, 1);
+    struct node_hints before, after;
+    node_hints(world->nodes[stand_in], owner, &before);
+    restart(world, stand_in, (struct node_limits){ 0 });
+    node_hints(world->nodes[stand_in], owner, &after);
+    assert_memory_equal(&before, &after, sizeof(before));
+    heal(world, owner);
+    pass(world, 3000);
+    assert_int_equal(node_counters(world->nodes[stand_in])->hints_delivered, 1);
+    world_free(world);
+}
+
+static void markers_of_an_older_release_are_delivered(void)
+{
+    struct world *world = world_make(5);
+    uint16_t owner, stand_in = write_around(world, &owner, 1);
+    struct engine_batch *batch = engine_batch_create();
+    struct engine_iterator *iterator;
+    struct engine_range range = { BYTES_LITERAL("h"), BYTES_LITERAL("j"), false };
+    assert_int_equal(engine_iterate(world->stores[stand_in], &range, &iterator), KVORUM_OK);
+    for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator)) {
+        kvorum_status status = iterator->key.data[0] == 'h'
+                                   ? engine_batch_put(batch, iterator->key, everything)
+                                   : engine_batch_delete(batch, iterator->key);
+        assert_int_equal(status, KVORUM_OK);
+    }
+    engine_iterator_close(iterator);
+    world->nodes[stand_in] = node_destroy(world->nodes[stand_in]);
+    assert_int_equal(engine_write(world->stores[stand_in], batch, ENGINE_NONE), KVORUM_OK);
+    engine_batch_destroy(batch);
+    restart(world, stand_in, (struct node_limits){ 0 });
+    heal(world, owner);
+    pass(world, 3000);
+    assert_int_equal(node_counters(world->nodes[stand_in])->hints_delivered, 1);
+    assert_false(holds(world, stand_in, 'h'));
+    world_free(world);
+}
+
+static void over_the_quota_a_mark_takes_the_place_of_a_hint(void)
+{
+    struct world *world = world_make(5);
+    uint16_t owner = owner_of(world, "cat", 0), other = owner_of(world, "cat", 1);
+    for (uint16_t i = 0; i < world->count; i++)
+        restart(world, i, (struct node_limits){ .hints = 1, .hints_size = 10 }); /* none fits */
+    pass(world, 1000);
+    cut(world, owner);
+    assert_int_equal(put(world, other, "cat", "meow", NULL).status, KVORUM_OK);
+    uint64_t refused = 0;
+    for (uint16_t i = 0; i < world->count; i++) {
+        refused += node_counters(world->nodes[i])->hints_refused;
+        assert_false(holds(world, i, 'i'));
+    }
+    assert_true(refused > 0);
+    assert_true(holds(world, other, 'j'));
+    heal(world, owner);
+    pass(world, 20000);
+    for (uint16_t i = 0; i < world->count; i++)
+        assert_false(holds(world, i, 'j'));
+    for (uint16_t i = 0; i < world->count; i++)
+        if (i != owner)
+            cut(world, i);
+    struct operation alone = operation_on(OPERATION_GET, "cat");
+    alone.levels.r = 1;
+    assert_string_equal(run(world, owner, &alone).values, "meow");
+    world_free(world);
+}
+
+/* The planner's table, with one owner of the key's partition replaced. */
+static uint16_t replace_owner(struct world *world, const char *key, uint16_t owner)
+{
+    uint16_t newcomer = owner_of(world, key, 4);
+    uint32_t partition = ring_partition_of_hash(
+        &world->epoch, ring_hash(&world->epoch, BYTES_LITERAL("default"), BYTES_LITERAL("pets"),
+                                 bytes_of_string(key)));
+    for (uint8_t i = 0; i < 3; i++)
+        if (world->epoch.table[partition * 3 + i] == owner)
+            world->epoch.table[partition * 3 + i] = newcomer;
+    world->epoch.number++;
+    return newcomer;
+}
+
+static void a_hint_for_one_who_owns_no_more_goes_to_the_owners(void)
+{
+    struct world *world = world_make(5);
+    uint16_t owner, stand_in = write_around(world, &owner, 1);
+    uint16_t newcomer = replace_owner(world, "cat", owner);
+    pass(world, 5000);
+    assert_int_equal(node_counters(world->nodes[stand_in])->hints_rerouted, 1);
+    assert_true(holds(world, newcomer, 'o'));
+    assert_false(holds(world, stand_in, 'o'));
+    heal(world, owner);
+    pass(world, 5000);
+    assert_false(holds(world, owner, 'o'));
+    world_free(world);
+}
+
+static void a_hint_past_the_horizon_is_destroyed_and_compared(void)
+{
+    struct world *world = world_make(5);
+    uint16_t stand_in = owner_of(world, "cat", 3), owner;
+    restart(world, stand_in, (struct node_limits){ .hint_horizon_ms = 5000 });
+    pass(world, 1000);
+    assert_int_equal(write_around(world, &owner, 1), stand_in);
+    pass(world, 6000);
+    heal(world, owner);
+    pass(world, 20000);
+    assert_int_equal(node_counters(world->nodes[stand_in])->hints_delivered, 0);
+    assert_int_equal(node_counters(world->nodes[stand_in])->hints_destroyed, 1);
+    assert_false(holds(world, stand_in, 'o'));
+    assert_true(holds(world, owner, 'o')); /* from the other owners */
+    world_free(world);
+}
+
+static void a_write_that_an_owner_did_not_answer_is_owed_to_it(void)
+{
+    struct world *world = world_make(3);
+    world->deaf_to_merges[2] = true;
+    struct operation operation = operation_on(OPERATION_PUT, "cat");
+    operation.value = BYTES_LITERAL("meow");
+    operation.levels.sloppy = 0;
+    assert_int_equal(run(world, 0, &operation).status, KVORUM_OK);
+    pass(world, 11000);
+    struct node_hints hints;
+    node_hints(world->nodes[0], 2, &hints);
+    assert_int_equal(hints.count, 1);
+    world->deaf_to_merges[2] = false;
+    pass(world, 20000);
+    node_hints(world->nodes[0], 2, &hints);
+    assert_int_equal(hints.count, 0);
+    assert_true(holds(world, 2, 'o'));
+    assert_true(holds(world, 0, 'o')); /* an owner keeps it */
+    world_free(world);
+}
+
+int main(void)
+{
+    static const struct named_test tests[] = {
+        { "a key written often is one hint", a_key_written_often_is_one_hint },
+        { "hints are counted again after a restart", hints_are_counted_again_after_a_restart },
+        { "markers of an older release are delivered", markers_of_an_older_release_are_delivered },
+        { "over the quota a mark takes the place of a hint",
+          over_the_quota_a_mark_takes_the_place_of_a_hint },
+        { "a hint for one who owns no more goes to the owners",
+          a_hint_for_one_who_owns_no_more_goes_to_the_owners },
+        { "a hint past the horizon is destroyed, and the partition compared",
+          a_hint_past_the_horizon_is_destroyed_and_compared },
+        { "a write that an owner did not answer is owed to it",
+          a_write_that_an_owner_did_not_answer_is_owed_to_it },
+    };
+    return RUN_TESTS("hints", tests);
+}

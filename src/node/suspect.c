@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Marks of hints that were dropped: somebody may lack writes of a partition, so it is compared.
+ *
+ *      suspicion, where a hint was dropped --SUSPECT--> order at each owner but the target
+ *           |                                                |
+ *           ^ removed when all of them have it on disk       --repair_suspect--> compared, removed
+ *
+ * Every owner is asked, since one alone may lack the same write.  Marks outlive restarts, and doing
+ * it twice is only work. */
+#include "base/planted.h"
+#include "codec/protobuf.h"
+#include "node/hints.h"
+#include "node/repair.h"
+
+enum {
+    MARKS_AT_ONCE = 32,
+    RETRY_US = 5 * 1000 * 1000,
+    TIMEOUT_US = 5 * 1000 * 1000,
+};
+
+/* --- an end of a mark ------------------------------------------------------------------------ */
+
+static kvorum_status remove_mark(struct node *node, const struct node_id *target,
+                                 uint32_t partition, enum hint_mark mark)
+{
+    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    struct bytes key = hint_mark_key(&node->scratch, target, partition, mark);
+    if (key.data == NULL)
+        return KVORUM_NO_MEMORY;
+    engine_batch_reset(node->batch);
+    kvorum_status status = engine_batch_delete(node->batch, key);
+    if (status == KVORUM_OK)
+        status = replica_submit(node, placement_store(node, partition), node->batch,
+                                replica_durability(node, false), &nothing);
+    return status;
+}
+
+void hints_compared(struct node *node, uint32_t partition, uint16_t member)
+{
+    if (member >= node->config.epoch->member_count || placement_store(node, partition) == NULL)
+        return;
+    node->counters.hint_marks_settled++;
+    (void)remove_mark(node, &node->config.epoch->members[member].id, partition, HINT_MARK_ORDER);
+}
+
+/* --- asking every owner ---------------------------------------------------------------------- */
+
+struct inquiry {
+    struct node_id target;
+    uint16_t member; /* the target's */
+    uint32_t partition;
+    uint64_t epoch; /* number of the one whose owners are asked */
+    uint16_t owners[PLACEMENT_OWNERS_MAX], owner_count;
+    uint16_t place; /* of the owner that is being asked */
+};
+
+/* For whatever bucket. */
+static uint16_t owners_of(const struct node *node, uint32_t partition,
+                          uint16_t ret_owners[PLACEMENT_OWNERS_MAX])
+{
+    return placement_owners(node, partition, property_table_largest_n(node), ret_owners);
+}
+
+/* All have it: the suspicion is over. */
+static void all_asked(struct node *node, struct request *request)
+{
+    const struct inquiry *inquiry = request->inquiry;
+    PROBE("node: a mark was handed to the owners");
+    (void)remove_mark(node, &inquiry->target, inquiry->partition, HINT_MARK_SUSPICION);
+    request_close(node, request);
+}
+
+/* From inquiry->place on. */
+static void ask_next(struct node *node, struct request *request)
+{
+    struct inquiry *inquiry = request->inquiry;
+    while (inquiry->place < inquiry->owner_count &&
+           inquiry->owners[inquiry->place] == inquiry->member)
+        inquiry->place++;
+    if (inquiry->place >= inquiry->owner_count) {
+        all_asked(node, request);
+        return;
+    }
+    uint16_t owner = inquiry->owners[inquiry->place];
+    Peer__Suspect body = PEER__SUSPECT__INIT;
+    body.partition = inquiry->partition;
+    body.member = inquiry->member;
+    if (!node_send(node, placement_of(node, owner, inquiry->partition), MESSAGE_SUSPECT,
+                   request->id, node_pack(node, &body.base), (struct bytes){ 0 }))
+        request_close(node, request); /* the mark is still there */
+}
+
+static void hand_over(struct node *node, uint16_t target, uint32_t partition)
+{
+    struct request *request = request_open(node, REQUEST_SUSPECT);
+    struct inquiry *inquiry =
+        request == NULL ? NULL : arena_allocate_zero(&request->arena, sizeof(*inquiry));
+    if (inquiry == NULL || !request_register(node, request, node->now_us + TIMEOUT_US)) {
+        if (request != NULL)
+            request_close(node, request);
+        return;
+    }
+    *inquiry = (struct inquiry){ .target = node->config.epoch->members[target].id,
+                                 .member = target,
+                                 .partition = partition,
+                                 .epoch = node->config.epoch->number };
+    inquiry->owner_count = owners_of(node, partition, inquiry->owners);
+    request->inquiry = inquiry;
+    request->answered = true;
+    ask_next(node, request);
+}
+
+void suspect_on_request(struct node *node, struct net_address from, const struct message *message)
+{
+    Peer__Suspect *body = node_unpack(node, &peer__suspect__descriptor, message->body);
+    const struct epoch *epoch = node->config.epoch;
+    if (body == NULL || body->partition >= epoch->partition_count ||
+        body->member >= epoch->member_count || placement_store(node, body->partition) == NULL) {
+        node->counters.messages_bad++;
+        return;
+    }
+    const struct commit_plan plan = { .kind = COMMIT_SUSPECT_ANSWER,
+                                      .to = from,
+                                      .request_id = message->request_id };
+    engine_batch_reset(node->batch);
+    kvorum_status status = hints_put_mark(node, node->batch, &epoch->members[body->member].id,
+                                          body->partition, HINT_MARK_ORDER);
+    if (status == KVORUM_OK)
+        status = replica_submit(node, placement_store(node, body->partition), node->batch,
+                                ENGINE_SYNC, &plan);
+    if (status == KVORUM_OK)
+        repair_on_mark(node, body->partition); /* what is being compared may have begun too early */
+    if (status != KVORUM_OK)
+        suspect_answer(node, from, message->request_id, status);
+}
+
+void suspect_answer(struct node *node, struct net_address to, uint64_t request_id,
+                    kvorum_status status)
+{
+    Peer__SuspectAnswer body = PEER__SUSPECT_ANSWER__INIT;
+    body.status = status;
+    node_send(node, to, MESSAGE_SUSPECT_ANSWER, request_id, node_pack(node, &body.base),
+              (struct bytes){ 0 });
+}
+
+void suspect_on_answer(struct node *node, struct net_address from, const struct message *message)
+{
+    Peer__SuspectAnswer *body = node_unpack(node, &peer__suspect_answer__descriptor, message->body);
+    struct request *request = request_find(node, message->request_id, REQUEST_SUSPECT);
+    if (body == NULL)
+        node->counters.messages_bad++;
+    if (body == NULL || request == NULL)
+        return;
+    struct inquiry *inquiry = request->inquiry;
+    if (inquiry->place >= inquiry->owner_count || inquiry->owners[inquiry->place] != from.member)
+        return; /* a doubled answer of the one before */
+    if (body->status == KVORUM_OK && inquiry->epoch == node->config.epoch->number) {
+        inquiry->place++;
+        ask_next(node, request);
+    } else
+        request_close(node, request); /* the mark is still there */
+}
+
+void suspect_on_deadline(struct node *node, struct request *request)
+{
+    request_close(node, request); /* the mark is still there */
+}
+
+/* --- reading marks --------------------------------------------------------------------------- */
+
+struct marks {
+    struct reading reading; /* first */
+    struct hint_queue *queue;
+    struct engine *stores[NODE_STORES_MAX];
+    uint16_t store_count;
+    struct bytes lower, upper;
+    size_t count;
+    struct {
+        uint32_t partition;
+        enum hint_mark kind;
+    } found[MARKS_AT_ONCE];
+};
+
+static kvorum_status read_store(struct marks *marks, struct engine *store, bool nowait)
+{
+    const struct engine_read how = { .nowait = nowait };
+    struct engine_range range = { .lower = marks->lower, .upper = marks->upper };
+    struct engine_iterator *iterator;
+    kvorum_status status = engine_iterate_at(store, &range, &how, &iterator);
+    if (status != KVORUM_OK)
+        return status;
+    engine_iterator_first(iterator);
+    for (; iterator->valid && marks->count < MARKS_AT_ONCE; engine_iterator_next(iterator)) {
+        struct hint mark;
+        uint32_t partition;
+        if (hint_parse(iterator->key, iterator->value, &mark, &partition) != HINT_ENTRY_MARK)
+            continue;
+        marks->found[marks->count].partition = partition;
+        marks->found[marks->count++].kind = (enum hint_mark)mark.size;
+    }
+    status = iterator->error;
+    engine_iterator_close(iterator);
+    return status;
+}
+
+static kvorum_status read_marks(struct reading *reading, bool nowait)
+{
+    struct marks *marks = (struct marks *)reading;
+    kvorum_status status = KVORUM_OK;
+    marks->count = 0;
+    for (uint16_t i = 0; i < marks->store_count && status == KVORUM_OK; i++)
+        if (marks->stores[i] != NULL)
+            status = read_store(marks, marks->stores[i], nowait);
+    return status;
+}
+
+/* --- following them -------------------------------------------------------------------------- */
+
+static bool owns(const struct node *node, uint32_t partition, uint16_t member)
+{
+    return member != RING_NO_MEMBER &&
+           placement_is_owner(node, partition, property_table_largest_n(node), member);
+}
+
+/* The target is no owner any more: whoever is one now may lack what it was not given. */
+static void readdress(struct node *node, const struct node_id *target, uint32_t partition,
+                      enum hint_mark mark)
+{
+    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    const struct epoch *epoch = node->config.epoch;
+    struct bytes key = hint_mark_key(&node->scratch, target, partition, mark);
+    engine_batch_reset(node->batch);
+    kvorum_status status =
+        key.data == NULL ? KVORUM_NO_MEMORY : engine_batch_delete(node->batch, key);
+    uint16_t owners[PLACEMENT_OWNERS_MAX];
+    uint16_t count = owners_of(node, partition, owners);
+    for (uint16_t i = 0; i < count && status == KVORUM_OK; i++)
+        status = hints_put_mark(node, node->batch, &epoch->members[owners[i]].id, partition,
+                                HINT_MARK_SUSPICION);
+    if (status == KVORUM_OK)
+        (void)replica_submit(node, placement_store(node, partition), node->batch,
+                             replica_durability(node, false), &nothing);
+}
+
+/* What is owed to an owner goes there first, or it would compare without it. */
+static bool owes_to_others(struct node *node, uint16_t target, uint32_t partition)
+{
+    struct list *queues = &node->hints->queues;
+    for (struct list *item = queues->next; item != queues; item = item->next) {
+        const struct hint_queue *queue = LIST_ENTRY(item, struct hint_queue, link);
+        uint16_t member = queue->used.count == 0 ? RING_NO_MEMBER : hints_target(node, queue);
+        if (member != target && owns(node, partition, member))
+            return true;
+    }
+    return false;
+}
+
+static void follow(struct node *node, const struct node_id *id, uint16_t target, uint32_t partition,
+                   enum hint_mark mark)
+{
+    if (partition >= node->config.epoch->partition_count ||
+        placement_store(node, partition) == NULL)
+        return;
+    bool ours = owns(node, partition, node->config.self) && target != node->config.self;
+    if (!owns(node, partition, target) || (mark == HINT_MARK_ORDER && !ours))
+        readdress(node, id, partition, mark);
+    else if (mark == HINT_MARK_SUSPICION && !owes_to_others(node, target, partition))
+        hand_over(node, target, partition);
+    else if (mark == HINT_MARK_ORDER)
+        repair_suspect(node, partition, target);
+}
+
+static void marks_done(struct node *node, struct reading *reading)
+{
+    struct marks *marks = (struct marks *)reading;
+    struct hint_queue *queue = marks->queue;
+    queue->suspecting = false;
+    if (reading->status == KVORUM_OK) {
+        uint16_t target = hints_target(node, queue);
+        node->counters.hint_marks += marks->count - queue->marks;
+        queue->marks = (uint32_t)marks->count; /* as far as one looked */
+        for (size_t i = 0; i < marks->count; i++)
+            follow(node, &queue->target, target, marks->found[i].partition, marks->found[i].kind);
+    }
+    reading_close(reading);
+}
+
+void suspect_tick(struct node *node, struct hint_queue *queue)
+{
+    uint16_t target = hints_target(node, queue);
+    bool away = target != RING_NO_MEMBER && target != node->config.self &&
+                node_liveness(node, target) != LIVENESS_ALIVE;
+    if (queue->marks == 0 || queue->suspecting || away || node->now_us < queue->suspect_us)
+        return;
+    queue->suspect_us = node->now_us + RETRY_US;
+    struct reading *reading = reading_open(sizeof(struct marks));
+    struct marks *marks = (struct marks *)reading;
+    if (marks == NULL)
+        return;
+    reading->read = read_marks;
+    reading->done = marks_done;
+    marks->queue = queue;
+    marks->store_count = node->config.store_count;
+    memcpy(marks->stores, node->config.stores, marks->store_count * sizeof(struct engine *));
+    marks->lower = hint_mark_key(&reading->arena, &queue->target, 0, HINT_MARK_SUSPICION);
+    marks->upper = hint_marks_end(&reading->arena, &queue->target);
+    if (marks->lower.data == NULL || marks->upper.data == NULL) {
+        reading_close(reading);
+        return;
+    }
+    queue->suspecting = true;
+    reading_start(node, reading);
+}
