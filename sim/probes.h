@@ -22,7 +22,13 @@ struct probe_tally {
 /** After each run.  Aborts when there are more probes than PROBES_MAX. */
 void probes_tally_run(struct probe_tally *tally);
 
-enum probe_batch { BATCH_CLUSTERS = 1, BATCH_STORES = 2, BATCH_LIVENESS = 4, BATCH_GOSSIP = 8 };
+enum probe_batch {
+    BATCH_CLUSTERS = 1,
+    BATCH_STORES = 2,
+    BATCH_LIVENESS = 4,
+    BATCH_GOSSIP = 8,
+    BATCH_YESTERDAY = 16
+};
 
 /** Of the probes that a batch of these runs must fire, calls `missing` with each that did not, or
  *  that the program does not have. */

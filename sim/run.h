@@ -18,6 +18,7 @@ struct run_options {
     bool store;                     /* play with one store alone: store.h */
     bool gossip;                    /* gossip alone: gossip_run.h */
     bool liveness;                  /* a core alone must serve everything first: liveness.h */
+    bool yesterday;                 /* one member's disk is put back again and again: yesterday.h */
     bool telling;                   /* print the outline, */
     int64_t told_key;               /* with operations of this key; -1: all */
     const struct tape *replay;      /* instead of chance; or NULL */
