@@ -16,8 +16,8 @@
 #include "sim/run.h"
 
 enum {
-    KINDS = 5,
-    RUNS_MAX = 5000, /* 1,000 of each kind */
+    KINDS = 6,
+    RUNS_MAX = 6000, /* 1,000 of each kind */
     EXIT_CAUGHT = 3,
     EXIT_NOT_CAUGHT = 4,
 };
@@ -52,24 +52,25 @@ static uint64_t first_seed(enum planted_bug bug)
 static void hunt(enum planted_bug bug)
 {
     bug_plant(bug);
-    for (uint64_t i = 0; i < RUNS_MAX;
-         i++) { /* a cluster, a store, gossip, liveness, handoff, ... */
+    for (uint64_t i = 0; i < RUNS_MAX; i++) { /* a cluster, a store, gossip, ... */
         uint64_t seed = first_seed(bug) + i / KINDS;
         struct run_options options = { .seed = seed,
                                        .store = i % KINDS == 1,
                                        .gossip = i % KINDS == 2,
                                        .liveness = i % KINDS == 3,
-                                       .handoff = i % KINDS == 4 };
+                                       .handoff = i % KINDS == 4,
+                                       .yesterday = i % KINDS == 5 };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL) {
             fprintf(stderr, "# %s: caught by \"%s\" with seed %llu%s\n", bug_name(bug),
                     result.violation.checker, (unsigned long long)seed,
-                    options.store      ? " --store"
-                    : options.gossip   ? " --gossip"
-                    : options.liveness ? " --liveness"
-                    : options.handoff  ? " --handoff"
-                                       : "");
+                    options.store       ? " --store"
+                    : options.gossip    ? " --gossip"
+                    : options.liveness  ? " --liveness"
+                    : options.handoff   ? " --handoff"
+                    : options.yesterday ? " --yesterday"
+                                        : "");
             _exit(EXIT_CAUGHT);
         }
     }

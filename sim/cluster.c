@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/planted.h"
+#include "sim/yesterday.h"
 
 enum { ARENA_LIMIT = 1 << 24 };
 
@@ -146,6 +147,7 @@ void cluster_done(struct cluster *cluster)
     world_cancel(cluster->world, &cluster->repair);
     for (uint16_t i = 0; i < cluster->total; i++)
         process_done(&cluster->processes[i]);
+    yesterday_done(cluster);
     epoch_book_done(&cluster->book);
     network_done(&cluster->network);
     arena_done(&cluster->arena);

@@ -16,7 +16,9 @@ struct cluster {
     struct arena arena;
     struct epoch epoch;
     struct event fault, repair;
-    bool calm; /* no more faults */
+    bool calm;                    /* no more faults */
+    struct process *yesterday_of; /* whose older disk `yesterday` is; NULL: nobody's */
+    struct sim_disk yesterday;    /* yesterday.h */
     /** Every frame sent, for those who watch; set by the owner. */
     void (*watch)(void *context, const struct message *message);
     void *watch_context;

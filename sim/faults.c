@@ -5,6 +5,7 @@
 
 #include "base/planted.h"
 #include "sim/cluster.h"
+#include "sim/yesterday.h"
 
 enum {
     FUSE_OPERATIONS = 60,
@@ -189,6 +190,9 @@ static void begin(struct cluster *cluster, enum fault fault)
         break;
     case FAULT_HOUR_AHEAD:
         process->clock.wall_offset_ms = HOUR_MS;
+        break;
+    case FAULT_YESTERDAY:
+        yesterday_happens(cluster, process, duration(cluster));
         break;
     case FAULT_HEAL:
     case FAULT_COUNT:

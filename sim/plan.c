@@ -146,7 +146,7 @@ static bool forgets(const struct plan *plan)
 static void draw_faults(struct world *world, struct plan *plan)
 {
     uint32_t sum = 0;
-    for (int i = 0; i < FAULT_COUNT; i++) {
+    for (int i = 0; i < FAULT_YESTERDAY; i++) {
         plan->faults[i] = one_in(world, 2) ? 0 : (uint32_t)choose_between(world, 1, 100);
         sum += plan->faults[i];
     }
@@ -165,6 +165,23 @@ static void judge_strength(struct plan *plan)
     const struct quorum_levels *levels = &plan->levels;
     plan->strong = plan->durable && !plan->varied_levels && levels->sloppy == 0 &&
                    levels->r + levels->w > levels->n;
+}
+
+/* It forgets what it acknowledged, whatever was synced.  The cluster has room for one such member:
+ * of several voters that forgot, nobody knows what they had promised. */
+void plan_put_back(struct world *world, struct plan *plan)
+{
+    plan->memory = false;
+    plan->faults[FAULT_YESTERDAY] = 150;
+    plan->crashes = true;
+    plan->durable = false;
+    if (plan->levels.dw == 0)
+        plan->levels.dw = 1;
+    if (plan->fault_interval_us == 0)
+        plan->fault_interval_us = SIM_SECOND / 2;
+    if (plan->epoch_us == 0)
+        plan->epoch_us = SIM_SECOND / 50 << choose(world, 7);
+    judge_strength(plan);
 }
 
 static uint32_t smaller(uint32_t a, uint32_t b)

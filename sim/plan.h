@@ -47,7 +47,8 @@ enum action {
     X(DISK_ERRORS, "disk errors")                                                                  \
     X(DISK_FULL, "disk full")                                                                      \
     X(ZONE, "zone cut")                                                                            \
-    X(HOUR_AHEAD, "wall clock an hour ahead")
+    X(HOUR_AHEAD, "wall clock an hour ahead")                                                      \
+    X(YESTERDAY, "yesterday's disk") /* drawn by plan_put_back alone */
 
 enum fault {
 #define X(name, text) FAULT_##name,
@@ -107,6 +108,8 @@ const char *fault_name(enum fault fault);
 void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan);
 /** Ask for majorities only, which any minority may be missing for. */
 void plan_ask_majorities(struct plan *plan);
+/** One member's disk is put back to an older state, again and again: sim/yesterday.h. */
+void plan_put_back(struct world *world, struct plan *plan);
 /** Draw other levels for one operation; n stays. */
 void plan_vary_levels(struct world *world, struct quorum_levels *levels);
 /** One line for people. */

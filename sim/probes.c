@@ -70,6 +70,9 @@ static const struct required required[] = {
     { "liveness: a core converged", BATCH_LIVENESS, 200 },
     { "liveness: a core converged without some members", BATCH_LIVENESS, 200 },
     { "process: an empty directory waits to be joined", BATCH_LIVENESS, 1000 },
+    { "yesterday: a disk was put back", BATCH_YESTERDAY, 200 },
+    { "lives: a directory that was put back found out", BATCH_YESTERDAY, 200 },
+    { "lives: the actor of the life before was taken up", BATCH_YESTERDAY, 200 },
 };
 
 static void add(void *context, const char *name, uint64_t fired)

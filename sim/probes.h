@@ -28,6 +28,7 @@ enum probe_batch {
     BATCH_LIVENESS = 4,
     BATCH_GOSSIP = 8,
     BATCH_HANDOFF = 16,
+    BATCH_YESTERDAY = 32,
 };
 
 /** Of the probes that a batch of these runs must fire, calls `missing` with each that did not, or

@@ -282,6 +282,7 @@ static kvorum_status open_identity(struct process *process)
     struct identity_options options = {
         .create = process->wiped,
         .fresh_id = process->fresh_id,
+        .fresh_life = choose(process->world, UINT64_MAX),
         .volatile_stores = process->plan->memory,
         .store_count = process->plan->store_count[process->member],
         .engine = process->plan->memory ? "memory" : "lsm",
@@ -296,6 +297,12 @@ static kvorum_status open_identity(struct process *process)
     if (status == KVORUM_OK)
         check_epoch_started(process, &process->epoch);
     return status;
+}
+
+static bool save_life(void *context, const struct node_life *life)
+{
+    struct process *process = context;
+    return identity_save_life(&process->disk.base, &process->identity, life) == KVORUM_OK;
 }
 
 static void epoch_changed(void *context)
@@ -321,6 +328,9 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
         .store_count = process->store_count,
         .stores = process->shard_stores[number],
         .actor = identity_actor(&process->identity),
+        .actor_inherited = process->identity.inherited,
+        .life = &process->identity.life,
+        .save_life = number == 0 ? save_life : NULL,
         .sync = plan->sync,
         .clock = &process->clock.base,
         .net = &shard->net,
@@ -345,12 +355,22 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
     return node_create(&config, &shard->node);
 }
 
+static uint64_t seal_stores(struct process *process)
+{
+    uint64_t seal = 0;
+    for (uint16_t i = 0; i < process->store_count; i++)
+        seal += identity_seal_store(process->stores[i], i);
+    return seal;
+}
+
 static kvorum_status bring_up(struct process *process)
 {
     kvorum_status status = open_identity(process);
     process->store_count = process->plan->store_count[process->member];
     for (uint16_t i = 0; status == KVORUM_OK && i < process->store_count; i++)
         status = open_store(process, i, false);
+    if (status == KVORUM_OK && !identity_check_seal(&process->identity, seal_stores(process)))
+        PROBE("process: the stores are not those of the clean stop");
     for (uint16_t i = 0; status == KVORUM_OK && i < process->shard_count; i++)
         status = create_shard(process, i);
     return status;
@@ -451,11 +471,13 @@ void process_stop(struct process *process)
     process->running = false;
     for (uint16_t i = 0; i < process->shard_count; i++)
         node_keep_trees(process->shards[i].node);
+    uint64_t actor = node_actor(process->shards[0].node);
     destroy_nodes(process);
     bool synced = sync_stores(process);
+    uint64_t seal = seal_stores(process);
     close_stores(process);
     if (synced && !process->plan->memory && !process->disk.dead &&
-        identity_mark_clean(&process->disk.base, &process->identity) == KVORUM_OK)
+        identity_mark_clean(&process->disk.base, &process->identity, actor, seal) == KVORUM_OK)
         PROBE("process: stopped cleanly");
     tear_down(process);
     if (process->disk.dead)
@@ -501,6 +523,7 @@ void process_put_back(struct process *process, struct sim_disk *snapshot)
     list_init(&process->disk.mapped);
     process->disk.world = process->world;
     process->disk.maps = process->plan->mapped;
+    check_epoch_put_back(process);
 }
 
 static void resume_run(struct event *event)

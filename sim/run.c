@@ -481,6 +481,8 @@ static void run_cluster(const struct run_options *options, struct run_result *re
               options->operation_count == 0 ? OPERATIONS_DEFAULT : options->operation_count,
               &s->plan);
     s->liveness = options->liveness;
+    if (options->yesterday)
+        plan_put_back(&s->world, &s->plan);
     if (s->liveness)
         prepare_liveness(s);
     describe(s, ret_result);

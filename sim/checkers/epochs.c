@@ -105,6 +105,11 @@ void check_epoch_started(struct process *process, const struct epoch *epoch)
     check_not_back(process, epoch);
 }
 
+void check_epoch_put_back(struct process *process)
+{
+    process->book->highest[process->member] = 0;
+}
+
 void check_epochs_agree(struct cluster *cluster)
 {
     for (uint16_t i = 0; i < cluster->count; i++) {

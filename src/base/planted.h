@@ -39,6 +39,8 @@
     X(FORWARDED_TO_THE_DEAD, "a write is sent on to an owner that is known to be dead")            \
     X(RANGE_LEFT_BEHIND, "a refused batch leaves its deleted ranges to the next one")              \
     X(VOTE_BEFORE_DISK, "a voter answers before its vote is on disk")                              \
+    X(VOTER_REBORN, "a voter votes at once, also from a copy of its disk that was put back")       \
+    X(ACTOR_UNASKED, "a node takes up the actor of its last life without asking")                  \
     X(EPOCH_BEFORE_DISK, "an epoch is adopted and never written")                                  \
     X(GOSSIP_MAKES_OWNER, "gossip about an id that the epoch does not list makes it a member")     \
     X(STALE_REFUTATION_ACCEPTED, "an accused member is believed at the incarnation it is accused") \

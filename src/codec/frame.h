@@ -45,6 +45,8 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(EPOCH_VOTE, 22)    /* the answer to both; tail: the record accepted before */                \
     X(EPOCH_CHANGE, 23)  /* to shard 0 of the same node: what somebody asks for */                 \
     X(EPOCH_CHANGE_ANSWER, 24)                                                                     \
+    X(LIFE, 25) /* does this life of mine follow the one you know? */                              \
+    X(LIFE_ANSWER, 26)                                                                             \
     X(STREAM, 50)        /* a page of a moving partition, please */                                \
     X(STREAM_ANSWER, 51) /* tail: the page */                                                      \
     X(PROGRESS, 52)      /* what has come to a shard, and which epoch it has */                    \

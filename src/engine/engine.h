@@ -145,6 +145,8 @@ struct engine_level_stats {
 
 struct engine_stats {
     uint64_t live_entries; /* keys that reads find; exact for memory, may be an estimate */
+    uint64_t store_id[2];  /* names a durable store: a salvaged one or a checkpoint is another */
+    uint64_t sequence;     /* of its newest change, kept on disk with it */
     uint64_t memory_size;  /* bytes held outside caches */
     uint64_t memory_limit; /* 0: none */
     uint64_t disk_size;    /* bytes of all files */

@@ -5,6 +5,7 @@
 #include "base/planted.h"
 #include "node/identity.h"
 #include "node/internal.h"
+#include "node/lives.h"
 
 enum { EPOCH_ARENA_LIMIT = 64 << 20 };
 
@@ -54,7 +55,7 @@ void epochs_save(struct node *node, struct epoch_save *save)
     save_done(&save->job);
 }
 
-static struct epoch_save *save_open(kvorum_status (*write)(struct disk *disk, struct bytes bytes),
+struct epoch_save *epochs_save_open(kvorum_status (*write)(struct disk *disk, struct bytes bytes),
                                     void (*done)(struct node *node, kvorum_status status))
 {
     struct epoch_save *save = calloc(1, sizeof(*save));
@@ -67,7 +68,7 @@ static struct epoch_save *save_open(kvorum_status (*write)(struct disk *disk, st
 }
 
 /* The node goes; a job that is under way frees what it works on. */
-static void save_leave(struct epoch_save *save)
+void epochs_save_leave(struct epoch_save *save)
 {
     if (save != NULL && save->busy)
         save->node = NULL;
@@ -194,6 +195,7 @@ static void adopt(struct node *node, struct bytes record)
         wishes_on_adopted(node, record);
     epochs_deliver_late(node);
     property_on_members(node);
+    lives_on_members(node);
     epochs_arm(node);
 }
 
@@ -279,8 +281,8 @@ static bool open_keeper(struct node *node)
     struct epochs *epochs = node->epochs;
     if (node->config.shard != 0 || node->config.disk == NULL)
         return true;
-    epochs->record_save = save_open(identity_replace_epoch, on_record_saved);
-    epochs->votes_save = save_open(votes_write, votes_on_saved);
+    epochs->record_save = epochs_save_open(identity_replace_epoch, on_record_saved);
+    epochs->votes_save = epochs_save_open(votes_write, votes_on_saved);
     return epochs->record_save != NULL && epochs->votes_save != NULL;
 }
 
@@ -328,8 +330,8 @@ void epochs_close(struct node *node)
     epochs_drop_late(node);
     wishes_drop(node);
     heap_remove(&node->timers, &epochs->timer);
-    save_leave(epochs->record_save);
-    save_leave(epochs->votes_save);
+    epochs_save_leave(epochs->record_save);
+    epochs_save_leave(epochs->votes_save);
     buffer_done(&epochs->accepted);
     buffer_done(&epochs->own);
     buffer_done(&epochs->carried);

@@ -116,6 +116,10 @@ struct epochs {
 /** Save and adopt a record that is decided; takes a copy.  Nothing when it is not newer. */
 void epochs_learn(struct node *node, struct bytes record);
 void epochs_arm(struct node *node);
+/** Own: ended by epochs_save_leave, also while it is busy.  NULL: no memory. */
+struct epoch_save *epochs_save_open(kvorum_status (*write)(struct disk *disk, struct bytes bytes),
+                                    void (*done)(struct node *node, kvorum_status status));
+void epochs_save_leave(struct epoch_save *save);
 /** Write `bytes` by `save`, in a job where there are jobs; then `done`. */
 void epochs_save(struct node *node, struct epoch_save *save);
 

@@ -16,6 +16,7 @@
 #include "codec/varint.h"
 #include "node/epochs.h"
 #include "node/internal.h"
+#include "node/lives.h"
 #include "node/small_file.h"
 
 static const char votes_file[] = "votes", votes_temporary[] = "votes.new";
@@ -208,8 +209,9 @@ void epochs_on_ballot(struct node *node, struct net_address from, const struct m
     }
     if (epochs->votes_save == NULL || epochs->votes_save->busy)
         return; /* it asks again */
-    if (ballot->number == epochs->acceptor.number && !is_voter(node))
-        return;
+    if (ballot->number == epochs->acceptor.number &&
+        !(is_voter(node) && lives_may_vote(node, ballot->number)))
+        return; /* it asks again */
     const struct acceptor_event event = {
         .kind = accept ? ACCEPTOR_ACCEPT : ACCEPTOR_PREPARE,
         .number = ballot->number,

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/planted.h"
 #include "codec/varint.h"
+#include "engine/engine.h"
 #include "node/small_file.h"
 
 #include <assert.h>
@@ -11,7 +12,7 @@
 /* A life refutes few accusations: its incarnations are given out with the write that begins it. */
 enum { INCARNATIONS_PER_LIFE = 1 << 16 };
 
-enum { FORMAT_VERSION = 1, FLAG_CLEAN = 1, FLAG_STORES_MADE = 2, EPOCH_SIZE_MAX = 16 << 20 };
+enum { FORMAT_VERSION = 2, FLAG_CLEAN = 1, FLAG_STORES_MADE = 2, EPOCH_SIZE_MAX = 16 << 20 };
 
 static const char magic[8] = { 'K', 'V', 'O', 'R', 'U', 'M', 'I', 'D' };
 static const char identity_file[] = "identity", identity_temporary[] = "identity.new";
@@ -19,22 +20,30 @@ static const char epoch_file[] = "epoch", epoch_temporary[] = "epoch.new";
 
 /* --- bytes --------------------------------------------------------------------------------- */
 
+static void write_life(struct buffer *buffer, const struct node_life *life)
+{
+    write_u64(buffer, life->votes_from);
+    for (int i = 0; i < LIFE_HISTORY_MAX; i++)
+        write_u64(buffer, i < life->history_count ? life->history[i] : 0);
+}
+
 void identity_encode(const struct identity *identity, uint8_t ret_bytes[IDENTITY_SIZE])
 {
     struct buffer buffer = { .data = ret_bytes, .capacity = IDENTITY_SIZE, .limit = IDENTITY_SIZE };
-    static const uint8_t zeros[8];
     buffer_append(&buffer, magic, sizeof(magic));
     write_u16(&buffer, FORMAT_VERSION);
     write_u16(&buffer,
               (identity->clean ? FLAG_CLEAN : 0) | (identity->stores_made ? FLAG_STORES_MADE : 0));
     write_u16(&buffer, identity->store_count);
-    write_u16(&buffer, 0);
+    write_u16(&buffer, identity->life.history_count);
     buffer_append(&buffer, identity->node.bytes, NODE_ID_SIZE);
     buffer_append(&buffer, identity->cluster.bytes, NODE_ID_SIZE);
-    write_u64(&buffer, identity->actor_epoch);
+    write_u64(&buffer, identity->life.number);
     buffer_append(&buffer, identity->engine, sizeof(identity->engine));
     write_u64(&buffer, identity->incarnation_limit);
-    buffer_append(&buffer, zeros, sizeof(zeros));
+    write_u64(&buffer, identity->actor);
+    write_u64(&buffer, identity->seal);
+    write_life(&buffer, &identity->life);
     write_u64(&buffer, hash64(buffer_bytes(&buffer), 0));
     assert(!buffer.failed && buffer.size == IDENTITY_SIZE);
 }
@@ -48,23 +57,35 @@ static struct node_id read_id(struct reader *reader)
     return id;
 }
 
-static void read_fields(struct reader *reader, struct identity *ret)
+/* The first 80 bytes are the same in both versions; lives are numbered as actor epochs were. */
+static void read_common(struct reader *reader, struct identity *ret)
 {
     uint16_t flags = read_u16(reader);
     ret->clean = (flags & FLAG_CLEAN) != 0;
     ret->stores_made = (flags & FLAG_STORES_MADE) != 0;
     ret->store_count = read_u16(reader);
-    read_u16(reader);
+    uint16_t count = read_u16(reader);
+    ret->life.history_count = count > LIFE_HISTORY_MAX ? 0 : (uint8_t)count;
     ret->node = read_id(reader);
     ret->cluster = read_id(reader);
-    ret->actor_epoch = read_u64(reader);
+    ret->life.number = read_u64(reader);
     struct bytes engine = read_bytes(reader, sizeof(ret->engine));
     if (!reader->failed)
         memcpy(ret->engine, engine.data, sizeof(ret->engine));
     ret->incarnation_limit = read_u64(reader);
 }
 
-static kvorum_status check_frame(struct bytes bytes, struct reader *reader, const char **ret_why)
+static void read_life(struct reader *reader, struct identity *ret)
+{
+    ret->actor = read_u64(reader);
+    ret->seal = read_u64(reader);
+    ret->life.votes_from = read_u64(reader);
+    for (int i = 0; i < LIFE_HISTORY_MAX; i++)
+        ret->life.history[i] = read_u64(reader);
+}
+
+static kvorum_status check_frame(struct bytes bytes, struct reader *reader, uint16_t *ret_version,
+                                 const char **ret_why)
 {
     size_t common = bytes.size < sizeof(magic) ? bytes.size : sizeof(magic);
     if (common > 0 && memcmp(bytes.data, magic, common) != 0) {
@@ -75,14 +96,16 @@ static kvorum_status check_frame(struct bytes bytes, struct reader *reader, cons
     if (bytes.size < sizeof(magic) + 2)
         return KVORUM_CORRUPT;
     *reader = reader_of(bytes_from(bytes, sizeof(magic)));
-    if (read_u16(reader) != FORMAT_VERSION) {
+    *ret_version = read_u16(reader);
+    if (*ret_version > FORMAT_VERSION || *ret_version == 0) {
         *ret_why = "its file `identity` was made by a newer release of kvorum";
         return KVORUM_NEWER_FORMAT;
     }
-    if (bytes.size != IDENTITY_SIZE)
+    size_t size = *ret_version == 1 ? IDENTITY_V1_SIZE : IDENTITY_SIZE;
+    if (bytes.size != size)
         return KVORUM_CORRUPT;
-    struct reader end = reader_of(bytes_from(bytes, IDENTITY_SIZE - 8));
-    if (read_u64(&end) == hash64(bytes_make(bytes.data, IDENTITY_SIZE - 8), 0))
+    struct reader end = reader_of(bytes_from(bytes, size - 8));
+    if (read_u64(&end) == hash64(bytes_make(bytes.data, size - 8), 0))
         return KVORUM_OK;
     *ret_why = "its file `identity` is damaged (checksum)";
     return KVORUM_CORRUPT;
@@ -92,12 +115,18 @@ kvorum_status identity_decode(struct bytes bytes, struct identity *ret_identity,
                               const char **ret_why)
 {
     struct reader reader;
-    kvorum_status status = check_frame(bytes, &reader, ret_why);
+    uint16_t version;
+    kvorum_status status = check_frame(bytes, &reader, &version, ret_why);
     if (status != KVORUM_OK)
         return status;
     struct identity identity = { 0 };
-    read_fields(&reader, &identity);
-    if (identity.store_count == 0 || identity.actor_epoch == 0 ||
+    read_common(&reader, &identity);
+    if (version == 1) /* its clean mark does not say of which stores */
+        identity.clean = false;
+    else
+        read_life(&reader, &identity);
+    if (identity.store_count == 0 || identity.life.number == 0 ||
+        (version > 1 && identity.life.history_count == 0) ||
         identity.engine[IDENTITY_ENGINE_MAX] != '\0') {
         *ret_why = "its file `identity` holds values out of range";
         return KVORUM_CORRUPT;
@@ -199,12 +228,8 @@ kvorum_status identity_open(struct disk *disk, const struct identity_options *op
         *ret_why = "it was made with another engine ([storage] engine)";
         return KVORUM_INVALID;
     }
-    bool made_now = identity.actor_epoch == 0;
-    bool reuse = identity.clean && !options->volatile_stores;
-    if (PLANTED(DOT_REUSED_AFTER_RESTART))
-        reuse = true;
-    if (made_now || !reuse)
-        identity.actor_epoch++;
+    life_begin(&identity.life, options->fresh_life | 1);
+    identity.inherited = identity.clean && !options->volatile_stores ? identity.actor : 0;
     identity.clean = false;
     identity.incarnation_first = identity.incarnation_limit > 0 ? identity.incarnation_limit : 1;
     identity.incarnation_limit = identity.incarnation_first + INCARNATIONS_PER_LIFE;
@@ -250,19 +275,49 @@ kvorum_status identity_mark_stores_made(struct disk *disk, struct identity *iden
     return change(disk, identity, changed);
 }
 
-kvorum_status identity_mark_clean(struct disk *disk, struct identity *identity)
+kvorum_status identity_mark_clean(struct disk *disk, struct identity *identity, uint64_t actor,
+                                  uint64_t seal)
 {
     struct identity changed = *identity;
-    changed.clean = true;
+    changed.clean = actor != 0 && seal != 0;
+    changed.actor = actor;
+    changed.seal = seal;
     return change(disk, identity, changed);
+}
+
+kvorum_status identity_save_life(struct disk *disk, struct identity *identity,
+                                 const struct node_life *life)
+{
+    struct identity changed = *identity;
+    changed.life = *life;
+    return change(disk, identity, changed);
+}
+
+uint64_t identity_seal_store(struct engine *store, uint16_t number)
+{
+    struct engine_stats stats;
+    engine_stats(store, &stats);
+    uint64_t words[] = { number, stats.store_id[0], stats.store_id[1], stats.sequence };
+    return stats.store_id[0] == 0 && stats.store_id[1] == 0
+               ? 0
+               : hash64(bytes_make(words, sizeof(words)), 0);
+}
+
+bool identity_check_seal(struct identity *identity, uint64_t seal)
+{
+    if (identity->inherited == 0 || seal == identity->seal)
+        return true;
+    identity->inherited = 0;
+    return false;
 }
 
 uint64_t identity_actor(const struct identity *identity)
 {
-    uint64_t epoch = htole64(identity->actor_epoch);
+    uint64_t words[] = { htole64(identity->life.number), htole64(identity->life.history[0]) };
     const struct bytes parts[] = { bytes_make(identity->node.bytes, NODE_ID_SIZE),
-                                   bytes_make(&epoch, sizeof(epoch)) };
-    return hash64_parts(parts, 2, 0);
+                                   bytes_make(words, sizeof(words)) };
+    size_t count = PLANTED(DOT_REUSED_AFTER_RESTART) ? 1 : 2;
+    return hash64_parts(parts, count, 0);
 }
 
 bool identity_has_cluster(const struct identity *identity)

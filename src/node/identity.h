@@ -2,40 +2,35 @@
 /** Who a data directory is.  A directory gets an id of its own when it is made, and the node is
  *  named by it: a node that lost its disk is a new node.
  *
- *  A version's dot is (actor, counter), and a dot must never name two writes.  Counters are found
- *  again from what the stores hold, so whenever something may have been lost (a crash with writes
- *  not yet synced, an engine in memory) the next life writes under a new actor: actor = hash of
- *  (directory id, actor epoch), and the epoch is raised, on disk, before anything is served.
- *  Only a clean shutdown of durable stores keeps it, and that mark is removed first of all.
+ *  Each start of it is a *life* with a number, one above the last, and a random id.  A version's
+ *  dot is (actor, counter), and a dot must never name two writes.  Counters are found again from
+ *  what the stores hold, which may be less than there was (a crash, an engine in memory, a store
+ *  that was salvaged, yesterday's copy of the directory): so each life has an actor of its own,
+ *  hash of (directory id, number and id of the life), on disk before anything is served.
  *
- *  The file `identity`, 96 bytes, little-endian:
+ *  After a clean stop of durable stores, which are the same ones as then (identity_seal), the life
+ *  may go on under the actor that the one before ended with: `inherited`.  That this directory is
+ *  the newest of its name only the other members can tell, so the node asks them first: lives.h.
  *
- *      offset size
- *       0     8    magic "KVORUMID"
- *       8     2    format version 1
- *      10     2    flags: 1 clean shutdown, 2 all stores were made
- *      12     2    stores, fixed when the directory is made
- *      14     2    zero
- *      16    16    id of the directory and node
- *      32    16    id of the cluster; zeros until it belongs to one
- *      48     8    actor epoch, from 1
- *      56    16    engine of the stores, padded with zeros
- *      72     8    incarnations below this were or may be used (cluster/membership/swim.h)
- *      80     8    zero
- *      88     8    checksum: XXH3-64 of bytes 0..87
- */
+ *  The file `identity`, little-endian, is described in docs/formats/identity.md. */
 #ifndef NODE_IDENTITY_H
 #define NODE_IDENTITY_H
 
 #include "base/arena.h"
 #include "base/disk.h"
 #include "cluster/ring/ring.h"
+#include "node/life.h"
 
-enum { IDENTITY_SIZE = 96, IDENTITY_ENGINE_MAX = 15 };
+enum { IDENTITY_SIZE = 368, IDENTITY_V1_SIZE = 96, IDENTITY_ENGINE_MAX = 15 };
+
+struct engine;
 
 struct identity {
     struct node_id node, cluster;
-    uint64_t actor_epoch;
+    struct node_life life; /* this one */
+    uint64_t actor;        /* of a clean stop: what the life that ended wrote under */
+    uint64_t seal;         /* of a clean stop: identity_seal of the stores */
+    uint64_t inherited;    /* of this life, not in the file: the actor before, or 0 */
     /** Of this life: [first, limit), never used in one before.  The limit is in the file. */
     uint64_t incarnation_first, incarnation_limit;
     uint16_t store_count;
@@ -48,12 +43,13 @@ struct identity_options {
     bool create;             /* make one when the directory is empty */
     bool volatile_stores;    /* the engine forgets at exit: a clean mark means nothing */
     struct node_id fresh_id; /* entropy, used when it is made */
+    uint64_t fresh_life;     /* entropy: id of the life that begins */
     uint16_t store_count;    /* used when it is made */
     const char *engine;      /* must be the one it was made with */
 };
 
 /** Open or make the identity of `disk`'s root, and start a new life of it: when this returns OK,
- *  the clean mark is gone and the actor epoch is safe to write under, both durably.
+ *  the clean mark is gone and the actor of this life is safe to write under, both durably.
  *  NOT_FOUND     empty and not `create`             FOREIGN       files, but not ours
  *  CORRUPT       truncated or damaged               NEWER_FORMAT  of a later release
  *  INVALID       made with another engine           NO_SPACE, IO
@@ -71,10 +67,21 @@ KVORUM_CHECKED kvorum_status identity_reserve(struct disk *disk, struct identity
 /** Every store exists, durably. */
 KVORUM_CHECKED kvorum_status identity_mark_stores_made(struct disk *disk,
                                                        struct identity *identity);
-/** All stores are synced and closed: the next life may keep the actor. */
-KVORUM_CHECKED kvorum_status identity_mark_clean(struct disk *disk, struct identity *identity);
+/** What the stores are: each one's id and last change, of which a salvage, a copy of another day or
+ *  a lost tail changes one.  Add up identity_seal_store of all; 0: the engine cannot tell. */
+uint64_t identity_seal_store(struct engine *store, uint16_t number);
+/** The stores are open, and are these: `inherited` is given up where they are not those that the
+ *  clean stop closed.  False: it was. */
+bool identity_check_seal(struct identity *identity, uint64_t seal);
+/** All stores are synced and closed: the next life may keep `actor`, which this one ended with, if
+ *  it finds stores with this seal. */
+KVORUM_CHECKED kvorum_status identity_mark_clean(struct disk *disk, struct identity *identity,
+                                                 uint64_t actor, uint64_t seal);
+/** Remember another life as this one, durably (lives.h). */
+KVORUM_CHECKED kvorum_status identity_save_life(struct disk *disk, struct identity *identity,
+                                                const struct node_life *life);
 
-/** Names this directory in this life: node_config.actor. */
+/** Of this life alone: node_config.actor. */
 uint64_t identity_actor(const struct identity *identity);
 bool identity_has_cluster(const struct identity *identity);
 

@@ -173,6 +173,7 @@ struct node {
     struct property_table *properties;
     struct hints *hints;
     struct repair *repair;
+    struct lives *lives; /* lives.h; shard 0 */
     struct node_counters counters;
     struct histogram latency[OPERATION_KINDS];
 };

@@ -2,6 +2,7 @@
 /* A shard's outside: creation, events in, dispatch to the file that knows the rule. */
 #include "codec/protobuf.h"
 #include "node/hints.h"
+#include "node/lives.h"
 #include "node/repair.h"
 
 enum {
@@ -91,6 +92,8 @@ static kvorum_status start_parts(struct node *node)
         status = gossip_open(node);
     if (status == KVORUM_OK)
         status = repair_open(node);
+    if (status == KVORUM_OK)
+        status = lives_open(node);
     if (status != KVORUM_OK)
         return status;
     bool timed = heap_insert(&node->timers, &node->hint_timer, node->now_us + FIRST_HINTS_US);
@@ -147,6 +150,7 @@ struct node *node_destroy(struct node *node)
 {
     if (node == NULL)
         return NULL;
+    lives_close(node);
     repair_close(node);
     handoff_close(node); /* its streams look at the epoch */
     epochs_close(node);
@@ -301,6 +305,12 @@ void node_dispatch(struct node *node, struct net_address from, const struct mess
     case MESSAGE_REPAIR_ANSWER:
         repair_on_answer(node, from, message);
         break;
+    case MESSAGE_LIFE:
+        lives_on_question(node, from, message);
+        break;
+    case MESSAGE_LIFE_ANSWER:
+        lives_on_answer(node, from, message);
+        break;
     default: /* links and founding are the process's business */
         node->counters.messages_bad++;
         break;
@@ -368,6 +378,8 @@ static void wake(struct node *node, struct heap_item *item)
         fetch_room_tick(node);
     else if (item == &node->repair_timer)
         repair_tick(node);
+    else if (item == lives_timer(node))
+        lives_tick(node);
     else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));
 }
@@ -556,6 +568,11 @@ const struct epoch *node_epoch(const struct node *node)
 bool node_ready(const struct node *node)
 {
     return node->ready || node->newcomer;
+}
+
+uint64_t node_actor(const struct node *node)
+{
+    return node->config.actor;
 }
 
 uint16_t node_self(const struct node *node)

@@ -65,6 +65,8 @@ struct node_repair_config {
     uint64_t hashed_size_max;  /* a larger object is not hashed on the shard's thread; 1 MiB */
 };
 
+struct node_life;
+
 struct node_config {
     const struct epoch *epoch; /* in force at the start; outlives the node */
     uint16_t self;             /* member index */
@@ -72,6 +74,12 @@ struct node_config {
     uint16_t store_count;
     struct engine **stores; /* store_count; NULL where another shard owns it; outlive the node */
     uint64_t actor;         /* names this data directory in this life: see node/identity.h */
+    /** Of the life before, to be taken up when all members agree that this one follows it; 0: none.
+     *  On shard 0, which tells the others.  Works with `life`. */
+    uint64_t actor_inherited;
+    const struct node_life *life; /* copied; NULL: nobody is asked about it (node/lives.h) */
+    /** Remember another one, durably; false: it cannot be.  Rare: the directory was put back. */
+    bool (*save_life)(void *context, const struct node_life *life);
     enum node_sync sync;
     struct clock *clock;
     struct net *net;
@@ -93,7 +101,7 @@ struct node_config {
     /** More are needed, below `limit`: make that durable, then node_incarnations_reserved, also
      *  from inside.  Rare: an old disk was put back.  NULL: there are no more. */
     void (*reserve_incarnations)(void *context, uint64_t limit);
-    void *liveness_context; /* of the two above */
+    void *liveness_context; /* of save_life and the two above */
     /** Where the epoch and the votes for the next one are kept; on shard 0, which alone writes
      *  them.  NULL: the epoch never changes here (a newer one is not taken over either). */
     struct disk *disk;
@@ -257,6 +265,8 @@ enum liveness_state node_liveness(const struct node *node, uint16_t member);
 uint64_t node_liveness_since_us(const struct node *node, uint16_t member);
 /** The one in force here; valid until the next event. */
 const struct epoch *node_epoch(const struct node *node);
+/** What it writes under by now. */
+uint64_t node_actor(const struct node *node);
 uint16_t node_self(const struct node *node);
 /** The local wall clock through the node's seam. */
 uint64_t node_wall_ms(const struct node *node);

@@ -53,6 +53,8 @@ struct server {
     struct disk_file *lock;
     struct signature_key key; /* of the cluster */
     struct identity identity; /* reactor 0 alone, once the reactors run */
+    _Atomic uint64_t seal;    /* of the stores that were closed so far; 0: of none */
+    uint64_t last_actor;      /* what reactor 0's node wrote under at its end */
     struct server_view view;
     uint16_t reactor_count, store_count;
     struct reactor *reactors[REACTORS_MAX];
@@ -136,5 +138,7 @@ KVORUM_CHECKED kvorum_status stores_create_node(struct reactor *reactor);
 void stores_check(struct reactor *reactor);
 /** End the node, sync and close the stores. */
 void stores_close(struct reactor *reactor);
+/** Of those that are open: identity_seal_store, added up. */
+uint64_t stores_seal(const struct reactor *reactor);
 
 #endif

@@ -92,6 +92,7 @@ static int open_identity(struct server *server)
         .engine = config->engine == CONFIG_ENGINE_MEMORY ? "memory" : "lsm",
     };
     os_entropy(options.fresh_id.bytes, NODE_ID_SIZE);
+    options.fresh_life = os_entropy_u64();
     const char *why = "";
     kvorum_status status = identity_open(server->disk, &options, &server->identity, &why);
     if (status != KVORUM_OK)
@@ -313,10 +314,25 @@ static bool go_on(struct server *server, uint16_t shard, kvorum_status status)
     return false;
 }
 
+/* All stores are open, and no shard runs yet. */
+static void check_stores(struct server *server)
+{
+    uint64_t seal = 0;
+    for (uint16_t i = 0; i < server->reactor_count; i++)
+        seal += stores_seal(server->reactors[i]);
+    if (!identity_check_seal(&server->identity, seal))
+        log_warn(server->log,
+                 "the stores are not as the last clean stop left them (salvaged, or partly "
+                 "restored): what is missing is mended from other replicas",
+                 LOG_TEXT("data_dir", server->config.data_dir));
+}
+
 void server_shard_opened(struct server *server, uint16_t shard, kvorum_status status)
 {
-    if (go_on(server, shard, status) && ++server->opened_count == server->reactor_count)
-        reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_START });
+    if (!go_on(server, shard, status) || ++server->opened_count < server->reactor_count)
+        return;
+    check_stores(server);
+    reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_START });
 }
 
 void server_shard_started(struct server *server, uint16_t shard, kvorum_status status)
@@ -486,7 +502,8 @@ static void serve_until_stopped(struct server *server)
     birth_start(&server->birth, server);
     run_reactors(server);
     bool clean = server->exit_code == EXIT_CODE_OK && !atomic_load(&server->unclean);
-    if (clean && identity_mark_clean(server->disk, &server->identity) != KVORUM_OK)
+    if (clean && identity_mark_clean(server->disk, &server->identity, server->last_actor,
+                                     atomic_load(&server->seal)) != KVORUM_OK)
         clean = false;
     log_info(server->log, "stopped", LOG_TEXT("clean", clean ? "yes" : "no"));
 }

@@ -122,6 +122,14 @@ static void reserve_incarnations(void *context, uint64_t limit)
                   LOG_TEXT("next", "look at the disk: the file `identity` cannot be written"));
 }
 
+/* As rare: this directory is an older copy of itself. */
+static bool save_life(void *context, const struct node_life *life)
+{
+    const struct reactor *reactor = context;
+    struct server *server = reactor->server;
+    return identity_save_life(server->disk, &server->identity, life) == KVORUM_OK;
+}
+
 static kvorum_status create_node(struct reactor *reactor)
 {
     struct server *server = reactor->server;
@@ -134,6 +142,9 @@ static kvorum_status create_node(struct reactor *reactor)
         .store_count = server->store_count,
         .stores = reactor->stores,
         .actor = identity_actor(&server->identity),
+        .actor_inherited = server->identity.inherited,
+        .life = &server->identity.life,
+        .save_life = reactor->index == 0 ? save_life : NULL,
         .sync = (enum node_sync)config->sync,
         .clock = &reactor->clock.clock,
         .net = &reactor->peers.net,
@@ -343,18 +354,36 @@ static void sync_store(struct server *server, struct engine *engine)
     log_warn(server->log, "a store could not be synced at the end", LOG_STATUS(status));
 }
 
+uint64_t stores_seal(const struct reactor *reactor)
+{
+    uint64_t seal = 0;
+    for (uint16_t i = 0; i < NODE_STORES_MAX; i++)
+        if (reactor->stores[i] != NULL)
+            seal += identity_seal_store(reactor->stores[i], i);
+    return seal;
+}
+
+static void end_node(struct reactor *reactor)
+{
+    if (reactor->node == NULL)
+        return;
+    node_keep_trees(reactor->node);
+    if (reactor->index == 0)
+        reactor->server->last_actor = node_actor(reactor->node);
+    reactor->node = node_destroy(reactor->node);
+}
+
 void stores_close(struct reactor *reactor)
 {
     while (jobs_thread_drain(reactor->jobs, true) > 0)
         continue; /* openings and commits that are under way */
     reactor->environment.node = NULL;
-    if (reactor->node != NULL)
-        node_keep_trees(reactor->node);
-    reactor->node = node_destroy(reactor->node);
+    end_node(reactor);
     for (uint16_t i = 0; i < NODE_STORES_MAX; i++) {
         if (reactor->stores[i] == NULL)
             continue;
         sync_store(reactor->server, reactor->stores[i]);
+        atomic_fetch_add(&reactor->server->seal, identity_seal_store(reactor->stores[i], i));
         reactor->stores[i] = engine_close(reactor->stores[i]);
     }
     free(reactor->opening);

@@ -13,7 +13,13 @@ static const struct node_id id_a = { "directory-id-aaa" }, cluster_x = { "cluste
 static const struct identity sample = {
     .node = { "directory-id-aaa" },
     .cluster = { "cluster-id-xxxxx" },
-    .actor_epoch = 7,
+    .life = { .number = 7,
+              .history = { 0x0706050403020107, 0x0706050403020106, 0x0706050403020105 },
+              .history_count = 3,
+              .votes_from = 12 },
+    .actor = 0x1716151413121110,
+    .seal = 0x2726252423222120,
+    .incarnation_limit = 65537,
     .store_count = 4,
     .clean = true,
     .engine = "lsm",
@@ -54,8 +60,10 @@ static void place_write(const struct place *place, const char *name, const void 
 
 static struct identity_options options_of(const char *engine)
 {
+    static uint64_t entropy;
+    entropy += 2;
     return (struct identity_options){
-        .create = true, .fresh_id = id_a, .store_count = 4, .engine = engine
+        .create = true, .fresh_id = id_a, .fresh_life = entropy, .store_count = 4, .engine = engine
     };
 }
 
@@ -78,7 +86,8 @@ static void check_made(void **state)
     struct identity identity = open_ok(&place, false);
     assert_memory_equal(&identity.node, &id_a, sizeof(id_a));
     assert_int_equal(identity.store_count, 4);
-    assert_int_equal(identity.actor_epoch, 1);
+    assert_int_equal(identity.life.number, 1);
+    assert_int_equal(identity.life.history_count, 1);
     assert_false(identity_has_cluster(&identity));
     place_done(&place);
 }
@@ -89,21 +98,48 @@ static void check_crash_changes_the_actor(void **state)
     struct place place = place_make();
     struct identity first = open_ok(&place, false), second = open_ok(&place, false);
     assert_memory_equal(&first.node, &second.node, sizeof(first.node));
-    assert_int_equal(second.actor_epoch, first.actor_epoch + 1);
+    assert_int_equal(second.life.number, first.life.number + 1);
+    assert_int_equal(second.life.history[1], first.life.history[0]);
+    assert_int_equal(second.inherited, 0);
     assert_true(identity_actor(&first) != identity_actor(&second));
     place_done(&place);
 }
 
-static void check_clean_keeps_the_actor_once(void **state)
+static void check_clean_leaves_the_actor_once(void **state)
 {
     (void)state;
     struct place place = place_make();
     struct identity first = open_ok(&place, false);
-    assert_int_equal(identity_mark_clean(place.disk, &first), KVORUM_OK);
+    assert_int_equal(identity_mark_clean(place.disk, &first, 77, 5), KVORUM_OK);
     struct identity second = open_ok(&place, false);
-    assert_true(identity_actor(&first) == identity_actor(&second));
+    assert_int_equal(second.inherited, 77);
+    assert_true(identity_check_seal(&second, 5));
+    assert_int_equal(second.inherited, 77);
+    assert_true(identity_actor(&first) != identity_actor(&second)); /* until others agree */
     struct identity third = open_ok(&place, false); /* the mark was gone when the second began */
-    assert_true(identity_actor(&second) != identity_actor(&third));
+    assert_int_equal(third.inherited, 0);
+    place_done(&place);
+}
+
+static void check_other_stores_leave_no_actor(void **state)
+{
+    (void)state;
+    struct place place = place_make();
+    struct identity first = open_ok(&place, false);
+    assert_int_equal(identity_mark_clean(place.disk, &first, 77, 5), KVORUM_OK);
+    struct identity second = open_ok(&place, false);
+    assert_false(identity_check_seal(&second, 6));
+    assert_int_equal(second.inherited, 0);
+    place_done(&place);
+}
+
+static void check_stores_that_cannot_tell_leave_no_actor(void **state)
+{
+    (void)state;
+    struct place place = place_make();
+    struct identity first = open_ok(&place, false);
+    assert_int_equal(identity_mark_clean(place.disk, &first, 77, 0), KVORUM_OK);
+    assert_int_equal(open_ok(&place, false).inherited, 0);
     place_done(&place);
 }
 
@@ -112,9 +148,41 @@ static void check_volatile_stores_never_keep_it(void **state)
     (void)state;
     struct place place = place_make();
     struct identity first = open_ok(&place, true);
-    assert_int_equal(identity_mark_clean(place.disk, &first), KVORUM_OK);
-    struct identity second = open_ok(&place, true);
-    assert_true(identity_actor(&first) != identity_actor(&second));
+    assert_int_equal(identity_mark_clean(place.disk, &first, 77, 5), KVORUM_OK);
+    assert_int_equal(open_ok(&place, true).inherited, 0);
+    place_done(&place);
+}
+
+/* What a copy that was put back does: the same number, and yet another life. */
+static void check_two_lives_of_one_copy_differ(void **state)
+{
+    (void)state;
+    struct place place = place_make();
+    struct identity copy = open_ok(&place, false);
+    assert_int_equal(identity_mark_clean(place.disk, &copy, 77, 5), KVORUM_OK);
+    struct identity one = open_ok(&place, false);
+    assert_int_equal(identity_mark_clean(place.disk, &copy, 77, 5), KVORUM_OK); /* put back */
+    struct identity other = open_ok(&place, false);
+    assert_int_equal(one.life.number, other.life.number);
+    assert_true(identity_actor(&one) != identity_actor(&other));
+    place_done(&place);
+}
+
+static void check_another_life_is_remembered(void **state)
+{
+    (void)state;
+    struct place place = place_make();
+    struct identity identity = open_ok(&place, false);
+    struct node_life life = identity.life;
+    life_renew(&life, (struct life_mark){ 40, 99 });
+    life.votes_from = 9;
+    uint64_t actor = identity_actor(&identity);
+    assert_int_equal(identity_save_life(place.disk, &identity, &life), KVORUM_OK);
+    struct identity again = open_ok(&place, false);
+    assert_int_equal(again.life.number, 42);
+    assert_int_equal(again.life.history[2], 99);
+    assert_int_equal(again.life.votes_from, 9);
+    assert_true(identity_actor(&again) != actor);
     place_done(&place);
 }
 
@@ -196,7 +264,7 @@ static void check_epoch_without_cluster_is_completed(void **state)
     uint16_t table[1] = { 0 };
     struct epoch x = epoch_of(&cluster_x, &member, table), loaded;
     assert_int_equal(identity_save_epoch(place.disk, &identity, &x), KVORUM_OK);
-    assert_int_equal(identity_mark_clean(place.disk, &before),
+    assert_int_equal(identity_mark_clean(place.disk, &before, 1, 1),
                      KVORUM_OK); /* as the crash left it */
     struct identity again = open_ok(&place, false);
     assert_false(identity_has_cluster(&again));
@@ -216,7 +284,7 @@ static void check_golden(void **state)
     (void)state;
     uint8_t bytes[IDENTITY_SIZE], expected[IDENTITY_SIZE + 1];
     identity_encode(&sample, bytes);
-    FILE *file = fopen("tests/golden/identity/sample.bin", "rb");
+    FILE *file = fopen("tests/golden/identity/sample-v2.bin", "rb");
     assert_non_null(file);
     assert_int_equal(fread(expected, 1, sizeof(expected), file), IDENTITY_SIZE);
     fclose(file);
@@ -225,8 +293,28 @@ static void check_golden(void **state)
     const char *why = "";
     assert_int_equal(identity_decode(bytes_make(bytes, sizeof(bytes)), &decoded, &why), KVORUM_OK);
     assert_memory_equal(&decoded.cluster, &sample.cluster, sizeof(sample.cluster));
-    assert_true(decoded.clean && decoded.actor_epoch == 7 && decoded.store_count == 4);
+    assert_true(decoded.clean && decoded.life.number == 7 && decoded.store_count == 4);
+    assert_memory_equal(&decoded.life, &sample.life, sizeof(sample.life));
+    assert_true(decoded.actor == sample.actor && decoded.seal == sample.seal);
     assert_string_equal(decoded.engine, "lsm");
+}
+
+/* Its clean mark does not say which stores it was of. */
+static void check_version_1_is_read_as_after_a_crash(void **state)
+{
+    (void)state;
+    uint8_t bytes[IDENTITY_V1_SIZE + 1];
+    FILE *file = fopen("tests/golden/identity/sample.bin", "rb");
+    assert_non_null(file);
+    assert_int_equal(fread(bytes, 1, sizeof(bytes), file), IDENTITY_V1_SIZE);
+    fclose(file);
+    struct place place = place_make();
+    place_write(&place, "identity", bytes, IDENTITY_V1_SIZE);
+    struct identity identity = open_ok(&place, false);
+    assert_memory_equal(&identity.cluster, &sample.cluster, sizeof(sample.cluster));
+    assert_true(identity.life.number == 8 && identity.life.history_count == 1);
+    assert_int_equal(identity.inherited, 0);
+    place_done(&place);
 }
 
 struct row {
@@ -255,11 +343,13 @@ static const struct row rows[] = {
       KVORUM_FOREIGN, "not made by kvorum" },
     { "an empty file", "identity", "", 0, -1, "lsm", true, KVORUM_CORRUPT, "truncated" },
     { "truncated in the magic", "identity", NULL, 5, -1, "lsm", true, KVORUM_CORRUPT, "truncated" },
-    { "truncated later", "identity", NULL, 95, -1, "lsm", true, KVORUM_CORRUPT, "truncated" },
-    { "of a newer release", "identity", NULL, 0, 8, "lsm", true, KVORUM_NEWER_FORMAT, "newer" },
+    { "truncated later", "identity", NULL, 367, -1, "lsm", true, KVORUM_CORRUPT, "truncated" },
+    { "as short as version 1 was", "identity", NULL, 96, -1, "lsm", true, KVORUM_CORRUPT,
+      "truncated" },
+    { "of a newer release", "identity", NULL, 0, 9, "lsm", true, KVORUM_NEWER_FORMAT, "newer" },
     { "a bit rotted in the id", "identity", NULL, 0, 20, "lsm", true, KVORUM_CORRUPT, "damaged" },
-    { "a bit rotted in the actor epoch", "identity", NULL, 0, 48, "lsm", true, KVORUM_CORRUPT,
-      "damaged" },
+    { "a bit rotted in the number of its life", "identity", NULL, 0, 48, "lsm", true,
+      KVORUM_CORRUPT, "damaged" },
     { "another engine", "identity", NULL, 0, -1, "memory", true, KVORUM_INVALID, "engine" },
 };
 
@@ -296,7 +386,12 @@ int main(void)
         cmocka_unit_test(check_golden),
         cmocka_unit_test(check_made),
         cmocka_unit_test(check_crash_changes_the_actor),
-        cmocka_unit_test(check_clean_keeps_the_actor_once),
+        cmocka_unit_test(check_version_1_is_read_as_after_a_crash),
+        cmocka_unit_test(check_clean_leaves_the_actor_once),
+        cmocka_unit_test(check_other_stores_leave_no_actor),
+        cmocka_unit_test(check_stores_that_cannot_tell_leave_no_actor),
+        cmocka_unit_test(check_two_lives_of_one_copy_differ),
+        cmocka_unit_test(check_another_life_is_remembered),
         cmocka_unit_test(check_volatile_stores_never_keep_it),
         cmocka_unit_test(check_one_cluster),
         cmocka_unit_test(check_epoch),

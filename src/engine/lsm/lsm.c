@@ -84,6 +84,9 @@ static void lsm_stats(struct engine *engine, struct engine_stats *ret_stats)
     add_tables(state->levels, ret_stats);
     add_blobs(state->blobs, ret_stats);
     ret_stats->memory_size += lsm->groups[0].capacity + lsm->groups[1].capacity + lsm->spares.size;
+    ret_stats->store_id[0] = lsm->store.low;
+    ret_stats->store_id[1] = lsm->store.high;
+    ret_stats->sequence = lsm->sequence;
     ret_stats->log_size = lsm->log_size;
     ret_stats->disk_size += lsm->log_size;
     ret_stats->snapshots = lsm->snapshot_count;
