@@ -41,6 +41,7 @@ struct config {
     uint64_t request_timeout_ms;
     /* [cluster] */
     config_text key_file;
+    uint64_t handoff_rate; /* bytes a second into this node; 0: no limit */
     /* [gossip] */
     uint64_t gossip_preset, probe_interval_ms, probe_timeout_ms, suspicion_multiplier;
     /* [log] */
