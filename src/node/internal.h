@@ -16,6 +16,7 @@
  *      epochs.h      the epoch in force, and how it changes
  *      handoff.h     partitions on their way to or from this member
  *      repair*.c     anti-entropy: map in repair.h
+ *      tasks.h       the register of background work
  */
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
@@ -59,6 +60,7 @@ enum request_kind {
     REQUEST_CHANGE, /* of the epoch, handed to shard 0 */
     REQUEST_STREAM, /* of a moving partition, that comes in */
     REQUEST_REPAIR,
+    REQUEST_TASKS,
 };
 
 /** One member a request talks to. */
@@ -114,6 +116,7 @@ struct request {
         struct hint_delivery *hint;
         struct inbound *inbound;
         struct repair_push *push;
+        struct task_round *round;
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
     uint64_t before;       /* PUT: repair_digest of what it replaces here */
@@ -167,6 +170,7 @@ struct node {
     struct property_table *properties;
     struct hints *hints;
     struct repair *repair;
+    struct tasks *tasks;
     struct node_counters counters;
     struct histogram latency[OPERATION_KINDS];
 };

@@ -3,6 +3,7 @@
 #include "codec/protobuf.h"
 #include "node/internal.h"
 #include "node/repair.h"
+#include "node/tasks.h"
 
 enum {
     DEFAULT_REQUEST_TIMEOUT_US = 10 * 1000 * 1000,
@@ -76,6 +77,8 @@ static kvorum_status start_parts(struct node *node)
     if (status == KVORUM_OK)
         status = hints_open(node);
     if (status == KVORUM_OK)
+        status = tasks_open(node);
+    if (status == KVORUM_OK)
         status = handoff_open(node); /* its packets carry what has settled */
     if (status == KVORUM_OK)
         status = gossip_open(node);
@@ -138,6 +141,7 @@ struct node *node_destroy(struct node *node)
         return NULL;
     repair_close(node);
     handoff_close(node); /* its streams look at the epoch */
+    tasks_close(node);
     epochs_close(node);
     gossip_close(node);
     hints_close(node);
@@ -283,6 +287,12 @@ void node_dispatch(struct node *node, struct net_address from, const struct mess
         break;
     case MESSAGE_REPAIR_ANSWER:
         repair_on_answer(node, from, message);
+        break;
+    case MESSAGE_TASKS:
+        tasks_on_question(node, from, message);
+        break;
+    case MESSAGE_TASKS_ANSWER:
+        tasks_on_answer(node, from, message);
         break;
     default: /* links and founding are the process's business */
         node->counters.messages_bad++;
