@@ -106,6 +106,8 @@ void config_check(const struct config *config, struct config_problems *problems)
 /** Set one option from text.  NULL when it was taken, or what is wrong with it, in `scratch`. */
 const char *config_set(struct config *config, const struct config_option *option, const char *text,
                        char *scratch, size_t scratch_size);
+/** "4096", "64KB", "1GB" as bytes; false: it is none. */
+bool config_parse_size(const char *text, uint64_t *ret);
 const struct config_option *config_find(const char *section, const char *key);
 
 /** The configuration in force as a file, each value with where it came from. */

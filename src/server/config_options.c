@@ -182,6 +182,11 @@ static bool parse_number(const char *text, bool with_unit, uint64_t *ret)
     return false;
 }
 
+bool config_parse_size(const char *text, uint64_t *ret)
+{
+    return parse_number(text, true, ret);
+}
+
 static bool parse_choice(const char *choices, const char *text, uint64_t *ret)
 {
     size_t size = strlen(text);

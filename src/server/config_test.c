@@ -228,12 +228,7 @@ static const struct row rows[] = {
       "command line: [cluster] handoff_rate: below 64KB a second a move would hardly end; 0 is no "
       "limit\n",
       NULL },
-    { "moves at any pace",
-      "[cluster]\nhandoff_rate = 0\n",
-      { 0 },
-      { 0 },
-      "",
-      "handoff_rate = 0" },
+    { "moves at any pace", "[cluster]\nhandoff_rate = 0\n", { 0 }, { 0 }, "", "handoff_rate = 0" },
     { "a ring of a crooked size",
       NULL,
       { 0 },
