@@ -551,6 +551,11 @@ bool node_ready(const struct node *node)
     return node->ready || node->newcomer;
 }
 
+bool node_serves(const struct node *node)
+{
+    return node->ready;
+}
+
 uint16_t node_self(const struct node *node)
 {
     return node->config.self;

@@ -26,7 +26,7 @@ struct config {
     config_text file; /* the file that was read; "" for none */
     /* [node] */
     config_text name, data_dir, zone, join, advertise;
-    uint64_t weight, founders, reactors, partitions;
+    uint64_t weight, founders, reactors, partitions, auto_join;
     /* [listen] */
     config_text http, resp, pb, peer;
     uint64_t insecure;

@@ -29,6 +29,9 @@ const struct config_option config_options[] = {
       "Share of the data this node takes, relative to the others." },
     { "node", "join", "--join", CONFIG_ADDRESS, AT(join), 0, 0, NULL, "off",
       "Peer address of the founder, or of any member of the cluster this new node joins." },
+    { "node", "auto_join", "--auto-join", CONFIG_BOOL, AT(auto_join), 0, 1, NULL, "no",
+      "A node that joins a founded cluster takes its share by itself, where nothing but joins is "
+      "staged and the plan is safe; otherwise an operator commits." },
     { "node", "founders", "--founders", CONFIG_NUMBER, AT(founders), 1, RING_MEMBERS_MAX, NULL, "1",
       "On the founder of a new cluster: how many nodes, itself among them, begin it." },
     { "node", "reactors", "--reactors", CONFIG_NUMBER, AT(reactors), 0, 64, NULL, "0",

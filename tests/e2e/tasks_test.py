@@ -35,6 +35,12 @@ def cluster(node, *words):
     return command("cluster", *words, "--node", f"127.0.0.1:{node.http_port}", check=True)
 
 
+def shape(node):
+    """What the cluster is made of, as `node` sees it, by name."""
+    told = json.loads(cluster(node, "status", "-o", "json").stdout)
+    return {member["name"]: member for member in told["nodes"]}
+
+
 def newcomer(nodes, *flags):
     node = Node("n9", os.path.join(nodes.folder, "n9"), join=nodes[0].peer_address(),
                 flags=["--partitions", str(PARTITIONS), *flags])
@@ -88,6 +94,33 @@ def _():
         with node.resp() as redis:
             for i in range(0, KEYS, 50):
                 equal(len(redis.call("GET", f"key-{i}")), SIZE)
+
+
+@case("a newcomer with auto_join takes its share by itself")
+def _():
+    with Cluster(3, flags=["--partitions", str(PARTITIONS)]) as nodes:
+        load(nodes[0])
+        node = Node("n9", os.path.join(nodes.folder, "n9"), join=nodes[1].peer_address(),
+                    flags=["--auto-join"]).launch()
+        wait_until(lambda: shape(nodes[0]).get("n9", {}).get("membership") == "active",
+                   what="n9 has joined")
+        equal(tasks(nodes[0], "wait", "n9/move", "--seconds", "60").returncode, 0)
+        wait_until(lambda: shape(nodes[0])["n9"]["partitions"] > PARTITIONS // 2,
+                   what="n9 holds its share")
+        assert "the join is committed" in node.log(), node.log_tail()
+
+
+@case("it leaves alone what an operator has staged, and says so")
+def _():
+    with Cluster(3, flags=["--partitions", str(PARTITIONS)]) as nodes:
+        cluster(nodes[0], "weight", "n1", "200")
+        node = Node("n9", os.path.join(nodes.folder, "n9"), join=nodes[1].peer_address(),
+                    flags=["--auto-join"]).launch()
+        wait_until(lambda: "other changes are staged too" in node.log(), what="it says why not")
+        equal(shape(nodes[0])["n9"]["membership"], "joining")
+        cluster(nodes[0], "commit")
+        wait_until(lambda: shape(nodes[0])["n9"]["membership"] == "active", what="n9 has joined")
+        assert "the join is committed" not in node.log(), node.log_tail()
 
 
 @case("a repair is a task too: listed, limited, cancelled")
