@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tasks: background work of all nodes: shown, waited for, steered. */
-#include <time.h>
-#include <unistd.h>
-
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "cli/output.h"
-#include "cli/session.h"
-#include "os/clock.h"
+#include "cli/tasks.h"
 #include "server/config.h"
-
-enum { POLL_MS = 500, LINE_MS = 5000, GRACE_POLLS = 4, BAR_WIDTH = 24 };
 
 /* --- asking --------------------------------------------------------------------------------- */
 
@@ -42,7 +36,7 @@ static int ask(struct session *session, const struct http_request *request, cons
     return fail(EXIT_INTERNAL, "%s: the node's answer is malformed", what);
 }
 
-static int get(struct session *session, const char *task, json_t **ret_json)
+int tasks_get(struct session *session, const char *task, json_t **ret_json)
 {
     struct buffer path;
     buffer_init(&path, 1 << 12);
@@ -59,73 +53,47 @@ static int get(struct session *session, const char *task, json_t **ret_json)
 
 /* --- showing -------------------------------------------------------------------------------- */
 
-static const char *text_at(const json_t *json, const char *name)
-{
-    const char *text = json_string_value(json_object_get(json, name));
-    return text == NULL ? "" : text;
-}
-
-static uint64_t number_at(const json_t *json, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(json, name));
-}
-
-static bool is_known(const json_t *json, const char *name)
-{
-    return json_is_integer(json_object_get(json, name));
-}
-
-static bool is_state(const json_t *task, const char *state)
-{
-    return strcmp(text_at(task, "state"), state) == 0;
-}
-
-static bool is_under_way(const json_t *task)
-{
-    return is_state(task, "running") || is_state(task, "paused");
-}
-
 static const char *left_text(const json_t *task)
 {
-    return is_known(task, "left_ms") ? text_of_time((double)number_at(task, "left_ms") / 1000)
-                                     : "-";
+    return task_knows(task, "left_ms") ? text_of_time((double)task_number(task, "left_ms") / 1000)
+                                       : "-";
 }
 
 static const char *limit_text(const json_t *task)
 {
-    return is_known(task, "limit") ? text_of_size(number_at(task, "limit")) : "none";
+    return task_knows(task, "limit") ? text_of_size(task_number(task, "limit")) : "none";
 }
 
 static void add_row(struct table *table, const json_t *task)
 {
-    uint64_t total = number_at(task, "total");
-    table_cell(table, "%s", text_at(task, "task"));
-    table_cell(table, "%s%s", text_at(task, "state"),
+    uint64_t total = task_number(task, "total");
+    table_cell(table, "%s", task_text(task, "task"));
+    table_cell(table, "%s%s", task_text(task, "state"),
                json_is_true(json_object_get(task, "stalled")) ? ", stalled" : "");
     if (total == 0)
         table_cell(table, "-");
     else
-        table_cell(table, "%llu of %llu %s", (unsigned long long)number_at(task, "done"),
-                   (unsigned long long)total, text_at(task, "unit"));
-    table_cell(table, "%llu", (unsigned long long)number_at(task, "failed"));
-    table_cell(table, "%s", text_of_size(number_at(task, "size")));
-    table_cell(table, "%s/s", text_of_size(number_at(task, "rate")));
+        table_cell(table, "%llu of %llu %s", (unsigned long long)task_number(task, "done"),
+                   (unsigned long long)total, task_text(task, "unit"));
+    table_cell(table, "%llu", (unsigned long long)task_number(task, "failed"));
+    table_cell(table, "%s", text_of_size(task_number(task, "size")));
+    table_cell(table, "%s/s", text_of_size(task_number(task, "rate")));
     table_cell(table, "%s", limit_text(task));
     table_cell(table, "%s", left_text(task));
-    table_cell(table, "%s", text_at(task, "note"));
+    table_cell(table, "%s", task_text(task, "note"));
 }
 
 static bool is_shown(const json_t *task, bool all)
 {
-    return all || !is_state(task, "idle") || text_at(task, "note")[0] != '\0';
+    return all || !task_is(task, "idle") || task_text(task, "note")[0] != '\0';
 }
 
 static void warn_of_silent(const json_t *json)
 {
     const json_t *silent = json_object_get(json, "silent"), *node;
     size_t i;
-    json_array_foreach(silent, i, node)
-        fprintf(stderr, "not known of %s: %s\n", text_at(node, "node"), text_at(node, "reason"));
+    json_array_foreach(silent, i, node) fprintf(stderr, "not known of %s: %s\n",
+                                                task_text(node, "node"), task_text(node, "reason"));
 }
 
 static void print_table(const json_t *json, bool all, enum output_format format)
@@ -150,8 +118,7 @@ static void print_table(const json_t *json, bool all, enum output_format format)
     table_done(&table);
 }
 
-/* Takes `json`. */
-static void print(json_t *json, const struct invocation *invocation, bool all)
+void tasks_print(json_t *json, const struct invocation *invocation, bool all)
 {
     enum output_format format = output_format_parse(option_text(invocation, "output"));
     if (format == OUTPUT_JSON) {
@@ -163,15 +130,14 @@ static void print(json_t *json, const struct invocation *invocation, bool all)
     json_decref(json);
 }
 
-/* EXIT_NO: something is stalled, failed or was cancelled, or a node is silent. */
-static int judge(const json_t *json)
+int tasks_judge(const json_t *json)
 {
     const json_t *tasks = json_object_get(json, "tasks"), *task;
     size_t i;
     int code = json_array_size(json_object_get(json, "silent")) > 0 ? EXIT_NO : EXIT_DONE;
     json_array_foreach(tasks, i, task) if (json_is_true(json_object_get(task, "stalled")) ||
-                                           number_at(task, "failed") > 0 ||
-                                           is_state(task, "cancelled")) code = EXIT_NO;
+                                           task_number(task, "failed") > 0 ||
+                                           task_is(task, "cancelled")) code = EXIT_NO;
     return code;
 }
 
@@ -181,11 +147,11 @@ static int show(const struct invocation *invocation, const char *task, bool all,
     json_t *json = NULL;
     if (!session_begin(&session, invocation))
         return EXIT_USAGE;
-    int code = get(&session, task, &json);
+    int code = tasks_get(&session, task, &json);
     if (code == EXIT_DONE && judged)
-        code = judge(json);
+        code = tasks_judge(json);
     if (json != NULL)
-        print(json, invocation, all);
+        tasks_print(json, invocation, all);
     session_end(&session);
     return code;
 }
@@ -198,152 +164,6 @@ int command_tasks_list(const struct invocation *invocation)
 int command_tasks_status(const struct invocation *invocation)
 {
     return show(invocation, invocation->arguments[0], true, true);
-}
-
-/* --- waiting -------------------------------------------------------------------------------- */
-
-struct waiting {
-    struct os_clock clock;
-    uint64_t begin_us, printed_us;
-    bool terminal, shown, told_stalled, told_paused;
-    unsigned quiet; /* polls in which nothing was under way */
-};
-
-static uint64_t passed_ms(struct waiting *waiting, uint64_t since_us)
-{
-    return (clock_monotonic_us(&waiting->clock.clock) - since_us) / 1000;
-}
-
-static void clear_line(const struct waiting *waiting)
-{
-    if (waiting->terminal && waiting->shown)
-        fputs("\r\x1b[K", stderr);
-}
-
-struct sums {
-    uint64_t done, total, size, rate, left_ms;
-    unsigned under_way;
-    bool left_known;
-    const json_t *stalled, *paused;
-    const char *unit;
-};
-
-static struct sums add_up(const json_t *json)
-{
-    struct sums sums = { .left_known = true, .unit = "" };
-    const json_t *tasks = json_object_get(json, "tasks"), *task;
-    size_t i;
-    json_array_foreach(tasks, i, task)
-    {
-        if (!is_under_way(task))
-            continue;
-        sums.under_way++;
-        sums.unit = text_at(task, "unit");
-        sums.done += number_at(task, "done");
-        sums.total += number_at(task, "total");
-        sums.size += number_at(task, "size");
-        sums.rate += number_at(task, "rate");
-        sums.left_known &= is_known(task, "left_ms");
-        if (number_at(task, "left_ms") > sums.left_ms)
-            sums.left_ms = number_at(task, "left_ms");
-        if (json_is_true(json_object_get(task, "stalled")))
-            sums.stalled = task;
-        if (is_state(task, "paused"))
-            sums.paused = task;
-    }
-    return sums;
-}
-
-static void print_progress(struct waiting *waiting, const struct sums *sums)
-{
-    bool due = passed_ms(waiting, waiting->printed_us) >= LINE_MS;
-    double part = sums->total == 0 ? 0 : (double)sums->done / (double)sums->total;
-    if (!waiting->terminal && !due)
-        return;
-    clear_line(waiting);
-    waiting->printed_us = clock_monotonic_us(&waiting->clock.clock);
-    fprintf(stderr, "  %s%s%3.0f %%  %s of %s %s, %s, %s/s",
-            waiting->terminal ? text_of_bar(part, BAR_WIDTH) : "", waiting->terminal ? "▏" : "",
-            part * 100, text_of_count(sums->done), text_of_count(sums->total), sums->unit,
-            text_of_size(sums->size), text_of_size(sums->rate));
-    if (sums->left_known && sums->left_ms > 0)
-        fprintf(stderr, ", %s left", text_of_time((double)sums->left_ms / 1000));
-    if (!waiting->terminal)
-        fputc('\n', stderr);
-    fflush(stderr);
-    waiting->shown = true;
-}
-
-static void tell_once(struct waiting *waiting, bool *told, const json_t *task, const char *what)
-{
-    if (task == NULL || *told) {
-        *told = task != NULL;
-        return;
-    }
-    clear_line(waiting);
-    fprintf(stderr, "%s is %s%s%s\n", text_at(task, "task"), what,
-            text_at(task, "note")[0] == '\0' ? "" : ": ", text_at(task, "note"));
-    *told = true;
-}
-
-/* Just after a commit a node may not have heard of it: nothing under way has to last. */
-static bool is_over(struct waiting *waiting, const json_t *json, const struct sums *sums)
-{
-    const json_t *tasks = json_object_get(json, "tasks"), *task;
-    size_t i;
-    bool ended = false;
-    if (sums->under_way > 0) {
-        waiting->quiet = 0;
-        return false;
-    }
-    json_array_foreach(tasks, i, task) ended |=
-        is_state(task, "done") || is_state(task, "cancelled");
-    bool seen = waiting->shown && ended;
-    return seen || ++waiting->quiet > GRACE_POLLS;
-}
-
-static int watch(struct session *session, const char *task, uint64_t limit_ms, json_t **ret_json)
-{
-    struct waiting waiting = { .terminal = isatty(STDERR_FILENO) };
-    os_clock_init(&waiting.clock);
-    waiting.begin_us = waiting.printed_us = clock_monotonic_us(&waiting.clock.clock);
-    for (;;) {
-        const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-        int code = get(session, task, ret_json);
-        if (code != EXIT_DONE)
-            return code;
-        const struct sums sums = add_up(*ret_json);
-        if (is_over(&waiting, *ret_json, &sums))
-            break;
-        print_progress(&waiting, &sums);
-        waiting.shown |= sums.under_way > 0;
-        tell_once(&waiting, &waiting.told_stalled, sums.stalled, "stalled");
-        tell_once(&waiting, &waiting.told_paused, sums.paused, "paused");
-        if (limit_ms > 0 && passed_ms(&waiting, waiting.begin_us) >= limit_ms) {
-            clear_line(&waiting);
-            return fail(EXIT_TIMEOUT, "still under way; it goes on");
-        }
-        json_decref(*ret_json);
-        *ret_json = NULL;
-        nanosleep(&pause, NULL);
-    }
-    clear_line(&waiting);
-    return judge(*ret_json);
-}
-
-int command_tasks_wait(const struct invocation *invocation)
-{
-    struct session session;
-    json_t *json = NULL;
-    const char *task = invocation->argument_count > 0 ? invocation->arguments[0] : NULL;
-    if (!session_begin(&session, invocation))
-        return EXIT_USAGE;
-    int code =
-        watch(&session, task, (uint64_t)option_number(invocation, "seconds", 0) * 1000, &json);
-    if (json != NULL)
-        print(json, invocation, false);
-    session_end(&session);
-    return code;
 }
 
 /* --- steering ------------------------------------------------------------------------------- */
@@ -368,7 +188,7 @@ static int post(const struct invocation *invocation, const char *what, json_t *b
     if (session_begin(&session, invocation)) {
         code = ask(&session, &request, what, &json);
         if (code == EXIT_DONE)
-            print(json, invocation, true);
+            tasks_print(json, invocation, true);
         session_end(&session);
     }
     free(text);
