@@ -125,6 +125,49 @@ static const struct option repair_options[] = {
     END,
 };
 
+static const struct option tasks_options[] = { NODE, OUTPUT("table"), TIMEOUT, END };
+static const struct option tasks_list_options[] = {
+    NODE, OUTPUT("table"), FLAG("all", "Also what is idle"), TIMEOUT, END,
+};
+static const struct option tasks_wait_options[] = {
+    NODE,
+    OUTPUT("table"),
+    NUMBER("seconds", "COUNT", 1, 86400 * 365, NULL, "Give up after so long, with exit 5"),
+    TIMEOUT,
+    END,
+};
+
+static const char tasks_details[] =
+    "Background work of all nodes: move, partitions that a node takes in; repair, comparisons "
+    "that\n"
+    "somebody asked it for.  TASK is NODE/KIND, as n6/move, or KIND: that of every node.  Pauses\n"
+    "and limits hold until the node restarts; [cluster] handoff_rate is for longer.";
+static const char tasks_status_details[] =
+    "Exit 1: something is stalled, failed or was cancelled, or a node did not answer.";
+static const char tasks_wait_details[] =
+    "Until nothing of it is under way, with its progress on standard error.  Exit 1 as in status.\n"
+    "Interrupting the command interrupts nothing else.";
+static const char tasks_cancel_details[] =
+    "A repair is given up: the pairs that are left count as failed.  A move that was committed is\n"
+    "not given up (exit 8): partitions under way already take their writes in both places.";
+static const struct command tasks_commands[] = {
+    { "list", "", "Show what is under way, and what ended last", NULL, tasks_list_options, 0, 0,
+      command_tasks_list, NULL, NULL },
+    { "status", "TASK", "Show one", tasks_status_details, tasks_options, 1, 1, command_tasks_status,
+      NULL, NULL },
+    { "wait", "[TASK]", "Wait until it is over", tasks_wait_details, tasks_wait_options, 0, 1,
+      command_tasks_wait, NULL, NULL },
+    { "pause", "TASK", "Let it stand still", NULL, tasks_options, 1, 1, command_tasks_pause, NULL,
+      NULL },
+    { "resume", "TASK", "Let it go on", NULL, tasks_options, 1, 1, command_tasks_resume, NULL,
+      NULL },
+    { "limit", "TASK RATE", "Bytes a second from now on, as 10MB; none: no limit", NULL,
+      tasks_options, 2, 2, command_tasks_limit, NULL, NULL },
+    { "cancel", "TASK", "Give it up, where that is safe", tasks_cancel_details, tasks_options, 1, 1,
+      command_tasks_cancel, NULL, NULL },
+    { .name = NULL },
+};
+
 static const char cluster_details[] =
     "Changes are staged, which moves nothing; plan shows what they would do together; commit does\n"
     "it, and clear forgets them.  A plan under which something acknowledged could be lost is\n"
@@ -394,6 +437,8 @@ const struct command command_table[] = {
       status_options, 0, 0, command_status, NULL, NULL },
     { "cluster", "COMMAND", "Show and change what the cluster is made of", cluster_details, NULL, 0,
       0, NULL, cluster_commands, NULL },
+    { "tasks", "COMMAND", "Watch and steer background work: moves, repairs", tasks_details, NULL, 0,
+      0, NULL, tasks_commands, NULL },
     { "repair", "", "Compare a node's replicas with the others and mend them", repair_details,
       repair_options, 0, 0, command_repair, NULL, NULL },
     { "import", "[FILE]", "Write many records", import_details, import_options, 0, 1,

@@ -11,6 +11,7 @@
 #include "cluster/handoff/streams.h"
 #include "codec/varint.h"
 #include "node/internal.h"
+#include "node/tasks.h"
 
 /* --- keys ------------------------------------------------------------------------------------ */
 
@@ -159,7 +160,7 @@ bool handoff_is_ours(struct node *node, uint32_t partition)
     return false;
 }
 
-static bool receives(struct node *node, const struct move *move)
+bool handoff_receives(struct node *node, const struct move *move)
 {
     const struct epoch *epoch = node->config.epoch;
     for (uint8_t n = 1; n <= epoch->replica_count; n++)
@@ -185,7 +186,7 @@ static void follow(struct node *node)
     const struct epoch *epoch = node->config.epoch;
     for (uint32_t i = 0; i < epoch->move_count; i++)
         if (placement_store(node, epoch->moves[i].partition) != NULL &&
-            receives(node, &epoch->moves[i]))
+            handoff_receives(node, &epoch->moves[i]))
             begin(node, &epoch->moves[i]);
 }
 
@@ -231,7 +232,9 @@ void handoff_pump(struct node *node)
 void handoff_tick(struct node *node)
 {
     drive_tell(node);
-    if (node->config.shard == 0)
+    if (node->config.shard == 0) {
         drive_tick(node);
+        tasks_tick(node);
+    }
     handoff_pump(node);
 }

@@ -59,6 +59,7 @@ struct handoff {
     struct list streams;
     uint32_t stream_count, sweep_count, page_count;
     uint32_t next_sweep; /* partition */
+    uint64_t swept;      /* keys so far */
     bool paused;
     uint64_t all_settled; /* all shards of all members have adopted this epoch */
     /* shard 0 */
@@ -90,6 +91,17 @@ void handoff_on_lost(struct node *node, struct request *request, uint16_t member
 void handoff_on_settled(struct node *node, uint16_t member, uint64_t number);
 /** The newest epoch that all shards of this member have adopted. */
 uint64_t handoff_settled(const struct node *node);
+
+/** No stream asks for its next page, until it is resumed. */
+void handoff_pause(struct node *node, bool on);
+/** At most so many bytes a second come into this shard; 0: no limit. */
+void handoff_limit(struct node *node, uint64_t rate);
+/** This member must be given something by `move`. */
+bool handoff_receives(struct node *node, const struct move *move);
+/** This shard has all that it must have by `move`. */
+bool handoff_is_whole(struct node *node, const struct move *move);
+/** Some stream is asked for again and again without an answer: by whom. */
+bool receive_waits_for(const struct node *node, uint16_t *ret_member);
 
 /* --- among the files of it -------------------------------------------------------------------- */
 

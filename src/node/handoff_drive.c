@@ -13,10 +13,11 @@
 #include "cluster/handoff/streams.h"
 #include "node/handoff.h"
 #include "node/internal.h"
+#include "node/tasks.h"
 
 /* --- telling --------------------------------------------------------------------------------- */
 
-static bool is_whole(struct node *node, const struct move *move)
+bool handoff_is_whole(struct node *node, const struct move *move)
 {
     const struct holding *holding = &node->handoff->holdings[move->partition];
     return placement_store(node, move->partition) != NULL && !holding->unready &&
@@ -33,7 +34,8 @@ static uint32_t *list_whole(struct node *node, size_t *ret_count)
         arena_allocate(&node->scratch, (epoch->move_count + 1) * sizeof(*partitions));
     *ret_count = 0;
     for (uint32_t i = 0; partitions != NULL && i < epoch->move_count; i++)
-        if (epoch->moves[i].phase == MOVE_WRITE_BOTH_READ_OLD && is_whole(node, &epoch->moves[i]))
+        if (epoch->moves[i].phase == MOVE_WRITE_BOTH_READ_OLD &&
+            handoff_is_whole(node, &epoch->moves[i]))
             partitions[(*ret_count)++] = epoch->moves[i].partition;
     return partitions;
 }
@@ -73,9 +75,11 @@ void drive_tell(struct node *node)
     progress.partitions = list_whole(node, &progress.n_partitions);
     if (progress.partitions == NULL)
         return;
-    if (node->config.shard != 0)
+    if (node->config.shard != 0) {
+        tasks_fill(node, &progress);
         send_progress(node, (struct net_address){ node->config.self, 0 }, &progress);
-    else {
+        progress.n_tasks = 0;
+    } else {
         node->handoff->shard_epochs[0] = epoch->number;
         take_progress(node, node->config.self, progress.partitions, progress.n_partitions);
         tell_shards(node);
@@ -144,8 +148,10 @@ void handoff_on_progress(struct node *node, struct net_address from, const struc
         node->handoff->all_settled = progress->all;
         return;
     }
-    if (own && from.shard < node->config.shard_count)
+    if (own && from.shard < node->config.shard_count) {
         node->handoff->shard_epochs[from.shard] = progress->epoch;
+        tasks_take(node, from.shard, progress);
+    }
     if (progress->epoch == node->config.epoch->number)
         take_progress(node, from.member, progress->partitions, progress->n_partitions);
 }

@@ -16,6 +16,7 @@
 enum {
     PATIENCE_US = 5 * 1000 * 1000,
     REST_US = 250 * 1000,
+    RETRIES_WAITING = 8, /* in vain: then it is said whom a stream waits for */
     RECORD_SIZE_MAX = 64 + ENGINE_KEY_SIZE_MAX,
 };
 
@@ -400,6 +401,47 @@ void handoff_on_lost(struct node *node, struct request *request, uint16_t member
     event.page = request->inbound->transfer.page;
     step(node, request, event, (struct bytes){ 0 });
 }
+
+/* --- steering --------------------------------------------------------------------------------- */
+
+static void step_all(struct node *node, enum transfer_event_kind kind)
+{
+    struct list *streams = &node->handoff->streams, *item = streams->next;
+    while (item != streams) {
+        struct inbound *inbound = LIST_ENTRY(item, struct inbound, link);
+        struct request *request = request_find(node, inbound->id, REQUEST_STREAM);
+        item = item->next;
+        assert(request != NULL);
+        step(node, request, (struct transfer_event){ .kind = kind }, (struct bytes){ 0 });
+    }
+}
+
+void handoff_pause(struct node *node, bool on)
+{
+    node->handoff->paused = on;
+    step_all(node, on ? TRANSFER_PAUSE : TRANSFER_RESUME);
+}
+
+void handoff_limit(struct node *node, uint64_t rate)
+{
+    throttle_set(&node->handoff->throttle, rate, node->now_us);
+    if (!node->handoff->paused)
+        step_all(node, TRANSFER_RESUME); /* they rest for what they owed to the old one */
+}
+
+bool receive_waits_for(const struct node *node, uint16_t *ret_member)
+{
+    const struct list *streams = &node->handoff->streams;
+    for (const struct list *item = streams->next; item != streams; item = item->next) {
+        const struct inbound *inbound = LIST_ENTRY(item, struct inbound, link);
+        *ret_member = inbound->source;
+        if (inbound->transfer.retries >= RETRIES_WAITING)
+            return true;
+    }
+    return false;
+}
+
+/* --- ending ----------------------------------------------------------------------------------- */
 
 static void close_streams(struct node *node, bool all)
 {

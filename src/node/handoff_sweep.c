@@ -131,6 +131,7 @@ static kvorum_status delete_found(struct node *node, const struct sweep *sweep)
     if (status != KVORUM_OK || count == 0)
         return status;
     PROBE("node: what was left of an earlier ownership is swept");
+    node->handoff->swept += count;
     status =
         replica_submit(node, sweep->store, node->batch, replica_durability(node, false), &nothing);
     for (uint32_t i = 0; i < count && status == KVORUM_OK; i++)

@@ -17,6 +17,7 @@
  *      epochs.h      the epoch in force, and how it changes
  *      handoff.h     partitions on their way to or from this member
  *      repair*.c     anti-entropy: map in repair.h
+ *      tasks.h       the register of background work
  */
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
@@ -62,6 +63,7 @@ enum request_kind {
     REQUEST_STREAM, /* of a moving partition, that comes in */
     REQUEST_REPAIR,
     REQUEST_SUSPECT,
+    REQUEST_TASKS,
 };
 
 /** One member a request talks to. */
@@ -120,6 +122,7 @@ struct request {
         struct inquiry *inquiry;
         struct inbound *inbound;
         struct repair_push *push;
+        struct task_round *round;
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
     uint64_t before;       /* PUT: repair_digest of what it replaces here */
@@ -174,6 +177,7 @@ struct node {
     struct hints *hints;
     struct repair *repair;
     struct lives *lives; /* lives.h; shard 0 */
+    struct tasks *tasks;
     struct node_counters counters;
     struct histogram latency[OPERATION_KINDS];
 };

@@ -4,6 +4,7 @@
 #include "node/hints.h"
 #include "node/lives.h"
 #include "node/repair.h"
+#include "node/tasks.h"
 
 enum {
     DEFAULT_REQUEST_TIMEOUT_US = 10 * 1000 * 1000,
@@ -87,6 +88,8 @@ static kvorum_status start_parts(struct node *node)
     if (status == KVORUM_OK)
         status = hints_open(node);
     if (status == KVORUM_OK)
+        status = tasks_open(node);
+    if (status == KVORUM_OK)
         status = handoff_open(node); /* its packets carry what has settled */
     if (status == KVORUM_OK)
         status = gossip_open(node);
@@ -153,6 +156,7 @@ struct node *node_destroy(struct node *node)
     lives_close(node);
     repair_close(node);
     handoff_close(node); /* its streams look at the epoch */
+    tasks_close(node);
     epochs_close(node);
     gossip_close(node);
     hints_close(node);
@@ -232,6 +236,37 @@ void *node_unpack(struct node *node, const ProtobufCMessageDescriptor *descripto
     return protobuf_c_message_unpack(descriptor, &allocator, body.size, body.data);
 }
 
+static void dispatch_background(struct node *node, struct net_address from,
+                                const struct message *message)
+{
+    switch ((enum message_kind)message->kind) {
+    case MESSAGE_STREAM:
+        handoff_on_stream(node, from, message);
+        break;
+    case MESSAGE_STREAM_ANSWER:
+        handoff_on_page(node, from, message);
+        break;
+    case MESSAGE_PROGRESS:
+        handoff_on_progress(node, from, message);
+        break;
+    case MESSAGE_REPAIR:
+        repair_on_question(node, from, message);
+        break;
+    case MESSAGE_REPAIR_ANSWER:
+        repair_on_answer(node, from, message);
+        break;
+    case MESSAGE_TASKS:
+        tasks_on_question(node, from, message);
+        break;
+    case MESSAGE_TASKS_ANSWER:
+        tasks_on_answer(node, from, message);
+        break;
+    default: /* links and founding are the process's business */
+        node->counters.messages_bad++;
+        break;
+    }
+}
+
 void node_dispatch(struct node *node, struct net_address from, const struct message *message)
 {
     switch ((enum message_kind)message->kind) {
@@ -290,29 +325,14 @@ void node_dispatch(struct node *node, struct net_address from, const struct mess
     case MESSAGE_EPOCH_CHANGE_ANSWER:
         epochs_on_change_answer(node, from, message);
         break;
-    case MESSAGE_STREAM:
-        handoff_on_stream(node, from, message);
-        break;
-    case MESSAGE_STREAM_ANSWER:
-        handoff_on_page(node, from, message);
-        break;
-    case MESSAGE_PROGRESS:
-        handoff_on_progress(node, from, message);
-        break;
-    case MESSAGE_REPAIR:
-        repair_on_question(node, from, message);
-        break;
-    case MESSAGE_REPAIR_ANSWER:
-        repair_on_answer(node, from, message);
-        break;
     case MESSAGE_LIFE:
         lives_on_question(node, from, message);
         break;
     case MESSAGE_LIFE_ANSWER:
         lives_on_answer(node, from, message);
         break;
-    default: /* links and founding are the process's business */
-        node->counters.messages_bad++;
+    default:
+        dispatch_background(node, from, message);
         break;
     }
 }
@@ -573,6 +593,11 @@ bool node_ready(const struct node *node)
 uint64_t node_actor(const struct node *node)
 {
     return node->config.actor;
+}
+
+bool node_serves(const struct node *node)
+{
+    return node->ready;
 }
 
 uint16_t node_self(const struct node *node)

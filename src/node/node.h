@@ -260,6 +260,8 @@ void node_flush(struct node *node);
  *  first, and answer NOT_READY until then.  A JOINING node is ready to be talked to, and goes on
  *  answering NOT_READY until it has learnt them from another member. */
 bool node_ready(const struct node *node);
+/** Operations are taken here: the buckets' properties are known. */
+bool node_serves(const struct node *node);
 enum liveness_state node_liveness(const struct node *node, uint16_t member);
 /** Microseconds since the state of `member` began. */
 uint64_t node_liveness_since_us(const struct node *node, uint16_t member);

@@ -232,12 +232,56 @@ static uint64_t suspects_due_us(const struct node *node)
 
 /* --- on demand ------------------------------------------------------------------------------ */
 
+/* Other comparisons are charged too while it lasts: the limit is for what the shard does. */
+static void charge_demand(struct node *node)
+{
+    struct repair_demand *demand = &node->repair->demand;
+    uint64_t size = node->counters.repair_bytes_in + node->counters.repair_bytes_out;
+    if (demand->active)
+        throttle_spend(&demand->throttle, size - demand->charged, node->now_us);
+    demand->charged = size;
+}
+
+static uint64_t demand_due_us(const struct node *node)
+{
+    const struct repair_demand *demand = &node->repair->demand;
+    uint64_t free_us = throttle_free_us(&demand->throttle);
+    if (!demand->active || demand->paused)
+        return UINT64_MAX;
+    return free_us > node->now_us ? free_us : node->now_us;
+}
+
+void repair_pause(struct node *node, bool on)
+{
+    node->repair->demand.paused = on;
+    repair_wake(node);
+}
+
+void repair_limit(struct node *node, uint64_t rate)
+{
+    throttle_set(&node->repair->demand.throttle, rate, node->now_us);
+    repair_wake(node);
+}
+
+/* What is under way ends by itself and counts no more. */
+void repair_cancel(struct node *node)
+{
+    struct repair_demand *demand = &node->repair->demand;
+    struct node_counters *counters = &node->counters;
+    demand->active = false;
+    demand->number++;
+    counters->repair_demand_failed += counters->repair_demand_total - counters->repair_demand_done;
+    counters->repair_demand_done = counters->repair_demand_total;
+}
+
 static void demand_tick(struct node *node)
 {
     struct repair_demand *demand = &node->repair->demand;
     struct node_counters *counters = &node->counters;
     struct replica_pair pair;
-    while (demand->active && exchanges_have_room(node)) {
+    charge_demand(node);
+    while (demand->active && !demand->paused && exchanges_have_room(node) &&
+           throttle_free_us(&demand->throttle) <= node->now_us) {
         if (!next_pair(node, &demand->partition, &demand->slot, false, &pair)) {
             demand->active = false;
         } else if (demand->n == 0 || demand->n == pair.n) {
@@ -433,7 +477,7 @@ static uint64_t due_us(const struct node *node)
     next_us = least(next_us, suspects_due_us(node));
     if (!exchanges_have_room(node))
         return next_us;
-    return repair->demand.active ? node->now_us : least(next_us, repair->pass_us);
+    return least(least(next_us, demand_due_us(node)), repair->pass_us);
 }
 
 void repair_wake(struct node *node)

@@ -59,6 +59,11 @@ void repair_on_mark(struct node *node, uint32_t partition);
 
 void repair_on_question(struct node *node, struct net_address from, const struct message *message);
 void repair_on_answer(struct node *node, struct net_address from, const struct message *message);
+/** What node_repair began, on this shard: no pair is begun while it is paused; bytes a second, 0:
+ *  no limit; given up: the pairs that are left count as failed. */
+void repair_pause(struct node *node, bool on);
+void repair_limit(struct node *node, uint64_t rate);
+void repair_cancel(struct node *node);
 /** Of a push (REQUEST_REPAIR), also its deadline. */
 void repair_on_pushed(struct node *node, struct request *request, kvorum_status status);
 

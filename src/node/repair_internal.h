@@ -3,6 +3,7 @@
 #ifndef NODE_REPAIR_INTERNAL_H
 #define NODE_REPAIR_INTERNAL_H
 
+#include "cluster/handoff/throttle.h"
 #include "node/internal.h"
 #include "node/repair.h"
 
@@ -102,7 +103,9 @@ struct tree_scan {
 };
 
 struct repair_demand {
-    bool active;
+    bool active, paused;
+    struct throttle throttle;
+    uint64_t charged;          /* bytes, of all comparisons, that the throttle knows of */
     uint8_t n;                 /* of the bucket; 0: all */
     uint32_t number;           /* of demands so far */
     struct bytes type, bucket; /* empty: all */

@@ -4,6 +4,7 @@
  * this node finds nobody. */
 #include "node/internal.h"
 #include "node/repair.h"
+#include "node/tasks.h"
 
 struct request *request_open(struct node *node, enum request_kind kind)
 {
@@ -167,6 +168,9 @@ void request_timeout(struct node *node, struct request *request)
         break;
     case REQUEST_REPAIR:
         repair_on_pushed(node, request, KVORUM_TIMEOUT);
+        break;
+    case REQUEST_TASKS:
+        tasks_on_deadline(node, request);
         break;
     case REQUEST_COMPOSITE: /* lives by its parts' deadlines */
         break;

@@ -26,7 +26,7 @@ struct config {
     config_text file; /* the file that was read; "" for none */
     /* [node] */
     config_text name, data_dir, zone, join, advertise;
-    uint64_t weight, founders, reactors, partitions;
+    uint64_t weight, founders, reactors, partitions, auto_join;
     /* [listen] */
     config_text http, resp, pb, peer;
     uint64_t insecure;
@@ -42,6 +42,7 @@ struct config {
     uint64_t hints, hints_size, hint_rate, hint_horizon_ms, clock_offset_ms;
     /* [cluster] */
     config_text key_file;
+    uint64_t handoff_rate; /* bytes a second into this node; 0: no limit */
     /* [gossip] */
     uint64_t gossip_preset, probe_interval_ms, probe_timeout_ms, suspicion_multiplier;
     /* [log] */
@@ -106,6 +107,8 @@ void config_check(const struct config *config, struct config_problems *problems)
 /** Set one option from text.  NULL when it was taken, or what is wrong with it, in `scratch`. */
 const char *config_set(struct config *config, const struct config_option *option, const char *text,
                        char *scratch, size_t scratch_size);
+/** "4096", "64KB", "1GB" as bytes; false: it is none. */
+bool config_parse_size(const char *text, uint64_t *ret);
 const struct config_option *config_find(const char *section, const char *key);
 
 /** The configuration in force as a file, each value with where it came from. */

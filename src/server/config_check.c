@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HOST_SIZE = 256 };
+enum { HOST_SIZE = 256, HANDOFF_RATE_MIN = 64 << 10 };
 
 bool config_split_address(const char *address, char *ret_host, size_t host_size, uint16_t *ret_port)
 {
@@ -170,6 +170,9 @@ static void check_limits(const struct config *config, struct config_problems *pr
         note(config, problems, "node", "partitions", "not a power of two");
     if (config->probe_interval_ms != 0 && config->probe_timeout_ms >= config->probe_interval_ms)
         note(config, problems, "gossip", "probe_timeout_ms", "not below probe_interval_ms");
+    if (config->handoff_rate != 0 && config->handoff_rate < HANDOFF_RATE_MIN)
+        note(config, problems, "cluster", "handoff_rate",
+             "below 64KB a second a move would hardly end; 0 is no limit");
     if (config->data_dir[0] == '\0')
         note(config, problems, "node", "data_dir", "empty");
 }

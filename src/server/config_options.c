@@ -29,6 +29,9 @@ const struct config_option config_options[] = {
       "Share of the data this node takes, relative to the others." },
     { "node", "join", "--join", CONFIG_ADDRESS, AT(join), 0, 0, NULL, "off",
       "Peer address of the founder, or of any member of the cluster this new node joins." },
+    { "node", "auto_join", "--auto-join", CONFIG_BOOL, AT(auto_join), 0, 1, NULL, "no",
+      "A node that joins a founded cluster takes its share by itself, where nothing but joins is "
+      "staged and the plan is safe; otherwise an operator commits." },
     { "node", "founders", "--founders", CONFIG_NUMBER, AT(founders), 1, RING_MEMBERS_MAX, NULL, "1",
       "On the founder of a new cluster: how many nodes, itself among them, begin it." },
     { "node", "reactors", "--reactors", CONFIG_NUMBER, AT(reactors), 0, 64, NULL, "0",
@@ -117,6 +120,10 @@ const struct config_option config_options[] = {
 
     { "cluster", "key_file", "--cluster-key-file", CONFIG_TEXT, AT(key_file), 0, 0, NULL, "",
       "File of at least 16 bytes, the same on all nodes, that signs gossip; mode 0600." },
+    { "cluster", "handoff_rate", "--handoff-rate", CONFIG_SIZE, AT(handoff_rate), 0, 1024 * GB,
+      NULL, "32MB",
+      "Bytes a second of moving partitions that this node takes in, its reactors together; 0: as "
+      "many as come." },
 
     { "gossip", "preset", "--gossip", CONFIG_CHOICE, AT(gossip_preset), 0, 0, "lan|wan|local",
       "lan",
@@ -187,6 +194,11 @@ static bool parse_number(const char *text, bool with_unit, uint64_t *ret)
         return true;
     }
     return false;
+}
+
+bool config_parse_size(const char *text, uint64_t *ret)
+{
+    return parse_number(text, true, ret);
 }
 
 static bool parse_choice(const char *choices, const char *text, uint64_t *ret)

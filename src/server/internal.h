@@ -3,7 +3,7 @@
  *
  *      main_server.c   flags, help, exit codes        config*.c   options
  *      server.c        the process: start-up and stop, in order
- *      birth.c         founding a cluster, or joining one
+ *      birth.c         founding a cluster, or joining one; auto_join.c
  *      listeners.c     sockets that accept
  *      reactor.c       a thread and its loop          mailbox.c   between reactors
  *      connection.c    a client                       waiting.c   answers before we serve
@@ -21,6 +21,7 @@
 #include "node/identity.h"
 #include "os/clock.h"
 #include "os/log_file.h"
+#include "server/auto_join.h"
 #include "server/birth.h"
 #include "server/config.h"
 #include "server/datagrams.h"
@@ -72,6 +73,7 @@ struct server {
     struct listeners listeners;
     struct datagrams datagrams;
     struct birth birth;
+    struct server_auto_join auto_join;
     uv_signal_t signals[SERVER_SIGNALS];
     uint16_t opened_count, started_count, drained_count;
     bool serving, stopping;

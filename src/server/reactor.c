@@ -187,6 +187,8 @@ static void on_sweep(uv_timer_t *timer)
     if (reactor->node == NULL)
         return;
     stores_check(reactor);
+    if (reactor->index == 0)
+        auto_join_tick(reactor->server);
     if (++reactor->sweeps % SLOW_PUBLISH_SWEEPS == 0)
         snapshot_publish_slowly(&reactor->snapshot, reactor->node, reactor->stores,
                                 reactor->server->store_count, reactor_now_ms(reactor));

@@ -108,6 +108,12 @@ static struct swim_config gossip_of(const struct config *config)
     return gossip;
 }
 
+/* A node's partitions are spread evenly over its reactors, so each takes an equal part. */
+static uint64_t handoff_share(uint64_t rate, uint16_t reactor_count)
+{
+    return (rate + reactor_count - 1) / reactor_count;
+}
+
 /* So rare (an old disk was put back, or somebody accuses us without end) that the reactor may wait
  * for the disk. */
 static void reserve_incarnations(void *context, uint64_t limit)
@@ -173,6 +179,7 @@ static kvorum_status create_node(struct reactor *reactor)
         .disk = reactor->index == 0 ? server->disk : NULL,
         .epoch_changed = epoch_changed,
         .epoch_context = reactor,
+        .handoff_rate = handoff_share(config->handoff_rate, server->reactor_count),
     };
     return node_create(&node_config, &reactor->node);
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "node/node.h"
+#include "node/task.h"
 #include "object/hlc.h"
 #include "server/cluster_view.h"
 #include "server/view.h"
@@ -605,6 +606,47 @@ void node_change_epoch(struct node *node, const struct change_request *request,
     const struct answer answer = { .status = known ? KVORUM_OK : KVORUM_NOT_FOUND,
                                    .reason = known ? "" : "no such node" };
     on_answer(context, &answer);
+}
+
+const struct epoch *node_epoch(const struct node *node)
+{
+    (void)node;
+    static struct member members[] = { { .name = "n1" }, { .name = "n2" } };
+    static const struct epoch epoch = { .members = members, .member_count = 2 };
+    return &epoch;
+}
+
+/* One of n1, which moves; "sleep" is no kind of work, and n2 is down. */
+void node_tasks(struct node *node, const struct task_request *request, node_tasks_fn on_list,
+                void *context)
+{
+    (void)node;
+    static const struct task task = { .member = 0,
+                                      .kind = "move",
+                                      .unit = "partitions",
+                                      .state = TASK_RUNNING,
+                                      .done = 3,
+                                      .total = 4,
+                                      .size = 3000,
+                                      .rate = 100,
+                                      .left_ms = TASK_NEVER,
+                                      .note = "" };
+    static const struct task_silence silence = { 1, KVORUM_UNAVAILABLE, "it is down" };
+    bool known = strcmp(request->kind, "sleep") != 0;
+    bool refused = request->ask == TASK_CANCEL;
+    const struct task_list list = {
+        .status = !known    ? KVORUM_NOT_FOUND
+                  : refused ? KVORUM_NOT_ALLOWED
+                            : KVORUM_OK,
+        .reason = !known    ? "no such kind of work"
+                  : refused ? "not given up"
+                            : "",
+        .tasks = &task,
+        .count = 1,
+        .silent = &silence,
+        .silent_count = request->member == TASK_UNKNOWN_MEMBER,
+    };
+    on_list(context, &list);
 }
 
 void cluster_view_json(struct node *node, struct buffer *ret_json)

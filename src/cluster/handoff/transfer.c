@@ -123,6 +123,15 @@ static void tick(struct transfer *transfer, uint64_t now_us, struct transfer_eff
         retry(transfer, now_us);
 }
 
+/* Also when the throttle has become another: what was owed to the old one is forgotten. */
+static void resume(struct transfer *transfer, uint64_t now_us, struct transfer_effects *ret)
+{
+    transfer->paused = false;
+    if (transfer->state == TRANSFER_RESTING && transfer->retries == 0 && transfer->due_us > now_us)
+        transfer->due_us = now_us;
+    tick(transfer, now_us, ret);
+}
+
 static void start(struct transfer *transfer, uint64_t now_us, struct transfer_effects *ret)
 {
     assert(transfer->throttle != NULL && transfer->patience_us > 0);
@@ -176,8 +185,7 @@ void transfer_step(struct transfer *transfer, const struct transfer_event *event
         transfer->paused = true;
         break;
     case TRANSFER_RESUME:
-        transfer->paused = false;
-        tick(transfer, now_us, ret);
+        resume(transfer, now_us, ret);
         break;
     case TRANSFER_CLOSE:
         move(transfer, TRANSFER_OVER);

@@ -44,8 +44,8 @@ enum transfer_event_kind {
     TRANSFER_FAILED, /* the page could not be merged or saved: ask for it again */
     TRANSFER_TICK,
     TRANSFER_PAUSE,
-    TRANSFER_RESUME,
-    TRANSFER_CLOSE, /* the move is over, or this member need not have it any more */
+    TRANSFER_RESUME, /* also: the throttle has another rate */
+    TRANSFER_CLOSE,  /* the move is over, or this member need not have it any more */
 };
 
 /** What was received, of pages that are safe. */

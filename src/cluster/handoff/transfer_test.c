@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events, each a millisecond after the one before: "start", "page" (the next 100 bytes), "end" (the
  * same, the last), "bad" (its sum is not right), "old" (an answer to the question before), "later",
- * "merged", "saved", "failed", "tick", "pause", "resume", "close"; "+9" lets 9 ms pass.  Effects, a
- * word an event: "ask:1", "merge", "save:1" (keys), "over", "-" for none. */
+ * "merged", "saved", "failed", "tick", "pause", "resume", "free" (there is no rate any more, then
+ * resume), "close"; "+9" lets 9 ms pass.  Effects, a word an event: "ask:1", "merge", "save:1"
+ * (keys), "over", "-" for none. */
 #include "cluster/handoff/transfer.h"
 
 #include <stdio.h>
@@ -51,6 +52,9 @@ static const struct row rows[] = {
     { "paused and closed", 0, "start pause close", "ask:1 - over" },
     { "the next page waits for the bytes of this one", 10000,
       "start page merged saved tick +10 tick", "ask:1 merge save:1 - - - ask:2" },
+    { "when its rate is lifted it waits no longer", 10000, "start page merged saved tick free",
+      "ask:1 merge save:1 - - ask:2" },
+    { "what went wrong rests all the same", 10000, "start later free", "ask:1 - -" },
     { "without a limit it does not wait", 0, "start page merged saved",
       "ask:1 merge save:1 ask:2" },
 };
@@ -66,7 +70,7 @@ static struct transfer_event event_of(const struct transfer *transfer, const cha
         { "bad", TRANSFER_PAGE },      { "old", TRANSFER_PAGE },    { "later", TRANSFER_LATER },
         { "merged", TRANSFER_MERGED }, { "saved", TRANSFER_SAVED }, { "failed", TRANSFER_FAILED },
         { "tick", TRANSFER_TICK },     { "pause", TRANSFER_PAUSE }, { "resume", TRANSFER_RESUME },
-        { "close", TRANSFER_CLOSE },
+        { "close", TRANSFER_CLOSE },   { "free", TRANSFER_RESUME },
     };
     struct transfer_event event = { .now_us = now_us, .page = transfer->page };
     size_t i = 0;
@@ -117,6 +121,8 @@ static void check(const void *data)
             continue;
         }
         now_us += MS;
+        if (strcmp(word, "free") == 0)
+            throttle_set(&throttle, THROTTLE_NONE, now_us);
         struct transfer_event event = event_of(&transfer, word, now_us);
         transfer_step(&transfer, &event, &effects);
         describe(&transfer, &effects, words);

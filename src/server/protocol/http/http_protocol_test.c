@@ -319,6 +319,52 @@ static const struct row rows[] = {
       "POST /kvorum/cluster/stage HTTP/1.1\r\nContent-Length: 30\r\n\r\n"
       "{\"change\":\"dance\",\"node\":\"n1\"}",
       "400 Bad Request\nContent-Type: text/plain\nContent-Length: 180*", false },
+    { "the tasks", GET("/kvorum/tasks"), "200 OK\nContent-Type: application/json\n*", false },
+    { "one task", GET("/kvorum/tasks?task=n1%2Fmove"), "200 OK\nContent-Type: application/json\n*",
+      false },
+    { "a task is paused",
+      "POST /kvorum/tasks HTTP/1.1\r\nContent-Length: 31\r\n\r\n"
+      "{\"task\":\"n1/move\",\"do\":\"pause\"}",
+      "200 OK\nContent-Type: application/json\n*", false },
+    { "a task is limited",
+      "POST /kvorum/tasks HTTP/1.1\r\nContent-Length: 44\r\n\r\n"
+      "{\"task\":\"move\",\"do\":\"limit\",\"limit\":1048576}",
+      "200 OK\nContent-Type: application/json\n*", false },
+    { "a limit without a number",
+      "POST /kvorum/tasks HTTP/1.1\r\nContent-Length: 28\r\n\r\n"
+      "{\"task\":\"move\",\"do\":\"limit\"}",
+      "400 Bad Request\n*", false },
+    { "a limit below zero",
+      "POST /kvorum/tasks HTTP/1.1\r\nContent-Length: 39\r\n\r\n"
+      "{\"task\":\"move\",\"do\":\"limit\",\"limit\":-1}",
+      "400 Bad Request\n*", false },
+    { "a number where there is no limit",
+      "POST /kvorum/tasks HTTP/1.1\r\nContent-Length: 38\r\n\r\n"
+      "{\"task\":\"move\",\"do\":\"pause\",\"limit\":1}",
+      "400 Bad Request\n*", false },
+    { "a task of no node",
+      "POST /kvorum/tasks HTTP/1.1\r\nContent-Length: 31\r\n\r\n"
+      "{\"task\":\"n9/move\",\"do\":\"pause\"}",
+      "404 Not Found\nContent-Type: text/plain\nContent-Length: 36\n\n"
+      "no node of this cluster is named n9\n",
+      false },
+    { "a task of no kind",
+      "POST /kvorum/tasks HTTP/1.1\r\nContent-Length: 29\r\n\r\n"
+      "{\"task\":\"sleep\",\"do\":\"pause\"}",
+      "404 Not Found\nContent-Type: text/plain\nContent-Length: 21\n\nno such kind of work\n",
+      false },
+    { "a task without a kind",
+      "POST /kvorum/tasks HTTP/1.1\r\nContent-Length: 27\r\n\r\n"
+      "{\"task\":\"n1/\",\"do\":\"pause\"}",
+      "404 Not Found\n*", false },
+    { "a task that cannot be given up",
+      "POST /kvorum/tasks HTTP/1.1\r\nContent-Length: 32\r\n\r\n"
+      "{\"task\":\"n1/move\",\"do\":\"cancel\"}",
+      "409 Conflict\nContent-Type: text/plain\nContent-Length: 13\n\nnot given up\n", false },
+    { "something else is to be done",
+      "POST /kvorum/tasks HTTP/1.1\r\nContent-Length: 31\r\n\r\n"
+      "{\"task\":\"n1/move\",\"do\":\"dance\"}",
+      "400 Bad Request\n*", false },
     { "a repair is begun", "POST /kvorum/repair?bucket=b HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
       "202 Accepted\nContent-Type: application/json\nContent-Length: 153\n\n"
       "{\"node\":\"n1\",\"shards\":1,\"demands\":0,\"pairs\":0,\"done\":0,"

@@ -9,6 +9,7 @@
  *      condition.c  If-Match and its kin      headers.c object metadata <-> headers
  *      list.c       keys and buckets          props.c   bucket properties
  *      cluster.c    the shape of the cluster, and changes of it
+ *      tasks.c      background work         repair.c  comparing replicas now
  *      about.c      /, /ping, /stats, /kvorum/status, and what is not there yet
  *
  *  Requests of a connection run one after another, as HTTP/1.1 promises pipelining clients; while
@@ -166,6 +167,8 @@ void http_post_cluster_clear(struct http *http);
 void http_post_cluster_commit(struct http *http);
 void http_get_repair(struct http *http);
 void http_post_repair(struct http *http);
+void http_get_tasks(struct http *http);
+void http_post_tasks(struct http *http);
 void http_not_there_yet(struct http *http);
 
 #endif

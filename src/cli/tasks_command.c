@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tasks: background work of all nodes: shown, waited for, steered. */
+#include "cli/commands.h"
+#include "cli/message.h"
+#include "cli/output.h"
+#include "cli/tasks.h"
+#include "server/config.h"
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+static int refused(struct session *session, const char *what)
+{
+    const struct http_response *response = &session->client.response;
+    (void)session_refused(&session->client, what);
+    return response->code == 404   ? EXIT_NO
+           : response->code == 409 ? EXIT_UNSAFE
+                                   : session_exit_code(response);
+}
+
+static int ask(struct session *session, const struct http_request *request, const char *what,
+               json_t **ret_json)
+{
+    json_error_t error;
+    kvorum_status status = http_client_call(&session->client, request);
+    if (status != KVORUM_OK)
+        return session_fail(&session->client, what, status);
+    if (session->client.response.code != 200)
+        return refused(session, what);
+    struct bytes answer = buffer_bytes(&session->client.response.body);
+    *ret_json =
+        json_loadb(answer.size == 0 ? "" : (const char *)answer.data, answer.size, 0, &error);
+    if (json_is_array(json_object_get(*ret_json, "tasks")))
+        return EXIT_DONE;
+    json_decref(*ret_json);
+    *ret_json = NULL;
+    return fail(EXIT_INTERNAL, "%s: the node's answer is malformed", what);
+}
+
+int tasks_get(struct session *session, const char *task, json_t **ret_json)
+{
+    struct buffer path;
+    buffer_init(&path, 1 << 12);
+    buffer_append_text(&path, "/kvorum/tasks");
+    if (task != NULL) {
+        buffer_append_text(&path, "?task=");
+        http_append_encoded(&path, bytes_of_string(task));
+    }
+    const struct http_request request = { .method = "GET", .path = buffer_bytes(&path) };
+    int code = ask(session, &request, "cannot read the tasks", ret_json);
+    buffer_done(&path);
+    return code;
+}
+
+/* --- showing -------------------------------------------------------------------------------- */
+
+static const char *left_text(const json_t *task)
+{
+    return task_knows(task, "left_ms") ? text_of_time((double)task_number(task, "left_ms") / 1000)
+                                       : "-";
+}
+
+static const char *limit_text(const json_t *task)
+{
+    return task_knows(task, "limit") ? text_of_size(task_number(task, "limit")) : "none";
+}
+
+static void add_row(struct table *table, const json_t *task)
+{
+    uint64_t total = task_number(task, "total");
+    table_cell(table, "%s", task_text(task, "task"));
+    table_cell(table, "%s%s", task_text(task, "state"),
+               json_is_true(json_object_get(task, "stalled")) ? ", stalled" : "");
+    if (total == 0)
+        table_cell(table, "-");
+    else
+        table_cell(table, "%llu of %llu %s", (unsigned long long)task_number(task, "done"),
+                   (unsigned long long)total, task_text(task, "unit"));
+    table_cell(table, "%llu", (unsigned long long)task_number(task, "failed"));
+    table_cell(table, "%s", text_of_size(task_number(task, "size")));
+    table_cell(table, "%s/s", text_of_size(task_number(task, "rate")));
+    table_cell(table, "%s", limit_text(task));
+    table_cell(table, "%s", left_text(task));
+    table_cell(table, "%s", task_text(task, "note"));
+}
+
+static bool is_shown(const json_t *task, bool all)
+{
+    return all || !task_is(task, "idle") || task_text(task, "note")[0] != '\0';
+}
+
+static void warn_of_silent(const json_t *json)
+{
+    const json_t *silent = json_object_get(json, "silent"), *node;
+    size_t i;
+    json_array_foreach(silent, i, node) fprintf(stderr, "not known of %s: %s\n",
+                                                task_text(node, "node"), task_text(node, "reason"));
+}
+
+static void print_table(const json_t *json, bool all, enum output_format format)
+{
+    static const char *const columns[] = { "task",  "state",  "done",  ">failed", ">size",
+                                           ">rate", ">limit", ">left", "note",    NULL };
+    const json_t *tasks = json_object_get(json, "tasks"), *task;
+    struct table table;
+    size_t i, shown = 0;
+    table_init(&table, columns);
+    json_array_foreach(tasks, i, task)
+    {
+        if (!is_shown(task, all))
+            continue;
+        add_row(&table, task);
+        shown++;
+    }
+    if (shown > 0 || format != OUTPUT_TABLE)
+        table_print(&table, format, stdout);
+    else
+        puts("nothing is under way");
+    table_done(&table);
+}
+
+void tasks_print(json_t *json, const struct invocation *invocation, bool all)
+{
+    enum output_format format = output_format_parse(option_text(invocation, "output"));
+    if (format == OUTPUT_JSON) {
+        (void)json_print(json, stdout);
+        return;
+    }
+    print_table(json, all, format);
+    warn_of_silent(json);
+    json_decref(json);
+}
+
+int tasks_judge(const json_t *json)
+{
+    const json_t *tasks = json_object_get(json, "tasks"), *task;
+    size_t i;
+    int code = json_array_size(json_object_get(json, "silent")) > 0 ? EXIT_NO : EXIT_DONE;
+    json_array_foreach(tasks, i, task) if (json_is_true(json_object_get(task, "stalled")) ||
+                                           task_number(task, "failed") > 0 ||
+                                           task_is(task, "cancelled")) code = EXIT_NO;
+    return code;
+}
+
+static int show(const struct invocation *invocation, const char *task, bool all, bool judged)
+{
+    struct session session;
+    json_t *json = NULL;
+    if (!session_begin(&session, invocation))
+        return EXIT_USAGE;
+    int code = tasks_get(&session, task, &json);
+    if (code == EXIT_DONE && judged)
+        code = tasks_judge(json);
+    if (json != NULL)
+        tasks_print(json, invocation, all);
+    session_end(&session);
+    return code;
+}
+
+int command_tasks_list(const struct invocation *invocation)
+{
+    return show(invocation, NULL, option_flag(invocation, "all"), false);
+}
+
+int command_tasks_status(const struct invocation *invocation)
+{
+    return show(invocation, invocation->arguments[0], true, true);
+}
+
+/* --- steering ------------------------------------------------------------------------------- */
+
+/* Takes `body`. */
+static int post(const struct invocation *invocation, const char *what, json_t *body)
+{
+    struct session session;
+    json_t *json = NULL;
+    char *text = json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    if (text == NULL)
+        return fail(EXIT_INTERNAL, "out of memory");
+    const struct http_request request = {
+        .method = "POST",
+        .path = BYTES_LITERAL("/kvorum/tasks"),
+        .fields = BYTES_LITERAL("Content-Type: application/json\r\n"),
+        .body = bytes_of_string(text),
+        .has_body = true,
+    };
+    int code = EXIT_USAGE;
+    if (session_begin(&session, invocation)) {
+        code = ask(&session, &request, what, &json);
+        if (code == EXIT_DONE)
+            tasks_print(json, invocation, true);
+        session_end(&session);
+    }
+    free(text);
+    return code;
+}
+
+static int steer(const struct invocation *invocation, const char *what)
+{
+    char text[160];
+    snprintf(text, sizeof(text), "cannot %s %.100s", what, invocation->arguments[0]);
+    return post(invocation, text,
+                json_pack("{s:s, s:s}", "task", invocation->arguments[0], "do", what));
+}
+
+int command_tasks_pause(const struct invocation *invocation)
+{
+    return steer(invocation, "pause");
+}
+
+int command_tasks_resume(const struct invocation *invocation)
+{
+    return steer(invocation, "resume");
+}
+
+int command_tasks_cancel(const struct invocation *invocation)
+{
+    return steer(invocation, "cancel");
+}
+
+int command_tasks_limit(const struct invocation *invocation)
+{
+    const char *task = invocation->arguments[0], *rate = invocation->arguments[1];
+    uint64_t limit = 0;
+    if (strcmp(rate, "none") != 0 && (!config_parse_size(rate, &limit) || limit > INT64_MAX))
+        return fail(EXIT_USAGE, "a rate is bytes a second, as 10MB, or none; not %.60s", rate);
+    return post(
+        invocation, "cannot limit",
+        json_pack("{s:s, s:s, s:I}", "task", task, "do", "limit", "limit", (json_int_t)limit));
+}
