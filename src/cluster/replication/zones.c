@@ -53,3 +53,15 @@ uint8_t zones_least(const struct target_zones *zones, uint8_t level, bool other)
             least = (uint8_t)(least + zone_need(&zones->zones[i], other));
     return least;
 }
+
+uint8_t zones_given(const struct target_zones *zones, uint8_t level, bool other, uint32_t answered)
+{
+    uint8_t given = 0;
+    for (uint8_t i = 0; i < zones->count; i++) {
+        uint8_t need = zone_need(&zones->zones[i], other);
+        uint8_t have = target_count_of(answered & zones->zones[i].owners);
+        if (zone_counts(zones, level, other, i))
+            given = (uint8_t)(given + (have < need ? have : need));
+    }
+    return given;
+}

@@ -51,4 +51,8 @@ bool zones_hopeless_without(const struct target_zones *zones, uint8_t level, boo
 /** The least number of answers that may be enough; 0: none ever is, or nothing is asked. */
 uint8_t zones_least(const struct target_zones *zones, uint8_t level, bool other);
 
+/** Of the answers that are needed, how many are there: zones_least where it is met, and less where
+ *  it is not.  What a zone gives beyond its need does not count. */
+uint8_t zones_given(const struct target_zones *zones, uint8_t level, bool other, uint32_t answered);
+
 #endif
