@@ -71,6 +71,7 @@ struct plan {
 
     struct quorum_levels levels; /* of every operation, as numbers */
     bool varied_levels;          /* each operation draws its own r, w, ... */
+    bool zoned;                  /* r, w and dw are levels by zone, and words */
     bool siblings;               /* bucket mode; else last write wins */
     bool mode_changes;           /* it was the other before: sim/modes.h */
     bool mode_changes_first;     /* before the clients begin, and as they begin */
