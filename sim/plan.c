@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/plan.h"
 
+#include <stdio.h>
+
 const char *action_name(enum action action)
 {
     static const char *const names[] = {
@@ -80,6 +82,25 @@ static void draw_levels(struct world *world, struct plan *plan)
     if (one_in(world, 4))
         plan->limits.hints = choose_between(world, 1, 8);
     plan->strategy = (enum handoff_strategy)choose(world, HANDOFF_STRATEGIES);
+}
+
+static void draw_zones(struct world *world, struct plan *plan)
+{
+    static const struct {
+        uint32_t w, r;
+    } pairs[] = { { LEVEL_EACH_QUORUM, LEVEL_LOCAL_QUORUM },
+                  { LEVEL_LOCAL_QUORUM, LEVEL_EACH_QUORUM },
+                  { LEVEL_LOCAL_QUORUM, LEVEL_LOCAL_QUORUM } };
+    struct quorum_levels *levels = &plan->levels;
+    plan->zoned = one_in(world, 4);
+    if (!plan->zoned)
+        return;
+    uint64_t pair = choose(world, sizeof(pairs) / sizeof(*pairs));
+    levels->w = pairs[pair].w;
+    levels->r = pairs[pair].r;
+    levels->dw = plan->memory ? 0 : levels->w;
+    levels->pr = levels->pw = 0;
+    plan->varied_levels = false;
 }
 
 void plan_vary_levels(struct world *world, struct quorum_levels *levels)
@@ -163,8 +184,10 @@ static void draw_faults(struct world *world, struct plan *plan)
 static void judge_strength(struct plan *plan)
 {
     const struct quorum_levels *levels = &plan->levels;
-    plan->strong = plan->durable && !plan->varied_levels && levels->sloppy == 0 &&
-                   levels->r + levels->w > levels->n;
+    bool meets = levels->r + levels->w > levels->n;
+    if (plan->zoned) /* a zone that is given another label, or a replica, has not what it had */
+        meets = plan->epoch_us == 0 && levels->r != levels->w;
+    plan->strong = plan->durable && !plan->varied_levels && levels->sloppy == 0 && meets;
 }
 
 /* It forgets what it acknowledged, whatever was synced.  The cluster has room for one such member:
@@ -193,6 +216,7 @@ void plan_ask_majorities(struct plan *plan)
 {
     struct quorum_levels *levels = &plan->levels;
     uint32_t majority = levels->n / 2 + 1;
+    plan->zoned = false;
     levels->r = levels->w = majority;
     levels->dw = smaller(levels->dw, majority);
     levels->pr = smaller(levels->pr, majority);
@@ -222,6 +246,7 @@ void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_p
     draw_shape(world, ret_plan);
     world_span(world, STREAM_PLAN);
     draw_levels(world, ret_plan);
+    draw_zones(world, ret_plan);
     world_span(world, STREAM_PLAN);
     draw_workload(world, ret_plan, operation_count);
     world_span(world, STREAM_PLAN);
@@ -248,18 +273,31 @@ static void describe_features(const struct plan *plan, struct buffer *buffer)
     }
 }
 
+enum { LEVEL_TEXT_SIZE = 16 };
+
+static const char *level_text(uint32_t level, char ret_text[LEVEL_TEXT_SIZE])
+{
+    const char *word = quorum_level_word(level);
+    if (word != NULL)
+        return word;
+    snprintf(ret_text, LEVEL_TEXT_SIZE, "%u", level);
+    return ret_text;
+}
+
 void plan_describe(const struct plan *plan, struct buffer *buffer)
 {
     const struct quorum_levels *levels = &plan->levels;
+    char texts[3][LEVEL_TEXT_SIZE];
     static const char *const syncs[] = { "always", "interval", "never" };
     if (plan->epoch_us != 0)
         buffer_printf(buffer, "epochs every %llu ms with %u joiners, ",
                       (unsigned long long)(plan->epoch_us / 1000), plan->joiner_count);
     buffer_printf(buffer,
-                  "%u nodes, %s%s, sync %s, n=%u r=%u w=%u dw=%u pr=%u pw=%u %s, %s%s%s%s, ",
+                  "%u nodes, %s%s, sync %s, n=%u r=%s w=%s dw=%s pr=%u pw=%u %s, %s%s%s%s, ",
                   plan->member_count, plan->memory ? "memory" : "lsm",
                   plan->mapped && !plan->memory ? " mapped" : "", syncs[plan->sync], levels->n,
-                  levels->r, levels->w, levels->dw, levels->pr, levels->pw,
+                  level_text(levels->r, texts[0]), level_text(levels->w, texts[1]),
+                  level_text(levels->dw, texts[2]), levels->pr, levels->pw,
                   plan->varied_levels ? "varied"
                   : levels->sloppy    ? "sloppy"
                                       : "strict",

@@ -72,6 +72,7 @@ struct plan {
 
     struct quorum_levels levels;    /* of every operation, as numbers */
     bool varied_levels;             /* each operation draws its own r, w, ... */
+    bool zoned;                     /* r, w and dw are levels by zone, and words */
     bool siblings;                  /* bucket mode; else last write wins */
     enum handoff_strategy strategy; /* of the bucket */
     bool mode_changes;              /* it was the other before: sim/modes.h */

@@ -62,8 +62,12 @@ static void check_write(struct call *call)
     if (record->status != KVORUM_OK || !action_writes_value(record->action) || call->dw == 0 ||
         workload->plan->memory)
         return;
-    if (choose(workload->world, workload->durable_one_in) == 0)
-        check_durable(workload->cluster, workload->history, record, call->dw);
+    if (choose(workload->world, workload->durable_one_in) != 0)
+        return;
+    check_durable(workload->cluster, workload->history, record,
+                  level_is_zoned(call->dw) ? 1 : call->dw);
+    if (level_is_zoned(call->dw) && workload->plan->epoch_us == 0)
+        check_zones(workload->cluster, workload->history, record, call->dw, call->member);
 }
 
 static void remember(struct call *call, const struct answer *answer)

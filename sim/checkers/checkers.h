@@ -42,6 +42,14 @@ void check_deletes(struct history *history, const struct record *read);
 void check_durable(struct cluster *cluster, struct history *history, const struct record *write,
                    uint32_t dw);
 
+bool disk_holds(struct history *history, const struct record *write, struct process *process);
+
+/* zones.c: at the moment of an acknowledgement with dw=`level`, local_quorum or each_quorum, asked
+ * at `member`, a majority of the disks of the owners in its zone, or in every zone that has any,
+ * would still hold the write.  For clusters whose epoch does not change. */
+void check_zones(struct cluster *cluster, struct history *history, const struct record *write,
+                 uint32_t level, uint16_t member);
+
 /* modes.c: a change of the bucket's mode that was answered is known to all members that are not
  * known to be dead; after healing, to all; and a write is made in the last mode if the member which
  * took it knew that decision.  To have forgotten all and be in that mode by default is not to know:

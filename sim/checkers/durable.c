@@ -78,18 +78,22 @@ static bool disk_shows(struct search *search, struct process *process)
     return found;
 }
 
+bool disk_holds(struct history *history, const struct record *write, struct process *process)
+{
+    struct search search = { .history = history, .write = write };
+    arena_init(&search.arena, ARENA_LIMIT);
+    history_key(write->key, search.key);
+    bool holds = disk_shows(&search, process);
+    arena_done(&search.arena);
+    return holds;
+}
+
 void check_durable(struct cluster *cluster, struct history *history, const struct record *write,
                    uint32_t dw)
 {
-    struct search search = { .history = history, .write = write };
     uint32_t disks = 0;
-    arena_init(&search.arena, ARENA_LIMIT);
-    history_key(write->key, search.key);
-    for (uint16_t i = 0; disks < dw && i < cluster->count; i++) {
-        disks += disk_shows(&search, &cluster->processes[i]);
-        arena_reset(&search.arena);
-    }
-    arena_done(&search.arena);
+    for (uint16_t i = 0; disks < dw && i < cluster->count; i++)
+        disks += disk_holds(history, write, &cluster->processes[i]);
     if (disks >= dw)
         return;
     if (!write->version_known) { /* replaced before anybody saw it: its dot is not known */

@@ -53,7 +53,8 @@
     X(HINT_DROPPED_WITHOUT_MARK, "a hint is dropped and leaves no mark")                           \
     X(HINT_FORGOTTEN_EARLY, "a hint is removed when it was sent, not when it was acknowledged")    \
     X(HINT_TO_A_STRANGER, "a hint is delivered to a member that is no owner any more")             \
-    X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")
+    X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")              \
+    X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -19,7 +19,7 @@ enum { MS_MAX = 3600 * 1000, COUNT_MAX = 1000000000 };
     }
 #define LEVEL(n, text)                                                                             \
     {                                                                                              \
-        .name = (n), .kind = OPTION_LEVEL, .argument = "N|quorum|all", .help = (text)              \
+        .name = (n), .kind = OPTION_LEVEL, .argument = "LEVEL", .help = (text)                     \
     }
 #define NUMBER(n, arg, low, high, standard, text)                                                  \
     {                                                                                              \

@@ -60,6 +60,14 @@ static void print_options(const struct option *options, FILE *file)
     }
 }
 
+static bool has_levels(const struct option *options)
+{
+    for (const struct option *o = options; o->name != NULL; o++)
+        if (o->kind == OPTION_LEVEL)
+            return true;
+    return false;
+}
+
 void help_command(const struct command *command, const char *path, FILE *file)
 {
     bool options = command->options != NULL && command->options->name != NULL;
@@ -72,6 +80,12 @@ void help_command(const struct command *command, const char *path, FILE *file)
     }
     if (options)
         print_options(command->options, file);
+    if (options && has_levels(command->options))
+        fputs(
+            "\nLEVEL: a number of replicas, one, quorum, all, local_quorum (a majority of those in "
+            "the\nzone of the node that is asked), each_quorum (a majority in every zone that has "
+            "any) or\ndefault (what the bucket says).\n",
+            file);
     if (command->run_raw != NULL)
         server_command_help(file);
     if (command->details != NULL)

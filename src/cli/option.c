@@ -53,7 +53,8 @@ static bool is_choice(const char *words, const char *text)
 static bool is_level(const char *text)
 {
     int64_t number;
-    return is_choice("one|quorum|all|default", text) || option_read_number(text, 0, 255, &number);
+    return is_choice("one|quorum|all|local_quorum|each_quorum|default", text) ||
+           option_read_number(text, 0, 255, &number);
 }
 
 /* False after saying why `text` cannot be the value of `option`. */
@@ -75,7 +76,8 @@ static bool check_value(const struct option *option, const char *text)
     case OPTION_LEVEL:
         if (is_level(text))
             return true;
-        say_error("--%s is a number of replicas or one, quorum, all, default; not '%s'",
+        say_error("--%s is a number of replicas or one, quorum, all, local_quorum, each_quorum, "
+                  "default; not '%s'",
                   option->name, text);
         return false;
     case OPTION_TEXT:

@@ -18,7 +18,7 @@ enum option_kind {
     OPTION_FLAG,
     OPTION_NUMBER, /* within minimum..maximum; k, M and G stand for thousands */
     OPTION_CHOICE, /* one of the words of `argument`, which reads a|b|c */
-    OPTION_LEVEL,  /* a quorum: a number or one, quorum, all, default */
+    OPTION_LEVEL,  /* a quorum: a number or a word */
     OPTION_NODES,  /* ADDR:PORT, several with commas */
 };
 

@@ -50,6 +50,7 @@ static const struct row rows[] = {
     { "two dashes end the options", "-- --keys", "here - - - - : --keys" },
     { "the last one counts", "--keys 1 --keys 2", "here - 2 - - :" },
     { "levels are numbers or words", "--w quorum", "here - - quorum - :" },
+    { "levels may be of zones", "--w local_quorum", "here - - local_quorum - :" },
     { "an unknown option", "--kesy 5", NULL },
     { "an unknown letter", "-x", NULL },
     { "a value is missing", "--keys", NULL },

@@ -84,7 +84,8 @@ static bool is_candidate(struct node *node, const struct request *request,
     bool forwarded = (request->flags & OPERATION_FORWARDED) != 0;
     bool reachable =
         placement_reachable(node, target->address.member) || PLANTED(FORWARDED_TO_THE_DEAD);
-    return !target->local && reachable && (own || !forwarded);
+    bool too_far = zones_must_be_near(request) && !zones_is_near(node, target->address.member);
+    return !target->local && reachable && !too_far && (own || !forwarded);
 }
 
 /* Send to the first candidate that takes it: owners before others, stand-ins only in a sloppy

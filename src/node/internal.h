@@ -3,6 +3,7 @@
  *
  *      node.c        create, destroy, dispatch of messages, timers
  *      request.c     the pool of requests, their ids and deadlines
+ *      zones.c       who is near, and levels by zone
  *      placement.c   which members a request talks to; addresses of keys in stores
  *      fetch.c       reads that would wait for the disk, and who waits for them
  *      replica.c     this shard as a replica: read, merge, and acknowledge when durable
@@ -215,6 +216,23 @@ struct request *request_find(struct node *node, uint64_t id, enum request_kind k
 void request_answer(struct node *node, struct request *request, const struct answer *answer);
 void request_timeout(struct node *node, struct request *request);
 int request_target_of(const struct request *request, uint16_t member);
+
+/* zones.c */
+/** `member` is this one, or of its zone. */
+bool zones_is_near(const struct node *node, uint16_t member);
+/** Put those of the places that are nearest to the front, in an order that is stable. */
+void zones_order(const struct node *node, struct request *request);
+/** Once the targets are known: what the levels by zone in request->quorum and ->other need here.
+ *  QUORUM_IMPOSSIBLE, with the level and a text, where the zone of this member has no owner. */
+kvorum_status zones_resolve(struct node *node, struct request *request, const char **ret_level,
+                            const char **ret_reason);
+/** For the machines; nothing where no level is about zones. */
+void zones_fill(const struct node *node, const struct request *request, struct target_zones *ret);
+/** A write whose coordinator must be of this zone. */
+bool zones_must_be_near(const struct request *request);
+/** Which zones gave too few answers for `level`; false, and no text: it does not fail by zones. */
+bool zones_append_lacking(struct node *node, const struct request *request, const char *level,
+                          struct buffer *text);
 
 /* placement.c */
 bool placement_address(struct node *node, struct bytes type, struct bytes bucket, struct bytes key,

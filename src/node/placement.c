@@ -201,6 +201,7 @@ void placement_read_targets(struct node *node, struct request *request)
     list_row(node, request, ring_read_row(node->config.epoch, request->address.partition),
              &preference);
     fill_targets(node, request, &preference);
+    zones_order(node, request);
 }
 
 /* The row whose owners a write needs beside those of the row that is read; NULL: none. */

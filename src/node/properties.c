@@ -84,11 +84,6 @@ static const char *const level_problems[LEVEL_COUNT] = {
     "node_confirms: above n_val",
 };
 
-static bool level_is_word(uint32_t level)
-{
-    return level >= LEVEL_DEFAULT && level <= LEVEL_ONE;
-}
-
 const char *bucket_properties_problem(const struct bucket_properties *properties)
 {
     struct bucket_properties copy = *properties;
@@ -99,8 +94,10 @@ const char *bucket_properties_problem(const struct bucket_properties *properties
         return level_problems[0];
     uint32_t limit = n == 0 ? RING_REPLICAS_MAX : n;
     for (int i = 1; i < LEVEL_COUNT; i++)
-        if (!level_is_word(*levels[i]) && *levels[i] > limit)
+        if (quorum_level_word(*levels[i]) == NULL && *levels[i] > limit)
             return level_problems[i];
+    if (level_is_zoned(properties->levels.node_confirms))
+        return "node_confirms: counts machines, not zones";
     return NULL;
 }
 

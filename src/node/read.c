@@ -149,6 +149,19 @@ static void count_stand_ins(struct request *request, struct answer *answer)
             answer->stand_ins++;
 }
 
+/* Levels by zone fail by themselves. */
+static const char *unmet_zones(const struct get *get, uint8_t *ret_answered, uint8_t *ret_needed)
+{
+    const struct level_zones *zones = &get->quorum.zones;
+    bool r = !zones_met_by(&get->zones, zones->r, false, get->answered);
+    uint8_t level = r ? zones->r : zones->pr;
+    if (!r && zones_met_by(&get->zones, zones->pr, false, get->answered))
+        return NULL;
+    *ret_answered = zones_given(&get->zones, level, false, get->answered);
+    *ret_needed = zones_least(&get->zones, level, false);
+    return r ? "r" : "pr";
+}
+
 /* The level that failed the read: one that can no longer be met, before one that only was not
  * yet. */
 static const char *unmet_level(const struct get *get, uint8_t *ret_answered, uint8_t *ret_needed)
@@ -173,7 +186,9 @@ static const char *unmet_level(const struct get *get, uint8_t *ret_answered, uin
 static void reply_failure(struct node *node, struct request *request, kvorum_status status)
 {
     struct answer answer = { .status = status, .n = request->quorum.n };
-    answer.level = unmet_level(&request->get, &answer.answered, &answer.needed);
+    answer.level = unmet_zones(&request->get, &answer.answered, &answer.needed);
+    if (answer.level == NULL)
+        answer.level = unmet_level(&request->get, &answer.answered, &answer.needed);
     answer.reason =
         reason_quorum(node, request, status, answer.level, answer.answered, answer.needed);
     request_answer(node, request, &answer);
@@ -283,12 +298,12 @@ static bool read_settle(struct node *node, struct request *request)
 
 static void prepare(struct node *node, struct request *request, uint64_t timeout_us)
 {
-    placement_read_targets(node, request);
     request->get = (struct get){
         .quorum = request->quorum,
         .target_count = request->target_count,
         .deadline_us = node->now_us + timeout_us,
     };
+    zones_fill(node, request, &request->get.zones);
     for (uint8_t i = 0; i < request->target_count; i++) {
         if (!request->targets[i].stand_in)
             request->get.owners |= 1u << i;
@@ -334,6 +349,13 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
     }
     uint64_t timeout_us = operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
                                                     : node->config.request_timeout_us;
+    const char *reason = NULL;
+    placement_read_targets(node, request);
+    status = zones_resolve(node, request, &level, &reason);
+    if (status != KVORUM_OK) {
+        request_close(node, request);
+        return refuse(on_answer, context, status, level, reason);
+    }
     prepare(node, request, timeout_us);
     bool alone = request->target_count == 1 && request->targets[0].local;
     if (!alone && (!address_copy(&request->arena, &request->address) ||

@@ -68,6 +68,7 @@ static void append_members(struct node *node, const struct request *request, str
 }
 
 /*  cannot write pets/cat: 1 of 3 replicas answered, 2 needed (w=2)
+ *  cannot write pets/cat: zone b lacks 1 answer (0 of 1 replicas answered, 1 needed) (w=each_quorum)
  *    n2 127.0.0.1:9198 down 12.0 s. Next: kvorum status, or retry with w=1 */
 const char *reason_quorum(struct node *node, const struct request *request, kvorum_status status,
                           const char *level, uint8_t answered, uint8_t needed)
@@ -76,13 +77,19 @@ const char *reason_quorum(struct node *node, const struct request *request, kvor
     buffer_init(&text, 2048);
     const char *verb = request->operation == OPERATION_GET ? "read" : "write";
     buffer_printf(
-        &text, "%scannot %s %s: %u of %u replicas answered%s, %u needed (%s=%u)",
+        &text, "%scannot %s %s: ",
         status == KVORUM_TIMEOUT && request->operation != OPERATION_GET ? "outcome unknown: " : "",
-        verb, reason_key(node, &request->address), answered, request->quorum.n,
-        strcmp(level, "dw") == 0 ? " from disk" : "", needed, level, needed);
+        verb, reason_key(node, &request->address));
+    bool by_zone = zones_append_lacking(node, request, level, &text);
+    if (!by_zone)
+        buffer_printf(&text, "%u of %u replicas answered%s, %u needed (%s=%u)", answered,
+                      request->quorum.n, strcmp(level, "dw") == 0 ? " from disk" : "", needed,
+                      level, needed);
     append_members(node, request, &text);
     buffer_printf(&text, ". Next: kvorum status, or retry");
-    if (answered > 0)
+    if (by_zone)
+        buffer_printf(&text, " with a lower level");
+    else if (answered > 0)
         buffer_printf(&text, " with %s=%u", level, answered);
     buffer_append_u8(&text, 0);
     struct bytes copy = { 0 };

@@ -79,31 +79,43 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
 
 /* --- answering ------------------------------------------------------------------------------ */
 
+static bool is_enough(const struct put *put, bool other, uint8_t zones, uint32_t answered,
+                      uint8_t need)
+{
+    return __builtin_popcount(answered) >= need &&
+           zones_met_by(&put->zones, zones, other, answered);
+}
+
 /* Of the targets in `set`: the level that failed the write, one that can no longer be met before
  * one that only was not yet; NULL: all are met. */
-static const char *unmet_in(const struct put *put, const struct quorum *quorum, uint32_t set,
-                            uint8_t *ret_answered, uint8_t *ret_needed)
+static const char *unmet_in(const struct put *put, bool other, uint32_t set, uint8_t *ret_answered,
+                            uint8_t *ret_needed)
 {
+    const struct quorum *quorum = other ? &put->other : &put->quorum;
     uint32_t left = ((1u << put->target_count) - 1) & ~(put->unreachable | put->failed) & set;
     uint32_t acked = put->acked & set;
     struct {
         const char *name;
         uint32_t have, left;
-        uint8_t need;
+        uint8_t need, zones;
     } levels[] = {
-        { "w", acked, left, quorum->w },
-        { "dw", put->durable & set, left, quorum->dw },
-        { "pw", acked & put->owners, left & put->owners, quorum->pw },
-        { "node_confirms", acked, left, quorum->node_confirms },
+        { "w", acked, left, quorum->w, quorum->zones.w },
+        { "dw", put->durable & set, left, quorum->dw, quorum->zones.dw },
+        { "pw", acked & put->owners, left & put->owners, quorum->pw, quorum->zones.pw },
+        { "node_confirms", acked, left, quorum->node_confirms, ZONE_LEVEL_NONE },
     };
     size_t i = 0;
-    while (i < 4 && __builtin_popcount(levels[i].have | levels[i].left) >= levels[i].need)
+    while (i < 4 &&
+           is_enough(put, other, levels[i].zones, levels[i].have | levels[i].left, levels[i].need))
         i++;
     if (i == 4) /* none is hopeless: the first that is not met yet */
-        for (i = 0; i < 4 && __builtin_popcount(levels[i].have) >= levels[i].need;)
+        for (i = 0;
+             i < 4 && is_enough(put, other, levels[i].zones, levels[i].have, levels[i].need);)
             i++;
     size_t told = i == 4 ? 0 : i;
-    *ret_answered = (uint8_t)__builtin_popcount(levels[told].have);
+    *ret_answered = levels[told].zones == ZONE_LEVEL_NONE
+                        ? (uint8_t)__builtin_popcount(levels[told].have)
+                        : zones_given(&put->zones, levels[told].zones, other, levels[told].have);
     *ret_needed = levels[told].need;
     return i == 4 ? NULL : levels[i].name;
 }
@@ -112,9 +124,9 @@ static const char *unmet_level(const struct put *put, uint8_t *ret_answered, uin
 {
     bool moving = put->other_set != 0;
     const char *level =
-        unmet_in(put, &put->quorum, moving ? put->set : UINT32_MAX, ret_answered, ret_needed);
+        unmet_in(put, false, moving ? put->set : UINT32_MAX, ret_answered, ret_needed);
     if (level == NULL && moving)
-        level = unmet_in(put, &put->other, put->other_set, ret_answered, ret_needed);
+        level = unmet_in(put, true, put->other_set, ret_answered, ret_needed);
     return level == NULL ? "w" : level;
 }
 
@@ -333,7 +345,8 @@ static void relax_dw(struct node *node, const struct operation *operation, struc
 {
     bool asked = operation->levels.dw != LEVEL_DEFAULT || properties->levels.dw != LEVEL_DEFAULT;
     if (!asked && node->config.sync != NODE_SYNC_ALWAYS)
-        request->quorum.dw = request->other.dw = 0;
+        request->quorum.dw = request->other.dw = request->quorum.zones.dw =
+            request->other.zones.dw = 0;
 }
 
 static kvorum_status resolve(struct node *node, struct request *request,
@@ -414,6 +427,7 @@ static void prepare(struct node *node, struct request *request, const struct ope
         .target_count = request->target_count,
         .deadline_us = node->now_us + timeout_us,
     };
+    zones_fill(node, request, &request->put.zones);
     for (uint8_t i = 0; i < request->target_count; i++) {
         if (!request->targets[i].stand_in)
             request->put.owners |= 1u << i;
@@ -620,6 +634,9 @@ uint64_t write_start(struct node *node, const struct operation *operation, node_
     if (status != KVORUM_OK)
         return refuse(node, request, status, level, reason);
     placement_write_targets(node, request);
+    status = zones_resolve(node, request, &level, &reason);
+    if (status != KVORUM_OK)
+        return refuse(node, request, status, level, reason);
     int local = local_target(request);
     if (coordinates(node, request, local))
         return coordinate(node, request, operation, local);

@@ -147,7 +147,7 @@ static void check_levels(const struct config *config, struct config_problems *pr
                    { "pr", config->pr },
                    { "pw", config->pw } };
     for (unsigned i = 0; i < 5; i++) {
-        if (levels[i].level < LEVEL_DEFAULT && levels[i].level > config->n)
+        if (quorum_level_word((uint32_t)levels[i].level) == NULL && levels[i].level > config->n)
             note(config, problems, "quorum", levels[i].key,
                  "%u replicas can never answer where there are %u (n)", (unsigned)levels[i].level,
                  (unsigned)config->n);

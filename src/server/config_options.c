@@ -235,7 +235,8 @@ static bool parse_level(const struct config_option *option, const char *text, ui
     if (!quorum_level_parse(bytes_of_string(text), &level))
         return false;
     *ret = level;
-    return level >= LEVEL_DEFAULT || (level >= option->minimum && level <= option->maximum);
+    return quorum_level_word(level) != NULL ||
+           (level >= option->minimum && level <= option->maximum);
 }
 
 static bool parse(const struct config_option *option, const char *text, uint64_t *ret)
@@ -311,7 +312,9 @@ static void describe(const struct config_option *option, char *ret, size_t size)
         snprintf(ret, size, "a size from %s to %s", low, high);
         break;
     case CONFIG_LEVEL:
-        snprintf(ret, size, "one, quorum, all, default or a number from %" PRIu64 " to %" PRIu64,
+        snprintf(ret, size,
+                 "one, quorum, all, local_quorum, each_quorum, default or a number from %" PRIu64
+                 " to %" PRIu64,
                  option->minimum, option->maximum);
         break;
     default:
@@ -354,9 +357,9 @@ static void format_choice(const char *choices, uint64_t index, char *ret, size_t
 
 static void format_level(uint64_t level, char *ret, size_t size)
 {
-    static const char *const words[] = { "default", "all", "quorum", "one" };
-    if (level >= LEVEL_DEFAULT)
-        snprintf(ret, size, "%s", words[level - LEVEL_DEFAULT]);
+    const char *word = quorum_level_word((uint32_t)level);
+    if (word != NULL)
+        snprintf(ret, size, "%s", word);
     else
         snprintf(ret, size, "%" PRIu64, level);
 }

@@ -30,7 +30,9 @@ static bool levels_met_by(const struct get *get, uint32_t answered)
     const struct quorum *quorum = &get->quorum;
     return target_count_of(answered) >= quorum->r &&
            target_count_of(answered) >= quorum->node_confirms &&
-           target_count_of(answered & get->owners) >= quorum->pr;
+           target_count_of(answered & get->owners) >= quorum->pr &&
+           zones_met_by(&get->zones, quorum->zones.r, false, answered) &&
+           zones_met_by(&get->zones, quorum->zones.pr, false, answered);
 }
 
 static uint32_t counted(const struct get *get)
@@ -142,18 +144,27 @@ static void fail(struct get *get, const struct get_event *event, struct get_effe
         replace_by_spares(get, 1, event->now_us, ret);
 }
 
+/* So many have nothing that the levels would not be met if all others had something. */
+static bool is_hopeless_by_absence(const struct get *get)
+{
+    const struct quorum *quorum = &get->quorum;
+    uint8_t need = quorum->r > quorum->pr ? quorum->r : quorum->pr;
+    need = need > quorum->node_confirms ? need : quorum->node_confirms;
+    return target_count_of(get->not_found) > quorum->n - need ||
+           zones_hopeless_without(&get->zones, quorum->zones.r, false, get->not_found) ||
+           zones_hopeless_without(&get->zones, quorum->zones.pr, false, get->not_found);
+}
+
 /* "Not found" as an answer although it does not count: when a majority of the copies says so and
  * that was asked for, or when such answers alone leave too few others. */
 static bool is_absent(const struct get *get)
 {
     const struct quorum *quorum = &get->quorum;
     uint8_t absent = target_count_of(get->not_found);
-    uint8_t need = quorum->r > quorum->pr ? quorum->r : quorum->pr;
-    need = need > quorum->node_confirms ? need : quorum->node_confirms;
     if (quorum->notfound_ok || absent == 0 || get->answered != get->not_found)
         return false;
     return (quorum->basic_quorum && absent >= quorum->n / 2 + 1) ||
-           (!is_possible(get) && absent > quorum->n - need);
+           (!is_possible(get) && is_hopeless_by_absence(get));
 }
 
 /* Enough answers are complete.  But "not found" is not said while somebody is known to have it. */

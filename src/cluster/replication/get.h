@@ -4,7 +4,7 @@
  *  repairs.
  *
  *      START    -> ask the first n targets: the first reachable one in full, the others by digest
- *                  (a replica may send a small object in full although only the digest was asked);
+ *                  (so whoever is nearest should stand first; a replica may send a small object in full although only the digest was asked);
  *                  nobody when the levels cannot be met by those reachable: UNAVAILABLE
  *      ANSWER   -> counts toward r and node_confirms (a "not found" too when notfound_ok), toward
  *                  pr when an owner
@@ -30,7 +30,7 @@
 #ifndef CLUSTER_GET_H
 #define CLUSTER_GET_H
 
-#include "cluster/replication/quorum.h"
+#include "cluster/replication/zones.h"
 
 enum get_state { GET_NEW, GET_WAITING, GET_FETCHING, GET_REPLIED, GET_FINISHED };
 enum get_event_kind { GET_START, GET_ANSWER, GET_FAILED, GET_TICK };
@@ -57,6 +57,7 @@ struct get {
     uint8_t target_count;
     uint32_t owners, unreachable; /* as in put.h */
     uint64_t deadline_us;
+    struct target_zones zones; /* as in put.h */
     /* the machine's */
     enum get_state state;
     uint32_t asked, asked_full; /* asked_full: also those asked by digest first */

@@ -8,6 +8,9 @@
 
 enum { DEADLINE_US = 1000, EVENTS_MAX = 96, VERSIONS = 2 };
 
+/* Of the row that is explored: a letter for each owner, 'a' is the coordinator's; "": none asks. */
+static const char *zone_letters;
+
 /* The truth: who was asked for what, who answered, and whose objects the caller holds. */
 struct world {
     struct get get;
@@ -99,6 +102,24 @@ static void check_asks(const struct world *world, const struct get_effects *effe
         assert_int_equal(ask & ~world->asked, 0); /* no spares any more */
 }
 
+static bool zone_answered(uint32_t answered, char zone)
+{
+    uint8_t there = 0, have = 0;
+    for (uint8_t i = 0; zone_letters[i] != 0; i++) {
+        there += zone_letters[i] == zone;
+        have += zone_letters[i] == zone && (answered >> i & 1);
+    }
+    return 2 * have > there || there == 0;
+}
+
+static bool zones_answered(uint8_t level, uint32_t answered)
+{
+    return level == ZONE_LEVEL_NONE ||
+           (zone_answered(answered, 'a') &&
+            (level == ZONE_LEVEL_LOCAL ||
+             (zone_answered(answered, 'b') && zone_answered(answered, 'c'))));
+}
+
 /* The levels by what really came, objects in hand or nothing there; a digest alone is no answer. */
 static void check_reply(struct world *world, kvorum_status status)
 {
@@ -109,7 +130,8 @@ static void check_reply(struct world *world, kvorum_status status)
     if (!quorum->notfound_ok)
         counted &= ~world->get.not_found;
     bool is_met =
-        count_of(counted) >= quorum->r && count_of(counted & world->get.owners) >= quorum->pr;
+        count_of(counted) >= quorum->r && count_of(counted & world->get.owners) >= quorum->pr &&
+        zones_answered(quorum->zones.r, counted) && zones_answered(quorum->zones.pr, counted);
     if (status == KVORUM_OK) {
         assert_true(is_met);
         assert_true((world->get.full & ~world->get.not_found & ~world->in_hand) == 0);
@@ -181,17 +203,41 @@ struct row {
     const char *name;
     uint8_t n, target_count;
     bool sloppy;
+    const char *zones;
 };
 
 static const struct row rows[] = {
-    { "one copy", 1, 1, false },
-    { "one copy and a spare", 1, 2, true },
-    { "one copy and two spares", 1, 3, true },
-    { "two copies", 2, 2, false },
-    { "two copies, and a spare that is not for it", 2, 3, false },
-    { "two copies and a spare", 2, 3, true },
-    { "three copies", 3, 3, false },
+    { "one copy", 1, 1, false, "" },
+    { "one copy and a spare", 1, 2, true, "" },
+    { "one copy and two spares", 1, 3, true, "" },
+    { "two copies", 2, 2, false, "" },
+    { "two copies, and a spare that is not for it", 2, 3, false, "" },
+    { "two copies and a spare", 2, 3, true, "" },
+    { "three copies", 3, 3, false, "" },
+    { "two copies in one zone", 2, 2, false, "aa" },
+    { "two copies in two zones", 2, 2, false, "ab" },
+    { "two copies in two zones, and a spare", 2, 3, true, "ab" },
+    { "three copies in three zones", 3, 3, false, "abc" },
+    { "three copies in two zones, two here", 3, 3, false, "aab" },
+    { "three copies in two zones, one here", 3, 3, false, "abb" },
 };
+
+/* r and pr of no zone, of one or of all, with the three ways to take "not found". */
+static void set_zones(const struct row *row, uint32_t levels, struct get *get)
+{
+    for (uint8_t i = 0; row->zones[i] != 0; i++) {
+        struct target_zone *zone = &get->zones.zones[row->zones[i] - 'a'];
+        zone->owners |= 1u << i;
+        zone->places++;
+    }
+    get->zones.count = 3;
+    get->quorum.r = 1;
+    get->quorum.pr = 0;
+    get->quorum.zones.r = (uint8_t)(levels % 3);
+    get->quorum.zones.pr = (uint8_t)(levels / 3 % 3);
+    get->quorum.notfound_ok = levels / 9 == 0;
+    get->quorum.basic_quorum = levels / 9 == 2;
+}
 
 static void explore_levels(struct search *search, const struct row *row, uint32_t levels)
 {
@@ -206,6 +252,8 @@ static void explore_levels(struct search *search, const struct row *row, uint32_
                                             .notfound_ok = levels / row->n / 2 % 3 == 0,
                                             .basic_quorum = levels / row->n / 2 % 3 == 2,
                                             .sloppy = row->sloppy };
+        if (row->zones[0] != 0)
+            set_zones(row, levels, &world.get);
         visited_init(&search->visited, 20);
         explore(search, &world);
         visited_done(&search->visited);
@@ -218,7 +266,9 @@ static void check(const void *data)
     const struct row *row = data;
     search.steps = 0;
     make_events(&search, row->target_count);
-    for (uint32_t levels = 0; levels < row->n * 6u; levels++)
+    zone_letters = row->zones;
+    uint32_t count = row->zones[0] != 0 ? 27 : row->n * 6u;
+    for (uint32_t levels = 0; levels < count; levels++)
         explore_levels(&search, row, levels);
     print_message("%llu steps\n", (unsigned long long)search.steps);
     assert_true(search.steps > 100);

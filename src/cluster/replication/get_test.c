@@ -85,6 +85,26 @@ static const struct row rows[] = {
     { "node_confirms counts nodes", "n3 r1 nc2", "start 0=A 1=a", ASKED " - reply:OK" },
     { "node_confirms cannot be met", "n3 r1 nc3", "start 0=A lost:1",
       ASKED " - reply:UNAVAILABLE" },
+    /* zones: a letter for each owner, "a" is the coordinator's */
+    { "local: the one here is enough", "n3 zones:abb r:local", "start 0=A", ASKED " reply:OK" },
+    { "local: others do not help", "n3 zones:abb r:local", "start 1=A 2=a 0=a",
+      ASKED " - - reply:OK,end" },
+    { "local: both that are here", "n3 zones:aab r:local", "start 0=A 2=a 1=a",
+      ASKED " - - reply:OK,end" },
+    { "local: the one here fails", "n3 zones:abb r:local", "start lost:0",
+      ASKED " reply:UNAVAILABLE" },
+    { "local: a stand-in is no replica of the zone", "n3 zones:abb r:local down:0 sloppy t4",
+      "start", "reply:UNAVAILABLE,end" },
+    { "local: not found here is not found", "n3 zones:abb r:local", "start 0=-",
+      ASKED " reply:NOT_FOUND" },
+    { "local, strictly: the one here has nothing", "n3 zones:abb r:local strictly", "start 0=-",
+      ASKED " reply:NOT_FOUND" },
+    { "local, strictly: the one here has nothing, another has it", "n3 zones:abb r:local strictly",
+      "start 1=a 0=-", ASKED " - reply:UNAVAILABLE,full:1" },
+    { "each: one of every zone", "n3 zones:abc r:each", "start 0=A 1=a 2=a",
+      ASKED " - - reply:OK,end" },
+    { "each: a zone fails", "n3 zones:abc r:each", "start 0=A lost:1",
+      ASKED " - reply:UNAVAILABLE" },
     /* fetching */
     { "enough digests, and the object is asked for", "n3 r2", "start 1=a 2=a 1=A",
       ASKED " - full:1 reply:OK" },
@@ -172,6 +192,16 @@ static const struct row rows[] = {
 
 enum { DEADLINE_US = 1000 };
 
+/* "zones:aab": the letter of each owner; 'a' is the coordinator's. */
+static void parse_zones(const char *letters, struct target_zones *zones)
+{
+    zones->count = 3;
+    for (uint8_t i = 0; letters[i] != 0; i++) {
+        zones->zones[letters[i] - 'a'].owners |= 1u << i;
+        zones->zones[letters[i] - 'a'].places++;
+    }
+}
+
 static void parse(const char *levels, struct get *ret)
 {
     char word[WORD_SIZE];
@@ -180,6 +210,12 @@ static void parse(const char *levels, struct get *ret)
         uint8_t number = (uint8_t)(word[strlen(word) - 1] - '0');
         if (strcmp(word, "sloppy") == 0)
             ret->quorum.sloppy = true;
+        else if (strncmp(word, "zones:", 6) == 0)
+            parse_zones(word + 6, &ret->zones);
+        else if (strcmp(word, "r:local") == 0)
+            ret->quorum.zones.r = ZONE_LEVEL_LOCAL;
+        else if (strcmp(word, "r:each") == 0)
+            ret->quorum.zones.r = ZONE_LEVEL_EACH;
         else if (strcmp(word, "strictly") == 0)
             ret->quorum.notfound_ok = false;
         else if (strcmp(word, "basic") == 0)

@@ -34,42 +34,49 @@ static uint8_t places_of(const struct put *put)
     return is_moving(put) ? put->places : put->quorum.n;
 }
 
-static bool levels_met_by(const struct quorum *quorum, uint32_t owners, uint32_t acked,
-                          uint32_t durable)
+static bool zones_met(const struct put *put, bool other, uint32_t acked, uint32_t durable)
 {
+    const struct level_zones *levels = other ? &put->other.zones : &put->quorum.zones;
+    return zones_met_by(&put->zones, levels->w, other, acked) &&
+           zones_met_by(&put->zones, levels->pw, other, acked) &&
+           zones_met_by(&put->zones, levels->dw, other, durable);
+}
+
+static bool levels_met_by(const struct put *put, bool other, uint32_t acked, uint32_t durable)
+{
+    const struct quorum *quorum = other ? &put->other : &put->quorum;
     uint32_t count = target_count_of(acked) + PLANTED(WRONG_QUORUM_COUNT);
     return count >= quorum->w && target_count_of(acked) >= quorum->node_confirms &&
-           target_count_of(durable) >= quorum->dw && target_count_of(acked & owners) >= quorum->pw;
+           target_count_of(durable) >= quorum->dw &&
+           target_count_of(acked & put->owners) >= quorum->pw &&
+           zones_met(put, other, acked, durable);
 }
 
 static bool is_met(const struct put *put)
 {
     if (!is_moving(put))
-        return levels_met_by(&put->quorum, put->owners, put->acked, put->durable);
-    return levels_met_by(&put->quorum, put->owners, put->acked & put->set,
-                         put->durable & put->set) &&
+        return levels_met_by(put, false, put->acked, put->durable);
+    return levels_met_by(put, false, put->acked & put->set, put->durable & put->set) &&
            (PLANTED(MOVE_NEEDS_ONE_SET) ||
-            levels_met_by(&put->other, put->owners, put->acked & put->other_set,
-                          put->durable & put->other_set));
+            levels_met_by(put, true, put->acked & put->other_set, put->durable & put->other_set));
 }
 
 /* By the targets of `set` that may yet ack.  Spares count only while something there may still
  * fail, since only a failure calls them. */
-static bool is_possible_in(const struct put *put, const struct quorum *quorum, uint32_t set)
+static bool is_possible_in(const struct put *put, bool other, uint32_t set)
 {
     uint32_t hoped = put->sent & ~put->failed & set;
     if (put->quorum.sloppy && (hoped & ~put->durable) != 0)
         hoped |= targets_spare(put->next_spare, put->target_count, put->unreachable);
-    return levels_met_by(quorum, put->owners, (put->acked & set) | hoped,
-                         (put->durable & set) | hoped);
+    return levels_met_by(put, other, (put->acked & set) | hoped, (put->durable & set) | hoped);
 }
 
 static bool is_possible(const struct put *put)
 {
     if (!is_moving(put))
-        return is_possible_in(put, &put->quorum, UINT32_MAX);
-    return is_met(put) || (is_possible_in(put, &put->quorum, put->set) &&
-                           is_possible_in(put, &put->other, put->other_set));
+        return is_possible_in(put, false, UINT32_MAX);
+    return is_met(put) ||
+           (is_possible_in(put, false, put->set) && is_possible_in(put, true, put->other_set));
 }
 
 static bool may_be_held(const struct put *put)

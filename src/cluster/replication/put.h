@@ -25,6 +25,8 @@
  *  both counts in both, and once in each.  Then the first `places` targets have the places of
  *  either preference list, and a spare counts where the one counted that it stands in for.
  *
+ *  Levels by zone (zones.h) are met by owners in the zones they name, in each set by itself.
+ *
  *  Harmless at any time: an answer of a target that was never sent to, a second answer of one
  *  target (only "acked, now durable" adds something), an ACK after a FAILED (the ack is the truth),
  *  events after the end.  A FAILED after a plain ACK says only that it will not become durable
@@ -33,7 +35,7 @@
 #ifndef CLUSTER_PUT_H
 #define CLUSTER_PUT_H
 
-#include "cluster/replication/quorum.h"
+#include "cluster/replication/zones.h"
 
 enum put_state { PUT_NEW, PUT_WAITING, PUT_REPLIED, PUT_FINISHED };
 enum put_event_kind { PUT_START, PUT_ACK, PUT_FAILED, PUT_TICK };
@@ -64,6 +66,7 @@ struct put {
     struct quorum other;     /* n and levels of the second set; flags as in `quorum` */
     uint32_t set, other_set; /* bit i: target i counts there; of the first `places` */
     uint8_t places;
+    struct target_zones zones; /* where quorum or other is about zones, else zero */
     /* the machine's */
     enum put_state state;
     uint32_t sent, acked, durable; /* owners not in `acked` at the end are due a hint */

@@ -9,6 +9,10 @@
 
 enum { DEADLINE_US = 1000, EVENTS_MAX = 96 };
 
+/* Of the row that is explored: a letter for each place, 'a' is the coordinator's. */
+static const char *zone_letters;
+static uint8_t zone_count;
+
 /* The truth: what went out and came back, and what was said. */
 struct world {
     struct put put;
@@ -73,9 +77,43 @@ static uint8_t count_of(uint32_t set)
     return (uint8_t)__builtin_popcount(set);
 }
 
+static char zone_of(uint8_t target)
+{
+    return target < zone_count ? zone_letters[target] : '-'; /* spares are no replicas anywhere */
+}
+
+static bool zone_answered(uint32_t answered, uint32_t places, char zone)
+{
+    uint8_t there = 0, have = 0;
+    for (uint8_t i = 0; i < zone_count; i++) {
+        bool counts = zone_of(i) == zone && (places >> i & 1);
+        there += counts;
+        have += counts && (answered >> i & 1);
+    }
+    return 2 * have > there || there == 0;
+}
+
+static bool zones_answered(uint8_t level, uint32_t answered, uint32_t places)
+{
+    if (level == ZONE_LEVEL_NONE)
+        return true;
+    if (level == ZONE_LEVEL_LOCAL)
+        return zone_answered(answered, places, 'a');
+    return zone_answered(answered, places, 'a') && zone_answered(answered, places, 'b') &&
+           zone_answered(answered, places, 'c');
+}
+
+static bool zones_met_in(const struct world *world, const struct quorum *quorum, uint32_t set)
+{
+    const struct level_zones *levels = &quorum->zones;
+    return zones_answered(levels->w, world->acked, set) &&
+           zones_answered(levels->pw, world->acked, set) &&
+           zones_answered(levels->dw, world->durable, set);
+}
+
 static bool is_met_in(const struct world *world, const struct quorum *quorum, uint32_t set)
 {
-    return count_of(world->acked & set) >= quorum->w &&
+    return zones_met_in(world, quorum, set) && count_of(world->acked & set) >= quorum->w &&
            count_of(world->acked & set) >= quorum->node_confirms &&
            count_of(world->durable & set) >= quorum->dw &&
            count_of(world->acked & set & world->put.owners) >= quorum->pw;
@@ -217,7 +255,32 @@ struct row {
     uint8_t n, target_count;
     bool sloppy;
     uint8_t set, other_set, places; /* of a move; the levels are those of both sets */
+    const char *zones;              /* of the places; NULL: no level is about zones */
 };
+
+static void set_zones(const struct row *row, struct put *put)
+{
+    uint8_t places = row->other_set != 0 ? row->places : row->n;
+    for (uint8_t i = 0; i < places; i++) {
+        struct target_zone *zone = &put->zones.zones[row->zones[i] - 'a'];
+        zone->owners |= 1u << i;
+        zone->places += row->other_set == 0 || (row->set >> i & 1);
+        zone->other_places += row->other_set >> i & 1;
+    }
+    put->zones.count = 3;
+    put->zones.local = 0;
+}
+
+/* w, dw and pw each of no zone, of one or of all, beside the least numbers. */
+static struct quorum zoned_quorum(const struct row *row, uint32_t shape)
+{
+    struct quorum quorum = { .n = row->n, .dw = 1, .sloppy = row->sloppy };
+    quorum.zones.w = (uint8_t)(shape % 3);
+    quorum.zones.dw = (uint8_t)(shape / 3 % 3);
+    quorum.zones.pw = (uint8_t)(shape / 9 % 3);
+    quorum.w = shape >= 27; /* a number beside them */
+    return quorum;
+}
 
 /* One combination of levels and of members that are down; false: there is none of that number. */
 static bool make_world(const struct row *row, uint32_t shape, uint32_t down, struct world *ret)
@@ -228,6 +291,8 @@ static bool make_world(const struct row *row, uint32_t shape, uint32_t down, str
                              .dw = (uint8_t)(1 + shape / (n + 1u) % n),
                              .pw = (uint8_t)(shape / (n + 1u) / n),
                              .sloppy = row->sloppy };
+    if (row->zones != NULL)
+        quorum = zoned_quorum(row, shape);
     bool moving = row->other_set != 0;
     *ret = (struct world){ .put = { .quorum = quorum,
                                     .target_count = row->target_count,
@@ -242,13 +307,17 @@ static bool make_world(const struct row *row, uint32_t shape, uint32_t down, str
         ret->put.other_set = row->other_set;
         ret->put.places = row->places;
     }
+    if (row->zones != NULL)
+        set_zones(row, &ret->put);
     return quorum.pw <= n;
 }
 
 /* All levels and reachabilities of one shape. */
 static uint64_t explore_shape(const struct row *row)
 {
-    uint32_t shapes = (row->n + 1u) * row->n * 3;
+    uint32_t shapes = row->zones != NULL ? 54 : (row->n + 1u) * row->n * 3;
+    zone_letters = row->zones;
+    zone_count = row->zones == NULL ? 0 : (uint8_t)strlen(row->zones);
     uint64_t steps = 0;
     for (uint32_t shape = 0; shape < shapes; shape++) {
         for (uint32_t down = 0; down < 4 && down < 1u << row->target_count; down++) {
@@ -261,19 +330,30 @@ static uint64_t explore_shape(const struct row *row)
 }
 
 static const struct row rows[] = {
-    { "one copy", 1, 1, false, 0, 0, 0 },
-    { "one copy and a spare", 1, 2, true, 0, 0, 0 },
-    { "one copy and two spares", 1, 3, true, 0, 0, 0 },
-    { "two copies", 2, 2, false, 0, 0, 0 },
-    { "two copies, and spares that are not for it", 2, 3, false, 0, 0, 0 },
-    { "two copies and a spare", 2, 3, true, 0, 0, 0 },
-    { "three copies", 3, 3, false, 0, 0, 0 },
-    { "one copy moves", 1, 2, false, 1, 2, 2 },
-    { "one copy moves, and a spare", 1, 3, true, 1, 2, 2 },
-    { "one copy moves, and two spares", 1, 4, true, 1, 2, 2 },
-    { "two copies, one of them moves", 2, 3, false, 3, 6, 3 },
-    { "two copies, one of them moves, and a spare", 2, 4, true, 3, 6, 3 },
-    { "two copies, both move", 2, 4, false, 3, 12, 4 },
+    { "one copy", 1, 1, false, 0, 0, 0, NULL },
+    { "one copy and a spare", 1, 2, true, 0, 0, 0, NULL },
+    { "one copy and two spares", 1, 3, true, 0, 0, 0, NULL },
+    { "two copies", 2, 2, false, 0, 0, 0, NULL },
+    { "two copies, and spares that are not for it", 2, 3, false, 0, 0, 0, NULL },
+    { "two copies and a spare", 2, 3, true, 0, 0, 0, NULL },
+    { "three copies", 3, 3, false, 0, 0, 0, NULL },
+    { "one copy moves", 1, 2, false, 1, 2, 2, NULL },
+    { "one copy moves, and a spare", 1, 3, true, 1, 2, 2, NULL },
+    { "one copy moves, and two spares", 1, 4, true, 1, 2, 2, NULL },
+    { "two copies, one of them moves", 2, 3, false, 3, 6, 3, NULL },
+    { "two copies, one of them moves, and a spare", 2, 4, true, 3, 6, 3, NULL },
+    { "two copies, both move", 2, 4, false, 3, 12, 4, NULL },
+    { "two copies in one zone", 2, 2, false, 0, 0, 0, "aa" },
+    { "two copies in two zones", 2, 2, false, 0, 0, 0, "ab" },
+    { "two copies in two zones, and a spare", 2, 3, true, 0, 0, 0, "ab" },
+    { "three copies in three zones", 3, 3, false, 0, 0, 0, "abc" },
+    { "three copies in two zones, two here", 3, 3, false, 0, 0, 0, "aab" },
+    { "three copies in two zones, one here", 3, 3, false, 0, 0, 0, "abb" },
+    { "two copies in two zones, the other one moves to a third", 2, 3, false, 3, 5, 3, "abc" },
+    { "two copies in two zones, one moves within its zone, and a spare", 2, 4, true, 3, 6, 3,
+      "aba" },
+    { "two copies of one zone spread over two", 2, 3, false, 3, 5, 3, "aab" },
+    { "two copies in two zones, both move within theirs", 2, 4, false, 3, 12, 4, "abab" },
 };
 
 static void check(const void *data)

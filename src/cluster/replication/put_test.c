@@ -123,6 +123,39 @@ static const struct row rows[] = {
     { "a failure at the deadline calls no spare", "n2 w2 t3 sloppy", "start lost:0@",
       "send:01 reply:TIMEOUT,end" },
     { "a start at the deadline sends nothing", "n2 w1", "start@", "reply:UNAVAILABLE,end" },
+    /* zones: a letter for each place, "a" is the coordinator's */
+    { "local: another zone does not help", "n3 zones:abb w:local", "start ack:1 ack:2 ack:0",
+      "send:012 - - reply:OK,end" },
+    { "local: the one here is enough", "n3 zones:abb w:local", "start ack:0", "send:012 reply:OK" },
+    { "local: one of two here is not", "n3 zones:aab w:local", "start ack:1 ack:2 ack:0",
+      "send:012 - - reply:OK,end" },
+    { "local: the same ack twice is one", "n3 zones:aab w:local", "start ack:1 ack:1 ack:0",
+      "send:012 - - reply:OK" },
+    { "local: two of three here are", "n3 zones:aaa w:local", "start ack:2 ack:1",
+      "send:012 - reply:OK" },
+    { "local: the one here is lost", "n3 zones:abb w:local", "start ack:1 lost:0",
+      "send:012 - reply:TIMEOUT" },
+    { "local: the one here is down, and nothing is sent", "n3 zones:abb w:local down:0", "start",
+      "reply:UNAVAILABLE,end" },
+    { "local: a stand-in is no replica of the zone", "n3 zones:abb w:local down:0 sloppy t4",
+      "start", "reply:UNAVAILABLE,end" },
+    { "local dw waits for the disk here", "n3 zones:abb w:local dw:local",
+      "start buf:0 ack:1 ack:2 ack:0", "send:012 - - - reply:OK,end" },
+    { "each: one of every zone", "n3 zones:abc w:each", "start ack:0 ack:2 ack:1",
+      "send:012 - - reply:OK,end" },
+    { "each: a zone with two needs both", "n3 zones:abb w:each", "start ack:0 ack:2 ack:1",
+      "send:012 - - reply:OK,end" },
+    { "each: a majority of a zone with three", "n4 zones:abbb w:each", "start ack:0 ack:2 ack:3",
+      "send:0123 - - reply:OK" },
+    { "each: a zone that is down", "n3 zones:abc w:each down:2", "start", "reply:UNAVAILABLE,end" },
+    { "each: a zone that is lost", "n3 zones:abc w:each", "start ack:0 ack:1 lost:2",
+      "send:012 - - reply:TIMEOUT,end" },
+    { "a number beside zones", "n3 w2 zones:abb pw:local", "start ack:0 ack:1",
+      "send:012 - reply:OK" },
+    { "a move: local of the old and of the new", "n2 set:02 new:12 zones:aab w:local",
+      "start ack:0 ack:2 ack:1", "send:012 - - reply:OK,end" },
+    { "a move: each of the old and of the new", "n2 set:01 new:02 zones:abc w:each",
+      "start ack:0 ack:1 ack:2", "send:012 - - reply:OK,end" },
     /* moving: owners until now in "set", owners to come in "new" */
     { "a move needs w of the old and of the new", "n3 w2 set:012 new:123 v2",
       "start ack:0 ack:1 ack:3", "send:0123 - - reply:OK" },
@@ -163,6 +196,24 @@ static const struct row rows[] = {
 
 enum { DEADLINE_US = 1000 };
 
+/* "zones:aab": the letter of each place; 'a' is the coordinator's. */
+static void parse_zones(const char *letters, struct put *put)
+{
+    for (uint8_t i = 0; letters[i] != 0; i++) {
+        struct target_zone *zone = &put->zones.zones[letters[i] - 'a'];
+        bool moving = put->other_set != 0;
+        zone->owners |= 1u << i;
+        zone->places += !moving || (put->set >> i & 1);
+        zone->other_places += put->other_set >> i & 1;
+    }
+    put->zones.count = 3;
+}
+
+static uint8_t zone_level(const char *word)
+{
+    return strstr(word, "local") != NULL ? ZONE_LEVEL_LOCAL : ZONE_LEVEL_EACH;
+}
+
 static void parse(const char *levels, struct put *ret)
 {
     char word[WORD_SIZE];
@@ -171,6 +222,14 @@ static void parse(const char *levels, struct put *ret)
         uint8_t number = (uint8_t)(word[strlen(word) - 1] - '0');
         if (strcmp(word, "sloppy") == 0)
             ret->quorum.sloppy = true;
+        else if (strncmp(word, "zones:", 6) == 0) /* behind set and new */
+            parse_zones(word + 6, ret);
+        else if (strncmp(word, "w:", 2) == 0)
+            ret->quorum.zones.w = zone_level(word);
+        else if (strncmp(word, "dw:", 3) == 0)
+            ret->quorum.zones.dw = zone_level(word);
+        else if (strncmp(word, "pw:", 3) == 0)
+            ret->quorum.zones.pw = zone_level(word);
         else if (strncmp(word, "own:", 4) == 0)
             ret->owners = word_set(word + 4);
         else if (strncmp(word, "down:", 5) == 0)
@@ -201,6 +260,7 @@ static void parse(const char *levels, struct put *ret)
         ret->other.n = (uint8_t)__builtin_popcount(ret->other_set);
         ret->other.dw = ret->quorum.dw;
         ret->other.pw = ret->quorum.pw;
+        ret->other.zones = ret->quorum.zones;
     }
     if (ret->target_count == 0)
         ret->target_count = places;

@@ -14,7 +14,11 @@ static const struct word words[] = {
     { "quorum", LEVEL_QUORUM },
     { "all", LEVEL_ALL },
     { "default", LEVEL_DEFAULT },
+    { "local_quorum", LEVEL_LOCAL_QUORUM },
+    { "each_quorum", LEVEL_EACH_QUORUM },
 };
+
+enum { WORDS = sizeof(words) / sizeof(words[0]) };
 
 /* One level on its way: where it is said, what it is when nobody says it, and its limits. */
 struct level {
@@ -22,7 +26,7 @@ struct level {
     uint32_t asked, bucket, fallback;
     uint8_t least;
     bool counts_machines;
-    uint8_t *ret;
+    uint8_t *ret, *ret_zones; /* NULL: it knows no zones */
 };
 
 void quorum_levels_init(struct quorum_levels *levels)
@@ -51,7 +55,7 @@ static bool parse_number(struct bytes text, uint32_t *ret_number)
             return false;
         number = number * 10 + (text.data[i] - '0');
     }
-    if (number >= LEVEL_DEFAULT) /* digits must never turn into a word */
+    if (number >= LEVEL_EACH_QUORUM) /* digits must never turn into a word */
         return false;
     *ret_number = (uint32_t)number;
     return true;
@@ -59,13 +63,29 @@ static bool parse_number(struct bytes text, uint32_t *ret_number)
 
 bool quorum_level_parse(struct bytes text, uint32_t *ret_level)
 {
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+    for (size_t i = 0; i < WORDS; i++) {
         if (bytes_equal(text, bytes_of_string(words[i].text))) {
             *ret_level = words[i].level;
             return true;
         }
     }
     return parse_number(text, ret_level);
+}
+
+const char *quorum_level_word(uint32_t level)
+{
+    for (size_t i = 0; i < WORDS; i++)
+        if (words[i].level == level)
+            return words[i].text;
+    return NULL;
+}
+
+const char *zone_level_word(uint8_t level)
+{
+    static const char *const texts[] = { [ZONE_LEVEL_NONE] = NULL,
+                                         [ZONE_LEVEL_LOCAL] = "local_quorum",
+                                         [ZONE_LEVEL_EACH] = "each_quorum" };
+    return texts[level];
 }
 
 static bool flag(int8_t asked, int8_t bucket, bool fallback)
@@ -88,6 +108,10 @@ static bool resolve_one(const struct level *level, uint8_t n, uint8_t effective,
     uint32_t value = level->asked != LEVEL_DEFAULT ? level->asked : level->bucket;
     if (value == LEVEL_DEFAULT)
         value = level->fallback;
+    if (level_is_zoned(value) && level->ret_zones != NULL) {
+        *level->ret_zones = value == LEVEL_EACH_QUORUM ? ZONE_LEVEL_EACH : ZONE_LEVEL_LOCAL;
+        value = level->least;
+    }
     if (value == LEVEL_ONE)
         value = 1;
     else if (value == LEVEL_QUORUM)
@@ -100,6 +124,12 @@ static bool resolve_one(const struct level *level, uint8_t n, uint8_t effective,
         value = effective;
     *level->ret = value < level->least ? level->least : (uint8_t)value;
     return true;
+}
+
+static uint32_t dw_fallback(const struct quorum_levels *asked, const struct quorum_levels *bucket)
+{
+    uint32_t w = asked->w != LEVEL_DEFAULT ? asked->w : bucket->w;
+    return level_is_zoned(w) ? w : LEVEL_QUORUM;
 }
 
 kvorum_status quorum_resolve(const struct quorum_levels *asked, const struct quorum_levels *bucket,
@@ -118,13 +148,14 @@ kvorum_status quorum_resolve(const struct quorum_levels *asked, const struct quo
         .sloppy = flag(asked->sloppy, bucket->sloppy, true),
     };
     const struct level levels[] = {
-        { "r", asked->r, bucket->r, LEVEL_QUORUM, 1, false, &quorum.r },
-        { "w", asked->w, bucket->w, LEVEL_QUORUM, 0, false, &quorum.w },
-        { "dw", asked->dw, bucket->dw, LEVEL_QUORUM, 1, false, &quorum.dw },
-        { "pr", asked->pr, bucket->pr, 0, 0, false, &quorum.pr },
-        { "pw", asked->pw, bucket->pw, 0, 0, false, &quorum.pw },
+        { "r", asked->r, bucket->r, LEVEL_QUORUM, 1, false, &quorum.r, &quorum.zones.r },
+        { "w", asked->w, bucket->w, LEVEL_QUORUM, 0, false, &quorum.w, &quorum.zones.w },
+        { "dw", asked->dw, bucket->dw, dw_fallback(asked, bucket), 1, false, &quorum.dw,
+          &quorum.zones.dw },
+        { "pr", asked->pr, bucket->pr, 0, 0, false, &quorum.pr, &quorum.zones.pr },
+        { "pw", asked->pw, bucket->pw, 0, 0, false, &quorum.pw, &quorum.zones.pw },
         { "node_confirms", asked->node_confirms, bucket->node_confirms, 0, 0, true,
-          &quorum.node_confirms },
+          &quorum.node_confirms, NULL },
     };
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
         if (!resolve_one(&levels[i], n, quorum.n, quorum.sloppy)) {

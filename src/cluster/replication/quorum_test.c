@@ -36,7 +36,7 @@ static const struct row rows[] = {
     { "pw above n", "pw:4", "", 5, "pw" },
     { "node_confirms above n", "nc:4", "", 5, "node_confirms" },
     { "a level of the bucket above the n of the request", "n:1", "w:2", 5, "w" },
-    { "a number that is no word and no level", "w:4294967290", "", 5, "w" },
+    { "a number that is no word and no level", "w:4294967288", "", 5, "w" },
     { "the first impossible level is named", "w:9 pw:9", "", 5, "w" },
     { "r and dw are at least one", "r:0 w:0 dw:0", "", 5,
       "n3 r1 w0 dw1 pr0 pw0 nc0 sloppy,notfound_ok" },
@@ -52,6 +52,17 @@ static const struct row rows[] = {
     { "machines are never lowered", "nc:2", "", 1, "node_confirms" },
     { "as many machines as there are", "nc:2", "", 2,
       "n2 r2 w2 dw2 pr0 pw0 nc2 sloppy,notfound_ok" },
+    { "levels of zones", "r:local_quorum w:each_quorum pr:each_quorum pw:local_quorum", "", 5,
+      "n3 r1,local w0,each dw1,each pr0,each pw0,local nc0 sloppy,notfound_ok" },
+    { "dw follows a w of zones, unless it is said", "w:local_quorum dw:2", "", 5,
+      "n3 r2 w0,local dw2 pr0 pw0 nc0 sloppy,notfound_ok" },
+    { "dw follows a w of zones of the bucket", "", "w:local_quorum", 5,
+      "n3 r2 w0,local dw1,local pr0 pw0 nc0 sloppy,notfound_ok" },
+    { "a number wins over the zones of the bucket, and dw with it", "w:1", "w:local_quorum", 5,
+      "n3 r2 w1 dw2 pr0 pw0 nc0 sloppy,notfound_ok" },
+    { "dw alone may be of zones", "dw:each_quorum", "", 5,
+      "n3 r2 w2 dw1,each pr0 pw0 nc0 sloppy,notfound_ok" },
+    { "machines are not counted by zone", "nc:local_quorum", "", 5, "node_confirms" },
     { "flags of the bucket", "", "basic_quorum:1 notfound_ok:0 sloppy:0", 5,
       "n3 r2 w2 dw2 pr0 pw0 nc0 basic_quorum" },
     { "flags of the request", "basic_quorum:0 notfound_ok:1 sloppy:1",
@@ -97,8 +108,11 @@ static void parse_levels(const char *text, struct quorum_levels *ret)
 static void describe(const struct quorum *quorum, char *ret_words)
 {
     char word[WORD_SIZE] = "";
-    snprintf(ret_words, WORDS_SIZE, "n%u r%u w%u dw%u pr%u pw%u nc%u", quorum->n, quorum->r,
-             quorum->w, quorum->dw, quorum->pr, quorum->pw, quorum->node_confirms);
+    static const char *const zones[] = { "", ",local", ",each" };
+    const struct level_zones *of = &quorum->zones;
+    snprintf(ret_words, WORDS_SIZE, "n%u r%u%s w%u%s dw%u%s pr%u%s pw%u%s nc%u", quorum->n,
+             quorum->r, zones[of->r], quorum->w, zones[of->w], quorum->dw, zones[of->dw],
+             quorum->pr, zones[of->pr], quorum->pw, zones[of->pw], quorum->node_confirms);
     if (quorum->sloppy)
         word_add(word, "sloppy");
     if (quorum->notfound_ok)
@@ -139,11 +153,13 @@ static const struct text texts[] = {
     { "quorum", "quorum", true, LEVEL_QUORUM },
     { "all", "all", true, LEVEL_ALL },
     { "default", "default", true, LEVEL_DEFAULT },
+    { "local_quorum", "local_quorum", true, LEVEL_LOCAL_QUORUM },
+    { "each_quorum", "each_quorum", true, LEVEL_EACH_QUORUM },
     { "zero", "0", true, 0 },
     { "a number", "12", true, 12 },
     { "zeros in front", "0003", true, 3 },
-    { "the largest number", "4294967290", true, 4294967290u },
-    { "a number that would be a word", "4294967291", false, 0 },
+    { "the largest number", "4294967288", true, 4294967288u },
+    { "a number that would be a word", "4294967289", false, 0 },
     { "a number that does not fit", "4294967296", false, 0 },
     { "far too many digits", "00000000001", false, 0 },
     { "nothing", "", false, 0 },
@@ -159,6 +175,10 @@ static void check_text(const void *data)
     uint32_t level = 77;
     assert_int_equal(quorum_level_parse(bytes_of_string(row->text), &level), row->good);
     assert_int_equal(level, row->good ? row->level : 77);
+    if (row->good && row->level >= LEVEL_EACH_QUORUM)
+        assert_string_equal(quorum_level_word(level), row->text);
+    else
+        assert_null(quorum_level_word(level));
 }
 
 int main(void)

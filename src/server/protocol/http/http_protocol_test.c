@@ -181,9 +181,9 @@ static const struct row rows[] = {
       "400 Bad Request\n*", false },
     /* quorums and errors */
     { "r that is neither number nor word", GET(CAT "?r=most"),
-      PLAIN("400 Bad Request", "93",
+      PLAIN("400 Bad Request", "124",
             "r query parameter must be an integer or one of the following words: 'one', "
-            "'quorum' or 'all'\n"),
+            "'quorum', 'all', 'local_quorum' or 'each_quorum'\n"),
       false },
     { "basic_quorum that is neither", GET(CAT "?basic_quorum=1"),
       PLAIN("400 Bad Request", "51", "basic_quorum query parameter must be true or false\n"),

@@ -81,9 +81,8 @@ enum { FIXED = sizeof(fixed_properties) / sizeof(fixed_properties[0]) };
 
 static void write_level(struct buffer *json, const char *name, uint32_t level)
 {
-    static const char *const words[] = { "default", "all", "quorum", "one" };
-    if (level >= LEVEL_DEFAULT && level <= LEVEL_ONE) {
-        const char *word = level == LEVEL_DEFAULT ? "quorum" : words[level - LEVEL_DEFAULT];
+    const char *word = level == LEVEL_DEFAULT ? "quorum" : quorum_level_word(level);
+    if (word != NULL) {
         bool counts_owners = strcmp(name, "pr") == 0 || strcmp(name, "pw") == 0 ||
                              strcmp(name, "node_confirms") == 0;
         if (level == LEVEL_DEFAULT && counts_owners)

@@ -139,7 +139,7 @@ static bool read_level(struct http *http, const char *name, uint32_t *level)
         return true;
     http_text(http, 400,
               "%s query parameter must be an integer or one of the following words: 'one', "
-              "'quorum' or 'all'\n",
+              "'quorum', 'all', 'local_quorum' or 'each_quorum'\n",
               name);
     return false;
 }
