@@ -36,6 +36,9 @@ struct disk_ops {
     /** Read up to `size` bytes at `offset`; *ret_size is smaller only at the end of the file. */
     kvorum_status (*pread)(struct disk_file *file, void *data, size_t size, uint64_t offset,
                            size_t *ret_size);
+    /** A hint: these bytes will be read soon.  They may be fetched meanwhile; nothing waits for
+     *  them, and nothing is told.  NULL: never offered. */
+    void (*will_read)(struct disk_file *file, uint64_t offset, uint64_t size);
     /** Write all of `size` bytes, growing the file as needed; on error any part may be written. */
     kvorum_status (*pwrite)(struct disk_file *file, const void *data, size_t size, uint64_t offset);
     /** All bytes written and the size are durable.  After an error the file's fate is unknown:

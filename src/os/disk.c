@@ -183,6 +183,12 @@ static kvorum_status disk_pread(struct disk_file *file, void *data, size_t size,
     return KVORUM_OK;
 }
 
+/* Whether the system follows is its own affair: what it did not fetch, pread does. */
+static void disk_will_read(struct disk_file *file, uint64_t offset, uint64_t size)
+{
+    (void)posix_fadvise(descriptor_of(file), (off_t)offset, (off_t)size, POSIX_FADV_WILLNEED);
+}
+
 static kvorum_status disk_pwrite(struct disk_file *file, const void *data, size_t size,
                                  uint64_t offset)
 {
@@ -392,6 +398,7 @@ static const struct disk_ops os_disk_ops = {
     .open = disk_open,
     .close = disk_close,
     .pread = disk_pread,
+    .will_read = disk_will_read,
     .pwrite = disk_pwrite,
     .sync = disk_sync,
     .size = disk_size,

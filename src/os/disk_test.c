@@ -123,6 +123,7 @@ static void test_read_and_write(void)
     assert_true(got == 4 && memcmp(data, "lowo", 4) == 0);
     assert_int_equal(file->ops->pread(file, data, 10, 8, &got), KVORUM_OK);
     assert_int_equal(got, 2);
+    file->ops->will_read(file, 3, 1000); /* past the end too */
     assert_int_equal(file->ops->pread(file, data, 10, 1000, &got), KVORUM_OK);
     assert_int_equal(got, 0);
     file->ops->close(file);

@@ -104,7 +104,7 @@ void table_block_prefetch(const struct table_view *view, uint64_t hash)
     }
 }
 
-enum { ASK_MAX = 16 };
+enum { ASK_MAX = 16, ASK_FEW = 8 /* entries that are all asked for at once */ };
 
 /* --- ordered search ------------------------------------------------------------------------ */
 
@@ -123,7 +123,8 @@ static void ask_entries(const struct table_view *view, size_t begin, size_t end,
 
 void table_block_ask_groups(const struct table_view *view)
 {
-    size_t step = (size_t)1 << view->group_shift, end = ASK_MAX * step;
+    size_t step = view->count <= ASK_FEW ? 1 : (size_t)1 << view->group_shift;
+    size_t end = ASK_MAX * step;
     ask_entries(view, 0, end < view->count ? end : view->count, step);
 }
 

@@ -18,7 +18,7 @@ struct memory_disk {
     struct disk base;
     struct fault_disk made;
     _Atomic int open_files;
-    _Atomic size_t reads;
+    _Atomic size_t reads, hints;
 };
 
 struct counted_file {
@@ -35,6 +35,14 @@ static kvorum_status counted_pread(struct disk_file *base, void *data, size_t si
     return memory_file_pread(&file->file.base, data, size, offset, ret_size);
 }
 
+/* All of it lies inside the file. */
+static void counted_will_read(struct disk_file *base, uint64_t offset, uint64_t size)
+{
+    struct counted_file *file = (struct counted_file *)base;
+    atomic_fetch_add(&file->disk->hints, 1);
+    assert_true(size > 0 && offset + size <= file->file.bytes.size);
+}
+
 static kvorum_status counted_size(struct disk_file *base, uint64_t *ret_size)
 {
     return memory_file_size(&((struct counted_file *)base)->file.base, ret_size);
@@ -47,6 +55,7 @@ static void counted_close(struct disk_file *base)
 }
 
 static const struct disk_ops counted_ops = { .pread = counted_pread,
+                                             .will_read = counted_will_read,
                                              .size = counted_size,
                                              .close = counted_close };
 
@@ -164,6 +173,22 @@ static void test_hits(void)
     assert_true(stats_of(f).cache_hits >= stats.cache_hits + f->model.count);
     assert_in_range(stats.cache_size, 100000, 8 << 20);
     teardown(f);
+}
+
+static void test_hints(void)
+{
+    enum { HINTS = 2 /* what is wanted now, and its region */ };
+    struct fixture *roomy = setup(8 << 20, 0, 0, LSM_STORED);
+    get_all(roomy, 0);
+    assert_int_equal(roomy->disk.hints, HINTS);
+    get_all(roomy, 1);
+    get_all(roomy, 0);
+    assert_int_equal(roomy->disk.hints, 2 * HINTS);
+    teardown(roomy);
+    struct fixture *small = setup(NOWAIT_LIMIT, 0, 0, LSM_STORED);
+    get_all(small, 0);
+    assert_int_equal(small->disk.hints, 0);
+    teardown(small);
 }
 
 static void test_nowait(void)
@@ -426,6 +451,7 @@ static void test_threads_reopen(void)
 
 static const struct named_test tests[] = {
     { "what was read once is read from memory", test_hits },
+    { "the disk hears of a region once, and only where all fits into memory", test_hints },
     { "nowait never touches the disk", test_nowait },
     { "the limit holds, whatever readers do", test_limit },
     { "blocks in use survive a scan", test_second_chance },

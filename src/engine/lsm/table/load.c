@@ -1,12 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A miss: one read of exactly the block, straight into the cache when it is stored as it is; or,
- * while the cache is not full, of the blocks around it too. */
+ * while the cache is not full, of the blocks around it too:
+ *
+ *      region   | chunk | chunk | chunk | chunk |    of 4 * 256 blocks: the first miss in one tells
+ *                           ^ miss                   the disk that all of it will be read
+ *
+ *  and each miss reads its chunk, into the cache.  Meanwhile the disk has something to do. */
 #include "engine/lsm/table/open.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-enum { SCRATCH_SIZE = 16 * 1024, NEIGHBOURS = 256, CHUNK_SIZE_MAX = 2048 * 1024 };
+enum {
+    SCRATCH_SIZE = 16 * 1024,
+    NEIGHBOURS = 256,
+    REGION_CHUNKS = 4,
+    CHUNK_SIZE_MAX = 2048 * 1024
+};
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 static kvorum_status read_framed(struct table_open *open, size_t place, uint8_t *data,
                                  struct table_frame *ret_frame)
@@ -129,18 +144,40 @@ static void adopt(struct table_open *open, size_t place, const uint8_t *framed, 
         table_cache_discard(block);
 }
 
+/* Was any of its chunks read before?  A look at the first block of each will do for a hint. */
+static bool region_known(struct table_open *open, size_t first, size_t end)
+{
+    for (; first < end; first += NEIGHBOURS)
+        if (atomic_load(table_slot(open, first)) != NULL)
+            return true;
+    return false;
+}
+
+/* What is wanted at once comes first: the rest of its region must not stand before it. */
+static void announce_region(struct table_open *open, size_t chunk)
+{
+    const uint64_t *offsets = open->index.offsets;
+    size_t width = NEIGHBOURS * REGION_CHUNKS, first = chunk / width * width;
+    size_t end = smaller(first + width, open->index.count);
+    if (open->file->ops->will_read == NULL || region_known(open, first, end))
+        return;
+    size_t chunk_end = smaller(chunk + NEIGHBOURS, end);
+    open->file->ops->will_read(open->file, offsets[chunk], offsets[chunk_end] - offsets[chunk]);
+    open->file->ops->will_read(open->file, offsets[first], offsets[end] - offsets[first]);
+}
+
 /* While the cache has room for (nearly) everything, a miss brings its neighbours along: one read of
  * the disk costs little more for many blocks than for one, and they would be asked for one by one.
  * A larger store reads what it needs and no more. */
 static void load_neighbours(struct table_open *open, size_t place)
 {
-    size_t first = place / NEIGHBOURS * NEIGHBOURS, end = first + NEIGHBOURS;
-    if (end > open->index.count)
-        end = open->index.count;
+    size_t first = place / NEIGHBOURS * NEIGHBOURS;
+    size_t end = smaller(first + NEIGHBOURS, open->index.count);
     uint64_t begin = open->index.offsets[first], size = open->index.offsets[end] - begin;
     uint8_t *chunk = size <= CHUNK_SIZE_MAX ? malloc(size + TABLE_SLACK) : NULL;
     if (chunk == NULL)
         return;
+    announce_region(open, first);
     if (table_file_read(open->file, begin, chunk, size) == KVORUM_OK)
         for (size_t i = first; i < end && table_cache_has_room(open->cache); i++)
             adopt(open, i, chunk + (open->index.offsets[i] - begin),

@@ -88,6 +88,20 @@ static void arrive(struct table_source *s, size_t index)
     s->source.status = status;
 }
 
+/* Ask for the memory that steps forward will look at: the entry behind the current one, and one
+ * entry ahead the next block.  It is not looked at here, so it need not hold. */
+static inline void ask_next(struct table_source *s)
+{
+    struct bytes value = s->source.entry.value;
+    __builtin_prefetch(value.data + value.size);
+    if (s->cursor.index + 2 != s->cursor.view.count || s->scan.sequential ||
+        s->place + 1 >= s->open->index.count)
+        return;
+    struct lsm_block *block = atomic_load(table_slot(s->open, s->place + 1));
+    if (block != NULL)
+        table_block_ask(block);
+}
+
 static void enter_first(struct table_source *s, size_t place)
 {
     if (place >= s->open->index.count) {
@@ -152,6 +166,8 @@ static void source_seek(struct lsm_source *source, struct bytes key, uint64_t se
         }
         if (at < s->cursor.view.count) {
             arrive(s, at);
+            if (s->source.valid)
+                ask_next(s);
             return;
         }
         if (!bytes_equal(table_index_separator(index, place), key))
@@ -191,6 +207,8 @@ static void source_next(struct lsm_source *source)
     kvorum_status status = table_block_cursor_next(&s->cursor, &source->entry);
     if (status != KVORUM_OK)
         stop(s, status);
+    else
+        ask_next(s);
 }
 
 static void source_previous(struct lsm_source *source)
