@@ -233,5 +233,6 @@ void handoff_tick(struct node *node)
     drive_tell(node);
     if (node->config.shard == 0)
         drive_tick(node);
+    sweep_count_left(node);
     handoff_pump(node);
 }
