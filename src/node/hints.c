@@ -133,6 +133,11 @@ static bool deliver(struct node *node, uint16_t member, struct bytes marker)
     struct bytes key = bytes_from(marker, 1 + NODE_ID_SIZE);
     if (!store_key_parse(key, &address))
         return true; /* not ours to judge; stays for an operator to see */
+    if (hints_astray(node, member, &address)) {
+        bool redirected = hints_redirect(node, member, key, &address);
+        node->hints->progress |= redirected;
+        return redirected;
+    }
     struct replica_read read;
     kvorum_status status = replica_read(node, &address, &read);
     if (status == KVORUM_WOULD_BLOCK)
@@ -230,7 +235,9 @@ void hints_tick(struct node *node)
         return;
     node->hints->progress = false;
     for (uint16_t member = 0; member < node->config.epoch->member_count; member++) {
-        if (member == node->config.self || node_liveness(node, member) != LIVENESS_ALIVE)
+        bool gone = node->config.epoch->members[member].state == MEMBER_GONE;
+        if (member == node->config.self ||
+            (!gone && node_liveness(node, member) != LIVENESS_ALIVE))
             continue;
         for (uint16_t i = 0; i < node->config.store_count; i++)
             if (node->config.stores[i] != NULL)

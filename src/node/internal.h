@@ -12,6 +12,7 @@
  *      list.c        listing keys and buckets      reason.c   texts for people
  *      properties.c  bucket properties as values   property_table.c  their replicated table
  *      hints.c       objects held for members that were away
+ *      hints_redirect.c  those whose members own their partitions no more
  *      gossip.c      failure detection
  *      epochs.h      the epoch in force, and how it changes
  *      handoff.h     partitions on their way to or from this member
@@ -40,6 +41,7 @@ enum {
     SCRATCH_LIMIT = 1 << 30,
     REQUEST_ARENA_LIMIT = 1 << 30,
     TARGETS_MAX = REPLICAS_MAX,
+    OWNERS_MAX = 2 * REPLICAS_MAX,
     OPERATION_KINDS = 4,
 };
 
@@ -218,6 +220,8 @@ kvorum_status placement_quorum(struct node *node, struct request *request,
                                const struct quorum_levels *bucket, const char **ret_level);
 /** This member is one of the first `n` owners of `partition`, until now or to come. */
 bool placement_is_owner(struct node *node, uint32_t partition, uint8_t n);
+/** All of them, while it moves the old and the new: at most OWNERS_MAX; returns how many. */
+uint16_t placement_owners(struct node *node, uint32_t partition, uint8_t n, uint16_t *ret_members);
 /** Fill request->targets for its address and quorum: those whom a read asks, or a write. */
 void placement_read_targets(struct node *node, struct request *request);
 void placement_write_targets(struct node *node, struct request *request);
@@ -350,6 +354,11 @@ bool hints_add(struct node *node, struct engine_batch *batch, uint16_t owner, st
 /** Key that is there while the object under `key` is owed to `member`.  No memory: data NULL. */
 struct bytes hints_key(struct arena *arena, const struct node_id *member, struct bytes key);
 void hints_tick(struct node *node);
+/** hints_redirect.c: whether the hint's member owns nothing of its object's partition any more; if so
+ *  the hint becomes one for each of the present owners (false: that failed, it stays as it is). */
+bool hints_astray(struct node *node, uint16_t member, const struct key_address *address);
+bool hints_redirect(struct node *node, uint16_t member, struct bytes key,
+                    const struct key_address *address);
 void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status);
 
 /* epochs_change.c */

@@ -252,7 +252,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(timeouts) X(unavailable)                                                                     \
     X(replica_gets) X(replica_merges) X(replica_merges_needless)                                   \
     X(forwards) X(read_repairs) X(stand_in_writes)                                                 \
-    X(hints_stored) X(hints_delivered)                                                             \
+    X(hints_stored) X(hints_delivered) X(hints_redirected)                                         \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
     X(streams_received) X(stream_keys) X(stream_bytes) X(handoff_left)                             \
     X(epochs_adopted) X(epoch_refusals) X(epoch_waits) X(epoch_votes)                              \

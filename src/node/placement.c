@@ -210,6 +210,33 @@ bool placement_is_owner(struct node *node, uint32_t partition, uint8_t n)
            (other != NULL && is_owner_by_row(node, partition, other, n));
 }
 
+static void add_owners_of_row(struct node *node, uint32_t partition, const uint16_t *row, uint8_t n,
+                              uint16_t *members, uint16_t *count)
+{
+    uint16_t listed[TARGETS_MAX];
+    const struct epoch *epoch = node->config.epoch;
+    uint8_t limit = ring_owner_limit_of_row(epoch, row);
+    uint16_t more = ring_preference_of_row(epoch, partition, row, listed, n < limit ? n : limit);
+    for (uint16_t i = 0; i < more; i++) {
+        uint16_t at = 0;
+        while (at < *count && members[at] != listed[i])
+            at++;
+        if (at == *count)
+            members[(*count)++] = listed[i];
+    }
+}
+
+uint16_t placement_owners(struct node *node, uint32_t partition, uint8_t n, uint16_t *ret_members)
+{
+    const struct epoch *epoch = node->config.epoch;
+    const uint16_t *other = other_row(epoch, partition);
+    uint16_t count = 0;
+    add_owners_of_row(node, partition, ring_read_row(epoch, partition), n, ret_members, &count);
+    if (other != NULL)
+        add_owners_of_row(node, partition, other, n, ret_members, &count);
+    return count;
+}
+
 /* Nearly all requests ask for the same levels: what was asked last is remembered. */
 static kvorum_status resolve_row(struct node *node, const struct quorum_levels *asked,
                                  const struct quorum_levels *bucket, const uint16_t *row,
