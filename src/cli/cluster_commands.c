@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cluster: what it is made of, and changes of that: staged, planned, committed. */
 #include <jansson.h>
+#include <stdlib.h>
 
+#include "cli/cluster_watch.h"
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "cli/output.h"
@@ -25,9 +27,8 @@ static int refused(struct session *session, const char *what)
     }
 }
 
-/* EXIT_DONE: *ret_json is the answer, to be given back. */
-static int ask(struct session *session, const char *method, const char *path, json_t *body,
-               const char *what, json_t **ret_json)
+int cluster_ask(struct session *session, const char *method, const char *path, json_t *body,
+                const char *what, json_t **ret_json)
 {
     char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
     struct http_request request = {
@@ -79,16 +80,36 @@ static void print_staged(const json_t *json)
         puts("staged: nothing");
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const json_t *const *one = a, *const *other = b;
+    return strverscmp(text_at(*one, "name"), text_at(*other, "name"));
+}
+
+/* In the order of their names; NULL: none, or no memory.  To be freed. */
+static const json_t **sorted_nodes(const json_t *json, size_t *ret_count)
+{
+    const json_t *nodes = json_object_get(json, "nodes");
+    *ret_count = json_array_size(nodes);
+    const json_t **sorted = calloc(*ret_count + 1, sizeof(const json_t *));
+    for (size_t i = 0; sorted != NULL && i < *ret_count; i++)
+        sorted[i] = json_array_get(nodes, i);
+    if (sorted == NULL)
+        *ret_count = 0;
+    else
+        qsort(sorted, *ret_count, sizeof(const json_t *), by_name);
+    return sorted;
+}
+
 static void print_rows(const json_t *json, const char *const *columns, enum output_format format)
 {
-    const json_t *nodes = json_object_get(json, "nodes"), *node;
+    size_t count;
+    const json_t **nodes = sorted_nodes(json, &count);
     struct table table;
-    size_t i;
     table_init(&table, columns);
-    json_array_foreach(nodes, i, node)
-    {
+    for (size_t i = 0; i < count; i++) {
         for (const char *const *column = columns; *column != NULL; column++) {
-            const json_t *cell = json_object_get(node, *column + (**column == '>'));
+            const json_t *cell = json_object_get(nodes[i], *column + (**column == '>'));
             if (json_is_string(cell))
                 table_cell(&table, "%s", json_string_value(cell));
             else if (json_is_boolean(cell))
@@ -99,6 +120,7 @@ static void print_rows(const json_t *json, const char *const *columns, enum outp
     }
     table_print(&table, format, stdout);
     table_done(&table);
+    free(nodes);
 }
 
 static void print_cluster(const json_t *json, enum output_format format)
@@ -121,8 +143,11 @@ static void print_survival(const json_t *json)
     const json_t *survives = json_object_get(json, "survives");
     for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
         const json_t *one = json_object_get(survives, moments[i]);
-        printf("%s%s: any %lld nodes, %lld zones", i == 0 ? "survives " : "; ", moments[i],
-               number_at(one, "nodes"), number_at(one, "zones"));
+        long long nodes = number_at(one, "nodes"), zones = number_at(one, "zones");
+        printf("%s%s: any %lld node%s", i == 0 ? "survives " : "; ", moments[i], nodes,
+               nodes == 1 ? "" : "s");
+        if (zones > 0)
+            printf(", any %lld zone%s", zones, zones == 1 ? "" : "s");
     }
     putchar('\n');
 }
@@ -171,7 +196,7 @@ static int show(const struct invocation *invocation, const char *method, const c
         json_decref(body);
         return EXIT_USAGE;
     }
-    int code = ask(&session, method, path, body, what, &json);
+    int code = cluster_ask(&session, method, path, body, what, &json);
     if (code == EXIT_DONE)
         print(json, invocation, print_cluster);
     session_end(&session);
@@ -189,7 +214,8 @@ int command_cluster_plan(const struct invocation *invocation)
     json_t *json = NULL;
     if (!session_begin(&session, invocation))
         return EXIT_USAGE;
-    int code = ask(&session, "GET", "/kvorum/cluster/plan", NULL, "cannot read the plan", &json);
+    int code = cluster_ask(&session, "GET", "/kvorum/cluster/plan", NULL, "cannot read the plan",
+                           &json);
     if (code == EXIT_DONE && !json_is_true(json_object_get(json, "possible"))) {
         bool nothing = json_array_size(json_object_get(json, "staged")) == 0;
         code = nothing ? EXIT_NO : EXIT_UNSAFE;
@@ -209,8 +235,22 @@ int command_cluster_clear(const struct invocation *invocation)
 int command_cluster_commit(const struct invocation *invocation)
 {
     int64_t epoch = option_number(invocation, "epoch", 0);
-    json_t *body = epoch == 0 ? NULL : json_pack("{s:I}", "epoch", (json_int_t)epoch);
-    return show(invocation, "POST", "/kvorum/cluster/commit", body, "cannot commit");
+    json_t *body = epoch == 0 ? NULL : json_pack("{s:I}", "epoch", (json_int_t)epoch), *json = NULL;
+    bool waits = output_format_parse(option_text(invocation, "output")) == OUTPUT_TABLE &&
+                 !option_flag(invocation, "no-wait");
+    struct session session;
+    if (!session_begin(&session, invocation)) {
+        json_decref(body);
+        return EXIT_USAGE;
+    }
+    int code =
+        cluster_ask(&session, "POST", "/kvorum/cluster/commit", body, "cannot commit", &json);
+    if (code == EXIT_DONE && waits)
+        code = cluster_watch(&session, &json);
+    if (json != NULL)
+        print(json, invocation, print_cluster);
+    session_end(&session);
+    return code;
 }
 
 static int stage(const struct invocation *invocation, const char *change, const char *extra,

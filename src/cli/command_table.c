@@ -108,6 +108,7 @@ static const struct option cluster_commit_options[] = {
     OUTPUT("table"),
     NUMBER("epoch", "NUMBER", 1, INT64_MAX, NULL,
            "Only if this is still the epoch that the plan was made for"),
+    FLAG("no-wait", "Do not show how the partitions move (nor with -o other than table)"),
     TIMEOUT,
     END,
 };
@@ -183,7 +184,7 @@ static const struct command cluster_commands[] = {
       command_cluster_status, NULL, NULL },
     { "plan", "", "Show what a commit would do, and what failures are survived meanwhile", NULL,
       cluster_options, 0, 0, command_cluster_plan, NULL, NULL },
-    { "commit", "", "Carry out what is staged", NULL, cluster_commit_options, 0, 0,
+    { "commit", "", "Carry out what is staged, and show how partitions move", NULL, cluster_commit_options, 0, 0,
       command_cluster_commit, NULL, NULL },
     { "clear", "", "Forget what is staged", NULL, cluster_options, 0, 0, command_cluster_clear,
       NULL, NULL },

@@ -236,5 +236,6 @@ void handoff_tick(struct node *node)
         drive_tick(node);
         tasks_tick(node);
     }
+    sweep_count_left(node);
     handoff_pump(node);
 }

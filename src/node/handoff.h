@@ -109,6 +109,8 @@ bool handoff_is_ours(struct node *node, uint32_t partition);
 /** Sweep, ask for streams: whatever may go on. */
 void handoff_pump(struct node *node);
 void sweep_pump(struct node *node);
+/** The counter of partitions of which something may be left here. */
+void sweep_count_left(struct node *node);
 void sweep_on_stored(struct node *node, uint32_t partition, kvorum_status status);
 void receive_pump(struct node *node);
 void receive_close_all(struct node *node);

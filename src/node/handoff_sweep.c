@@ -194,7 +194,8 @@ static void sweep_done(struct node *node, struct reading *reading)
         }
         end_sweep(node, holding);
     }
-    bool again = wanted && status == KVORUM_OK && sweep->more;
+    bool next = clean && sweep->session == 0 && node->config.jobs != NULL;
+    bool again = (wanted && status == KVORUM_OK && sweep->more) || next;
     reading_close(reading);
     if (again)
         sweep_pump(node);
@@ -263,6 +264,14 @@ static void sweep_newcomers(struct node *node)
         if (holding->unready && !holding->sweeping)
             sweep_start(node, partition, holding->session);
     }
+}
+
+void sweep_count_left(struct node *node)
+{
+    uint64_t left = 0;
+    for (uint32_t p = 0; p < node->config.epoch->partition_count; p++)
+        left += node->handoff->holdings[p].left;
+    node->counters.handoff_left = left;
 }
 
 void sweep_pump(struct node *node)

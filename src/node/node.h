@@ -285,7 +285,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(hints_stored) X(hints_delivered) X(hints_rerouted) X(hints_refused) X(hints_destroyed)       \
     X(hint_failures) X(hints_waiting) X(hints_waiting_size) X(hint_marks) X(hint_marks_settled)    \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
-    X(streams_received) X(stream_keys) X(stream_bytes)                                             \
+    X(streams_received) X(stream_keys) X(stream_bytes) X(handoff_left)                             \
     X(epochs_adopted) X(epoch_refusals) X(epoch_waits) X(epoch_votes)                              \
     X(datagrams_in) X(datagrams_out)                                                               \
     X(gossip_health) X(gossip_incarnation) X(gossip_suspicions) X(gossip_deaths)                   \

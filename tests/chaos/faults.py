@@ -10,7 +10,6 @@ begin and end.  What may be broken at once is bounded by what n=3, w=2, r=2 surv
 """
 import contextlib
 import glob
-import heapq
 import itertools
 import os
 import shutil
@@ -29,10 +28,14 @@ class Field:
 
     def __init__(self, nodes, links, chance, longest, world):
         self.nodes, self.links, self.chance, self.world = nodes, links, chance, world
+        self.founders = self.names = len(nodes)  # as many at first; names given so far
         self.longest = longest  # seconds a single fault may last
         self.away, self.cuts, self.disk_fault = set(), 0, False
+        self.shape = None  # the change of membership under way; shapes.py
+        self.calm = 0  # how many want that nothing new begins
         self.counts, self.notes, self.findings = {}, [], []
         self.read_all = None  # reads everything, which repairs everything; set by the story
+        self.make = self.end = None  # a new node, the end of one; the same
 
     def count(self, name):
         self.counts[name] = self.counts.get(name, 0) + 1
@@ -52,6 +55,15 @@ class Field:
             yield
         finally:
             self.away -= names
+
+    @contextlib.contextmanager
+    def calming(self):
+        """Nothing new begins meanwhile."""
+        self.calm += 1
+        try:
+            yield
+        finally:
+            self.calm -= 1
 
     def launch(self, node):
         node.launch()
@@ -74,6 +86,8 @@ def begin_again(field, node):
     field.launch(node)
     end = time.monotonic() + START_SECONDS * e2e.SLOW
     while not serves(node):
+        if not node.alive() and node not in field.nodes:
+            return  # it has left meanwhile
         if not node.alive():
             raise AssertionError(f"{node.name} does not start again, exit "
                                  f"{node.process.returncode}:\n{node.log_tail()}")
@@ -248,13 +262,14 @@ def damage(field):
     chosen = field.choose()
     if chosen is None:
         return WAIT
-    if field.disk_fault or not tables(chosen[0]):
+    if field.disk_fault:
         return
     node, = chosen
     field.disk_fault = True
     try:
         with field.taken(chosen):
             node.kill()  # no clean stop: what is salvaged must not go on under the old actor
+            make_tables(node)
             hit = flip_a_byte(field, node)
             check = e2e.command("store", "verify", os.path.dirname(hit))
             if check.returncode != 70:
@@ -271,6 +286,13 @@ def damage(field):
 
 def tables(node):
     return sorted(glob.glob(os.path.join(node.data, "store-*", "table-*.tbl")))
+
+
+def make_tables(node):
+    """What is only in the log yet is written to tables, where there are none."""
+    for store in sorted(glob.glob(os.path.join(node.data, "store-*"))):
+        if not glob.glob(os.path.join(store, "table-*.tbl")):
+            e2e.command("store", "compact", store, check=True)
 
 
 def flip_a_byte(field, node):
@@ -308,60 +330,8 @@ def salvage(node):
 
 def repair(field):
     """What the disk has lost is there again once all is whole and everything has been read."""
-    while field.away or field.cuts:
-        yield 0.2  # Schedule begins nothing new as long as disks are not whole
-    field.read_all()
+    with field.calming():
+        while field.away or field.cuts or field.shape:
+            yield 0.2
+        field.read_all()
     field.world.disks_whole = True
-
-
-# name: what is in the table; weight: how often, relative to the others.
-FAULTS = ((kill, 8), (stop, 2), (pause, 5), (power, 1), (cut_pair, 4), (cut_pair_one_way, 4),
-          (cut_off, 3), (cut_off_sending, 2), (cut_halves, 2), (slow_link, 2), (disk_full, 2),
-          (damage, 2))
-# Of `kvorum cluster`: as long as the binary has no such command, they are left out, and it is said so.
-SHAPES = ("join", "leave", "replace", "wipe")
-
-
-class Schedule:
-    def __init__(self, field, faults=FAULTS, gap=(0.3, 2.5)):
-        self.field, self.faults, self.gap = field, faults, gap
-        self.running, self.order = [], itertools.count()  # heap of (due, number, generator)
-        self.waiting = None  # a fault that was drawn and could not begin
-
-    def run(self, seconds, check):
-        """Begin faults for so long, and see those under way to their end.  check(): raises when something
-        is wrong already."""
-        now = time.monotonic()
-        end, next_begin = now + seconds, now
-        try:
-            while (now := time.monotonic()) < end or self.running:
-                check()
-                if now < end and now >= next_begin and self.field.world.disks_whole:
-                    self.begin()
-                    next_begin = now + self.field.chance.uniform(*self.gap)
-                while self.running and self.running[0][0] <= now:
-                    self.go_on(heapq.heappop(self.running)[2])
-                time.sleep(0.02)
-        finally:
-            for _, _, steps in self.running:
-                steps.close()
-
-    def begin(self):
-        function = self.waiting or self.draw()
-        begun = self.go_on(function(self.field))
-        self.waiting = function if begun == WAIT else None
-        if begun is True:
-            self.field.count(function.__doc__)
-
-    def draw(self):
-        return self.field.chance.choices([f for f, _ in self.faults],
-                                         [weight for _, weight in self.faults])[0]
-
-    def go_on(self, steps):
-        """True: it goes on later; else what it returned."""
-        try:
-            seconds = next(steps)
-        except StopIteration as end:
-            return end.value
-        heapq.heappush(self.running, (time.monotonic() + seconds, next(self.order), steps))
-        return True

@@ -16,12 +16,20 @@ import subprocess
 import kvorum_e2e as e2e
 
 
-def objects(node):
+HINT = 1 + 16  # bytes of its key before the object's: 'h', the member's id
+
+
+def hints(node):
+    """Store keys of objects that still wait there for another member."""
+    return {key[HINT:] for key, _ in objects(node, "h")}
+
+
+def objects(node, prefix="o"):
     """(store key, digest) of every object on a stopped node's disk."""
     folders = sorted(glob.glob(os.path.join(node.data, "store-*")))
     assert folders, f"{node.name} has no stores"
     for folder in folders:
-        scan = subprocess.Popen([e2e.binary(), "store", "scan", folder, "-o", "json", "--prefix", "o"],
+        scan = subprocess.Popen([e2e.binary(), "store", "scan", folder, "-o", "json", "--prefix", prefix],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for line in scan.stdout:
             record = json.loads(line)
@@ -43,12 +51,15 @@ def compare(nodes, replica_count):
         for key, digest in objects(node):
             holders.setdefault(key, {})[node.name] = digest
             owners.setdefault(key[1:3], set()).add(node.name)
+    waiting = {node.name: hints(node) for node in nodes}
     findings = []
     for key, found in sorted(holders.items()):
         wanted = owners[key[1:3]]
         name = f"{key[6 + key[3]:]!r} of partition {int.from_bytes(key[1:3], 'big')}"
         if len(wanted) != replica_count:
-            findings.append(f"{name}: the partition is on {sorted(wanted)}, not on {replica_count}")
+            owed = sorted(node for node in found if key in waiting[node])
+            findings.append(f"{name}: the partition is on {sorted(wanted)}, not on {replica_count}; "
+                            f"this object is on {sorted(found)}, as a hint on {owed}")
         elif missing := wanted - set(found):
             findings.append(f"{name}: missing on {sorted(missing)}, is on {sorted(found)}")
         elif len(set(found.values())) > 1:

@@ -13,8 +13,9 @@ import time
 import kvorum_e2e as e2e
 import replicas
 from clients import Http, World, read_siblings
-from faults import FAULTS, SHAPES, Field, Schedule, disk_full, power
+from faults import Field, disk_full, power
 from links import Links
+from schedule import FAULTS, Schedule
 
 REPLICAS = 3
 BENCH_KEYS = 500
@@ -23,6 +24,7 @@ CONFIG = ("[quorum]\nn = 3\nr = 2\nw = 2\n"
           "[limits]\nrequest_timeout_ms = 8000\n")
 BUCKETS = (("db2", {"sloppy_quorum": False}), ("family", {"allow_mult": True}))
 PASSES_MAX = 10
+HINT_SECONDS = 6.5  # more than a delivery without an answer lasts, and the next look for hints
 
 
 @dataclasses.dataclass
@@ -88,7 +90,15 @@ class Member(e2e.Node):
     def __init__(self, name, folder, **more):
         super().__init__(name, folder, **more)
         self.advertised_port, = e2e.free_ports(1)
-        self.flags += ["--advertise", f"127.0.0.1:{self.advertised_port}"]
+        self.flags += ["--advertise", self.advertised_address()]
+
+    def advertised_address(self):
+        return f"127.0.0.1:{self.advertised_port}"
+
+    def take_over(self, old):
+        """The machine of a node that is no more: its folder, and where its clients look for it."""
+        self.data, self.disk = old.data, old.disk
+        self.http_port, self.resp_port = old.http_port, old.resp_port
 
 
 @contextlib.contextmanager
@@ -119,10 +129,10 @@ def cluster(options):
         config = CONFIG.format(engine="memory" if "forget" in options.plants else "lsm")
         nodes = []
         for i in range(options.nodes):
-            more = {"join": f"127.0.0.1:{nodes[0].advertised_port}"} if nodes else {
-                "founders": options.nodes}
+            more = {"join": nodes[0].advertised_address()} if nodes else {"founders": options.nodes}
             nodes.append(Member(f"n{i + 1}", os.path.join(folder, f"n{i + 1}"), config=config, **more))
-            stack.callback(e2e._end, nodes[-1])
+        stack.callback(lambda: [e2e._end(node) for node in list(e2e._nodes)
+                                if node.folder.startswith(folder)])  # those that joined later, too
         stack.enter_context(small_disk(nodes[-1]))
         for node in nodes:
             node.launch()
@@ -179,11 +189,11 @@ def all_alive(nodes):
 
 
 def hints_are_home(nodes):
-    if total(nodes, "kvorum_hints_waiting") > 0:  # a node without such a number is asked twice instead
-        return False
-    before = total(nodes, "kvorum_hints_delivered")
-    time.sleep(1.5)
-    return all_alive(nodes) and before == total(nodes, "kvorum_hints_delivered")
+    """None is delivered or sent elsewhere for longer than a delivery may last."""
+    names = ("kvorum_hints_delivered", "kvorum_hints_rerouted")
+    before = [total(nodes, name) for name in names]
+    time.sleep(HINT_SECONDS)
+    return all_alive(nodes) and before == [total(nodes, name) for name in names]
 
 
 def read_registers(node, keys):
@@ -253,6 +263,8 @@ def settle(options, nodes, links, world):
     links.heal()
     e2e.wait_until(lambda: all_alive(nodes), 90, "everybody sees everybody alive")
     e2e.wait_until(lambda: hints_are_home(nodes), 180, "hints are delivered")
+    e2e.wait_until(lambda: total(nodes, "kvorum_handoff_left") == 0, 180,
+                   "what partitions left behind where they were is removed")
     if options.converge == "reads":
         read_until_nothing_is_repaired(nodes, world, options.bench)
     return time.monotonic() - begin
@@ -307,8 +319,6 @@ def chosen_faults(options, nodes, verdict):
     if all(node.disk is None for node in nodes):
         verdict.skipped.append("disk full: no file system of its own can be mounted here (not root)")
         faults = [pair for pair in faults if pair[0] is not disk_full]
-    if not re.search("join|leave|replace", e2e.command("cluster", "--help").stdout.decode()):
-        verdict.skipped.append(", ".join(SHAPES) + ": this kvorum has no `cluster` command yet")
     assert faults, f"no fault is called {options.faults!r}"
     return faults
 
@@ -317,9 +327,10 @@ def run(options, say=lambda text: None):
     verdict = Verdict(options)
     chance = random.Random(options.seed)
     with cluster(options) as (nodes, links):
-        world = World(lambda: nodes, options.seed)
+        world = World(lambda: list(nodes), options.seed)
         field = Field(nodes, links, chance, max(2.0, min(60.0, options.seconds / 4)), world)
         field.read_all = lambda: after_a_disk_fault(options, nodes, links, world)
+        field.make, field.end = maker(nodes[0]), e2e._end
         faults = chosen_faults(options, nodes, verdict)
         say(f"{len(nodes)} nodes serve; faults for {options.seconds:.0f} s (seed {options.seed})")
         with generator(options, nodes, options.seconds) as verdict.bench:
@@ -343,6 +354,17 @@ def run(options, say=lambda text: None):
         if "forget" not in options.plants:  # which leaves nothing on disk
             compare_disks(options, nodes, verdict)
     return verdict
+
+
+def maker(like):
+    """How nodes are made that join later: like that one."""
+    def make(name, old, member):
+        node = Member(name, os.path.join(os.path.dirname(like.folder), name), config=like.config,
+                      join=member.advertised_address())
+        if old is not None:
+            node.take_over(old)
+        return node
+    return make
 
 
 def after_a_disk_fault(options, nodes, links, world):

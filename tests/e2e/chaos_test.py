@@ -15,9 +15,9 @@ import time
 from kvorum_e2e import PROOF, ROOT, SLOW, Skip, case, equal, free_ports, rows, run, wait_until
 
 sys.path.insert(0, os.path.join(ROOT, "tests/chaos"))
-import faults
 import history
 import report
+import schedule
 import story
 from links import Links, both, one_way
 
@@ -214,7 +214,7 @@ def _():
 def _():
     if not PROOF:
         raise Skip("takes minutes: KVORUM_PROOF=1")
-    for fault, _ in faults.FAULTS:
+    for fault, _ in schedule.FAULTS:
         verdict = story.run(story.Options(seconds=60, seed=SEED, faults=f"^{fault.__name__}$"), comment)
         comment(report.table(verdict))
         assert not verdict.findings(), fault.__doc__

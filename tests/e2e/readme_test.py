@@ -13,9 +13,10 @@ import socket
 import subprocess
 import threading
 
-from kvorum_e2e import ROOT, SLOW, _die_with_parent, binary, case, equal, run, temporary_folder, wait_until
+from kvorum_e2e import (ROOT, SLOW, _die_with_parent, binary, case, equal, http_request, run,
+                        temporary_folder, wait_until)
 
-NODES, PORTS = 5, (8098, 8087, 6379, 9098)
+NODES, PORTS = 7, (8098, 8087, 6379, 9098)  # five of `make run`, two that join
 KNOWN = {port + 100 * k for port in PORTS for k in range(NODES)}
 SESSION = re.compile(r"<!-- session ([\w-]+)[^>]*-->\s*```console\n(.*?)```", re.DOTALL)
 STAYS = "The nodes run until Ctrl-C."
@@ -30,6 +31,10 @@ VARIES = [  # what is replaced before texts are compared
     (r"<?\b\d[\d,.]*( ?(ms|s|min|h|kB|MB|GB|B|/s|%))(?![\w/])", "AMOUNT"),
     (r"\b\d[\d,]*(?= (records|package records|further records|of \d|keys|read repairs|hints))", "COUNT"),
     (r"\bof \d[\d,]* records", "of COUNT records"), (r"\(\d[\d,.]*/s\)", "(RATE)"),
+    (r"^n(3|4) is killed", "nX is killed"), (r"\bepoch \d+", "epoch E"), (r"--epoch \d+", "--epoch E"),
+    (r"\(n\d is down for AMOUNT, n\d is down for AMOUNT\)", "(two are down)"),
+    (r"; \d+ of 1,024", "; SOME of 1,024"),
+    (r"\(\d+ % of all\)", "(SOME % of all)"), (r"\b(yes|no)$", "VOTE"), (r"\b10[23]$", "LOSS"),
     (r"\b61[0-9]\b", "SHARE"), (r"\b\d+ reactors?\b", "N reactors"),
     (r"\b[01]\.\d\d x", "ABOUT 1 x"), (r"\(\d started now\)", "(N started now)"),
     (r"\([\d,]+ when", "(COUNT when"), (r"from [\d,]+ to", "from COUNT to"), (r"[ \t]+", " "),
@@ -41,7 +46,7 @@ def plain(text):
     for pattern, instead in VARIES:
         text = re.sub(pattern, instead, text, flags=re.MULTILINE)
     lines = [line.strip() for line in text.strip().splitlines()]
-    return [line for line in lines if not re.match(r"load .*left$", line)]  # progress
+    return [line for line in lines if not re.match(r"(load|move) .*(left|/s|AMOUNT)$", line)]  # progress
 
 
 def matches(shown, said):
@@ -88,6 +93,7 @@ class Terminal:
 
     def __init__(self, folder):
         self.folder, self.offset, self.background = folder, free_offset(), None
+        self.servers = []
         os.symlink(binary(), os.path.join(folder, "kvorum"))
         # The nodes of a demo outlive who started them: this ends them however the test ends.
         self.guard = subprocess.Popen(
@@ -110,7 +116,17 @@ class Terminal:
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 preexec_fn=_die_with_parent)
 
+    def leave_running(self, command):
+        """What is typed with & at its end: a server; until it has joined."""
+        port, = re.findall(r"--http \S*:(\d+)", self.move(command))
+        self.servers.append(self.start(["bash", "-c", "exec " + self.move(command).rstrip(" &")]))
+        wait_until(lambda: http_request(int(port), "GET", "/ping").status == 200, 30,
+                   f"it serves: {command}")
+        return ""
+
     def type(self, command):
+        if command.endswith("&"):
+            return self.leave_running(command)
         process = self.start(["bash", "-c", self.move(command).replace("curl ", "curl -sS ")])
         try:
             return self.move_back(process.communicate(timeout=60 * SLOW)[0])
@@ -137,6 +153,9 @@ class Terminal:
 
     def end(self):
         """Ctrl-C; the exit code."""
+        for server in self.servers:
+            server.kill()
+            server.wait()
         if self.background is None:
             return None
         self.background.send_signal(signal.SIGINT)

@@ -170,7 +170,8 @@ static kvorum_status check_newcomer(const struct making *making)
             continue;
         if (strcmp(member->name, newcomer->name) == 0)
             return refuse(making, KVORUM_NOT_ALLOWED,
-                          "another node has this name; give this one its own --name");
+                          "another node has this name; give this one its own --name (if that "
+                          "one has lost its disk: then kvorum cluster replace)");
         if (strcmp(member->address, newcomer->address) == 0)
             return refuse(making, KVORUM_NOT_ALLOWED,
                           "another node has this peer address; give this one its own --peer");
