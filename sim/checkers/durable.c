@@ -83,6 +83,8 @@ void check_durable(struct cluster *cluster, struct history *history, const struc
 {
     struct search search = { .history = history, .write = write };
     uint32_t disks = 0;
+    if (cluster->put_back_us > write->invoked_us)
+        return; /* one may have held it, and forgot */
     arena_init(&search.arena, ARENA_LIMIT);
     history_key(write->key, search.key);
     for (uint16_t i = 0; disks < dw && i < cluster->count; i++) {
