@@ -89,7 +89,7 @@ def _():
         node = Node("n1", os.path.join(folder, "n1"), founders=1)
         node.data = os.path.join(folder, "not-mounted", "data")
         node.launch()
-        equal(node.wait_end(), 70)
+        equal(node.wait_end(), 8)
         said = node.log()
         assert "the directory above it is not there" in said and node.data in said, said
         assert not os.path.exists(os.path.dirname(node.data))
