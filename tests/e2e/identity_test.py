@@ -71,8 +71,10 @@ def _():
         write(node, b"value-1")
         equal(node.stop(), 0)
         shutil.copytree(node.data, node.data + ".backup")
+        known = os.path.join(cluster[1].data, "lives")
+        before = os.stat(known).st_ino  # replaced whole
         node.start()
-        wait_until(lambda: cluster[1].http("GET", "/ping").status == 200)
+        wait_until(lambda: os.stat(known).st_ino != before, 20, "the new life is remembered")
         write(node, b"value-2")
         node.kill()
         node.wipe()
