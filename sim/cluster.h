@@ -19,6 +19,7 @@ struct cluster {
     bool calm;                    /* no more faults */
     struct process *yesterday_of; /* whose older disk `yesterday` is; NULL: nobody's */
     struct sim_disk yesterday;    /* yesterday.h */
+    uint64_t put_back_us;         /* when it was put back last; 0: not yet */
     /** Every frame sent, for those who watch; set by the owner. */
     void (*watch)(void *context, const struct message *message);
     void *watch_context;

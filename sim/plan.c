@@ -191,10 +191,14 @@ static void judge_strength(struct plan *plan)
 }
 
 /* It forgets what it acknowledged, whatever was synced.  The cluster has room for one such member:
- * of several voters that forgot, nobody knows what they had promised. */
+ * where one voter decides alone, or of several that forgot, nobody knows what they had promised. */
 void plan_put_back(struct world *world, struct plan *plan)
 {
     plan->memory = false;
+    if (plan->member_count < 3)
+        plan->member_count = 3;
+    if (plan->joiner_count > SIM_MEMBERS_MAX - plan->member_count)
+        plan->joiner_count = (uint16_t)(SIM_MEMBERS_MAX - plan->member_count);
     plan->faults[FAULT_YESTERDAY] = 150;
     plan->crashes = true;
     plan->durable = false;

@@ -35,6 +35,7 @@ static void put_back(struct cluster *cluster, struct process *process, uint64_t 
         sim_disk_restart(&process->disk);
     sim_disk_copy_synced(&cluster->yesterday, &copy);
     process_put_back(process, &copy);
+    cluster->put_back_us = cluster->world->now_us;
     process_start_after(process, duration_us);
 }
 

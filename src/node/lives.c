@@ -20,6 +20,7 @@ struct lives {
     struct heap_item timer;
     struct node_life life;
     uint64_t begun_us;
+    uint64_t retry_us; /* from LIVES_SOON_US, where links are being made, to LIVES_RETRY_US */
     struct lives_peer *peers; /* by slot, RING_MEMBERS_MAX */
     bool put_back;            /* some member remembers a life that this one does not follow */
     bool resolved;            /* enough have answered for votes; stays so */
@@ -145,7 +146,7 @@ static void arm(struct node *node)
     struct lives *lives = node->lives;
     heap_remove(&node->timers, &lives->timer);
     if (!lives->resolved || !all_have(node, has_answered))
-        (void)heap_insert(&node->timers, &lives->timer, node->now_us + LIVES_RETRY_US);
+        (void)heap_insert(&node->timers, &lives->timer, node->now_us + lives->retry_us);
 }
 
 static void ask_all(struct node *node)
@@ -158,7 +159,9 @@ static void ask_all(struct node *node)
 
 void lives_tick(struct node *node)
 {
+    struct lives *lives = node->lives;
     resolve(node);
+    lives->retry_us = 2 * lives->retry_us < LIVES_RETRY_US ? 2 * lives->retry_us : LIVES_RETRY_US;
     ask_all(node);
 }
 
@@ -291,6 +294,7 @@ kvorum_status lives_open(struct node *node)
     node->lives = lives;
     lives->life = *config->life;
     lives->begun_us = node->now_us;
+    lives->retry_us = LIVES_SOON_US;
     lives->peers = calloc(RING_MEMBERS_MAX, sizeof(*lives->peers));
     kvorum_status status = lives_book_open(node, &lives->book);
     if (status != KVORUM_OK || lives->peers == NULL)

@@ -26,7 +26,11 @@
 #include "node/life.h"
 #include "node/node.h"
 
-enum { LIVES_RETRY_US = 500 * 1000, LIVES_PATIENCE_US = 30 * 1000 * 1000 };
+enum {
+    LIVES_SOON_US = 20 * 1000,
+    LIVES_RETRY_US = 500 * 1000,
+    LIVES_PATIENCE_US = 30 * 1000 * 1000
+};
 
 struct lives;
 

@@ -14,7 +14,7 @@ static const uint8_t magic[4] = { 'K', 'V', 'L', '1' };
 enum {
     HEADER_SIZE = 8,
     ENTRY_SIZE = 32,
-    SIZE_MAX_ = HEADER_SIZE + LIVES_BOOK_MAX * ENTRY_SIZE + 8
+    BOOK_SIZE_MAX = HEADER_SIZE + LIVES_BOOK_MAX * ENTRY_SIZE + 8
 };
 
 /* --- bytes ---------------------------------------------------------------------------------- */
@@ -163,7 +163,7 @@ static kvorum_status write_file(struct disk *disk, struct bytes bytes)
 static kvorum_status load(struct node *node, struct lives_book *book)
 {
     struct buffer buffer;
-    buffer_init(&buffer, SIZE_MAX_);
+    buffer_init(&buffer, BOOK_SIZE_MAX);
     kvorum_status status = small_file_read(node->config.disk, lives_file, &buffer);
     if (status == KVORUM_OK)
         status = lives_book_decode(buffer_bytes(&buffer), book->entries, &book->count);

@@ -66,11 +66,28 @@ static int refuse_directory(const struct server *server, kvorum_status status, c
     return failed ? EXIT_CODE_FAILED : EXIT_CODE_UNSAFE;
 }
 
+/* It is made where it is missing, but nothing above it: a path that is misspelt, or a disk that is
+ * not mounted, must not become a new node. */
+static const char *why_not_opened(kvorum_status status)
+{
+    switch (status) {
+    case KVORUM_NOT_FOUND:
+        return "the directory above it is not there: make it, mount its disk, or correct "
+               "--data-dir";
+    case KVORUM_INVALID:
+        return "it, or something above it, is a file and no directory: correct --data-dir";
+    case KVORUM_NOT_ALLOWED:
+        return "this user may not open or make it: change its owner, or run as another user";
+    default:
+        return kvorum_status_text(status);
+    }
+}
+
 static int open_directory(struct server *server)
 {
     kvorum_status status = os_disk_open(server->config.data_dir, true, &server->disk);
     if (status != KVORUM_OK)
-        return refuse_directory(server, status, kvorum_status_text(status));
+        return refuse_directory(server, status, why_not_opened(status));
     status = server->disk->ops->lock(server->disk, "lock", &server->lock);
     if (status == KVORUM_LOCKED)
         return refuse_directory(server, status, "another process uses it");
