@@ -121,7 +121,7 @@ const struct config_option config_options[] = {
     { "cluster", "key_file", "--cluster-key-file", CONFIG_TEXT, AT(key_file), 0, 0, NULL, "",
       "File of at least 16 bytes, the same on all nodes, that signs gossip; mode 0600." },
     { "cluster", "handoff_rate", "--handoff-rate", CONFIG_SIZE, AT(handoff_rate), 0, 1024 * GB,
-      NULL, "32MB",
+      NULL, "8MB",
       "Bytes a second of moving partitions that this node takes in, its reactors together; 0: as "
       "many as come." },
 

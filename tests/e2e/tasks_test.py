@@ -46,7 +46,7 @@ def newcomer(nodes, *flags):
                 flags=["--partitions", str(PARTITIONS), *flags])
     node.launch()
     wait_until(lambda: b"n9" in cluster(nodes[0], "status").stdout, what="n9 is listed")
-    wait_until(lambda: b"commit" in cluster(node, "plan").stdout, what="n9 shows a plan")
+    node.wait_serving()
     return node
 
 
