@@ -68,8 +68,9 @@ static void append_members(struct node *node, const struct request *request, str
 }
 
 /*  cannot write pets/cat: 1 of 3 replicas answered, 2 needed (w=2)
- *  cannot write pets/cat: zone b lacks 1 answer (0 of 1 replicas answered, 1 needed) (w=each_quorum)
- *    n2 127.0.0.1:9198 down 12.0 s. Next: kvorum status, or retry with w=1 */
+ *    n2 127.0.0.1:9198 down 12.0 s. Next: kvorum status, or retry with w=1
+ *  cannot write pets/cat: zone b lacks 1 answer (0 of 1 replicas answered, 1 needed)
+ *  (w=each_quorum) ... */
 const char *reason_quorum(struct node *node, const struct request *request, kvorum_status status,
                           const char *level, uint8_t answered, uint8_t needed)
 {

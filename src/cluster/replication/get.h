@@ -4,7 +4,8 @@
  *  repairs.
  *
  *      START    -> ask the first n targets: the first reachable one in full, the others by digest
- *                  (so whoever is nearest should stand first; a replica may send a small object in full although only the digest was asked);
+ *                  (so the nearest should stand first; a replica may send a small object in full
+ *                  although only the digest was asked);
  *                  nobody when the levels cannot be met by those reachable: UNAVAILABLE
  *      ANSWER   -> counts toward r and node_confirms (a "not found" too when notfound_ok), toward
  *                  pr when an owner

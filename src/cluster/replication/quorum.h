@@ -2,7 +2,7 @@
 /** Quorum levels: n r w dw pr pw node_confirms, numbers or words, resolved and checked.
  *
  *  Two words are about zones, and are met in zones.h: local_quorum, a majority of the owners in the
- *  zone of the coordinator, and each_quorum, a majority of the owners in every zone that has any. */
+ *  zone of the coordinator, and each_quorum, a majority of those in every zone that has any. */
 #ifndef CLUSTER_QUORUM_H
 #define CLUSTER_QUORUM_H
 
