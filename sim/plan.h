@@ -60,6 +60,8 @@ struct plan {
     uint16_t member_count; /* founders */
     uint16_t joiner_count; /* who come later, and own nothing */
     uint64_t epoch_us;     /* mean time between two changes of the epoch; 0: none */
+    bool departures;       /* members leave */
+    uint16_t losses_max;   /* and so many are lost, and removed or replaced: sim/departures.h */
     uint8_t replica_count;
     uint32_t partition_count;
     uint16_t store_count[SIM_MEMBERS_MAX];

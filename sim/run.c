@@ -273,6 +273,8 @@ static bool list_everything(struct simulation *s)
 {
     struct final_list list = { .simulation = s };
     struct process *process = &s->cluster.processes[choose(&s->world, s->cluster.count)];
+    if (process->retired)
+        process = cluster_any_running(&s->cluster);
     struct node *node = process->shards[0].node;
     process_enter(process);
     uint64_t id = node_list(node, LIST_KEYS, (struct bytes){ 0 }, BYTES_LITERAL(SIM_BUCKET),
@@ -297,13 +299,19 @@ static bool list_everything(struct simulation *s)
     return s->world.violation.checker == NULL;
 }
 
+static bool settled(const struct simulation *s)
+{
+    return departures_settled(&s->epoch_changes.departures);
+}
+
 /* All shards have the same epoch, in which nothing moves. */
 static bool moved(const struct simulation *s)
 {
     const struct cluster *cluster = &s->cluster;
     for (uint16_t i = 0; i < cluster->count; i++) {
         const struct process *process = &cluster->processes[i];
-        for (uint16_t shard = 0; process->running && shard < process->shard_count; shard++) {
+        bool counts = process->running && !epoch_book_gone(&cluster->book, i);
+        for (uint16_t shard = 0; counts && shard < process->shard_count; shard++) {
             const struct epoch *epoch = node_epoch(process->shards[shard].node);
             if (epoch->move_count > 0 || epoch->number != cluster->book.count)
                 return false;
@@ -312,19 +320,37 @@ static bool moved(const struct simulation *s)
     return true;
 }
 
+/* Whoever is lost is removed while the rest is well, or comes back; nobody waits for him. */
+static bool heal_without_the_lost(struct simulation *s)
+{
+    if (!wait_for(s, settled, move_limit_us, "removing a member that is lost"))
+        return false;
+    departures_give_back(&s->epoch_changes.departures);
+    departures_retire(&s->epoch_changes.departures);
+    return true;
+}
+
+static bool retire(struct simulation *s)
+{
+    departures_retire(&s->epoch_changes.departures);
+    return true;
+}
+
 static bool heal(struct simulation *s)
 {
     mode_change_end_absence(&s->mode_change);
     epoch_changes_end(&s->epoch_changes);
     cluster_heal(&s->cluster);
-    if (!wait_for(s, all_running, restart_limit_us, "restarting after healing") ||
+    if (!heal_without_the_lost(s) ||
+        !wait_for(s, all_running, restart_limit_us, "restarting after healing") ||
         !wait_for(s, finished, restart_limit_us, "answering what was in flight") ||
         !wait_for(s, mode_changed, restart_limit_us, "changing the bucket's mode") ||
         !pass_time(s, settle_us))
         return false;
     cluster_restart_all(&s->cluster);
     return wait_for(s, all_running, restart_limit_us, "restarting everything") &&
-           wait_for(s, moved, move_limit_us, "moving partitions") && pass_time(s, drain_us) &&
+           wait_for(s, moved, move_limit_us, "moving partitions") && retire(s) &&
+           pass_time(s, drain_us) &&
            wait_for(s, all_see_all, recognition_limit_us, "finding out that all are alive");
 }
 
@@ -333,6 +359,8 @@ static void prepare_liveness(struct simulation *s)
     s->plan.mode_changes = false; /* it would wait for those outside, */
     s->plan.epoch_us = 0;         /* and so would moves */
     s->plan.joiner_count = 0;
+    s->plan.departures = false;
+    s->plan.losses_max = 0;
     if (choose(&s->world, 4) != 3)
         plan_ask_majorities(&s->plan);
 }
