@@ -49,11 +49,12 @@ static const struct row rows[] = {
       KVORUM_NOT_ALLOWED, "LAAA", 1 },
     { "but who is lost can be removed", "leave=n1 commit remove=n2 commit", KVORUM_NOT_ALLOWED,
       "LAAA", 1 },
-    { "one that died while others took its share", "join=n5 commit remove=n1 commit", KVORUM_OK, "-AAAA", 0 },
+    { "one that died while others took its share", "join=n5 commit remove=n1 commit", KVORUM_OK,
+      "-AAAA", 0 },
     { "or that was leaving", "join=n5 leave=n1 commit remove=n1 commit", KVORUM_OK, "-AAAA", 0 },
     { "or be replaced", "join=n5 commit join=n6 replace=n1/n6 commit", KVORUM_OK, "-AAAAA", 0 },
-    { "who is removed is not called back", "join=n5 remove=n5 replace=n1/n5 commit",
-      KVORUM_OK, "-AAA-", 0 },
+    { "who is removed is not called back", "join=n5 remove=n5 replace=n1/n5 commit", KVORUM_OK,
+      "-AAA-", 0 },
     { "a member moves to another address", "address=n1/10.0.0.9:1", KVORUM_OK, "AAAA", 0 },
     { "an address is taken", "address=n1/n2:1", KVORUM_NOT_ALLOWED, "AAAA", 0 },
     { "an address with a blank", "address=n1/a_b", KVORUM_INVALID, "AAAA", 0 },
@@ -286,9 +287,9 @@ static void what_is_staged_about_a_leaver_goes_with_him(void **state)
     struct epoch epoch;
     arena_init(&arena, 1 << 27);
     found(&epoch, &arena);
-    assert_int_equal(play("join=n5 leave=n2 commit remove=n2 weight=n3/200", &moving, &arena,
-                          &epoch),
-                     KVORUM_OK);
+    assert_int_equal(
+        play("join=n5 leave=n2 commit remove=n2 weight=n3/200", &moving, &arena, &epoch),
+        KVORUM_OK);
     finish(&epoch, &arena);
     assert_int_equal(epoch.members[1].state, MEMBER_GONE);
     assert_int_equal(epoch.change_count, 1);

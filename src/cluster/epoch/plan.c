@@ -344,8 +344,7 @@ kvorum_status change_plan(const struct epoch *epoch, const struct change_options
 
 static bool is_short(const struct epoch *epoch, const uint16_t *row, uint16_t active)
 {
-    uint8_t wanted =
-        active < epoch->replicas_wanted ? (uint8_t)active : epoch->replicas_wanted;
+    uint8_t wanted = active < epoch->replicas_wanted ? (uint8_t)active : epoch->replicas_wanted;
     return ring_row_size(epoch, row) < wanted;
 }
 
