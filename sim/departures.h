@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Members that go: one leaves, one is lost for good (its power fails, and nobody repairs it), or is
- *  taken for lost while it is alive, and is removed or replaced by a newcomer.  Whoever is nobody's
+/** Members that go: one leaves, one is lost for good (its power fails, and nobody repairs it), or
+ *  is taken for lost while it is alive, and is removed or replaced by a newcomer.  Whoever is no
  *  member any more goes on for a while, as machines do, and is switched off when the cluster is
  *  healed. */
 #ifndef SIM_DEPARTURES_H

@@ -161,13 +161,18 @@ static void judge_strength(struct plan *plan)
 {
     const struct quorum_levels *levels = &plan->levels;
     /* One who is taken for lost, and is not, may answer a read by himself. */
-    plan->strong = plan->durable && !plan->varied_levels && plan->losses_max == 0 && levels->sloppy == 0 &&
-                   levels->r + levels->w > levels->n;
+    plan->strong = plan->durable && !plan->varied_levels && plan->losses_max == 0 &&
+                   levels->sloppy == 0 && levels->r + levels->w > levels->n;
 }
 
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
+}
+
+uint64_t plan_patience_us(const struct plan *plan)
+{
+    return swim_patience_us(&plan->gossip, plan->member_count + plan->joiner_count);
 }
 
 void plan_ask_majorities(struct plan *plan)

@@ -106,6 +106,8 @@ struct plan {
 const char *action_name(enum action action);
 const char *fault_name(enum fault fault);
 void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan);
+/** How long gossip usually takes at most to find out that a member is dead. */
+uint64_t plan_patience_us(const struct plan *plan);
 /** Ask for majorities only, which any minority may be missing for. */
 void plan_ask_majorities(struct plan *plan);
 /** Draw other levels for one operation; n stays. */

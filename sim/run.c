@@ -22,15 +22,14 @@ enum {
     FINAL_PASSES = 2,
     FINAL_LIST_MS = 60 * 1000,
     POLL_US = 200 * 1000,
+    CHANGE_ATTEMPTS = 12,
+    RECOGNITION_PATIENCES = 3,
 };
 
 static const uint64_t settle_us = 2 * SIM_SECOND;
 static const uint64_t founding_limit_us = 60 * SIM_SECOND;
-/* A change waits until members that are away are known to be dead, and may have to be repeated. */
-static const uint64_t change_limit_us = 240 * SIM_SECOND;
 static const uint64_t workload_limit_us = 600 * SIM_SECOND;
 static const uint64_t restart_limit_us = 60 * SIM_SECOND;
-static const uint64_t recognition_limit_us = 60 * SIM_SECOND; /* after that */
 static const uint64_t move_limit_us = 120 * SIM_SECOND;
 static const uint64_t drain_us = 12 * SIM_SECOND;
 
@@ -46,6 +45,19 @@ struct simulation {
     uint64_t faulty_us;   /* how long clients and faults were at work */
     bool *found, *listed; /* by key, at the end */
 };
+
+/* A change waits until members that are away are known to be dead, and may have to be repeated:
+ * each attempt is given up after gossip's patience and two seconds of slack. */
+static uint64_t change_limit_us(const struct simulation *s)
+{
+    return CHANGE_ATTEMPTS * (plan_patience_us(&s->plan) + 2 * SIM_SECOND);
+}
+
+/* Members that were taken for dead must hear of it and say that they are not; probes go round. */
+static uint64_t recognition_limit_us(const struct simulation *s)
+{
+    return RECOGNITION_PATIENCES * plan_patience_us(&s->plan) + 10 * SIM_SECOND;
+}
 
 static bool pass_time(struct simulation *s, uint64_t duration_us)
 {
@@ -171,7 +183,7 @@ static bool begin_mode_change(struct simulation *s)
     mode_change_begin(&s->mode_change,
                       s->plan.mode_changes_first ? 0 : choose(&s->world, busy_us + 1));
     return !s->plan.mode_changes_first ||
-           wait_step(s, mode_changed, change_limit_us, "changing the bucket's mode");
+           wait_step(s, mode_changed, change_limit_us(s), "changing the bucket's mode");
 }
 
 static bool process_quiet(const struct process *process)
@@ -351,7 +363,7 @@ static bool heal(struct simulation *s)
     return wait_for(s, all_running, restart_limit_us, "restarting everything") &&
            wait_for(s, moved, move_limit_us, "moving partitions") && retire(s) &&
            pass_time(s, drain_us) &&
-           wait_for(s, all_see_all, recognition_limit_us, "finding out that all are alive");
+           wait_for(s, all_see_all, recognition_limit_us(s), "finding out that all are alive");
 }
 
 static void prepare_liveness(struct simulation *s)
@@ -427,6 +439,8 @@ static void report(const struct simulation *s, struct run_result *ret)
     ret->virtual_us = s->world.now_us;
     ret->faulty_us = s->faulty_us;
     ret->operations = (uint64_t)s->history.count;
+    ret->joined = s->cluster.count - s->plan.member_count;
+    ret->gone = (uint32_t)__builtin_popcount(s->cluster.book.gone);
     ret->acknowledged = 0;
     for (int32_t i = 0; i < s->history.count; i++) {
         ret->acknowledged += record_acknowledged(&s->history.records[i]);
