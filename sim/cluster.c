@@ -179,10 +179,19 @@ void cluster_grow(struct cluster *cluster, const struct epoch *epoch)
     process_start(process);
 }
 
+struct process *cluster_any_running(struct cluster *cluster)
+{
+    uint16_t i = 0;
+    while (!cluster->processes[i].running)
+        i++;
+    assert(i < cluster->count);
+    return &cluster->processes[i];
+}
+
 bool cluster_all_running(const struct cluster *cluster)
 {
     for (uint16_t i = 0; i < cluster->count; i++) {
-        if (!cluster->processes[i].running)
+        if (!cluster->processes[i].running && !cluster->processes[i].retired)
             return false;
     }
     return true;

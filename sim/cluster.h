@@ -45,6 +45,9 @@ void cluster_on_down(struct cluster *cluster, void (*went_down)(void *context, u
 /** The next member is in this epoch: make its disk and start it. */
 void cluster_grow(struct cluster *cluster, const struct epoch *epoch);
 struct node_id cluster_draw_id(struct cluster *cluster);
+/** The first that runs; one must. */
+struct process *cluster_any_running(struct cluster *cluster);
+/** All that are to run do. */
 bool cluster_all_running(const struct cluster *cluster);
 
 #endif

@@ -6,11 +6,14 @@
 
 #include "base/planted.h"
 
+enum { INSIST_AGAIN_US = 12 * 1000 * 1000 }; /* longer than a change may take */
+
 static struct process *any_running(struct epoch_changes *changes)
 {
     struct cluster *cluster = changes->cluster;
     struct process *process = &cluster->processes[choose(cluster->world, cluster->count)];
-    return process->running && !process->gate.closed ? process : NULL;
+    bool is_told = !changes->over || !epoch_book_gone(&cluster->book, process->member);
+    return process->running && !process->gate.closed && is_told ? process : NULL;
 }
 
 /* --- what is asked for ---------------------------------------------------------------------- */
@@ -48,6 +51,9 @@ static void draw_request(struct epoch_changes *changes, struct change_request *r
 {
     struct cluster *cluster = changes->cluster;
     memset(ret, 0, sizeof(*ret));
+    if (cluster->plan->departures && choose(cluster->world, 3) == 1 &&
+        departures_draw(&changes->departures, ret))
+        return;
     switch (choose(cluster->world, 6)) {
     case 0:
     case 1:
@@ -77,24 +83,43 @@ static void on_answer(void *context, const struct answer *answer)
 {
     struct epoch_changes *changes = context;
     changes->granted += answer->status == KVORUM_OK;
+    changes->insisted_us = 0;
     world_trace(changes->cluster->world, "epochs: %s %s", kvorum_status_name(answer->status),
                 answer->reason);
 }
 
-static void ask(struct epoch_changes *changes)
+static void submit(struct epoch_changes *changes, const struct change_request *request)
 {
     struct process *process = any_running(changes);
     if (process == NULL)
         return;
-    struct change_request request;
-    draw_request(changes, &request);
     uint16_t shard = (uint16_t)choose(changes->cluster->world, process->shard_count);
     world_trace(changes->cluster->world, "epochs: n%u.%u is asked for %d", process->member, shard,
-                (int)request.kind);
+                (int)request->kind);
     changes->asked++;
     process_enter(process);
-    node_change_epoch(process->shards[shard].node, &request, on_answer, changes);
+    node_change_epoch(process->shards[shard].node, request, on_answer, changes);
     process_leave(process, shard);
+}
+
+static void ask(struct epoch_changes *changes)
+{
+    struct change_request request;
+    draw_request(changes, &request);
+    submit(changes, &request);
+}
+
+/* One question after the other, since they build on each other. */
+static void insist(struct epoch_changes *changes)
+{
+    struct change_request request;
+    uint64_t now_us = changes->cluster->world->now_us;
+    bool waits = changes->insisted_us != 0 && now_us - changes->insisted_us < INSIST_AGAIN_US;
+    if (waits || !departures_insist(&changes->departures, changes->step, &request))
+        return;
+    changes->step++;
+    changes->insisted_us = now_us;
+    submit(changes, &request);
 }
 
 /* --- who has joined ------------------------------------------------------------------------- */
@@ -118,7 +143,9 @@ static void changes_run(struct event *event)
     struct epoch_changes *changes = LIST_ENTRY(event, struct epoch_changes, event);
     struct cluster *cluster = changes->cluster;
     grow(changes);
-    if (!changes->over)
+    if (changes->over)
+        insist(changes);
+    else
         ask(changes);
     world_after(cluster->world, event, 1 + choose_delay(cluster->world, cluster->plan->epoch_us));
 }
@@ -126,6 +153,7 @@ static void changes_run(struct event *event)
 void epoch_changes_init(struct epoch_changes *changes, struct cluster *cluster)
 {
     *changes = (struct epoch_changes){ .cluster = cluster };
+    departures_init(&changes->departures, cluster);
     event_init(&changes->event, NULL, changes_run);
 }
 

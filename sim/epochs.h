@@ -4,13 +4,16 @@
 #ifndef SIM_EPOCHS_H
 #define SIM_EPOCHS_H
 
-#include "sim/cluster.h"
+#include "sim/departures.h"
 
 struct epoch_changes {
     struct cluster *cluster;
     struct event event;
     struct node_id newcomer; /* who asks to join next */
+    struct departures departures;
     bool over;
+    uint32_t step;        /* of what is asked for at the end, */
+    uint64_t insisted_us; /* and when it was; 0: it was answered */
     uint64_t asked, granted;
 };
 

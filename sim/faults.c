@@ -246,7 +246,7 @@ static void repair_run(struct event *event)
     for (uint16_t i = 0; i < cluster->count; i++) {
         struct process *process = &cluster->processes[i];
         replace_disk_cable(cluster, process);
-        if (!process->running && !event_is_set(&process->restart))
+        if (!process->running && !process->held_down && !event_is_set(&process->restart))
             process_start_after(process, duration(cluster));
     }
     world_after(cluster->world, event, duration(cluster));
@@ -293,7 +293,7 @@ void cluster_heal(struct cluster *cluster)
     for (uint16_t i = 0; i < cluster->count; i++) {
         struct process *process = &cluster->processes[i];
         cluster_calm(process);
-        if (!process->running)
+        if (!process->running && !process->held_down)
             process_start_after(process, choose(cluster->world, SIM_SECOND));
     }
 }
@@ -302,6 +302,8 @@ void cluster_restart_all(struct cluster *cluster)
 {
     for (uint16_t i = 0; i < cluster->count; i++) {
         struct process *process = &cluster->processes[i];
+        if (process->retired || process->held_down)
+            continue;
         if (cluster->plan->crashes && choose(cluster->world, 2) == 0)
             process_crash(process, false);
         else if (!cluster->plan->memory)

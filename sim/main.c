@@ -232,6 +232,8 @@ static void parse_arguments(char **argument)
 struct totals {
     uint64_t passed, failed, events, virtual_us, faulty_us, operations, acknowledged, twice;
     uint64_t lost, stuck; /* runs that lost an acknowledged write; that did not come to an end */
+    uint64_t resurrected; /* runs in which a deleted value came back */
+    uint64_t joined, gone, shapes_bad; /* members; failed runs in which some did */
     double start, reported;
     struct probe_tally probes;
 };
@@ -282,6 +284,7 @@ static void count_violation(struct totals *totals, const char *checker)
     static const char *const losses[] = { "acknowledged", "durable", "listed", "store", NULL };
     static const char *const waits[] = { "live",    "liveness",  "answered",
                                          "bounded", "converged", NULL };
+    totals->resurrected += strcmp(checker, "deletes") == 0;
     totals->lost += is_one_of(checker, losses);
     totals->stuck += is_one_of(checker, waits);
 }
@@ -312,6 +315,9 @@ static bool run_one(struct totals *totals, uint64_t seed)
     totals->faulty_us += result.faulty_us;
     totals->operations += result.operations;
     totals->acknowledged += result.acknowledged;
+    totals->joined += result.joined;
+    totals->gone += result.gone;
+    totals->shapes_bad += result.violation.checker != NULL && result.joined + result.gone > 0;
     if (arguments.trace)
         printf("seed %" PRIu64 ": trace hash %016" PRIx64 "\n", seed, result.trace_hash);
     probes_tally_run(&totals->probes);
@@ -374,6 +380,13 @@ static void print_proof(const struct totals *totals)
         printf("runs that lost an acknowledged write: %" PRIu64 ", in %.2f simulated "
                "cluster-hours, %.2f of them under clients and faults\n",
                totals->lost, hours(totals->virtual_us), hours(totals->faulty_us));
+    if (arguments.store || arguments.gossip)
+        return;
+    printf("runs in which a deleted value came back: %" PRIu64 " of %" PRIu64 "\n",
+           totals->resurrected, totals->passed + totals->failed);
+    printf("runs with a violation among those whose members changed: %" PRIu64 ", %" PRIu64
+           " members came, %" PRIu64 " went\n",
+           totals->shapes_bad, totals->joined, totals->gone);
 }
 
 static void print_totals(const struct totals *totals)

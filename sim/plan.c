@@ -187,7 +187,9 @@ static void judge_strength(struct plan *plan)
     bool meets = levels->r + levels->w > levels->n;
     if (plan->zoned) /* a zone that is given another label, or a replica, has not what it had */
         meets = plan->epoch_us == 0 && levels->r != levels->w;
-    plan->strong = plan->durable && !plan->varied_levels && levels->sloppy == 0 && meets;
+    /* One who is taken for lost, and is not, may answer a read by himself. */
+    plan->strong = plan->durable && !plan->varied_levels && plan->losses_max == 0 &&
+                   levels->sloppy == 0 && meets;
 }
 
 /* It forgets what it acknowledged, whatever was synced.  The cluster has room for one such member:
@@ -199,6 +201,7 @@ void plan_put_back(struct world *world, struct plan *plan)
         plan->member_count = 3;
     if (plan->joiner_count > SIM_MEMBERS_MAX - plan->member_count)
         plan->joiner_count = (uint16_t)(SIM_MEMBERS_MAX - plan->member_count);
+    plan->losses_max = 0;
     plan->faults[FAULT_YESTERDAY] = 150;
     plan->crashes = true;
     plan->durable = false;
@@ -214,6 +217,11 @@ void plan_put_back(struct world *world, struct plan *plan)
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
+}
+
+uint64_t plan_patience_us(const struct plan *plan)
+{
+    return swim_patience_us(&plan->gossip, plan->member_count + plan->joiner_count);
 }
 
 void plan_ask_majorities(struct plan *plan)
@@ -243,6 +251,20 @@ static void draw_repair(struct world *world, struct plan *plan)
         repair->refresh_us = SIM_SECOND << choose_between(world, 3, 6);
 }
 
+/* What is acknowledged must be on one disk more than may be lost, each before the next. */
+static void draw_departures(struct world *world, struct plan *plan)
+{
+    struct quorum_levels *levels = &plan->levels;
+    plan->departures = plan->epoch_us != 0 && one_in(world, 2);
+    bool losses = one_in(world, 2) && plan->departures && !plan->memory && !plan->mode_changes &&
+                  plan->replica_count >= 3 && !plan->varied_levels && !plan->zoned;
+    if (!losses)
+        return;
+    levels->w = levels->w < 2 ? 2 : levels->w;
+    levels->dw = levels->dw < 2 ? 2 : levels->dw;
+    plan->losses_max = (uint16_t)smaller(levels->dw - 1, 2);
+}
+
 void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan)
 {
     *ret_plan = (struct plan){ 0 };
@@ -258,6 +280,7 @@ void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_p
     world_span(world, STREAM_PLAN);
     draw_faults(world, ret_plan);
     draw_repair(world, ret_plan);
+    draw_departures(world, ret_plan);
     ret_plan->durable =
         !ret_plan->crashes || (!ret_plan->memory && ret_plan->sync == NODE_SYNC_ALWAYS);
     judge_strength(ret_plan);
@@ -296,6 +319,8 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
     if (plan->epoch_us != 0)
         buffer_printf(buffer, "epochs every %llu ms with %u joiners, ",
                       (unsigned long long)(plan->epoch_us / 1000), plan->joiner_count);
+    if (plan->departures)
+        buffer_printf(buffer, "members leave, %u are lost, ", plan->losses_max);
     buffer_printf(buffer,
                   "%u nodes, %s%s, sync %s, n=%u r=%s w=%s dw=%s pr=%u pw=%u %s, %s%s%s%s, ",
                   plan->member_count, plan->memory ? "memory" : "lsm",

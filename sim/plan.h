@@ -61,6 +61,8 @@ struct plan {
     uint16_t member_count; /* founders */
     uint16_t joiner_count; /* who come later, and own nothing */
     uint64_t epoch_us;     /* mean time between two changes of the epoch; 0: none */
+    bool departures;       /* members leave */
+    uint16_t losses_max;   /* and so many are lost, and removed or replaced: sim/departures.h */
     uint8_t replica_count;
     uint32_t partition_count;
     uint16_t store_count[SIM_MEMBERS_MAX];
@@ -107,6 +109,8 @@ struct plan {
 const char *action_name(enum action action);
 const char *fault_name(enum fault fault);
 void plan_draw(struct world *world, uint32_t operation_count, struct plan *ret_plan);
+/** How long gossip usually takes at most to find out that a member is dead. */
+uint64_t plan_patience_us(const struct plan *plan);
 /** Ask for majorities only, which any minority may be missing for. */
 void plan_ask_majorities(struct plan *plan);
 /** One member's disk is put back to an older state, again and again: sim/yesterday.h. */

@@ -376,8 +376,21 @@ static kvorum_status bring_up(struct process *process)
     return status;
 }
 
+/* What is on its disk tells it that it is no member any more: somebody switches it off. */
+static bool is_dismissed(struct process *process, kvorum_status status)
+{
+    if (status != KVORUM_WRONG_CLUSTER || !epoch_book_gone(process->book, process->member))
+        return false;
+    PROBE("process: one who was removed did not start again");
+    process->retired = true;
+    tear_down(process);
+    return true;
+}
+
 static void start_failed(struct process *process, kvorum_status status)
 {
+    if (is_dismissed(process, status))
+        return;
     bool fault = process->disk.dead || status == KVORUM_IO || status == KVORUM_NO_SPACE ||
                  status == KVORUM_POISONED;
     world_tell(process->world, -1, "n%u: start failed: %s", process->member,
@@ -430,7 +443,8 @@ static void restart_run(struct event *event)
 void process_start_after(struct process *process, uint64_t delay_us)
 {
     world_cancel(process->world, &process->restart);
-    world_after(process->world, &process->restart, delay_us);
+    if (!process->retired)
+        world_after(process->world, &process->restart, delay_us);
 }
 
 /* --- ending ---------------------------------------------------------------------------------- */

@@ -45,6 +45,7 @@ struct process {
     struct sim_jobs jobs;
     bool running;
     bool held_down; /* not to be started by itself */
+    bool retired;   /* no member any more, and switched off for ever */
     bool calm;      /* no more faults at its start */
     bool wiped;     /* its directory was lost, and a new one made */
     uint32_t lives;

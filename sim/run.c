@@ -24,15 +24,14 @@ enum {
     FINAL_PASSES = 2,
     FINAL_LIST_MS = 60 * 1000,
     POLL_US = 200 * 1000,
+    CHANGE_ATTEMPTS = 12,
+    RECOGNITION_PATIENCES = 3,
 };
 
 static const uint64_t settle_us = 2 * SIM_SECOND;
 static const uint64_t founding_limit_us = 60 * SIM_SECOND;
-/* A change waits until members that are away are known to be dead, and may have to be repeated. */
-static const uint64_t change_limit_us = 240 * SIM_SECOND;
 static const uint64_t workload_limit_us = 600 * SIM_SECOND;
 static const uint64_t restart_limit_us = 60 * SIM_SECOND;
-static const uint64_t recognition_limit_us = 60 * SIM_SECOND; /* after that */
 static const uint64_t move_limit_us = 120 * SIM_SECOND;
 static const uint64_t drain_us = 12 * SIM_SECOND;
 
@@ -48,6 +47,19 @@ struct simulation {
     uint64_t faulty_us;   /* how long clients and faults were at work */
     bool *found, *listed; /* by key, at the end */
 };
+
+/* A change waits until members that are away are known to be dead, and may have to be repeated:
+ * each attempt is given up after gossip's patience and two seconds of slack. */
+static uint64_t change_limit_us(const struct simulation *s)
+{
+    return CHANGE_ATTEMPTS * (plan_patience_us(&s->plan) + 2 * SIM_SECOND);
+}
+
+/* Members that were taken for dead must hear of it and say that they are not; probes go round. */
+static uint64_t recognition_limit_us(const struct simulation *s)
+{
+    return RECOGNITION_PATIENCES * plan_patience_us(&s->plan) + 10 * SIM_SECOND;
+}
 
 static bool pass_time(struct simulation *s, uint64_t duration_us)
 {
@@ -173,7 +185,7 @@ static bool begin_mode_change(struct simulation *s)
     mode_change_begin(&s->mode_change,
                       s->plan.mode_changes_first ? 0 : choose(&s->world, busy_us + 1));
     return !s->plan.mode_changes_first ||
-           wait_step(s, mode_changed, change_limit_us, "changing the bucket's mode");
+           wait_step(s, mode_changed, change_limit_us(s), "changing the bucket's mode");
 }
 
 static bool process_quiet(const struct process *process)
@@ -275,6 +287,8 @@ static bool list_everything(struct simulation *s)
 {
     struct final_list list = { .simulation = s };
     struct process *process = &s->cluster.processes[choose(&s->world, s->cluster.count)];
+    if (process->retired)
+        process = cluster_any_running(&s->cluster);
     struct node *node = process->shards[0].node;
     process_enter(process);
     uint64_t id = node_list(node, LIST_KEYS, (struct bytes){ 0 }, BYTES_LITERAL(SIM_BUCKET),
@@ -299,13 +313,19 @@ static bool list_everything(struct simulation *s)
     return s->world.violation.checker == NULL;
 }
 
+static bool settled(const struct simulation *s)
+{
+    return departures_settled(&s->epoch_changes.departures);
+}
+
 /* All shards have the same epoch, in which nothing moves. */
 static bool moved(const struct simulation *s)
 {
     const struct cluster *cluster = &s->cluster;
     for (uint16_t i = 0; i < cluster->count; i++) {
         const struct process *process = &cluster->processes[i];
-        for (uint16_t shard = 0; process->running && shard < process->shard_count; shard++) {
+        bool counts = process->running && !epoch_book_gone(&cluster->book, i);
+        for (uint16_t shard = 0; counts && shard < process->shard_count; shard++) {
             const struct epoch *epoch = node_epoch(process->shards[shard].node);
             if (epoch->move_count > 0 || epoch->number != cluster->book.count)
                 return false;
@@ -314,20 +334,38 @@ static bool moved(const struct simulation *s)
     return true;
 }
 
+/* Whoever is lost is removed while the rest is well, or comes back; nobody waits for him. */
+static bool heal_without_the_lost(struct simulation *s)
+{
+    if (!wait_for(s, settled, move_limit_us, "removing a member that is lost"))
+        return false;
+    departures_give_back(&s->epoch_changes.departures);
+    departures_retire(&s->epoch_changes.departures);
+    return true;
+}
+
+static bool retire(struct simulation *s)
+{
+    departures_retire(&s->epoch_changes.departures);
+    return true;
+}
+
 static bool heal(struct simulation *s)
 {
     mode_change_end_absence(&s->mode_change);
     epoch_changes_end(&s->epoch_changes);
     cluster_heal(&s->cluster);
-    if (!wait_for(s, all_running, restart_limit_us, "restarting after healing") ||
+    if (!heal_without_the_lost(s) ||
+        !wait_for(s, all_running, restart_limit_us, "restarting after healing") ||
         !wait_for(s, finished, restart_limit_us, "answering what was in flight") ||
         !wait_for(s, mode_changed, restart_limit_us, "changing the bucket's mode") ||
         !pass_time(s, settle_us))
         return false;
     cluster_restart_all(&s->cluster);
     return wait_for(s, all_running, restart_limit_us, "restarting everything") &&
-           wait_for(s, moved, move_limit_us, "moving partitions") && pass_time(s, drain_us) &&
-           wait_for(s, all_see_all, recognition_limit_us, "finding out that all are alive");
+           wait_for(s, moved, move_limit_us, "moving partitions") && retire(s) &&
+           pass_time(s, drain_us) &&
+           wait_for(s, all_see_all, recognition_limit_us(s), "finding out that all are alive");
 }
 
 static void prepare_liveness(struct simulation *s)
@@ -335,6 +373,8 @@ static void prepare_liveness(struct simulation *s)
     s->plan.mode_changes = false; /* it would wait for those outside, */
     s->plan.epoch_us = 0;         /* and so would moves */
     s->plan.joiner_count = 0;
+    s->plan.departures = false;
+    s->plan.losses_max = 0;
     if (choose(&s->world, 4) != 3)
         plan_ask_majorities(&s->plan);
 }
@@ -401,6 +441,8 @@ static void report(const struct simulation *s, struct run_result *ret)
     ret->virtual_us = s->world.now_us;
     ret->faulty_us = s->faulty_us;
     ret->operations = (uint64_t)s->history.count;
+    ret->joined = s->cluster.count - s->plan.member_count;
+    ret->gone = (uint32_t)__builtin_popcount(s->cluster.book.gone);
     ret->acknowledged = 0;
     for (int32_t i = 0; i < s->history.count; i++) {
         ret->acknowledged += record_acknowledged(&s->history.records[i]);

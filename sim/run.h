@@ -36,6 +36,7 @@ struct run_result {
     uint64_t faulty_us;                /* of these, under clients and faults */
     uint64_t operations, acknowledged; /* submitted; answered OK */
     uint64_t asked;                    /* by clients, not by the run itself */
+    uint32_t joined, gone; /* members that came, and that left, were removed or replaced */
     char plan[1024];
 };
 

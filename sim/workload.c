@@ -172,7 +172,7 @@ static struct call *open_call(struct workload *workload, struct record *record,
     if (record->action == ACTION_LIST)
         limit_us *= LIST_TIMEOUT_FACTOR;
     if (record->action == ACTION_PROPERTIES)
-        limit_us = 20 * SIM_SECOND; /* has a timeout of its own, which follows the gossip */
+        limit_us = plan_patience_us(workload->plan) + 2 * SIM_SECOND; /* as the node's own */
     world_after(workload->world, &call->overdue, limit_us + limit_us / 20 + SLACK_US);
     workload->open++;
     return call;

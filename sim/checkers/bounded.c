@@ -3,7 +3,7 @@
 
 static void check_process(struct world *world, const struct process *process)
 {
-    for (uint16_t i = 0; i < process->shard_count; i++) {
+    for (uint16_t i = 0; process->running && i < process->shard_count; i++) {
         uint64_t active = node_counters(process->shards[i].node)->requests_active;
         if (active > 0)
             world_fail(world, "bounded", "n%u.%u still has %llu requests in flight",

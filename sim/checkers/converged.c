@@ -32,7 +32,7 @@ struct holding converged_look(const struct process *process, const char *key)
 static bool compare_owners(struct cluster *cluster, const char *key, struct bytes bucket, uint8_t n,
                            struct difference *ret)
 {
-    const struct epoch *epoch = node_epoch(cluster->processes[0].shards[0].node);
+    const struct epoch *epoch = node_epoch(cluster_any_running(cluster)->shards[0].node);
     uint32_t partition = ring_partition_of_hash(
         epoch, ring_hash(epoch, BYTES_LITERAL("default"), bucket, bytes_of_string(key)));
     uint16_t owners[SIM_MEMBERS_MAX];

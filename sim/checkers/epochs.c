@@ -44,8 +44,12 @@ static void check_unique(struct process *process, const struct epoch *epoch)
         world_fail(book->world, "epochs", "n%u has another epoch %llu than somebody else",
                    process->member, (unsigned long long)epoch->number);
     *known = digest;
-    if (epoch->number > book->count)
-        book->count = epoch->number;
+    if (epoch->number <= book->count)
+        return;
+    book->count = epoch->number;
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        if (epoch->members[i].state == MEMBER_GONE)
+            book->gone |= 1u << i;
 }
 
 static void check_not_back(struct process *process, const struct epoch *epoch)
@@ -77,8 +81,8 @@ static uint64_t durable_number(struct process *process)
 
 static void check_durable_epoch(struct process *process, const struct epoch *epoch)
 {
-    if (epoch->number % ONE_IN != 0)
-        return; /* copies of disks are expensive */
+    if (epoch->number % ONE_IN != 0 || epoch_book_gone(process->book, process->member))
+        return; /* copies of disks are expensive, and nobody starts on that of one who is gone */
     uint64_t durable = durable_number(process);
     if (durable < epoch->number)
         world_fail(process->book->world, "epochs",
@@ -114,7 +118,7 @@ void check_epochs_agree(struct cluster *cluster)
 {
     for (uint16_t i = 0; i < cluster->count; i++) {
         const struct process *process = &cluster->processes[i];
-        for (uint16_t shard = 0; shard < process->shard_count; shard++) {
+        for (uint16_t shard = 0; process->running && shard < process->shard_count; shard++) {
             uint64_t number = node_epoch(process->shards[shard].node)->number;
             if (number != cluster->book.count)
                 world_fail(cluster->world, "epochs",

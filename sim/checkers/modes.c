@@ -31,7 +31,7 @@ void check_all_told(struct cluster *cluster)
 {
     for (uint16_t i = 0; i < cluster->count; i++) {
         const struct process *process = &cluster->processes[i];
-        for (uint16_t shard = 0; shard < process->shard_count; shard++) {
+        for (uint16_t shard = 0; process->running && shard < process->shard_count; shard++) {
             if (!mode_known(process, shard))
                 world_fail(cluster->world, "modes",
                            "n%u.%u never learnt of the change of the bucket's mode", i, shard);

@@ -43,6 +43,29 @@ static bool address_changed(struct node *node, const Peer__Address *from, uint64
            epochs_changed_since(node, address.partition, number);
 }
 
+/* Nothing in a write that is to be coordinated is of its sender's epoch: an owner does it by its
+ * own. */
+static bool is_ours_to_coordinate(struct node *node, const Peer__Address *from)
+{
+    struct key_address address;
+    struct bucket_properties properties;
+    if (!placement_address(node, protobuf_bytes(from->type), protobuf_bytes(from->bucket),
+                           protobuf_bytes(from->key), &address))
+        return false;
+    property_table_get(node, address.type, address.bucket, &properties);
+    return placement_is_owner(node, address.partition, (uint8_t)properties.levels.n,
+                              node->config.self);
+}
+
+static bool forward_changed(struct node *node, const Peer__Forward *forward, uint64_t number)
+{
+    bool changed = address_changed(node, forward->address, number);
+    if (!changed || !is_ours_to_coordinate(node, forward->address))
+        return changed;
+    PROBE("node: a write of an older epoch was coordinated by an owner of ours");
+    return false;
+}
+
 static bool merge_changed(struct node *node, const struct message *message)
 {
     const Peer__Merge *merge = node_unpack(node, &peer__merge__descriptor, message->body);
@@ -82,7 +105,7 @@ static bool is_outdated(struct node *node, const struct message *message)
         return get != NULL && address_changed(node, get->address, message->epoch);
     case MESSAGE_FORWARD:
         forward = node_unpack(node, &peer__forward__descriptor, message->body);
-        return forward != NULL && address_changed(node, forward->address, message->epoch);
+        return forward != NULL && forward_changed(node, forward, message->epoch);
     case MESSAGE_MERGE:
         return merge_changed(node, message);
     case MESSAGE_SUSPECT:

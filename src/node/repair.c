@@ -124,10 +124,36 @@ static bool begin(struct node *node, const struct replica_pair *pair, uint32_t d
 
 /* --- the hour ------------------------------------------------------------------------------- */
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void pace(struct node *node)
+{
+    struct repair *repair = node->repair;
+    repair->pair_us = node->config.repair.pass_us / (count_pairs(node, true, 0) + 1);
+    if (repair->pair_us < PAIR_US_MIN)
+        repair->pair_us = PAIR_US_MIN;
+    repair->paced_for = node->config.epoch->number;
+}
+
+/* One who owned nothing when the pass began, and owns his share by now, has more than one pair to
+ * compare in the time of a pass. */
+static void keep_pace(struct node *node)
+{
+    struct repair *repair = node->repair;
+    if (repair->paced_for == node->config.epoch->number)
+        return;
+    pace(node);
+    repair->pass_us = least(repair->pass_us, node->now_us + repair->pair_us);
+}
+
 static void pass_tick(struct node *node)
 {
     struct repair *repair = node->repair;
     struct replica_pair pair;
+    keep_pace(node);
     if (node->now_us < repair->pass_us || !exchanges_have_room(node))
         return;
     if (next_pair(node, &repair->pass_partition, &repair->pass_slot, true, &pair)) {
@@ -136,9 +162,7 @@ static void pass_tick(struct node *node)
         repair->ns = 0;
         repair->pass_partition = 0;
         repair->pass_slot = 0;
-        repair->pair_us = node->config.repair.pass_us / (count_pairs(node, true, 0) + 1);
-        if (repair->pair_us < PAIR_US_MIN)
-            repair->pair_us = PAIR_US_MIN;
+        pace(node);
     }
     repair->pass_us = node->now_us + repair->pair_us;
 }
@@ -463,11 +487,6 @@ static void look_at_partitions(struct node *node)
 }
 
 /* --- time ----------------------------------------------------------------------------------- */
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 static uint64_t due_us(const struct node *node)
 {

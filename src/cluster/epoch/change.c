@@ -96,7 +96,8 @@ static const char *state_problem(const struct change *change, const struct membe
     bool joining = member->state == MEMBER_JOINING;
     if (change->kind == CHANGE_JOIN && !joining)
         return "it is a member with a share already";
-    if (member->state == MEMBER_LEAVING)
+    bool is_lost = change->kind == CHANGE_REMOVE || change->kind == CHANGE_REPLACE;
+    if (member->state == MEMBER_LEAVING && !is_lost)
         return "it is leaving already";
     if ((change->kind == CHANGE_LEAVE || change->kind == CHANGE_REPLACE) && joining)
         return "it owns nothing yet; remove it instead";
@@ -249,6 +250,20 @@ static kvorum_status commit(const struct making *making)
     return status;
 }
 
+/* What was staged about somebody who has left by now is done. */
+static bool drop_changes_of_gone(const struct making *making)
+{
+    struct epoch *next = making->next;
+    uint16_t kept = 0;
+    if (!own_changes(making, 0))
+        return false;
+    for (uint16_t i = 0; i < next->change_count; i++)
+        if (next->members[next->changes[i].member].state != MEMBER_GONE)
+            next->changes[kept++] = next->changes[i];
+    next->change_count = kept;
+    return true;
+}
+
 static kvorum_status take_steps(const struct making *making)
 {
     const struct change_request *request = making->request;
@@ -256,8 +271,11 @@ static kvorum_status take_steps(const struct making *making)
         return refuse(making, KVORUM_CONFLICT, "another epoch came first");
     if (request->step_count == 0)
         return KVORUM_EXISTS;
-    return handoff_apply(making->from, NULL, request->steps, request->step_count, making->arena,
-                         making->next);
+    kvorum_status status = handoff_apply(making->from, NULL, request->steps, request->step_count,
+                                         making->arena, making->next);
+    if (status == KVORUM_OK)
+        status = change_go_on(making->options, making->arena, making->next);
+    return status == KVORUM_OK && !drop_changes_of_gone(making) ? KVORUM_NO_MEMORY : status;
 }
 
 kvorum_status change_apply(const struct epoch *epoch, const struct change_request *request,

@@ -68,6 +68,11 @@ KVORUM_CHECKED kvorum_status change_plan(const struct epoch *epoch,
                                          struct change_plan *ret_plan, bool *ret_filled,
                                          const char **ret_why);
 
+/** Where the last move has just ended, and a removal meanwhile left rows short: begin what is still
+ *  to be done, in this epoch.  Nothing else is changed.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status change_go_on(const struct change_options *options, struct arena *arena,
+                                          struct epoch *epoch);
+
 /** "join n6", "weight of n2 to 200". */
 void change_describe(const struct epoch *epoch, const struct change *change, struct buffer *text);
 

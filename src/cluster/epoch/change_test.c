@@ -47,6 +47,14 @@ static const struct row rows[] = {
       "AAAAJJ", 4 },
     { "while partitions move nothing else can be committed", "leave=n1 commit weight=n2/200 commit",
       KVORUM_NOT_ALLOWED, "LAAA", 1 },
+    { "but who is lost can be removed", "leave=n1 commit remove=n2 commit", KVORUM_NOT_ALLOWED,
+      "LAAA", 1 },
+    { "one that died while others took its share", "join=n5 commit remove=n1 commit", KVORUM_OK,
+      "-AAAA", 0 },
+    { "or that was leaving", "join=n5 leave=n1 commit remove=n1 commit", KVORUM_OK, "-AAAA", 0 },
+    { "or be replaced", "join=n5 commit join=n6 replace=n1/n6 commit", KVORUM_OK, "-AAAAA", 0 },
+    { "who is removed is not called back", "join=n5 remove=n5 replace=n1/n5 commit", KVORUM_OK,
+      "-AAA-", 0 },
     { "a member moves to another address", "address=n1/10.0.0.9:1", KVORUM_OK, "AAAA", 0 },
     { "an address is taken", "address=n1/n2:1", KVORUM_NOT_ALLOWED, "AAAA", 0 },
     { "an address with a blank", "address=n1/a_b", KVORUM_INVALID, "AAAA", 0 },
@@ -210,6 +218,85 @@ static void moves_lead_to_the_table_that_was_planned(void **state)
     arena_done(&arena);
 }
 
+/* All moves of this phase take a step. */
+static void take(struct epoch *epoch, enum move_phase phase, enum handoff_step_kind kind,
+                 uint32_t one_in, struct arena *arena)
+{
+    struct handoff_step steps[PARTITIONS];
+    struct change_request request = { .kind = ASK_MOVES, .expected = epoch->number };
+    struct epoch next;
+    const char *why;
+    request.steps = steps;
+    for (uint32_t i = 0; i < epoch->move_count; i += one_in)
+        if (epoch->moves[i].phase == phase)
+            steps[request.step_count++] = (struct handoff_step){ kind, epoch->moves[i].partition };
+    if (request.step_count == 0)
+        return;
+    assert_int_equal(change_apply(epoch, &request, &moving, arena, &next, &why), KVORUM_OK);
+    check_epoch(epoch, &next, arena);
+    *epoch = next;
+}
+
+static void finish(struct epoch *epoch, struct arena *arena)
+{
+    for (int round = 0; epoch->move_count > 0; round++) {
+        assert_in_range(round, 0, 3); /* it comes to an end */
+        take(epoch, MOVE_WRITE_BOTH_READ_OLD, HANDOFF_READ_NEW, 1, arena);
+        take(epoch, MOVE_WRITE_BOTH_READ_NEW, HANDOFF_END, 1, arena);
+    }
+}
+
+static void a_removal_while_partitions_move_leaves_nobody_behind(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct epoch epoch;
+    arena_init(&arena, 1 << 27);
+    found(&epoch, &arena);
+    assert_int_equal(play("join=n5 leave=n2 commit", &moving, &arena, &epoch), KVORUM_OK);
+    take(&epoch, MOVE_WRITE_BOTH_READ_OLD, HANDOFF_READ_NEW, 2, &arena); /* every other */
+    struct epoch before = epoch;
+    assert_int_equal(play("remove=n1 commit", &moving, &arena, &epoch), KVORUM_OK);
+    assert_int_equal(epoch.members[0].state, MEMBER_GONE);
+    for (uint32_t i = 0; i < before.move_count; i++) {
+        const struct move *was = &before.moves[i], *is = ring_move_of(&epoch, was->partition);
+        if (was->phase == MOVE_WRITE_BOTH_READ_NEW && is != NULL) { /* cannot be given up */
+            assert_int_equal(is->phase, was->phase);
+            assert_int_equal(is->session, was->session);
+        } else if (is != NULL) { /* begins anew */
+            assert_int_equal(is->session, epoch.number);
+        }
+    }
+    finish(&epoch, &arena);
+    assert_int_equal(epoch.members[1].state, MEMBER_GONE);
+    assert_int_equal(epoch.replica_count, 3);
+    for (uint32_t p = 0; p < PARTITIONS; p++) {
+        const uint16_t *row = ring_row(&epoch, p);
+        assert_int_equal(ring_row_size(&epoch, row), 3);
+        for (uint8_t c = 0; c < 3; c++)
+            assert_int_equal(epoch.members[row[c]].state, MEMBER_ACTIVE);
+    }
+    arena_done(&arena);
+}
+
+/* Its slot is nobody's then, and a record that speaks of it could not be read. */
+static void what_is_staged_about_a_leaver_goes_with_him(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct epoch epoch;
+    arena_init(&arena, 1 << 27);
+    found(&epoch, &arena);
+    assert_int_equal(
+        play("join=n5 leave=n2 commit remove=n2 weight=n3/200", &moving, &arena, &epoch),
+        KVORUM_OK);
+    finish(&epoch, &arena);
+    assert_int_equal(epoch.members[1].state, MEMBER_GONE);
+    assert_int_equal(epoch.change_count, 1);
+    assert_int_equal(epoch.changes[0].kind, CHANGE_WEIGHT);
+    arena_done(&arena);
+}
+
 static void columns_grow_with_the_members(void **state)
 {
     (void)state;
@@ -272,6 +359,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moves_lead_to_the_table_that_was_planned),
+        cmocka_unit_test(a_removal_while_partitions_move_leaves_nobody_behind),
+        cmocka_unit_test(what_is_staged_about_a_leaver_goes_with_him),
         cmocka_unit_test(columns_grow_with_the_members),
         cmocka_unit_test(what_cannot_be_moved_is_refused_with_the_reason),
         cmocka_unit_test(a_plan_that_is_not_the_one_looked_at_is_refused),

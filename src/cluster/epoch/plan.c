@@ -11,16 +11,7 @@
 #include <string.h>
 
 #include "cluster/epoch/change.h"
-
-struct planning {
-    const struct epoch *from;
-    const struct change_options *options;
-    struct arena *arena;
-    struct change_plan *plan;
-    bool *lost;      /* by slot: removed or replaced, so nothing can be copied from it */
-    uint8_t columns; /* in the end */
-    const char **why;
-};
+#include "cluster/epoch/planning.h"
 
 static kvorum_status refuse(const struct planning *planning, kvorum_status status, const char *why)
 {
@@ -36,6 +27,10 @@ static bool owns_something(const struct epoch *epoch, uint16_t member)
     for (size_t i = 0; i < places; i++)
         if (epoch->table[i] == member)
             return true;
+    for (uint32_t i = 0; i < epoch->move_count; i++)
+        for (uint8_t c = 0; planning_goes_on(&epoch->moves[i]) && c < epoch->replica_count; c++)
+            if (epoch->moves[i].to[c] == member)
+                return true;
     return false;
 }
 
@@ -47,18 +42,25 @@ static void let_go(const struct planning *planning, uint16_t member)
     planning->plan->next.members[member].state = stays ? MEMBER_LEAVING : MEMBER_GONE;
 }
 
+/* Who was removed by another of the changes is not called back. */
+static void activate(struct member *member)
+{
+    if (member->state == MEMBER_JOINING)
+        member->state = MEMBER_ACTIVE;
+}
+
 static void apply_change(const struct planning *planning, const struct change *change)
 {
     struct member *members = planning->plan->next.members, *member = &members[change->member];
     switch (change->kind) {
     case CHANGE_JOIN:
-        member->state = MEMBER_ACTIVE;
+        activate(member);
         break;
     case CHANGE_LEAVE:
         let_go(planning, change->member);
         break;
     case CHANGE_REPLACE:
-        members[change->with].state = MEMBER_ACTIVE;
+        activate(&members[change->with]);
         members[change->with].weight = member->weight;
         planning->lost[change->member] = true;
         let_go(planning, change->member);
@@ -98,7 +100,8 @@ static uint16_t stands_for(const struct planning *planning, uint16_t member)
 {
     for (uint16_t i = 0; i < planning->from->change_count; i++) {
         const struct change *change = &planning->from->changes[i];
-        if (change->kind == CHANGE_REPLACE && change->member == member)
+        if (change->kind == CHANGE_REPLACE && change->member == member &&
+            planning->plan->next.members[change->with].state == MEMBER_ACTIVE)
             return change->with;
     }
     return member;
@@ -128,6 +131,7 @@ static kvorum_status plan_table(struct planning *planning, uint16_t *ret_table)
     if (previous == NULL)
         return KVORUM_NO_MEMORY;
     copy_rows(from->table, from->replica_count, from->partition_count, planning->columns, previous);
+    planning_reach_moves(from, planning->columns, previous);
     for (size_t i = 0; i < places; i++)
         previous[i] = stands_for(planning, previous[i]);
     const struct ring_plan_input input = {
@@ -141,20 +145,6 @@ static kvorum_status plan_table(struct planning *planning, uint16_t *ret_table)
     if (*planning->why == NULL)
         *planning->why = "";
     return status;
-}
-
-/* The owners until now are those that are left. */
-static void evict_lost(const struct planning *planning, uint16_t *table, uint8_t columns)
-{
-    for (uint32_t p = 0; p < planning->from->partition_count; p++) {
-        uint16_t *row = table + (size_t)p * columns;
-        uint8_t left = 0;
-        for (uint8_t c = 0; c < columns; c++)
-            if (row[c] != RING_NO_MEMBER && !planning->lost[row[c]])
-                row[left++] = row[c];
-        while (left < columns)
-            row[left++] = RING_NO_MEMBER;
-    }
 }
 
 /* While it changes, the table has as many columns as the wider of the two. */
@@ -180,59 +170,9 @@ static kvorum_status plan_rows(struct planning *planning)
         return status;
     copy_rows(table, planning->columns, from->partition_count, wide, plan->table);
     copy_rows(from->table, from->replica_count, from->partition_count, wide, plan->next.table);
-    evict_lost(planning, plan->next.table, wide);
+    planning_evict_lost(planning, plan->next.table, from->partition_count, wide);
     plan->next.replica_count = wide;
     return KVORUM_OK;
-}
-
-/* --- moves ---------------------------------------------------------------------------------- */
-
-static bool holds(const uint16_t *row, uint8_t columns, uint16_t member)
-{
-    for (uint8_t c = 0; c < columns; c++)
-        if (row[c] == member)
-            return true;
-    return false;
-}
-
-static void count_row(struct change_plan *plan, const uint16_t *old, const uint16_t *new,
-                      uint8_t columns)
-{
-    for (uint8_t c = 0; c < columns; c++) {
-        if (new[c] != RING_NO_MEMBER && !holds(old, columns, new[c])) {
-            plan->gains[new[c]]++;
-            plan->gain_count++;
-        }
-        if (old[c] != RING_NO_MEMBER && !holds(new, columns, old[c]))
-            plan->losses[old[c]]++;
-    }
-}
-
-/* The one place where a plan becomes moves. */
-static bool plan_moves(const struct planning *planning)
-{
-    struct change_plan *plan = planning->plan;
-    struct epoch *next = &plan->next;
-    uint8_t columns = next->replica_count;
-    size_t row_size = columns * sizeof(uint16_t);
-    plan->gains = arena_allocate_zero(planning->arena, next->member_count * sizeof(*plan->gains));
-    plan->losses = arena_allocate_zero(planning->arena, next->member_count * sizeof(*plan->losses));
-    next->moves =
-        arena_allocate_zero(planning->arena, next->partition_count * sizeof(*next->moves));
-    if (plan->gains == NULL || plan->losses == NULL || next->moves == NULL)
-        return false;
-    next->move_count = 0;
-    for (uint32_t p = 0; p < next->partition_count; p++) {
-        const uint16_t *old = next->table + (size_t)p * columns;
-        const uint16_t *new = plan->table + (size_t)p *columns;
-        if (memcmp(old, new, row_size) == 0)
-            continue;
-        struct move *move = &next->moves[next->move_count++];
-        *move = (struct move){ p, MOVE_WRITE_BOTH_READ_OLD, next->number, { 0 } };
-        memcpy(move->to, new, row_size);
-        count_row(plan, old, new, columns);
-    }
-    return true;
 }
 
 /* --- what is survived ----------------------------------------------------------------------- */
@@ -266,25 +206,45 @@ static void plan_survival(const struct planning *planning)
 /* --- refusals ------------------------------------------------------------------------------- */
 
 /* What was acknowledged is found with certainty where a majority of the owners is left. */
+static kvorum_status check_row(const struct planning *planning, uint32_t partition,
+                               const uint16_t *row, uint8_t copies)
+{
+    const struct epoch *from = planning->from;
+    uint16_t owners[RING_OWNERS_MAX];
+    uint8_t limit = ring_owner_limit_of_row(from, row), left = 0;
+    uint8_t n = copies < limit ? copies : limit;
+    uint16_t count = ring_preference_of_row(from, partition, row, owners, n);
+    for (uint16_t i = 0; i < count; i++)
+        left += !planning->lost[owners[i]];
+    if (left > n / 2)
+        return KVORUM_OK;
+    return refuse(planning, KVORUM_NOT_ALLOWED,
+                  arena_printf(planning->arena,
+                               "partition %u would be rebuilt from %u of %u copies, and a write "
+                               "that was acknowledged may be on none of them; bring one of the "
+                               "nodes back, or remove fewer at a time",
+                               partition, left, n));
+}
+
+static uint8_t largest_n(const struct change_options *options)
+{
+    return options->largest_n > options->n ? options->largest_n : options->n;
+}
+
+/* Of a move that goes on either row may be the one that is read. */
 static kvorum_status check_sources(const struct planning *planning)
 {
     const struct epoch *from = planning->from;
+    const uint8_t copies[] = { planning->options->n, largest_n(planning->options) };
     for (uint32_t p = 0; p < from->partition_count; p++) {
-        uint16_t owners[RING_OWNERS_MAX];
-        uint8_t limit = ring_owner_limit(from, p), left = 0;
-        uint8_t n = planning->options->n < limit ? planning->options->n : limit;
-        uint16_t count = ring_preference(from, p, owners, n);
-        for (uint16_t i = 0; i < count; i++)
-            left += !planning->lost[owners[i]];
-        if (left > n / 2)
-            continue;
-        return refuse(
-            planning, KVORUM_NOT_ALLOWED,
-            arena_printf(planning->arena,
-                         "partition %u would be rebuilt from %u of %u copies, and a write "
-                         "that was acknowledged may be on none of them; bring one of the "
-                         "nodes back, or remove fewer at a time",
-                         p, left, n));
+        const struct move *move = ring_move_of(from, p);
+        for (size_t i = 0; i < sizeof(copies); i++) {
+            kvorum_status status = check_row(planning, p, ring_row(from, p), copies[i]);
+            if (status == KVORUM_OK && planning_goes_on(move))
+                status = check_row(planning, p, move->to, copies[i]);
+            if (status != KVORUM_OK)
+                return status;
+        }
     }
     return KVORUM_OK;
 }
@@ -292,7 +252,7 @@ static kvorum_status check_sources(const struct planning *planning)
 static kvorum_status check_copies(const struct planning *planning)
 {
     const struct epoch *from = planning->from;
-    uint8_t n = planning->options->n;
+    uint8_t n = largest_n(planning->options);
     if (planning->columns >= from->replica_count || planning->columns >= n)
         return KVORUM_OK;
     return refuse(planning, KVORUM_NOT_ALLOWED,
@@ -306,8 +266,7 @@ static kvorum_status check_copies(const struct planning *planning)
 /* Owners beyond the columns are found by an order of members that a change shifts under them. */
 static kvorum_status check_columns(const struct planning *planning)
 {
-    const struct change_options *options = planning->options;
-    uint8_t largest = options->largest_n > options->n ? options->largest_n : options->n;
+    uint8_t largest = largest_n(planning->options);
     uint16_t owners = ring_owner_count(planning->from);
     uint8_t effective = largest < owners ? largest : (uint8_t)owners;
     if (effective <= planning->from->replica_count)
@@ -343,7 +302,7 @@ static kvorum_status make(struct planning *planning, bool *ret_filled)
     if (planning->lost == NULL || !plan_members(planning))
         return KVORUM_NO_MEMORY;
     kvorum_status status = plan_rows(planning);
-    if (status == KVORUM_OK && !plan_moves(planning))
+    if (status == KVORUM_OK && !planning_moves(planning))
         status = KVORUM_NO_MEMORY;
     if (status != KVORUM_OK)
         return status;
@@ -353,6 +312,14 @@ static kvorum_status make(struct planning *planning, bool *ret_filled)
     if (status == KVORUM_OK)
         status = check_copies(planning);
     return status == KVORUM_OK ? check_moves(planning) : status;
+}
+
+static bool somebody_is_lost(const struct epoch *epoch)
+{
+    for (uint16_t i = 0; i < epoch->change_count; i++)
+        if (epoch->changes[i].kind == CHANGE_REMOVE || epoch->changes[i].kind == CHANGE_REPLACE)
+            return true;
+    return false;
 }
 
 kvorum_status change_plan(const struct epoch *epoch, const struct change_options *options,
@@ -366,8 +333,58 @@ kvorum_status change_plan(const struct epoch *epoch, const struct change_options
     *ret_why = "";
     if (epoch->change_count == 0)
         return refuse(&planning, KVORUM_INVALID, "nothing is staged");
-    if (epoch->move_count > 0)
+    if (epoch->move_count > 0 && !somebody_is_lost(epoch))
         return refuse(&planning, KVORUM_NOT_ALLOWED,
-                      "partitions are still moving; wait until that is over");
+                      "partitions are still moving; wait until that is over, or remove or replace "
+                      "the node that holds it up");
     return make(&planning, ret_filled);
+}
+
+/* --- going on ------------------------------------------------------------------------------- */
+
+static bool is_short(const struct epoch *epoch, const uint16_t *row, uint16_t active)
+{
+    uint8_t wanted = active < epoch->replicas_wanted ? (uint8_t)active : epoch->replicas_wanted;
+    return ring_row_size(epoch, row) < wanted;
+}
+
+/* Rows that a removal left short, or with somebody who leaves. */
+static bool is_unfinished(const struct epoch *epoch)
+{
+    uint16_t active = 0;
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        active += epoch->members[i].state == MEMBER_ACTIVE;
+    for (uint32_t p = 0; p < epoch->partition_count; p++) {
+        const uint16_t *row = ring_row(epoch, p);
+        if (is_short(epoch, row, active))
+            return true;
+        for (uint8_t c = 0; c < ring_row_size(epoch, row); c++)
+            if (epoch->members[row[c]].state != MEMBER_ACTIVE)
+                return true;
+    }
+    return false;
+}
+
+kvorum_status change_go_on(const struct change_options *options, struct arena *arena,
+                           struct epoch *epoch)
+{
+    struct change_plan plan = { .next = *epoch };
+    const char *why = "";
+    struct planning planning = { epoch, options, arena, &plan, NULL, 0, &why };
+    if (epoch->move_count > 0 || !is_unfinished(epoch))
+        return KVORUM_OK;
+    struct epoch from = *epoch; /* what is staged stays so: it is not what goes on */
+    from.change_count = 0;
+    planning.from = &from;
+    planning.lost = arena_allocate_zero(arena, epoch->member_count);
+    if (planning.lost == NULL || !plan_members(&planning))
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = plan_rows(&planning);
+    if (status == KVORUM_OK && !planning_moves(&planning))
+        status = KVORUM_NO_MEMORY;
+    if (status != KVORUM_OK)
+        return status == KVORUM_NO_MEMORY ? status : KVORUM_OK; /* no better table is to be had */
+    plan.next.change_count = epoch->change_count;
+    *epoch = plan.next;
+    return KVORUM_OK;
 }
