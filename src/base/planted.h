@@ -47,7 +47,8 @@
     X(TREE_NOT_UPDATED, "a merge changes an object and not the hash tree")                         \
     X(REPAIR_OVERWRITES, "anti-entropy stores what it fetched without looking at what is there")   \
     X(EXCHANGE_ONE_WAY, "anti-entropy fetches what it lacks and pushes nothing")                   \
-    X(DIRTY_LEAF_COMPARED, "a leaf that a blind write marked is compared as it is")
+    X(DIRTY_LEAF_COMPARED, "a leaf that a blind write marked is compared as it is")                \
+    X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")
 
 enum planted_bug {
     PLANTED_NONE,

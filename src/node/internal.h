@@ -16,6 +16,7 @@
  *      epochs.h      the epoch in force, and how it changes
  *      handoff.h     partitions on their way to or from this member
  *      repair*.c     anti-entropy: map in repair.h
+ *      scrub*.c      rot of stores, and refilling what is lost: map in scrub.h
  */
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
@@ -167,6 +168,7 @@ struct node {
     struct property_table *properties;
     struct hints *hints;
     struct repair *repair;
+    struct scrub *scrub;
     struct node_counters counters;
     struct histogram latency[OPERATION_KINDS];
 };
@@ -248,6 +250,7 @@ enum commit_kind {
     COMMIT_PROPERTIES_ANSWER,
     COMMIT_STREAM, /* of an incoming stream's record */
     COMMIT_TENURE, /* request_id: the partition */
+    COMMIT_LOSS,   /* request_id: the store */
 };
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {

@@ -3,6 +3,7 @@
 #include "codec/protobuf.h"
 #include "node/internal.h"
 #include "node/repair.h"
+#include "node/scrub.h"
 
 enum {
     DEFAULT_REQUEST_TIMEOUT_US = 10 * 1000 * 1000,
@@ -70,7 +71,9 @@ static kvorum_status start_parts(struct node *node)
     node->peers = calloc(node->config.epoch->member_count, sizeof(*node->peers));
     if (node->batch == NULL || node->peers == NULL)
         return KVORUM_NO_MEMORY;
-    kvorum_status status = epochs_open(node);
+    kvorum_status status = scrub_open(node);
+    if (status == KVORUM_OK)
+        status = epochs_open(node);
     if (status == KVORUM_OK)
         status = property_table_open(node);
     if (status == KVORUM_OK)
@@ -137,6 +140,7 @@ struct node *node_destroy(struct node *node)
     if (node == NULL)
         return NULL;
     repair_close(node);
+    scrub_close(node);
     handoff_close(node); /* its streams look at the epoch */
     epochs_close(node);
     gossip_close(node);
@@ -351,6 +355,8 @@ static void wake(struct node *node, struct heap_item *item)
         fetch_room_tick(node);
     else if (item == &node->repair_timer)
         repair_tick(node);
+    else if (item == scrub_timer(node))
+        scrub_tick(node);
     else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));
 }

@@ -155,6 +155,7 @@ struct repair_exchange {
     uint32_t partition;
     uint16_t member;
     uint8_t n;
+    uint64_t begun_us;
     uint32_t demand; /* its number; 0: nobody asked for it */
     bool waiting;    /* for a tree, ours or theirs: begin again at retry_us */
     uint64_t retry_us;

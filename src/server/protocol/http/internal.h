@@ -165,6 +165,8 @@ void http_post_cluster_clear(struct http *http);
 void http_post_cluster_commit(struct http *http);
 void http_get_repair(struct http *http);
 void http_post_repair(struct http *http);
+void http_get_scrub(struct http *http);
+void http_post_scrub(struct http *http);
 void http_not_there_yet(struct http *http);
 
 #endif

@@ -26,6 +26,8 @@ static const struct route routes[] = {
     { ON(POST), "kvorum/cluster/commit", http_post_cluster_commit },
     { ON(GET) | ON(HEAD), "kvorum/repair", http_get_repair },
     { ON(POST), "kvorum/repair", http_post_repair },
+    { ON(GET) | ON(HEAD), "kvorum/scrub", http_get_scrub },
+    { ON(POST), "kvorum/scrub", http_post_scrub },
     { ON(GET) | ON(HEAD), "buckets", http_list_buckets },
     { ON(GET) | ON(HEAD), "buckets/B/keys", http_list_keys },
     { ON(POST), "buckets/B/keys", http_post_object },
