@@ -21,6 +21,7 @@ int command_cluster_replace(const struct invocation *invocation);
 int command_cluster_weight(const struct invocation *invocation);
 int command_cluster_zone(const struct invocation *invocation);
 int command_repair(const struct invocation *invocation);
+int command_scrub(const struct invocation *invocation);
 int command_import(const struct invocation *invocation);
 int command_export(const struct invocation *invocation);
 int command_bench(const struct invocation *invocation);
