@@ -4,7 +4,7 @@
 import json
 import pathlib
 
-from kvorum_e2e import Cluster, case, equal, run, wait_until
+from kvorum_e2e import Cluster, case, command, equal, run, wait_until
 
 CONFIG = """
 [node]
@@ -61,6 +61,30 @@ def _():
         damaged = stats(node)["kvorum_scrub_damaged"]
         wait_until(lambda: stats(node)["kvorum_scrub_passes"] > 1, what="a second pass", timeout=30)
         equal(stats(node)["kvorum_scrub_damaged"], damaged)
+
+
+@case("a node whose files rot while it is stopped is refilled when somebody asks for a scrub")
+def _():
+    with Cluster(3, config=CONFIG) as cluster:
+        for i in range(KEYS):
+            cluster[i % 3].http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}",
+                                {"Content-Type": "text/plain"})
+        node = cluster[1]
+        wait_until(lambda: len(tables(node)) > 0, what="a table")
+        node.stop()
+        rot(node, 3)
+        node.start()
+        done = command("scrub", "--node", f"127.0.0.1:{node.http_port}", "--wait", "-o", "json",
+                       timeout=90.0)
+        equal(done.returncode, 0, (done.stdout + done.stderr).decode())
+        outcome = json.loads(done.stdout)
+        assert outcome["in_doubt"] == 0 and outcome["damaged"] >= 3, outcome
+        assert outcome["mended"] >= 1 and outcome["refilled"] >= 1, outcome
+        for other in (cluster[0], cluster[2]):
+            other.kill()
+        for i in range(KEYS):
+            answer = node.http("GET", f"/buckets/pets/keys/k{i}?r=1&pr=0&notfound_ok=false")
+            equal((answer.status, answer.body), (200, f"{VALUE}{i}".encode()), f"k{i}")
 
 
 if __name__ == "__main__":
