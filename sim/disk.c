@@ -596,3 +596,42 @@ void sim_disk_copy_synced(const struct sim_disk *disk, struct sim_disk *ret_copy
     drop_orphans(&ret_copy->synced);
     names_copy(&ret_copy->current, &ret_copy->synced);
 }
+
+/* --- rot --------------------------------------------------------------------------------------- */
+
+/* Files are chosen in the order of their names, not in that of the list, which nothing promises. */
+static const struct disk_name *nth_of(const struct disk_names *names, const char *part, size_t n)
+{
+    const struct disk_name *last = NULL;
+    for (size_t round = 0; round <= n; round++) {
+        const struct disk_name *next = NULL;
+        for (size_t i = 0; i < names->count; i++) {
+            const struct disk_name *name = &names->list[i];
+            bool behind = last == NULL || strcmp(name->path, last->path) > 0;
+            if (strstr(name->path, part) != NULL && name->inode->synced.size > 0 && behind &&
+                (next == NULL || strcmp(name->path, next->path) < 0))
+                next = name;
+        }
+        if (next == NULL)
+            return NULL;
+        last = next;
+    }
+    return last;
+}
+
+const char *sim_disk_rot(struct sim_disk *disk, struct world *world, const char *part)
+{
+    size_t count = 0;
+    while (nth_of(&disk->current, part, count) != NULL)
+        count++;
+    if (count == 0)
+        return NULL;
+    const struct disk_name *name = nth_of(&disk->current, part, (size_t)choose(world, count));
+    struct inode *inode = name->inode;
+    size_t offset = (size_t)choose(world, inode->synced.size);
+    uint8_t bit = (uint8_t)(1u << choose(world, 8));
+    inode->synced.data[offset] ^= bit;
+    if (offset < inode->current.size)
+        inode->current.data[offset] ^= bit;
+    return name->path;
+}

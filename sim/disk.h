@@ -62,6 +62,9 @@ void sim_disk_stop(struct sim_disk *disk);
 void sim_disk_crash(struct sim_disk *disk);
 /** Power is back.  All files must have been closed. */
 void sim_disk_restart(struct sim_disk *disk);
+/** Flip a bit, by choice, of a file whose name has `part` in it, in what is synced of it and what
+ *  readers see.  The name, or NULL: there is no such file. */
+const char *sim_disk_rot(struct sim_disk *disk, struct world *world, const char *part);
 /** Make `ret_copy` a disk of its own that holds what this one surely would if power failed now. */
 void sim_disk_copy_synced(const struct sim_disk *disk, struct sim_disk *ret_copy);
 

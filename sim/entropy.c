@@ -139,3 +139,55 @@ bool entropy_lose_object(struct cluster *cluster, struct history *history)
     }
     return false;
 }
+
+/* --- rot ------------------------------------------------------------------------------------- */
+
+enum { ROTS_MAX = 4, SCRUB_S = 300 };
+
+static bool is_scrubbing(const struct process *process)
+{
+    bool busy = false;
+    for (uint16_t i = 0; process->running && i < process->shard_count; i++) {
+        const struct node_counters *counters = node_counters(process->shards[i].node);
+        busy = busy || counters->scrub_running > 0 || counters->scrub_losses > 0 ||
+               counters->scrub_demands == 0;
+    }
+    return busy;
+}
+
+static bool rot(struct cluster *cluster, struct process *process)
+{
+    uint64_t count = choose_between(cluster->world, 1, ROTS_MAX);
+    bool any = false;
+    for (uint64_t i = 0; i < count; i++) {
+        const char *file = sim_disk_rot(&process->disk, cluster->world, "table-");
+        if (file != NULL)
+            world_trace(cluster->world, "n%u: a bit of %s flips", process->member, file);
+        any = any || file != NULL;
+    }
+    return any;
+}
+
+bool entropy_rots(struct cluster *cluster, struct history *history)
+{
+    struct world *world = cluster->world;
+    struct process *process = &cluster->processes[choose(world, cluster->count)];
+    if (cluster->plan->levels.n < 2 || cluster->plan->memory || !process->running ||
+        process->gate.closed || !rot(cluster, process))
+        return true;
+    PROBE("entropy: files of a node rotted");
+    process_enter(process);
+    node_scrub(process->shards[0].node);
+    process_leave(process, 0);
+    uint64_t end_us = world->now_us + SCRUB_S * SIM_SECOND;
+    do {
+        if (world->now_us >= end_us) {
+            world_fail(world, "scrub", "what rotted at n%u is still in doubt after %d s",
+                       process->member, SCRUB_S);
+            return false;
+        }
+        if (!world_run_until(world, world->now_us + SIM_SECOND))
+            return false;
+    } while (is_scrubbing(process));
+    return entropy_converges(cluster, history);
+}

@@ -19,5 +19,8 @@ bool entropy_trees_hold(struct cluster *cluster);
 /** Delete an object from a store of an owner, so that only the disk knows.  False: there is none to
  *  lose. */
 bool entropy_lose_object(struct cluster *cluster, struct history *history);
+/** Bits flip in the table files of one node, which scrubs itself: what was in them comes back, and
+ *  every replica is whole again.  False after a violation. */
+bool entropy_rots(struct cluster *cluster, struct history *history);
 
 #endif

@@ -398,8 +398,10 @@ static bool repair_without_reads(struct simulation *s)
         return true;
     if (!entropy_converges(&s->cluster, &s->history) || !entropy_trees_hold(&s->cluster))
         return false;
-    return !s->plan.loses_object || !entropy_lose_object(&s->cluster, &s->history) ||
-           entropy_converges(&s->cluster, &s->history);
+    if (s->plan.loses_object && entropy_lose_object(&s->cluster, &s->history) &&
+        !entropy_converges(&s->cluster, &s->history))
+        return false;
+    return entropy_rots(&s->cluster, &s->history);
 }
 
 static void play(struct simulation *s)

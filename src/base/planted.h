@@ -54,7 +54,8 @@
     X(HINT_FORGOTTEN_EARLY, "a hint is removed when it was sent, not when it was acknowledged")    \
     X(HINT_TO_A_STRANGER, "a hint is delivered to a member that is no owner any more")             \
     X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")              \
-    X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")
+    X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")                     \
+    X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")
 
 enum planted_bug {
     PLANTED_NONE,

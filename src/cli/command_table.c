@@ -169,6 +169,14 @@ static const struct command tasks_commands[] = {
     { .name = NULL },
 };
 
+static const struct option scrub_options[] = {
+    NODE,
+    FLAG("wait", "Until all is read, and what was lost is refilled"),
+    OUTPUT("plain"),
+    TIMEOUT,
+    END,
+};
+
 static const char cluster_details[] =
     "Changes are staged, which moves nothing; plan shows what they would do together; commit does\n"
     "it, and clear forgets them.  A plan under which something acknowledged could be lost is\n"
@@ -411,6 +419,10 @@ static const char repair_details[] =
     "Only the objects that differ travel.  Exit 1 when some pairs could not be compared.  The "
     "node\n"
     "goes on when the command is interrupted.";
+static const char scrub_details[] =
+    "Nodes do this by themselves, within the week.  What is lost with a damaged block is fetched\n"
+    "from the other owners; until all of them were asked, the node gives no answer about those\n"
+    "keys.  The node goes on when the command is interrupted.";
 static const char import_details[] =
     "FILE - or none is standard input.  Values are the records as they stand in the source.\n"
     "Records that cannot be written are tried again, then named; none is skipped silently.\n"
@@ -442,6 +454,8 @@ const struct command command_table[] = {
       0, NULL, tasks_commands, NULL },
     { "repair", "", "Compare a node's replicas with the others and mend them", repair_details,
       repair_options, 0, 0, command_repair, NULL, NULL },
+    { "scrub", "", "Have a node read and check all its files", scrub_details, scrub_options, 0, 0,
+      command_scrub, NULL, NULL },
     { "import", "[FILE]", "Write many records", import_details, import_options, 0, 1,
       command_import, NULL, NULL },
     { "export", "BUCKET", "Print all records of a bucket as JSON lines", export_details,

@@ -28,6 +28,7 @@ int command_tasks_pause(const struct invocation *invocation);
 int command_tasks_resume(const struct invocation *invocation);
 int command_tasks_limit(const struct invocation *invocation);
 int command_tasks_cancel(const struct invocation *invocation);
+int command_scrub(const struct invocation *invocation);
 int command_import(const struct invocation *invocation);
 int command_export(const struct invocation *invocation);
 int command_bench(const struct invocation *invocation);

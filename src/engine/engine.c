@@ -252,3 +252,24 @@ kvorum_status engine_range_size(struct engine *engine, const struct engine_range
     kvorum_status status = check_range(&range);
     return status == KVORUM_OK ? engine->ops->range_size(engine, range, ret_size) : status;
 }
+
+kvorum_status engine_scrub(struct engine *engine, struct engine_scrub *scrub,
+                           void (*report)(void *context, const struct engine_loss *loss),
+                           void *context)
+{
+    assert(report != NULL);
+    if (!engine_can(engine, ENGINE_TABLES))
+        return KVORUM_UNSUPPORTED;
+    return engine->ops->scrub(engine, scrub, report, context);
+}
+
+kvorum_status engine_mend(struct engine *engine, const struct engine_range *lost, size_t count,
+                          void (*report)(void *context, const struct engine_loss *loss),
+                          void *context, uint64_t *ret_mended)
+{
+    assert(report != NULL);
+    *ret_mended = 0;
+    if (!engine_can(engine, ENGINE_TABLES))
+        return KVORUM_UNSUPPORTED;
+    return engine->ops->mend(engine, lost, count, report, context, ret_mended);
+}

@@ -135,6 +135,25 @@ struct engine_damage {
     kvorum_status status;
 };
 
+/** Damage, and what is lost with it.  Views: during the call that hands it on. */
+struct engine_loss {
+    struct engine_damage damage;
+    bool lost;                 /* false: every key can still be read from what is intact */
+    struct bytes lower, upper; /* keys from `lower` on and before `upper` (empty: to the end), whose
+                                  newest versions may have been there */
+};
+
+/** Where a scrub stands: zeros begin one. */
+struct engine_scrub {
+    uint64_t budget;   /* bytes to read in a step, about */
+    uint64_t file;     /* the engine's: it goes on here */
+    uint64_t place;    /* the engine's */
+    uint64_t end;      /* the engine's: what was written after the beginning is not read */
+    uint64_t size;     /* read by the last step, bytes */
+    uint64_t blocks;   /* blocks and values out of line, read by the last step */
+    bool finished;     /* all has been read */
+};
+
 enum { ENGINE_LEVELS = 7 };
 
 struct engine_level_stats {
@@ -208,6 +227,12 @@ struct engine_ops {
                             void *context);
     kvorum_status (*range_size)(struct engine *engine, const struct engine_range *range,
                                 uint64_t *ret_size);
+    kvorum_status (*scrub)(struct engine *engine, struct engine_scrub *scrub,
+                           void (*report)(void *context, const struct engine_loss *loss),
+                           void *context);
+    kvorum_status (*mend)(struct engine *engine, const struct engine_range *lost, size_t count,
+                          void (*report)(void *context, const struct engine_loss *loss),
+                          void *context, uint64_t *ret_mended);
 };
 
 /* --- batches ------------------------------------------------------------------------------- */
@@ -331,6 +356,25 @@ KVORUM_CHECKED kvorum_status engine_verify(struct engine *engine,
 KVORUM_CHECKED kvorum_status engine_range_size(struct engine *engine,
                                                const struct engine_range *range,
                                                uint64_t *ret_size);
+
+/** Read on where `scrub` stands, until its budget is spent, and check it as engine_verify does.
+ *  Damage is reported and no error; the next step goes on behind it.  Steps may lie any time apart:
+ *  what compactions wrote in between is read or was new when the scrub began.
+ *  Not read: the log, whose contents are in memory, and replayed with checks of its own. */
+KVORUM_CHECKED kvorum_status engine_scrub(struct engine *engine, struct engine_scrub *scrub,
+                                          void (*report)(void *context,
+                                                         const struct engine_loss *loss),
+                                          void *context);
+/** Write every damaged table that meets one of `lost` anew, without what is damaged: keys that were
+ *  lost with it answer what is older, or NOT_FOUND, from then on, where they answered CORRUPT.  So
+ *  who calls this must keep in mind, durably, that `lost` is in doubt, until what was there has
+ *  come from elsewhere.  A table that loses anything outside `lost` is reported and stays as it is:
+ *  CORRUPT.  *ret_mended: tables, also on an error. */
+KVORUM_CHECKED kvorum_status engine_mend(struct engine *engine, const struct engine_range *lost,
+                                         size_t count,
+                                         void (*report)(void *context,
+                                                        const struct engine_loss *loss),
+                                         void *context, uint64_t *ret_mended);
 
 static inline bool engine_can(const struct engine *engine, uint32_t capabilities)
 {

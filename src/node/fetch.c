@@ -73,7 +73,8 @@ static void reading_done(struct job *job)
 void reading_submit(struct node *node, struct reading *reading)
 {
     reading->node = node;
-    reading->job = (struct job){ .work = reading_work, .done = reading_done };
+    reading->job =
+        (struct job){ .work = reading_work, .done = reading_done, .urgency = reading->job.urgency };
     list_append(&node->readings, &reading->link);
     node->counters.disk_reads++;
     jobs_submit(node->config.jobs, &reading->job);

@@ -11,6 +11,7 @@
 #include "codec/varint.h"
 #include "node/handoff.h"
 #include "node/internal.h"
+#include "node/scrub.h"
 
 struct page_read {
     struct reading reading; /* first */
@@ -211,8 +212,10 @@ static kvorum_status may_stream(struct node *node, const Peer__Stream *stream)
         return stream->session > epoch->number ? KVORUM_NOT_READY : KVORUM_CONFLICT;
     if (handoff_place(epoch, stream->partition, node->config.self) == 0)
         return KVORUM_INVALID;
-    return node->ready && node->handoff->page_count < HANDOFF_PAGES_MAX ? KVORUM_OK
-                                                                        : KVORUM_NOT_READY;
+    return node->ready && !scrub_doubts_partition(node, stream->partition) &&
+                   node->handoff->page_count < HANDOFF_PAGES_MAX
+               ? KVORUM_OK
+               : KVORUM_NOT_READY;
 }
 
 void handoff_on_stream(struct node *node, struct net_address from, const struct message *message)

@@ -19,6 +19,7 @@
  *      handoff.h     partitions on their way to or from this member
  *      repair*.c     anti-entropy: map in repair.h
  *      tasks.h       the register of background work
+ *      scrub*.c      rot of stores, and refilling what is lost: map in scrub.h
  */
 #ifndef NODE_INTERNAL_H
 #define NODE_INTERNAL_H
@@ -179,6 +180,7 @@ struct node {
     struct repair *repair;
     struct lives *lives; /* lives.h; shard 0 */
     struct tasks *tasks;
+    struct scrub *scrub;
     struct node_counters counters;
     struct histogram latency[OPERATION_KINDS];
 };
@@ -281,6 +283,7 @@ enum commit_kind {
     COMMIT_STREAM, /* of an incoming stream's record */
     COMMIT_TENURE, /* request_id: the partition */
     COMMIT_SUSPECT_ANSWER,
+    COMMIT_LOSS,   /* request_id: the store */
 };
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {

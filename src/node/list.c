@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "codec/protobuf.h"
 #include "node/internal.h"
+#include "node/scrub.h"
 
 enum {
     PAGE_ENTRIES = 1000,
@@ -259,7 +260,8 @@ static bool scan_is_ours(struct node *node, const uint32_t *partitions, size_t c
 {
     for (size_t i = 0; i < count; i++)
         if (partitions[i] >= node->config.epoch->partition_count ||
-            placement_store(node, partitions[i]) == NULL)
+            placement_store(node, partitions[i]) == NULL ||
+            scrub_doubts_partition(node, partitions[i]))
             return false;
     return true;
 }

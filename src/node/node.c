@@ -5,6 +5,7 @@
 #include "node/lives.h"
 #include "node/repair.h"
 #include "node/tasks.h"
+#include "node/scrub.h"
 
 enum {
     DEFAULT_REQUEST_TIMEOUT_US = 10 * 1000 * 1000,
@@ -82,7 +83,9 @@ static kvorum_status start_parts(struct node *node)
     node->peers = calloc(node->config.epoch->member_count, sizeof(*node->peers));
     if (node->batch == NULL || node->peers == NULL)
         return KVORUM_NO_MEMORY;
-    kvorum_status status = epochs_open(node);
+    kvorum_status status = scrub_open(node);
+    if (status == KVORUM_OK)
+        status = epochs_open(node);
     if (status == KVORUM_OK)
         status = property_table_open(node);
     if (status == KVORUM_OK)
@@ -155,6 +158,7 @@ struct node *node_destroy(struct node *node)
         return NULL;
     lives_close(node);
     repair_close(node);
+    scrub_close(node);
     handoff_close(node); /* its streams look at the epoch */
     tasks_close(node);
     epochs_close(node);
@@ -400,6 +404,8 @@ static void wake(struct node *node, struct heap_item *item)
         repair_tick(node);
     else if (item == lives_timer(node))
         lives_tick(node);
+    else if (item == scrub_timer(node))
+        scrub_tick(node);
     else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));
 }

@@ -67,6 +67,12 @@ struct node_repair_config {
 
 struct node_life;
 
+/** Scrubbing (node/scrub.h); zeros: defaults. */
+struct node_scrub_config {
+    uint64_t rate;      /* bytes of files to read a second on this shard; 16 MiB */
+    uint64_t period_us; /* from the end of a pass to the next; 7 days.  UINT64_MAX: never */
+};
+
 struct node_config {
     const struct epoch *epoch; /* in force at the start; outlives the node */
     uint16_t self;             /* member index */
@@ -92,6 +98,7 @@ struct node_config {
     struct node_limits limits;           /* zeros: defaults */
     uint64_t sync_interval_us;           /* NODE_SYNC_INTERVAL; 0: 1 s */
     struct node_repair_config repair;
+    struct node_scrub_config scrub;
     /** Shard 0 tells when its judgement of a member changed, so that the process can tell the other
      *  shards (node_set_liveness).  NULL: nobody to tell. */
     void (*liveness_changed)(void *context, uint16_t member, enum liveness_state state);
@@ -230,6 +237,11 @@ struct change_options node_change_options(const struct node *node);
  *  (`bucket` empty: all).  Progress is in the counters: repair_demand_done of repair_demand_total
  *  pairs of replicas, repair_demand_failed of them in vain.  One that is under way is replaced. */
 void node_repair(struct node *node, struct bytes type, struct bytes bucket);
+/** Read all files of this node's stores now and check them.  Progress is in the counters:
+ *  scrub_running shards are at it, and have read scrub_pass_size of about scrub_pass_total bytes;
+ *  scrub_losses ranges of keys are in doubt for what was found.  Where a pass is under way another
+ *  one follows. */
+void node_scrub(struct node *node);
 /** At a clean shutdown, after the last event and before the stores are synced: keeps the hash trees
  *  for the next start, which otherwise reads everything to compute them. */
 void node_keep_trees(struct node *node);
@@ -294,6 +306,9 @@ const struct node_limits *node_limits(const struct node *node);
     X(repair_fetched) X(repair_pushed) X(repair_bytes_out) X(repair_bytes_in)                      \
     X(repair_scans) X(repair_scanned_keys) X(repair_leaves_doubted) X(repair_tree_memory)          \
     X(repair_demands) X(repair_demand_total) X(repair_demand_done) X(repair_demand_failed)         \
+    X(scrub_passes) X(scrub_running) X(scrub_pass_size) X(scrub_pass_total) X(scrub_size)          \
+    X(scrub_blocks) X(scrub_damaged) X(scrub_mended) X(scrub_losses) X(scrub_refilled)             \
+    X(scrub_demands)                                                                               \
     X(expired) X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)         \
     X(requests_active)
 /* clang-format on */

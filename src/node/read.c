@@ -4,6 +4,7 @@
 #include "base/planted.h"
 #include "node/internal.h"
 #include "node/repair.h"
+#include "node/scrub.h"
 
 static void apply(struct node *node, struct request *request, const struct get_effects *effects);
 static void ask_local(struct node *node, struct request *request, uint8_t at);
@@ -75,6 +76,11 @@ static void ask_local(struct node *node, struct request *request, uint8_t at)
                                : replica_read(node, &request->address, &read);
     if (status == KVORUM_WOULD_BLOCK && put_off(node, request, at) == KVORUM_OK)
         return;
+    if (status == KVORUM_OK && scrub_doubts(node, &request->address)) {
+        if (read.held)
+            engine_release(&read.view);
+        status = KVORUM_CORRUPT;
+    }
     if (status != KVORUM_OK) {
         step(node, request, (struct get_event){ .kind = GET_FAILED, .target = at });
         return;

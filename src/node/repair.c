@@ -7,6 +7,7 @@
  *
  * Owners and members are taken from the epoch at each use. */
 #include "node/repair_internal.h"
+#include "node/scrub.h"
 
 #include "base/planted.h"
 #include "codec/protobuf.h"
@@ -432,6 +433,7 @@ void repair_exchange_over(struct node *node, const struct repair_exchange *excha
         repair_doubt(node, exchange->partition, exchange->n, &doubted);
         tell_doubts(node, exchange, &doubted);
     }
+    scrub_on_compared(node, exchange, !failed && !doubts && figures->left == 0);
     if (failed || doubts || figures->left > 0)
         repair_suspect(node, exchange->partition, exchange->member);
     else

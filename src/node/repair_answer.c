@@ -4,6 +4,7 @@
 #include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/repair_internal.h"
+#include "node/scrub.h"
 
 enum { PAGE_ENTRIES = 8192, OBJECTS_SIZE = 256 << 10 };
 
@@ -246,6 +247,8 @@ static void on_doubt(struct node *node, const Peer__Repair *asked)
 /* What every question must have right: it decides what is touched here. */
 static bool sane(struct node *node, const Peer__Repair *asked)
 {
+    if (asked->kind == REPAIR_SCRUB)
+        return true;
     if (asked->kind == REPAIR_BEGIN)
         return asked->type.len <= NODE_TYPE_SIZE_MAX && asked->bucket.len <= NODE_BUCKET_SIZE_MAX;
     bool fine = asked->partition < node->config.epoch->partition_count && asked->n >= 1 &&
@@ -270,6 +273,10 @@ void repair_on_question(struct node *node, struct net_address from, const struct
     Peer__Repair *asked = node_unpack(node, &peer__repair__descriptor, message->body);
     if (asked == NULL || !sane(node, asked)) {
         node->counters.messages_bad++;
+        return;
+    }
+    if (asked->kind == REPAIR_SCRUB && from.member == node->config.self) {
+        scrub_on_begin(node);
         return;
     }
     if (asked->kind == REPAIR_BEGIN) {

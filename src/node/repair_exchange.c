@@ -273,6 +273,7 @@ bool exchange_open(struct node *node, uint32_t partition, uint16_t member, uint8
     exchange->member = member;
     exchange->n = n;
     exchange->demand = demand;
+    exchange->begun_us = node->now_us;
     arena_init(&exchange->arena, PAGE_ARENA_LIMIT);
     arena_init(&exchange->answers, PAGE_ARENA_LIMIT);
     list_append(&node->repair->exchanges, &exchange->link);

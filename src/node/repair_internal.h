@@ -165,6 +165,7 @@ struct repair_exchange {
     uint32_t partition;
     uint16_t member;
     uint8_t n;
+    uint64_t begun_us;
     uint32_t demand; /* its number; 0: nobody asked for it */
     uint32_t marks;  /* of the partition, when it began */
     bool waiting;    /* for a tree, ours or theirs: begin again at retry_us */

@@ -10,6 +10,7 @@
  * meanwhile is noted as always.  Its chunks are read by jobs, with a pause after each. */
 #include "base/planted.h"
 #include "node/repair_internal.h"
+#include "node/scrub.h"
 
 enum {
     CHUNK_ENTRIES = 2048,
@@ -277,6 +278,8 @@ static void scan_chunk_done(struct node *node, struct reading *reading)
     bool fine = reading->status == KVORUM_OK, dropped = scan->dropped;
     scan->reading = scan->dropped = false;
     node->counters.disk_errors += !fine;
+    if (reading->status == KVORUM_CORRUPT)
+        scrub_on_corrupt_partition(node, chunk->partition);
     node->counters.repair_scanned_keys += chunk->looked_at;
     if (!dropped) {
         scan->iterator = chunk->iterator;

@@ -24,6 +24,7 @@ enum repair_kind { /* numbers go on the wire */
                    REPAIR_DOUBT = 4, /* no answer */
                    REPAIR_BEGIN =
                        5, /* from another shard of the same node: repair all that you have */
+                   REPAIR_SCRUB = 6, /* the same: scrub all that you have */
 };
 
 enum repair_mode {

@@ -5,6 +5,7 @@
 #include "base/planted.h"
 #include "node/internal.h"
 #include "node/repair.h"
+#include "node/scrub.h"
 
 struct commit {
     struct engine_commit base;
@@ -32,6 +33,8 @@ kvorum_status replica_read(struct node *node, const struct key_address *address,
         return status;
     if (status != KVORUM_OK) {
         node->counters.disk_errors++;
+        if (status == KVORUM_CORRUPT)
+            scrub_on_corrupt(node, address->partition, key);
         return status;
     }
     ret_read->held = true;
@@ -196,6 +199,10 @@ void replica_on_get(struct node *node, struct net_address from, const struct mes
         if (answer.status == KVORUM_OK)
             return;
     }
+    if (answer.status == KVORUM_OK && scrub_doubts(node, &address)) {
+        replica_release(&read);
+        answer.status = KVORUM_CORRUPT;
+    }
     node->counters.replica_gets++;
     struct bytes tail = { 0 };
     if (answer.status == KVORUM_OK) {
@@ -254,6 +261,9 @@ static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_
     case COMMIT_STREAM:
     case COMMIT_TENURE:
         handoff_on_stored(node, plan, status);
+        break;
+    case COMMIT_LOSS:
+        scrub_on_stored(node, plan, status);
         break;
     }
 }

@@ -10,6 +10,7 @@
 #include "base/planted.h"
 #include "node/internal.h"
 #include "node/repair.h"
+#include "node/scrub.h"
 
 enum { CONTEXT_AHEAD_MAX_MS = 24 * 60 * 60 * 1000 };
 
@@ -208,16 +209,17 @@ static void warn_size(struct node *node, const struct request *request, uint32_t
 
 /* A stand-in gives its object away and forgets it, so it cannot find its counter again: each of its
  * writes has an actor of its own.  Who comes to a partition has forgotten what it wrote when it was
- * there before, so each ownership has an actor too. */
+ * there before, so each ownership has an actor too, and so has each time something rotted away. */
 static uint64_t choose_actor(const struct node *node, const struct request *request,
                              const struct target *own, uint64_t stamp)
 {
     uint64_t tenure = handoff_tenure(node, request->address.partition);
+    uint64_t salt = scrub_salt(node, request->address.partition);
+    uint64_t base = salt == 0 ? node->config.actor : hash_mix64(node->config.actor ^ salt);
     if (!own->stand_in)
-        return tenure == 0 ? node->config.actor
-                           : hash_mix64(node->config.actor ^ hash_mix64(~tenure));
+        return tenure == 0 ? base : hash_mix64(base ^ hash_mix64(~tenure));
     PROBE("node: a stand-in coordinated a write");
-    return hash_mix64(node->config.actor ^ hash_mix64(stamp));
+    return hash_mix64(base ^ hash_mix64(stamp));
 }
 
 /* Where the client saw nothing: RESP's SET replaces what is here, and so does every write to a key

@@ -60,6 +60,7 @@ struct node {
     struct operation last; /* its views are dead: for levels, flags, timeout */
     uint32_t submitted;
     uint32_t repairs; /* asked for */
+    uint32_t scrubs;  /* the same */
 };
 
 static inline void fake_node_init(struct node *node)
@@ -363,6 +364,11 @@ void node_repair(struct node *node, struct bytes type, struct bytes bucket)
     (void)type;
     (void)bucket;
     node->repairs++;
+}
+
+void node_scrub(struct node *node)
+{
+    node->scrubs++;
 }
 
 void node_prefetch(struct node *node, struct bytes type, struct bytes bucket,

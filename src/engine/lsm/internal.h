@@ -414,6 +414,8 @@ struct lsm_output_plan {
 KVORUM_CHECKED kvorum_status lsm_write_outputs(struct lsm *lsm, const struct lsm_output_plan *plan,
                                                struct lsm_source *source,
                                                struct lsm_outputs *ret_outputs);
+/** How tables of `level` are written. */
+struct lsm_table_options lsm_table_options_of(const struct lsm *lsm, int level);
 /** Append what is in `more`, which is empty then.  NO_MEMORY: both are as they were. */
 KVORUM_CHECKED kvorum_status lsm_outputs_join(struct lsm_outputs *outputs,
                                               struct lsm_outputs *more);
@@ -464,6 +466,31 @@ kvorum_status lsm_verify(struct engine *engine,
                          void *context);
 kvorum_status lsm_range_size(struct engine *engine, const struct engine_range *range,
                              uint64_t *ret_size);
+
+/* scrub.c, mend.c */
+
+kvorum_status lsm_scrub(struct engine *engine, struct engine_scrub *scrub,
+                        void (*report)(void *context, const struct engine_loss *loss),
+                        void *context);
+
+/** Looks at the values out of line that a walk over a table comes across. */
+struct lsm_value_check {
+    struct lsm *lsm;
+    struct buffer memory, upper;
+    char name[LSM_NAME_SIZE];
+    uint64_t size; /* of the last value, bytes in its file */
+};
+
+void lsm_value_check_init(struct lsm_value_check *check, struct lsm *lsm);
+void lsm_value_check_done(struct lsm_value_check *check);
+/** OK, also for entries without such a value.  CORRUPT, IO: the value cannot be read, and *ret_loss
+ *  tells of it until the next call.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status lsm_value_check(struct lsm_value_check *check,
+                                             const struct lsm_entry *entry,
+                                             struct engine_loss *ret_loss);
+kvorum_status lsm_mend(struct engine *engine, const struct engine_range *lost, size_t count,
+                       void (*report)(void *context, const struct engine_loss *loss), void *context,
+                       uint64_t *ret_mended);
 
 /* store.c: the directory */
 

@@ -199,6 +199,8 @@ static const struct engine_ops lsm_ops = {
     .checkpoint = lsm_checkpoint,
     .verify = lsm_verify,
     .range_size = lsm_range_size,
+    .scrub = lsm_scrub,
+    .mend = lsm_mend,
 };
 
 enum { MIB = 1024 * 1024, SEGMENT_SIZE_MIN = 4096, MEMTABLE_SIZE_MIN = 4096 };

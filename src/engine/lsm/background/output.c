@@ -287,7 +287,7 @@ static kvorum_status write_all(struct output *o)
     return status == KVORUM_OK && o->blob.file != NULL ? end_blob(o) : status;
 }
 
-static struct lsm_table_options table_options(const struct lsm *lsm, int level)
+struct lsm_table_options lsm_table_options_of(const struct lsm *lsm, int level)
 {
     const struct lsm_options *options = &lsm->options;
     static const enum lsm_compression compressions[] = { [LSM_PACK_DEFAULT] = LSM_STORED,
@@ -306,7 +306,7 @@ kvorum_status lsm_write_outputs(struct lsm *lsm, const struct lsm_output_plan *p
 {
     struct output o = { .lsm = lsm, .plan = plan, .outputs = ret_outputs };
     struct lsm_reduce_options reduce = plan->reduce;
-    o.options = table_options(lsm, plan->level);
+    o.options = lsm_table_options_of(lsm, plan->level);
     *ret_outputs = (struct lsm_outputs){ 0 };
     buffer_init(&o.key, ENGINE_KEY_SIZE_MAX + 1);
     buffer_init(&o.begin, ENGINE_KEY_SIZE_MAX + 1);

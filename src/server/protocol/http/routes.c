@@ -28,6 +28,8 @@ static const struct route routes[] = {
     { ON(POST), "kvorum/repair", http_post_repair },
     { ON(GET) | ON(HEAD), "kvorum/tasks", http_get_tasks },
     { ON(POST), "kvorum/tasks", http_post_tasks },
+    { ON(GET) | ON(HEAD), "kvorum/scrub", http_get_scrub },
+    { ON(POST), "kvorum/scrub", http_post_scrub },
     { ON(GET) | ON(HEAD), "buckets", http_list_buckets },
     { ON(GET) | ON(HEAD), "buckets/B/keys", http_list_keys },
     { ON(POST), "buckets/B/keys", http_post_object },

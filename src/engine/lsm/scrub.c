@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading all tables in small steps.  Tables go by in the order of their numbers: what compactions
+ * put in their place has higher ones, and comes later or, from `end` on, not at all. */
+#include "base/planted.h"
+#include "engine/lsm/internal.h"
+#include "engine/lsm/table/walk.h"
+
+/* --- values out of line ---------------------------------------------------------------------- */
+
+void lsm_value_check_init(struct lsm_value_check *check, struct lsm *lsm)
+{
+    *check = (struct lsm_value_check){ .lsm = lsm };
+    buffer_init(&check->memory, LSM_BLOB_RECORD_SIZE_MAX);
+    buffer_init(&check->upper, ENGINE_KEY_SIZE_MAX + 1);
+}
+
+void lsm_value_check_done(struct lsm_value_check *check)
+{
+    buffer_done(&check->memory);
+    buffer_done(&check->upper);
+}
+
+static kvorum_status read_value(struct lsm_value_check *check, struct bytes place)
+{
+    struct bytes value;
+    kvorum_status status = lsm_blob_read(check->lsm, place, &check->memory, &value);
+    if (status == KVORUM_IO) /* once more, as walks do */
+        status = lsm_blob_read(check->lsm, place, &check->memory, &value);
+    return status;
+}
+
+kvorum_status lsm_value_check(struct lsm_value_check *check, const struct lsm_entry *entry,
+                              struct engine_loss *ret_loss)
+{
+    struct lsm_blob_address address = { 0 };
+    kvorum_status status = KVORUM_CORRUPT;
+    check->size = 0;
+    if (entry->kind != LSM_BLOB)
+        return KVORUM_OK;
+    if (lsm_blob_address_decode(entry->value, &address)) {
+        check->size = address.size;
+        status = read_value(check, entry->value);
+    }
+    if (status == KVORUM_OK || status == KVORUM_NO_MEMORY)
+        return status;
+    lsm_file_name(LSM_FILE_BLOB, address.number, check->name);
+    buffer_reset(&check->upper);
+    buffer_append_bytes(&check->upper, entry->key);
+    buffer_append_u8(&check->upper, 0);
+    if (check->upper.failed)
+        return KVORUM_NO_MEMORY;
+    struct bytes upper = buffer_bytes(&check->upper);
+    *ret_loss = (struct engine_loss){
+        .damage = { check->name, address.offset, "a value that a table points to cannot be read",
+                    status },
+        .lost = true,
+        .lower = bytes_make(upper.data, upper.size - 1),
+        .upper = upper,
+    };
+    return status;
+}
+
+/* --- steps ----------------------------------------------------------------------------------- */
+
+struct scrubbing {
+    struct lsm_value_check check;
+    struct lsm_table_walk walk;
+    struct engine_scrub *scrub;
+    void (*report)(void *context, const struct engine_loss *loss);
+    void *context;
+};
+
+static kvorum_status on_loss(void *context, const struct engine_loss *loss)
+{
+    const struct scrubbing *scrubbing = context;
+    PROBE("lsm: a scrub met damage");
+    scrubbing->report(scrubbing->context, loss);
+    return KVORUM_OK;
+}
+
+static kvorum_status on_entry(void *context, const struct lsm_entry *entry)
+{
+    struct scrubbing *scrubbing = context;
+    struct engine_loss loss;
+    kvorum_status status = lsm_value_check(&scrubbing->check, entry, &loss);
+    scrubbing->walk.size += scrubbing->check.size;
+    scrubbing->scrub->blocks += scrubbing->check.size > 0;
+    if (status == KVORUM_OK || status == KVORUM_NO_MEMORY)
+        return status;
+    return on_loss(context, &loss);
+}
+
+/* The first from `number` on, and before `end`; NULL: there is none. */
+static struct lsm_table *table_from(const struct lsm_levels *levels, uint64_t number, uint64_t end)
+{
+    struct lsm_table *found = NULL;
+    for (int i = 0; i < ENGINE_LEVELS; i++)
+        for (size_t j = 0; j < levels->level[i].count; j++) {
+            struct lsm_table *table = levels->level[i].tables[j];
+            uint64_t own = table->meta.number;
+            if (own >= number && own < end && (found == NULL || own < found->meta.number))
+                found = table;
+        }
+    return found;
+}
+
+static kvorum_status step_table(struct scrubbing *scrubbing, struct lsm_table *table)
+{
+    struct engine_scrub *scrub = scrubbing->scrub;
+    struct lsm_table_walk *walk = &scrubbing->walk;
+    bool same = scrub->file == table->meta.number;
+    *walk = (struct lsm_table_walk){
+        .place = same ? (size_t)scrub->place : 0,
+        .budget = scrub->budget - scrub->size,
+        .entry = on_entry,
+        .loss = on_loss,
+        .context = scrubbing,
+    };
+    size_t before = walk->place;
+    kvorum_status status = lsm_table_walk(table, walk);
+    scrub->size += walk->size;
+    scrub->blocks += walk->place - before;
+    scrub->file = table->meta.number + walk->finished;
+    scrub->place = walk->finished ? 0 : walk->place;
+    return status;
+}
+
+kvorum_status lsm_scrub(struct engine *engine, struct engine_scrub *scrub,
+                        void (*report)(void *context, const struct engine_loss *loss),
+                        void *context)
+{
+    struct lsm *lsm = (struct lsm *)engine;
+    struct scrubbing scrubbing = { .scrub = scrub, .report = report, .context = context };
+    kvorum_status status = KVORUM_OK;
+    lsm_value_check_init(&scrubbing.check, lsm);
+    pthread_mutex_lock(&lsm->mutex);
+    struct lsm_state *state = lsm_state_now(lsm);
+    lsm_state_reference(state);
+    if (scrub->end == 0)
+        scrub->end = lsm->next_file;
+    pthread_mutex_unlock(&lsm->mutex);
+    scrub->size = scrub->blocks = 0;
+    scrub->finished = false;
+    while (status == KVORUM_OK && !scrub->finished && scrub->size < scrub->budget) {
+        struct lsm_table *table = table_from(state->levels, scrub->file, scrub->end);
+        scrub->finished = table == NULL;
+        if (table != NULL)
+            status = step_table(&scrubbing, table);
+    }
+    lsm_state_release(state);
+    lsm_value_check_done(&scrubbing.check);
+    return status;
+}

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes that rot in the table files of a node are found by a scrub, and refilled by the others."""
+import json
+import pathlib
+
+from kvorum_e2e import Cluster, case, command, equal, run, wait_until
+
+CONFIG = """
+[node]
+partitions = 64
+[storage]
+stores = 1
+memtable_size = 1MB
+"""
+KEYS = 6000
+VALUE = "value " * 100
+
+
+def stats(node):
+    return json.loads(node.http("GET", "/stats").body)
+
+
+def tables(node):
+    """The largest table file, which holds objects in most of its blocks."""
+    return sorted(pathlib.Path(node.data).rglob("table-*.tbl"), key=lambda path: path.stat().st_size)
+
+
+def rot(node, places):
+    path = tables(node)[-1]
+    size = path.stat().st_size
+    with open(path, "r+b") as file:
+        for i in range(places):
+            at = size * (i + 1) // (places + 2)
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ 1]))
+
+
+@case("a node whose files rot while it runs finds it, and has everything again")
+def _():
+    with Cluster(5, config=CONFIG) as cluster:
+        for i in range(KEYS):
+            answer = cluster[i % 5].http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}",
+                                         {"Content-Type": "text/plain"})
+            equal(answer.status, 204, f"k{i}")
+        node = cluster[2]
+        wait_until(lambda: len(tables(node)) > 0, what="a table")
+        rot(node, 5)
+        node.http("POST", "/kvorum/scrub")
+        wait_until(lambda: stats(node)["kvorum_scrub_passes"] > 0, what="a pass", timeout=30)
+        assert stats(node)["kvorum_scrub_damaged"] >= 5, stats(node)
+        wait_until(lambda: stats(node)["kvorum_scrub_losses"] == 0, what="a refill", timeout=90)
+        assert stats(node)["kvorum_scrub_mended"] >= 1, stats(node)
+        assert stats(node)["kvorum_scrub_refilled"] >= 1, stats(node)
+        for i in range(KEYS):
+            answer = node.http("GET", f"/buckets/pets/keys/k{i}?r=3")
+            equal((answer.status, answer.body), (200, f"{VALUE}{i}".encode()), f"k{i}")
+        node.http("POST", "/kvorum/scrub")
+        damaged = stats(node)["kvorum_scrub_damaged"]
+        wait_until(lambda: stats(node)["kvorum_scrub_passes"] > 1, what="a second pass", timeout=30)
+        equal(stats(node)["kvorum_scrub_damaged"], damaged)
+
+
+@case("a node whose files rot while it is stopped is refilled when somebody asks for a scrub")
+def _():
+    with Cluster(3, config=CONFIG) as cluster:
+        for i in range(KEYS):
+            cluster[i % 3].http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}",
+                                {"Content-Type": "text/plain"})
+        node = cluster[1]
+        wait_until(lambda: len(tables(node)) > 0, what="a table")
+        node.stop()
+        rot(node, 3)
+        node.start()
+        done = command("scrub", "--node", f"127.0.0.1:{node.http_port}", "--wait", "-o", "json",
+                       timeout=90.0)
+        equal(done.returncode, 0, (done.stdout + done.stderr).decode())
+        outcome = json.loads(done.stdout)
+        assert outcome["in_doubt"] == 0 and outcome["damaged"] >= 3, outcome
+        assert outcome["mended"] >= 1 and outcome["refilled"] >= 1, outcome
+        for other in (cluster[0], cluster[2]):
+            other.kill()
+        for i in range(KEYS):
+            answer = node.http("GET", f"/buckets/pets/keys/k{i}?r=1&pr=0&notfound_ok=false")
+            equal((answer.status, answer.body), (200, f"{VALUE}{i}".encode()), f"k{i}")
+
+
+if __name__ == "__main__":
+    run()
