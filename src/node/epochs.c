@@ -6,6 +6,7 @@
 #include "node/identity.h"
 #include "node/internal.h"
 #include "node/lives.h"
+#include "node/repair.h"
 
 enum { EPOCH_ARENA_LIMIT = 64 << 20 };
 
@@ -186,6 +187,7 @@ static void adopt(struct node *node, struct bytes record)
     epochs->place = place;
     note_changes(epochs, former, node->config.epoch);
     handoff_on_adopted(node, former);
+    repair_on_adopted(node, former->number);
     if (node->config.shard == 0) {
         votes_on_adopted(node);
         tell_own_shards(node, record);

@@ -30,6 +30,12 @@ static struct hint_queue *find_queue(const struct node *node, const struct node_
     return NULL;
 }
 
+bool hints_marked(const struct node *node, const struct node_id *target)
+{
+    const struct hint_queue *queue = find_queue(node, target);
+    return queue != NULL && queue->marks > 0;
+}
+
 struct hint_queue *hints_queue(struct node *node, const struct node_id *target)
 {
     struct hint_queue *queue = find_queue(node, target);
@@ -296,6 +302,7 @@ kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
     if (key.data == NULL || queue == NULL)
         return KVORUM_NO_MEMORY;
     hint_mark_value(clock_wall_ms(node->config.clock), &value);
+    queue->marks_put++;
     queue->marks++; /* at least as many as there are: counted again when they are looked at */
     node->counters.hint_marks++;
     return engine_batch_put(batch, key, bytes_make(value.data, value.size));

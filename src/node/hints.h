@@ -22,7 +22,8 @@ struct hint_queue {
     struct node_id target;
     struct hint_usage used;
     uint64_t oldest; /* order of the oldest hint, as far as is known; 0: none */
-    uint32_t marks;
+    uint32_t marks;     /* at most so many are in the stores */
+    uint32_t marks_put; /* in this life */
     struct hint_pace pace;
     bool was_alive;
 
@@ -48,6 +49,8 @@ struct hints {
 
 /** The queue of `target`, made when it is not there; NULL: no memory. */
 struct hint_queue *hints_queue(struct node *node, const struct node_id *target);
+/** There may be marks of `target` in the stores. */
+bool hints_marked(const struct node *node, const struct node_id *target);
 /** RING_NO_MEMBER: it is none any more. */
 uint16_t hints_target(const struct node *node, const struct hint_queue *queue);
 /** Look again at `when_us`, or earlier. */

@@ -480,7 +480,8 @@ static kvorum_status change(struct node *node, struct request *request, struct b
     struct record *old = find(node->properties, type, bucket);
     if (old != NULL && stamp <= old->stamp)
         stamp = old->stamp + 1;
-    bool changed;
+    bool changed = false;
+    uint8_t n = bucket_n(node->properties, type, bucket);
     kvorum_status status = KVORUM_NO_MEMORY;
     if (!encoding.failed) /* half of an encoding would be another change, or a reset */
         status =
@@ -488,6 +489,8 @@ static kvorum_status change(struct node *node, struct request *request, struct b
     buffer_done(&encoding);
     if (status != KVORUM_OK)
         return status;
+    if (changed && bucket_n(node->properties, type, bucket) != n)
+        repair_forget_trees(node);
     uint64_t timeout_us = update_timeout_us(node);
     if (node->config.shard != 0) /* shard 0's comes first */
         timeout_us += UPDATE_SLACK_US;

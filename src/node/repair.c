@@ -39,10 +39,18 @@ static void apply_defaults(struct node_repair_config *config)
 
 /* --- pairs ---------------------------------------------------------------------------------- */
 
+/* A row that is not full yet has no owners beyond it: who would stand in there gets nothing. */
+static uint16_t owners_of(const struct node *node, uint32_t partition, uint8_t n,
+                          uint16_t ret_owners[TARGETS_MAX])
+{
+    uint8_t limit = ring_owner_limit(node->config.epoch, partition);
+    return ring_preference(node->config.epoch, partition, ret_owners, n < limit ? n : limit);
+}
+
 int repair_place(const struct node *node, uint32_t partition, uint8_t n, uint16_t member)
 {
     uint16_t owners[TARGETS_MAX];
-    uint16_t count = ring_preference(node->config.epoch, partition, owners, n);
+    uint16_t count = owners_of(node, partition, n, owners);
     for (uint16_t i = 0; i < count; i++)
         if (owners[i] == member)
             return i;
@@ -81,7 +89,7 @@ static bool pair_of_slot(struct node *node, uint32_t partition, uint16_t slot, b
     if ((ns_in_use(node) >> n & 1) == 0 || place >= n)
         return false;
     uint16_t owners[TARGETS_MAX];
-    uint16_t count = ring_preference(node->config.epoch, partition, owners, n);
+    uint16_t count = owners_of(node, partition, n, owners);
     int own = repair_place(node, partition, n, node->config.self);
     if (own < 0 || place >= count || place == own || (begins && place < own))
         return false;
@@ -185,7 +193,7 @@ static void suspect_after(struct node *node, uint32_t number, uint16_t member, u
     if (partition == NULL)
         return;
     uint16_t owners[TARGETS_MAX];
-    uint16_t count = ring_preference(node->config.epoch, number, owners, TARGETS_MAX);
+    uint16_t count = owners_of(node, number, TARGETS_MAX, owners);
     for (uint16_t i = 0; i < count; i++)
         if (owners[i] != node->config.self && (member == RING_NO_MEMBER || member == owners[i]))
             add_suspect(partition, owners[i]);
@@ -438,6 +446,19 @@ void repair_exchange_over(struct node *node, const struct repair_exchange *excha
         repair_suspect(node, exchange->partition, exchange->member);
     else
         settle_marks(node, exchange);
+}
+
+/* --- another epoch --------------------------------------------------------------------------- */
+
+void repair_on_adopted(struct node *node, uint64_t former)
+{
+    struct repair *repair = node->repair;
+    if (repair == NULL)
+        return;
+    for (uint32_t p = 0; p < repair->partition_count; p++)
+        if (repair->partitions[p] != NULL)
+            repair->partitions[p]->settled_count = 0; /* it names slots */
+    exchanges_end_outdated(node, former);
 }
 
 /* --- looking around ------------------------------------------------------------------------- */

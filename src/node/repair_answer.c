@@ -268,6 +268,15 @@ static bool sane(struct node *node, const Peer__Repair *asked)
     return fine;
 }
 
+/* Both go by one epoch (epochs_admit), so who asks knows that too.  Nobody else is told what is here,
+ * and nothing is compared that is not ours. */
+static bool both_own(const struct node *node, const Peer__Repair *asked, uint16_t asker)
+{
+    uint8_t n = (uint8_t)asked->n;
+    return repair_place(node, asked->partition, n, asker) >= 0 &&
+           repair_place(node, asked->partition, n, node->config.self) >= 0;
+}
+
 void repair_on_question(struct node *node, struct net_address from, const struct message *message)
 {
     Peer__Repair *asked = node_unpack(node, &peer__repair__descriptor, message->body);
@@ -284,7 +293,10 @@ void repair_on_question(struct node *node, struct net_address from, const struct
         return;
     }
     node->counters.repair_bytes_in += FRAME_HEADER_SIZE + message->body.size + message->tail.size;
-    if (!node->ready) /* the n of buckets is not known yet */
+    if (!both_own(node, asked, from.member)) {
+        node->counters.messages_bad++;
+        refuse(node, from, message->request_id, asked->question, KVORUM_INVALID);
+    } else if (!node->ready) /* the n of buckets is not known yet */
         refuse(node, from, message->request_id, asked->question, KVORUM_NOT_READY);
     else if (asked->kind == REPAIR_NODES)
         on_nodes(node, from, message->request_id, asked);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Carrying out the exchanges that this shard began: the machine of cluster/repair asks, this file
  * sends its questions, lists our own keys, and hands it what came back. */
+#include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/repair_internal.h"
 
@@ -407,6 +408,22 @@ void exchanges_tick(struct node *node)
             begin(node, exchange);
         else
             exchange_event(node, exchange, (struct exchange_event){ .kind = EXCHANGE_TICK });
+    }
+}
+
+/* A next question would go to whoever has the slot now, in the name of an epoch in which one of the
+ * two may be no owner. */
+void exchanges_end_outdated(struct node *node, uint64_t former)
+{
+    struct list *exchanges = &node->repair->exchanges, *item = exchanges->next;
+    while (item != exchanges) {
+        struct repair_exchange *exchange = LIST_ENTRY(item, struct repair_exchange, link);
+        item = item->next;
+        if (!epochs_changed_since(node, exchange->partition, former) &&
+            !epochs_slot_changed_since(node, exchange->member, former))
+            continue;
+        PROBE("repair: an exchange ended with its epoch");
+        over(node, exchange, KVORUM_WRONG_EPOCH);
     }
 }
 

@@ -184,6 +184,8 @@ struct repair_exchange {
 bool exchange_open(struct node *node, uint32_t partition, uint16_t member, uint8_t n,
                    uint32_t demand);
 void exchanges_tick(struct node *node);
+/** Those whose partition or member is not what it was in the epoch of number `former`. */
+void exchanges_end_outdated(struct node *node, uint64_t former);
 /** Another one may begin. */
 bool exchanges_have_room(const struct node *node);
 uint64_t exchanges_due_us(const struct node *node);

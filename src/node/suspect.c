@@ -37,8 +37,9 @@ static kvorum_status remove_mark(struct node *node, const struct node_id *target
 
 void hints_compared(struct node *node, uint32_t partition, uint16_t member)
 {
-    if (member >= node->config.epoch->member_count || placement_store(node, partition) == NULL)
-        return;
+    if (member >= node->config.epoch->member_count || placement_store(node, partition) == NULL ||
+        !hints_marked(node, &node->config.epoch->members[member].id))
+        return; /* most comparisons are for nobody's mark: nothing is to be deleted */
     node->counters.hint_marks_settled++;
     (void)remove_mark(node, &node->config.epoch->members[member].id, partition, HINT_MARK_ORDER);
 }
@@ -174,6 +175,7 @@ struct marks {
     struct engine *stores[NODE_STORES_MAX];
     uint16_t store_count;
     struct bytes lower, upper;
+    uint32_t marks_put; /* in the queue, when the reading began */
     size_t count;
     struct {
         uint32_t partition;
@@ -277,8 +279,10 @@ static void marks_done(struct node *node, struct reading *reading)
     queue->suspecting = false;
     if (reading->status == KVORUM_OK) {
         uint16_t target = hints_target(node, queue);
-        node->counters.hint_marks += marks->count - queue->marks;
-        queue->marks = (uint32_t)marks->count; /* as far as one looked */
+        if (queue->marks_put == marks->marks_put) { /* else there is one more that was not seen */
+            node->counters.hint_marks += marks->count - queue->marks;
+            queue->marks = (uint32_t)marks->count; /* as far as one looked */
+        }
         for (size_t i = 0; i < marks->count; i++)
             follow(node, &queue->target, target, marks->found[i].partition, marks->found[i].kind);
     }
@@ -300,6 +304,7 @@ void suspect_tick(struct node *node, struct hint_queue *queue)
     reading->read = read_marks;
     reading->done = marks_done;
     marks->queue = queue;
+    marks->marks_put = queue->marks_put;
     marks->store_count = node->config.store_count;
     memcpy(marks->stores, node->config.stores, marks->store_count * sizeof(struct engine *));
     marks->lower = hint_mark_key(&reading->arena, &queue->target, 0, HINT_MARK_SUSPICION);
