@@ -39,6 +39,7 @@ static const struct {
 } rare[] = {
     { PLANTED_VOTE_BEFORE_DISK, 1500 },
     { PLANTED_MOVE_NEEDS_ONE_SET, 950 },
+    { PLANTED_VOTER_REBORN, 1600 },
 };
 
 static uint64_t first_seed(enum planted_bug bug)

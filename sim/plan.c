@@ -205,12 +205,13 @@ void plan_put_back(struct world *world, struct plan *plan)
     plan->faults[FAULT_YESTERDAY] = 150;
     plan->crashes = true;
     plan->durable = false;
+    plan->mode_changes = false; /* it may forget the mode, and write in the old one until told */
     if (plan->levels.dw == 0)
         plan->levels.dw = 1;
     if (plan->fault_interval_us == 0)
         plan->fault_interval_us = SIM_SECOND / 2;
     if (plan->epoch_us == 0)
-        plan->epoch_us = SIM_SECOND / 50 << choose(world, 7);
+        plan->epoch_us = SIM_SECOND / 50 << choose(world, 5);
     judge_strength(plan);
 }
 
