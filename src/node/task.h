@@ -61,7 +61,7 @@ typedef void (*node_tasks_fn)(void *context, const struct task_list *list);
 
 /** Ask every member, or one, and call `on_list` once, within seconds, perhaps from inside.  What
  *  the list points to is valid during that call.  On any shard. */
-void node_tasks(struct node *node, const struct task_request *request, node_tasks_fn on_list,
+void node_tasks(struct node *node, const struct task_request *asked, node_tasks_fn on_list,
                 void *context);
 
 #endif

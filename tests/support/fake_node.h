@@ -623,7 +623,7 @@ const struct epoch *node_epoch(const struct node *node)
 }
 
 /* One of n1, which moves; "sleep" is no kind of work, and n2 is down. */
-void node_tasks(struct node *node, const struct task_request *request, node_tasks_fn on_list,
+void node_tasks(struct node *node, const struct task_request *asked, node_tasks_fn on_list,
                 void *context)
 {
     (void)node;
@@ -638,8 +638,8 @@ void node_tasks(struct node *node, const struct task_request *request, node_task
                                       .left_ms = TASK_NEVER,
                                       .note = "" };
     static const struct task_silence silence = { 1, KVORUM_UNAVAILABLE, "it is down" };
-    bool known = strcmp(request->kind, "sleep") != 0;
-    bool refused = request->ask == TASK_CANCEL;
+    bool known = strcmp(asked->kind, "sleep") != 0;
+    bool refused = asked->ask == TASK_CANCEL;
     const struct task_list list = {
         .status = !known    ? KVORUM_NOT_FOUND
                   : refused ? KVORUM_NOT_ALLOWED
@@ -650,7 +650,7 @@ void node_tasks(struct node *node, const struct task_request *request, node_task
         .tasks = &task,
         .count = 1,
         .silent = &silence,
-        .silent_count = request->member == TASK_UNKNOWN_MEMBER,
+        .silent_count = asked->member == TASK_UNKNOWN_MEMBER,
     };
     on_list(context, &list);
 }
