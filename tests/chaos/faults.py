@@ -20,6 +20,7 @@ from links import both, one_way
 
 START_SECONDS = 60  # until a node that was started must serve
 CUTS_MAX = 2
+FOUND_DAMAGE = 1  # exit code of `store verify`
 WAIT = "wait"  # returned by a fault that needs more quiet than there is: nothing else begins before it
 
 
@@ -272,7 +273,7 @@ def damage(field):
             make_tables(node)
             hit = flip_a_byte(field, node)
             check = e2e.command("store", "verify", os.path.dirname(hit))
-            if check.returncode != 70:
+            if check.returncode != FOUND_DAMAGE or os.path.basename(hit).encode() not in check.stdout:
                 field.findings.append(f"damage of {hit} is not found: exit {check.returncode}, "
                                       + check.stdout.decode(errors="replace"))
             yield from serve_damaged(field, node)
