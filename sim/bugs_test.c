@@ -37,7 +37,7 @@ static const struct {
     enum planted_bug bug;
     uint64_t seed;
 } rare[] = {
-    { PLANTED_VOTE_BEFORE_DISK, 1500 },
+    { PLANTED_VOTE_BEFORE_DISK, 1900 },
     { PLANTED_MOVE_NEEDS_ONE_SET, 950 },
     { PLANTED_VOTER_REBORN, 1600 },
 };
