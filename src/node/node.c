@@ -221,6 +221,38 @@ void *node_unpack(struct node *node, const ProtobufCMessageDescriptor *descripto
     return protobuf_c_message_unpack(descriptor, &allocator, body.size, body.data);
 }
 
+/* What members do among themselves, without clients. */
+static void dispatch_background(struct node *node, struct net_address from,
+                                const struct message *message)
+{
+    switch ((enum message_kind)message->kind) {
+    case MESSAGE_STREAM:
+        handoff_on_stream(node, from, message);
+        break;
+    case MESSAGE_STREAM_ANSWER:
+        handoff_on_page(node, from, message);
+        break;
+    case MESSAGE_PROGRESS:
+        handoff_on_progress(node, from, message);
+        break;
+    case MESSAGE_REPAIR:
+        repair_on_question(node, from, message);
+        break;
+    case MESSAGE_REPAIR_ANSWER:
+        repair_on_answer(node, from, message);
+        break;
+    case MESSAGE_LIFE:
+        lives_on_question(node, from, message);
+        break;
+    case MESSAGE_LIFE_ANSWER:
+        lives_on_answer(node, from, message);
+        break;
+    default: /* links and founding are the process's business */
+        node->counters.messages_bad++;
+        break;
+    }
+}
+
 void node_dispatch(struct node *node, struct net_address from, const struct message *message)
 {
     switch ((enum message_kind)message->kind) {
@@ -273,29 +305,8 @@ void node_dispatch(struct node *node, struct net_address from, const struct mess
     case MESSAGE_EPOCH_CHANGE_ANSWER:
         epochs_on_change_answer(node, from, message);
         break;
-    case MESSAGE_STREAM:
-        handoff_on_stream(node, from, message);
-        break;
-    case MESSAGE_STREAM_ANSWER:
-        handoff_on_page(node, from, message);
-        break;
-    case MESSAGE_PROGRESS:
-        handoff_on_progress(node, from, message);
-        break;
-    case MESSAGE_REPAIR:
-        repair_on_question(node, from, message);
-        break;
-    case MESSAGE_REPAIR_ANSWER:
-        repair_on_answer(node, from, message);
-        break;
-    case MESSAGE_LIFE:
-        lives_on_question(node, from, message);
-        break;
-    case MESSAGE_LIFE_ANSWER:
-        lives_on_answer(node, from, message);
-        break;
-    default: /* links and founding are the process's business */
-        node->counters.messages_bad++;
+    default:
+        dispatch_background(node, from, message);
         break;
     }
 }
