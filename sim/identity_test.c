@@ -143,7 +143,7 @@ static void a_new_directory_with_the_old_layout_is_refused(void **state)
 
 /* --- yesterday's disk ------------------------------------------------------------------------ */
 
-/* A backup is put back under a member.  What it acknowledged since then is lost with it; but what it
+/* A backup is put back under a member.  What it acknowledged since is lost with it; but what it
  * writes now must not go under the names of what it forgot, or the others would drop one of two. */
 static void put_back(struct fixture *f, bool clean)
 {

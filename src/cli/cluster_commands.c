@@ -214,8 +214,8 @@ int command_cluster_plan(const struct invocation *invocation)
     json_t *json = NULL;
     if (!session_begin(&session, invocation))
         return EXIT_USAGE;
-    int code = cluster_ask(&session, "GET", "/kvorum/cluster/plan", NULL, "cannot read the plan",
-                           &json);
+    int code =
+        cluster_ask(&session, "GET", "/kvorum/cluster/plan", NULL, "cannot read the plan", &json);
     if (code == EXIT_DONE && !json_is_true(json_object_get(json, "possible"))) {
         bool nothing = json_array_size(json_object_get(json, "staged")) == 0;
         code = nothing ? EXIT_NO : EXIT_UNSAFE;

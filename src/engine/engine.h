@@ -145,13 +145,13 @@ struct engine_loss {
 
 /** Where a scrub stands: zeros begin one. */
 struct engine_scrub {
-    uint64_t budget;   /* bytes to read in a step, about */
-    uint64_t file;     /* the engine's: it goes on here */
-    uint64_t place;    /* the engine's */
-    uint64_t end;      /* the engine's: what was written after the beginning is not read */
-    uint64_t size;     /* read by the last step, bytes */
-    uint64_t blocks;   /* blocks and values out of line, read by the last step */
-    bool finished;     /* all has been read */
+    uint64_t budget; /* bytes to read in a step, about */
+    uint64_t file;   /* the engine's: it goes on here */
+    uint64_t place;  /* the engine's */
+    uint64_t end;    /* the engine's: what was written after the beginning is not read */
+    uint64_t size;   /* read by the last step, bytes */
+    uint64_t blocks; /* blocks and values out of line, read by the last step */
+    bool finished;   /* all has been read */
 };
 
 enum { ENGINE_LEVELS = 7 };

@@ -283,7 +283,7 @@ enum commit_kind {
     COMMIT_STREAM, /* of an incoming stream's record */
     COMMIT_TENURE, /* request_id: the partition */
     COMMIT_SUSPECT_ANSWER,
-    COMMIT_LOSS,   /* request_id: the store */
+    COMMIT_LOSS, /* request_id: the store */
 };
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {

@@ -4,8 +4,8 @@
 #include "node/hints.h"
 #include "node/lives.h"
 #include "node/repair.h"
-#include "node/tasks.h"
 #include "node/scrub.h"
+#include "node/tasks.h"
 
 enum {
     DEFAULT_REQUEST_TIMEOUT_US = 10 * 1000 * 1000,
@@ -259,6 +259,12 @@ static void dispatch_background(struct node *node, struct net_address from,
     case MESSAGE_REPAIR_ANSWER:
         repair_on_answer(node, from, message);
         break;
+    case MESSAGE_LIFE:
+        lives_on_question(node, from, message);
+        break;
+    case MESSAGE_LIFE_ANSWER:
+        lives_on_answer(node, from, message);
+        break;
     case MESSAGE_TASKS:
         tasks_on_question(node, from, message);
         break;
@@ -328,12 +334,6 @@ void node_dispatch(struct node *node, struct net_address from, const struct mess
         break;
     case MESSAGE_EPOCH_CHANGE_ANSWER:
         epochs_on_change_answer(node, from, message);
-        break;
-    case MESSAGE_LIFE:
-        lives_on_question(node, from, message);
-        break;
-    case MESSAGE_LIFE_ANSWER:
-        lives_on_answer(node, from, message);
         break;
     default:
         dispatch_background(node, from, message);

@@ -34,8 +34,11 @@ static bool covers(const struct engine_range *range, const struct engine_loss *l
     return above && bytes_compare(range->lower, loss->lower) <= 0;
 }
 
+/* What cannot be read may be intact: a disk that fails is no reason to write a table without it. */
 static bool may_be_lost(const struct mending *mending, const struct engine_loss *loss)
 {
+    if (loss->damage.status == KVORUM_IO)
+        return false;
     for (size_t i = 0; i < mending->count; i++)
         if (covers(&mending->lost[i], loss))
             return true;
@@ -92,8 +95,7 @@ static kvorum_status make_table(struct mending *mending, const char *path,
 {
     struct lsm *lsm = mending->lsm;
     struct lsm_table *table;
-    kvorum_status status =
-        lsm_table_create(lsm->disk, path, &lsm->store, meta, lsm->cache, &table);
+    kvorum_status status = lsm_table_create(lsm->disk, path, &lsm->store, meta, lsm->cache, &table);
     if (status != KVORUM_OK) {
         (void)!lsm->disk->ops->remove(lsm->disk, path);
         free((void *)(uintptr_t)meta->lower.data);

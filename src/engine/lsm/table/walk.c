@@ -161,8 +161,8 @@ static kvorum_status check_entries(struct walker *w)
 /* From the separator before it, which may be a key that goes on here, to its own. */
 static kvorum_status tell_block(struct walker *w, size_t place, kvorum_status status)
 {
-    struct bytes lower = place == 0 ? w->table->meta.lower
-                                    : table_index_separator(&w->open.index, place - 1);
+    struct bytes lower =
+        place == 0 ? w->table->meta.lower : table_index_separator(&w->open.index, place - 1);
     buffer_reset(&w->upper);
     buffer_append_bytes(&w->upper, table_index_separator(&w->open.index, place));
     buffer_append_u8(&w->upper, 0);
