@@ -597,7 +597,7 @@ void sim_disk_copy_synced(const struct sim_disk *disk, struct sim_disk *ret_copy
     names_copy(&ret_copy->current, &ret_copy->synced);
 }
 
-/* --- rot --------------------------------------------------------------------------------------- */
+/* --- rot ------------------------------------------------------------------------------------ */
 
 /* Files are chosen in the order of their names, not in that of the list, which nothing promises. */
 static const struct disk_name *nth_of(const struct disk_names *names, const char *part, size_t n)

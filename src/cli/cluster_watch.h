@@ -7,8 +7,8 @@
 
 #include "cli/session.h"
 
-/** Ask the node and take `body` (NULL: none).  EXIT_DONE: *ret_json is its answer, to be given back by
- *  json_decref; else the exit code of the command, after an error was told.  Blocks. */
+/** Ask the node and take `body` (NULL: none).  EXIT_DONE: *ret_json is its answer, to be given
+ *  back by json_decref; else the exit code of the command, after an error was told.  Blocks. */
 int cluster_ask(struct session *session, const char *method, const char *path, json_t *body,
                 const char *what, json_t **ret_json);
 

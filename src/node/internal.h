@@ -247,8 +247,8 @@ struct engine *placement_store(struct node *node, uint32_t partition); /* NULL: 
 kvorum_status placement_quorum(struct node *node, struct request *request,
                                const struct quorum_levels *asked,
                                const struct quorum_levels *bucket, const char **ret_level);
-/** The owners of `partition` for buckets with `n` replicas; while it moves those until now and those
- *  to come, each once.  Returns how many. */
+/** The owners of `partition` for buckets with `n` replicas; while it moves those until now and
+ *  those to come, each once.  Returns how many. */
 uint16_t placement_owners(const struct node *node, uint32_t partition, uint8_t n,
                           uint16_t ret_owners[PLACEMENT_OWNERS_MAX]);
 bool placement_is_owner(const struct node *node, uint32_t partition, uint8_t n, uint16_t member);

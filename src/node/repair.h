@@ -53,12 +53,12 @@ void repair_forget_trees(struct node *node);
  *  differ: compare them soon.  Often said of one partition it is heard once in a while. */
 void repair_suspect(struct node *node, uint32_t partition, uint16_t member);
 
-/** The epoch in force has changed since that of number `former`: exchanges about partitions, or with
- *  slots, that have changed end, and begin again where the two are still owners. */
+/** The epoch in force has changed since that of number `former`: exchanges about partitions, or
+ *  with slots, that have changed end, and begin again where the two are still owners. */
 void repair_on_adopted(struct node *node, uint64_t former);
 
-/** Somebody may lack writes of `partition` that we have now (a mark, node/suspect.c): only comparisons
- *  that begin from here on settle that (hints_compared). */
+/** Somebody may lack writes of `partition` that we have now (a mark, node/suspect.c): only
+ *  comparisons that begin from here on settle that (hints_compared). */
 void repair_on_mark(struct node *node, uint32_t partition);
 
 void repair_on_question(struct node *node, struct net_address from, const struct message *message);

@@ -268,8 +268,8 @@ static bool sane(struct node *node, const Peer__Repair *asked)
     return fine;
 }
 
-/* Both go by one epoch (epochs_admit), so who asks knows that too.  Nobody else is told what is here,
- * and nothing is compared that is not ours. */
+/* Both go by one epoch (epochs_admit), so who asks knows that too.  Nobody else is told what is
+ * here, and nothing is compared that is not ours. */
 static bool both_own(const struct node *node, const Peer__Repair *asked, uint16_t asker)
 {
     uint8_t n = (uint8_t)asked->n;
