@@ -63,7 +63,7 @@ struct swept {
 static kvorum_status put_swept(struct node *node, const struct key_address *address,
                                struct bytes encoding, struct swept *ret)
 {
-    struct object object, rest;
+    struct object object, rest = { 0 };
     kvorum_status status = object_decode(encoding, &node->scratch, &object);
     if (status == KVORUM_OK)
         status = object_expire(&object, expiry_passed_ms(node), &node->scratch, &rest);

@@ -56,6 +56,8 @@ kvorum_status lives_book_decode(struct bytes bytes, struct lives_entry ret_entri
     for (uint32_t i = 0; i < count; i++) {
         struct lives_entry *entry = &ret_entries[i];
         struct bytes id = read_bytes(&reader, NODE_ID_SIZE);
+        if (reader.failed)
+            return KVORUM_CORRUPT;
         memcpy(entry->node.bytes, id.data, NODE_ID_SIZE);
         entry->mark.number = read_u64(&reader);
         entry->mark.id = read_u64(&reader);

@@ -57,9 +57,9 @@ void repair_suspect(struct node *node, uint32_t partition, uint16_t member);
  *  with slots, that have changed end, and begin again where the two are still owners. */
 void repair_on_adopted(struct node *node, uint64_t former);
 
-/** Somebody may lack writes of `partition` that we have now (a mark, node/suspect.c): only
+/** Somebody may lack writes of partition `number` that we have now (a mark, node/suspect.c): only
  *  comparisons that begin from here on settle that (hints_compared). */
-void repair_on_mark(struct node *node, uint32_t partition);
+void repair_on_mark(struct node *node, uint32_t number);
 
 void repair_on_question(struct node *node, struct net_address from, const struct message *message);
 void repair_on_answer(struct node *node, struct net_address from, const struct message *message);

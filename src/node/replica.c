@@ -361,11 +361,12 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
     if (status == KVORUM_OK)
         status = expiry_add(node, node->batch, key, encoding);
     struct hint_change change = { 0 };
-    if (status == KVORUM_OK && target != NULL && target->stand_in)
+    if (status == KVORUM_OK && target != NULL && target->stand_in) {
         status = hints_add(node, node->batch, target->owner, address->partition, key, encoding.size,
                            &change);
-    if (status == KVORUM_STORE_FULL)
-        return hints_refuse(node, address, target->owner, plan);
+        if (status == KVORUM_STORE_FULL)
+            return hints_refuse(node, address, target->owner, plan);
+    }
     if (status != KVORUM_OK)
         return status;
     hints_added(node, &change);

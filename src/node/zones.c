@@ -89,7 +89,7 @@ static bool is_zoned(const struct request *request)
 
 void zones_fill(const struct node *node, const struct request *request, struct target_zones *ret)
 {
-    uint16_t firsts[TARGETS_MAX];
+    uint16_t firsts[TARGETS_MAX] = { 0 };
     if (is_zoned(request))
         fill(node, request, firsts, ret);
     else
@@ -147,7 +147,7 @@ static void resolve_other(struct request *request, const struct target_zones *zo
 kvorum_status zones_resolve(struct node *node, struct request *request, const char **ret_level,
                             const char **ret_reason)
 {
-    uint16_t firsts[TARGETS_MAX];
+    uint16_t firsts[TARGETS_MAX] = { 0 };
     struct target_zones zones;
     struct zoned_level levels[LEVELS_MAX];
     if (!is_zoned(request))
@@ -273,7 +273,7 @@ static bool append_sets(const struct lack *lack, const struct request *request, 
 bool zones_append_lacking(struct node *node, const struct request *request, const char *level,
                           struct buffer *text)
 {
-    uint16_t firsts[TARGETS_MAX];
+    uint16_t firsts[TARGETS_MAX] = { 0 };
     struct target_zones zones;
     uint8_t one = level_of(&request->quorum, level);
     if (!is_zoned(request))

@@ -30,6 +30,7 @@ bool hint_pace_admits(struct hint_pace *pace, const struct hint_pace_config *con
 uint64_t hint_pace_next_us(struct hint_pace *pace, const struct hint_pace_config *config,
                            uint64_t now_us)
 {
+    assert(config->rate > 0);
     count(pace, config, now_us);
     uint64_t paid_us = now_us;
     if (pace->credit <= 0)

@@ -26,11 +26,11 @@ static bool read_integer(struct bytes text, int64_t *ret)
     return true;
 }
 
-static void refuse_time(struct resp_call *call, const char *text)
+static void refuse_time(struct resp_call *call)
 {
-    char whole[96];
-    snprintf(whole, sizeof(whole), text, call->command->name);
-    resp_reply_error(call->connection, "ERR", whole);
+    char text[96];
+    snprintf(text, sizeof(text), "invalid expire time in '%s' command", call->command->name);
+    resp_reply_error(call->connection, "ERR", text);
 }
 
 /* In the past: the first moment there is, since 0 is no deadline. */
@@ -39,7 +39,7 @@ static bool read_deadline(struct resp_call *call, struct bytes text, enum resp_t
 {
     int64_t value, now_ms = 0;
     if (!read_integer(text, &value)) {
-        refuse_time(call, "value is not an integer or out of range");
+        resp_reply_error(call->connection, "ERR", "value is not an integer or out of range");
         return false;
     }
     bool seconds = time == RESP_TIME_SECONDS || time == RESP_TIME_UNIX_SECONDS;
@@ -49,7 +49,7 @@ static bool read_deadline(struct resp_call *call, struct bytes text, enum resp_t
                 !(seconds && __builtin_mul_overflow(value, 1000, &value)) &&
                 !__builtin_add_overflow(value, now_ms, &value);
     if (!fits) {
-        refuse_time(call, "invalid expire time in '%s' command");
+        refuse_time(call);
         return false;
     }
     *ret_ms = value < 1 ? 1 : (uint64_t)value;
