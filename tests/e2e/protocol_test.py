@@ -277,7 +277,8 @@ def _():
 
 # --- HTTP: quorums and bad requests ----------------------------------------------------------------
 
-WORDS = "{} query parameter must be an integer or one of the following words: 'one', 'quorum' or 'all'\n"
+WORDS = ("{} query parameter must be an integer or one of the following words: 'one', 'quorum', 'all', "
+         "'local_quorum' or 'each_quorum'\n")
 INVALID = "Specified w/dw/pw/node_confirms values invalid for bucket n value of 3\n"
 
 
@@ -488,7 +489,7 @@ SESSION = [
     ("GET greeting", "hello"), ("GET nothing", ""), ("EXISTS greeting nothing greeting", "2"),
     ("MSET a 1 b 2 c 3", "OK"), ("MGET a nothing c", "1\n\n3"), ("DEL a b nothing", "2"),
     ("GET a", ""), ("SET empty ''", "OK"), ("GET empty", ""), ("EXISTS empty", "1"), ("DBSIZE", "3"),
-    ("CONFIG GET databases", "databases\n16"), ("CLIENT SETNAME me", "OK"), ("COMMAND COUNT", "17"),
+    ("CONFIG GET databases", "databases\n16"), ("CLIENT SETNAME me", "OK"), ("COMMAND COUNT", "28"),
     ("SET greeting x NX", "ERR the option NX of SET is not supported yet; nothing was written"),
     ("SET greeting x EX 10", "ERR the option EX of SET is not supported yet; nothing was written"),
     ("GET greeting", "hello"),
