@@ -32,6 +32,7 @@ def task(node, name):
 
 
 def cluster(node, *words):
+    words = (*words, "--no-wait") if words[0] == "commit" else words
     return command("cluster", *words, "--node", f"127.0.0.1:{node.http_port}", check=True)
 
 
