@@ -64,18 +64,64 @@ static kvorum_status replace_mark(struct node *node, const struct node_id *targe
     return status;
 }
 
+static void settle_later(struct node *node, const struct node_id *target, uint32_t partition,
+                         enum hint_mark mark);
+
 /* What the mark asked of the target is done.  A mark does not say of which bucket the hint was: for
  * those where the target is not among the owners, it may have been one when the hint was dropped,
  * and then those who are now may lack the write.  They come before the target in every row, so
  * marks that replace marks come to an end. */
-static kvorum_status settle_mark(struct node *node, const struct node_id *target,
-                                 uint32_t partition, enum hint_mark mark)
+static void settle_mark(struct node *node, const struct node_id *target, uint32_t partition,
+                        enum hint_mark mark)
 {
     uint16_t member = ring_member_index(node->config.epoch, target);
     uint8_t n = n_without(node, partition, member);
     if (n > 0)
         PROBE("node: a mark went on to owners of buckets with fewer replicas");
-    return replace_mark(node, target, partition, mark, n);
+    if (replace_mark(node, target, partition, mark, n) == KVORUM_OVERLOADED)
+        settle_later(node, target, partition, mark);
+}
+
+struct late_settling {
+    struct node_id target;
+    uint32_t partition, marks_put;
+    enum hint_mark mark;
+    uint64_t epoch;
+};
+
+/* Not if another mark may have taken its place, or others own the partition: then it stays. */
+static void settle_again(struct node *node, struct fetch *fetch)
+{
+    const struct late_settling *late = fetch->input;
+    const struct hint_queue *queue = hints_queue(node, &late->target);
+    node->fetch_pass = NULL; /* it has nothing to read */
+    if (queue == NULL || queue->marks_put != late->marks_put ||
+        late->epoch != node->config.epoch->number)
+        return;
+    PROBE("node: a mark was settled when its store had room");
+    settle_mark(node, &late->target, late->partition, late->mark);
+}
+
+/* The store is behind.  All that was asked for the mark would be asked anew if it stayed, and that
+ * brings more marks; so it waits for room, in the line of a key that nobody reads. */
+static void settle_later(struct node *node, const struct node_id *target, uint32_t partition,
+                         enum hint_mark mark)
+{
+    const struct hint_queue *queue = hints_queue(node, target);
+    struct bytes key = hint_mark_key(&node->scratch, target, partition, mark);
+    if (queue == NULL || key.data == NULL)
+        return;
+    struct fetch *fetch = fetch_open(node, settle_again, sizeof(struct late_settling), 0);
+    if (fetch == NULL)
+        return;
+    *(struct late_settling *)fetch->input =
+        (struct late_settling){ .target = *target,
+                                .partition = partition,
+                                .marks_put = queue->marks_put,
+                                .mark = mark,
+                                .epoch = node->config.epoch->number };
+    if (fetch_wait_room(node, fetch, placement_store(node, partition), key) == KVORUM_OK)
+        PROBE("node: a mark that was followed waited for room to go");
 }
 
 /* WOULD_BLOCK: it may be. */
@@ -100,7 +146,7 @@ void hints_compared(struct node *node, uint32_t partition, uint16_t member)
     const struct node_id *target = &node->config.epoch->members[member].id;
     node->counters.hint_marks_settled++;
     if (is_ordered(node, target, partition))
-        (void)settle_mark(node, target, partition, HINT_MARK_ORDER);
+        settle_mark(node, target, partition, HINT_MARK_ORDER);
 }
 
 /* --- asking every owner ---------------------------------------------------------------------- */
@@ -119,7 +165,7 @@ static void all_asked(struct node *node, struct request *request)
 {
     const struct inquiry *inquiry = request->inquiry;
     PROBE("node: a mark was handed to the owners");
-    (void)settle_mark(node, &inquiry->target, inquiry->partition, HINT_MARK_SUSPICION);
+    settle_mark(node, &inquiry->target, inquiry->partition, HINT_MARK_SUSPICION);
     request_close(node, request);
 }
 
