@@ -364,6 +364,16 @@ static bool run_dry(struct handoff *h)
 
 /* --- what must be true ----------------------------------------------------------------------- */
 
+/* Of the write whose value it is; -1: of none.  That of a deletion has no bytes to be looked at. */
+static int32_t number_of(struct bytes value)
+{
+    char head[KEY_SIZE] = "";
+    int number;
+    if (value.size > 0)
+        memcpy(head, value.data, value.size < 9 ? value.size : 9);
+    return sscanf(head, "w%08d", &number) == 1 ? number : -1;
+}
+
 /* The number of the newest write that `process` holds of the key; -1: none. */
 static int32_t held_by(struct process *process, const char *name)
 {
@@ -377,14 +387,12 @@ static int32_t held_by(struct process *process, const char *name)
             abort();
         for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator)) {
             struct object object;
-            int number;
-            char head[KEY_SIZE] = "";
             if (memmem(iterator->key.data, iterator->key.size, name, strlen(name)) == NULL ||
                 object_decode(iterator->value, &arena, &object) != KVORUM_OK ||
                 object.sibling_count == 0)
                 continue;
-            memcpy(head, object_winner(&object)->value.data, 9);
-            if (sscanf(head, "w%08d", &number) == 1 && number > newest)
+            int32_t number = number_of(object_winner(&object)->value);
+            if (number > newest)
                 newest = number;
         }
         engine_iterator_close(iterator);
@@ -436,15 +444,10 @@ struct seen {
 static void on_read(void *context, const struct answer *answer)
 {
     struct seen *seen = context;
-    char head[KEY_SIZE] = "";
-    int number;
     *seen = (struct seen){ true, answer->status, -1 };
     if (answer->status != KVORUM_OK)
         return;
-    const struct sibling *winner = object_winner(answer->object);
-    memcpy(head, winner->value.data, winner->value.size < 9 ? winner->value.size : 9);
-    if (sscanf(head, "w%08d", &number) == 1)
-        seen->number = number;
+    seen->number = number_of(object_winner(answer->object)->value);
 }
 
 static bool read_key(struct handoff *h, struct process *process, const char *name, struct seen *ret)
