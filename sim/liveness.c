@@ -37,7 +37,8 @@ static uint32_t owners_needed(const struct plan *plan)
     const uint32_t all[] = { levels->r, levels->w, levels->dw, levels->pr, levels->pw };
     uint32_t needed = 1;
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        needed = all[i] > needed ? all[i] : needed;
+        if (all[i] > needed && !level_is_zoned(all[i]))
+            needed = all[i];
     return needed;
 }
 
@@ -54,12 +55,36 @@ static uint16_t owners_in(const struct cluster *cluster, uint32_t members, uint3
     return count;
 }
 
+static uint16_t count_near(const struct cluster *cluster, const uint16_t *owners, uint16_t count,
+                           uint16_t member)
+{
+    const struct member *members = cluster->epoch.members;
+    uint16_t near = 0;
+    for (uint16_t i = 0; i < count; i++)
+        near += strcmp(members[owners[i]].zone, members[member].zone) == 0;
+    return near;
+}
+
+/* A majority of the owners in each zone that has any: a client may be anywhere. */
+static bool zones_are_enough(const struct cluster *cluster, uint32_t partition,
+                             const uint16_t *owners, uint16_t count)
+{
+    uint16_t all[SIM_MEMBERS_MAX];
+    uint16_t n = owners_in(cluster, UINT32_MAX, partition, all);
+    for (uint16_t i = 0; i < n; i++)
+        if (2 * count_near(cluster, owners, count, all[i]) <= count_near(cluster, all, n, all[i]))
+            return false;
+    return true;
+}
+
 static bool is_enough(const struct core *core, uint32_t members)
 {
     const struct cluster *cluster = core->cluster;
     uint16_t owners[SIM_MEMBERS_MAX];
     for (uint32_t partition = 0; partition < cluster->epoch.partition_count; partition++) {
-        if (owners_in(cluster, members, partition, owners) < core->needed)
+        uint16_t count = owners_in(cluster, members, partition, owners);
+        if (count < core->needed ||
+            (cluster->plan->zoned && !zones_are_enough(cluster, partition, owners, count)))
             return false;
     }
     return true;
@@ -243,13 +268,9 @@ static bool is_local(enum action action, const struct quorum_levels *levels)
 static bool is_elsewhere(const struct core *core, enum action action, uint32_t key,
                          const struct quorum_levels *levels, uint16_t member)
 {
-    const struct member *members = core->cluster->epoch.members;
     uint16_t owners[SIM_MEMBERS_MAX];
     uint16_t count = core_owners(core, key, owners);
-    for (uint16_t i = 0; i < count; i++)
-        if (strcmp(members[owners[i]].zone, members[member].zone) == 0)
-            return false;
-    return is_local(action, levels);
+    return is_local(action, levels) && count_near(core->cluster, owners, count, member) == 0;
 }
 
 /* NULL when the run is over. */
