@@ -133,6 +133,18 @@ static void hold_down(struct cluster *cluster, struct process *process)
     world_cancel(cluster->world, &process->restart);
 }
 
+/* One that is down does not wake up either, with a disk that may still fail; nor one that was paused
+ * for a while before. */
+static void pause_for_ever(struct cluster *cluster, struct process *process)
+{
+    if (!process->running) {
+        hold_down(cluster, process);
+        return;
+    }
+    process_resume(process);
+    process_pause(process, for_ever_us);
+}
+
 static void freeze(struct core *core, struct process *process)
 {
     struct cluster *cluster = core->cluster;
@@ -178,7 +190,7 @@ void core_form(struct core *core, struct cluster *cluster)
     /* Those that run are there until all cuts were made; a pause is the last that they do. */
     for (uint16_t i = 0; i < cluster->count; i++) {
         if (core->fates[i] == FATE_PAUSED)
-            process_pause(&cluster->processes[i], for_ever_us);
+            pause_for_ever(cluster, &cluster->processes[i]);
     }
 }
 
