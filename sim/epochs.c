@@ -82,6 +82,7 @@ static void draw_request(struct epoch_changes *changes, struct change_request *r
 static void on_answer(void *context, const struct answer *answer)
 {
     struct epoch_changes *changes = context;
+    changes->answered++;
     changes->granted += answer->status == KVORUM_OK;
     changes->insisted_us = 0;
     world_trace(changes->cluster->world, "epochs: %s %s", kvorum_status_name(answer->status),
@@ -97,6 +98,7 @@ static void submit(struct epoch_changes *changes, const struct change_request *r
     world_trace(changes->cluster->world, "epochs: n%u.%u is asked for %d", process->member, shard,
                 (int)request->kind);
     changes->asked++;
+    changes->asked_us = changes->cluster->world->now_us;
     process_enter(process);
     node_change_epoch(process->shards[shard].node, request, on_answer, changes);
     process_leave(process, shard);
@@ -170,6 +172,12 @@ void epoch_changes_begin(struct epoch_changes *changes)
 void epoch_changes_end(struct epoch_changes *changes)
 {
     changes->over = true;
+}
+
+bool epoch_changes_settled(const struct epoch_changes *changes)
+{
+    uint64_t now_us = changes->cluster->world->now_us;
+    return changes->answered == changes->asked || now_us - changes->asked_us >= INSIST_AGAIN_US;
 }
 
 void epoch_changes_done(struct epoch_changes *changes)

@@ -2,6 +2,7 @@
 #include "sim/liveness.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
@@ -36,7 +37,8 @@ static uint32_t owners_needed(const struct plan *plan)
     const uint32_t all[] = { levels->r, levels->w, levels->dw, levels->pr, levels->pw };
     uint32_t needed = 1;
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-        needed = all[i] > needed ? all[i] : needed;
+        if (all[i] > needed && !level_is_zoned(all[i]))
+            needed = all[i];
     return needed;
 }
 
@@ -53,12 +55,36 @@ static uint16_t owners_in(const struct cluster *cluster, uint32_t members, uint3
     return count;
 }
 
+static uint16_t count_near(const struct cluster *cluster, const uint16_t *owners, uint16_t count,
+                           uint16_t member)
+{
+    const struct member *members = cluster->epoch.members;
+    uint16_t near = 0;
+    for (uint16_t i = 0; i < count; i++)
+        near += strcmp(members[owners[i]].zone, members[member].zone) == 0;
+    return near;
+}
+
+/* A majority of the owners in each zone that has any: a client may be anywhere. */
+static bool zones_are_enough(const struct cluster *cluster, uint32_t partition,
+                             const uint16_t *owners, uint16_t count)
+{
+    uint16_t all[SIM_MEMBERS_MAX];
+    uint16_t n = owners_in(cluster, UINT32_MAX, partition, all);
+    for (uint16_t i = 0; i < n; i++)
+        if (2 * count_near(cluster, owners, count, all[i]) <= count_near(cluster, all, n, all[i]))
+            return false;
+    return true;
+}
+
 static bool is_enough(const struct core *core, uint32_t members)
 {
     const struct cluster *cluster = core->cluster;
     uint16_t owners[SIM_MEMBERS_MAX];
     for (uint32_t partition = 0; partition < cluster->epoch.partition_count; partition++) {
-        if (owners_in(cluster, members, partition, owners) < core->needed)
+        uint16_t count = owners_in(cluster, members, partition, owners);
+        if (count < core->needed ||
+            (cluster->plan->zoned && !zones_are_enough(cluster, partition, owners, count)))
             return false;
     }
     return true;
@@ -107,6 +133,18 @@ static void hold_down(struct cluster *cluster, struct process *process)
     world_cancel(cluster->world, &process->restart);
 }
 
+/* One that is down does not wake up either, with a disk that may still fail; nor one that was paused
+ * for a while before. */
+static void pause_for_ever(struct cluster *cluster, struct process *process)
+{
+    if (!process->running) {
+        hold_down(cluster, process);
+        return;
+    }
+    process_resume(process);
+    process_pause(process, for_ever_us);
+}
+
 static void freeze(struct core *core, struct process *process)
 {
     struct cluster *cluster = core->cluster;
@@ -152,7 +190,7 @@ void core_form(struct core *core, struct cluster *cluster)
     /* Those that run are there until all cuts were made; a pause is the last that they do. */
     for (uint16_t i = 0; i < cluster->count; i++) {
         if (core->fates[i] == FATE_PAUSED)
-            process_pause(&cluster->processes[i], for_ever_us);
+            pause_for_ever(cluster, &cluster->processes[i]);
     }
 }
 
@@ -228,6 +266,25 @@ static bool is_answer(const struct record *record)
            (record->action == ACTION_GET && record->status == KVORUM_NOT_FOUND);
 }
 
+static bool is_local(enum action action, const struct quorum_levels *levels)
+{
+    if (action == ACTION_GET)
+        return levels->r == LEVEL_LOCAL_QUORUM || levels->pr == LEVEL_LOCAL_QUORUM;
+    return levels->w == LEVEL_LOCAL_QUORUM || levels->dw == LEVEL_LOCAL_QUORUM ||
+           levels->pw == LEVEL_LOCAL_QUORUM;
+}
+
+/* A quorum of its own zone is asked of a member whose zone has no owner of the key.  It can never
+ * be met there, and the product says so at once (node/zones.c); to go on elsewhere would be to
+ * promise a zone that nobody named. */
+static bool is_elsewhere(const struct core *core, enum action action, uint32_t key,
+                         const struct quorum_levels *levels, uint16_t member)
+{
+    uint16_t owners[SIM_MEMBERS_MAX];
+    uint16_t count = core_owners(core, key, owners);
+    return is_local(action, levels) && count_near(core->cluster, owners, count, member) == 0;
+}
+
 /* NULL when the run is over. */
 static struct record *try_once(struct workload *workload, enum action action, uint32_t key,
                                struct process *process, const struct quorum_levels *levels)
@@ -242,27 +299,46 @@ static struct record *try_once(struct workload *workload, enum action action, ui
 }
 
 /* Of one member, again and again: another one's answer would not excuse it. */
-static bool ask(const struct core *core, struct workload *workload, enum action action,
-                uint32_t key, const struct quorum_levels *levels)
+static bool ask_member(const struct core *core, struct workload *workload, enum action action,
+                       uint32_t key, const struct quorum_levels *levels, uint16_t member)
 {
     struct world *world = core->cluster->world;
     uint64_t start_us = world->now_us;
-    struct process *process = core_any(core);
+    struct process *process = &core->cluster->processes[member];
+    bool refuses = is_elsewhere(core, action, key, levels, member);
     kvorum_status status = KVORUM_INTERNAL;
     for (int i = 0; i < TRIES_MAX && world->now_us - start_us < answer_limit_us; i++) {
         const struct record *record = try_once(workload, action, key, process, levels);
-        if (record == NULL || is_answer(record))
-            return record != NULL;
+        if (record == NULL)
+            return false;
+        if (refuses ? record->status == KVORUM_QUORUM_IMPOSSIBLE : is_answer(record))
+            return true;
         status = record->status;
         if (!pass_time(core, ASK_AGAIN_US))
             return false;
     }
     world_fail(world, "live",
-               "key %u: %s at n%u, in a core of members 0x%x that has the quorum, is not done "
+               "key %u: %s at n%u, in a core of members 0x%x that has the quorum, is not %s "
                "after %llu ms: %s",
-               key, action_name(action), process->member, core->members,
+               key, action_name(action), member, core->members, refuses ? "refused" : "done",
                (unsigned long long)(world->now_us - start_us) / 1000, kvorum_status_name(status));
     return false;
+}
+
+/* Where the first may only refuse, an owner, whose zone is never without one, must do it. */
+static bool ask(const struct core *core, struct workload *workload, enum action action,
+                uint32_t key, const struct quorum_levels *levels)
+{
+    uint16_t owners[SIM_MEMBERS_MAX], member = core_any(core)->member;
+    bool refuses = is_elsewhere(core, action, key, levels, member);
+    if (!ask_member(core, workload, action, key, levels, member))
+        return false;
+    if (!refuses)
+        return true;
+    PROBE("liveness: a member refused a level of its zone, which has no owner");
+    uint16_t count = core_owners(core, key, owners);
+    member = owners[choose(core->cluster->world, count)];
+    return ask_member(core, workload, action, key, levels, member);
 }
 
 static bool ask_for_everything(const struct core *core, struct workload *workload)
@@ -307,7 +383,7 @@ static bool read_from_all(const struct core *core, struct workload *workload)
 
 uint32_t core_operations_max(uint32_t key_count)
 {
-    return key_count * TRIES_MAX * (2 + PASSES);
+    return key_count * TRIES_MAX * (2 * 2 + PASSES); /* what one may refuse is asked of two */
 }
 
 void core_serve(const struct core *core, struct workload *workload)

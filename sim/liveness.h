@@ -2,7 +2,7 @@
 /** After the random phase: a core is healed, everything else is frozen as it failed, for ever.
  *
  *      core    a random set of members that holds, for every partition, as many owners as the
- *              plan's levels ask for
+ *              plan's levels ask for, and with levels by zone a majority of those in each zone
  *      others  each in a fate of its own: paused, cut off both ways or one way, stopped, crashed,
  *              or started again on an empty directory (which must wait to be joined)
  *

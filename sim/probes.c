@@ -69,6 +69,7 @@ static const struct required required[] = {
     { "node: an owner that did not answer is owed the write", BATCH_HANDOFF, 200 },
     { "liveness: a core converged", BATCH_LIVENESS, 200 },
     { "liveness: a core converged without some members", BATCH_LIVENESS, 200 },
+    { "liveness: a member refused a level of its zone, which has no owner", BATCH_LIVENESS, 200 },
     { "process: an empty directory waits to be joined", BATCH_LIVENESS, 1000 },
     { "yesterday: a disk was put back", BATCH_YESTERDAY, 200 },
     { "lives: a directory that was put back found out", BATCH_YESTERDAY, 200 },

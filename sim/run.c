@@ -318,10 +318,13 @@ static bool settled(const struct simulation *s)
     return departures_settled(&s->epoch_changes.departures);
 }
 
-/* All shards have the same epoch, in which nothing moves. */
+/* All shards have the same epoch, in which nothing moves, and no other is about to come: a change
+ * that waits in line at some node may begin moves, at whose end a member goes. */
 static bool moved(const struct simulation *s)
 {
     const struct cluster *cluster = &s->cluster;
+    if (!epoch_changes_settled(&s->epoch_changes))
+        return false;
     for (uint16_t i = 0; i < cluster->count; i++) {
         const struct process *process = &cluster->processes[i];
         bool counts = process->running && !epoch_book_gone(&cluster->book, i);
