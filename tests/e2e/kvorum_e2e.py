@@ -17,8 +17,10 @@ die with the test, however it ends (the kernel sees to it), and folders are remo
 $KVORUM_KEEP is set.  $KVORUM names the binary; $KVORUM_PROOF asks for the long form of a test.
 """
 import atexit
+import collections
 import contextlib
 import ctypes
+import fcntl
 import http.client
 import os
 import random
@@ -112,18 +114,43 @@ def wait_until(condition, timeout=10.0, what="the condition"):
         pause = min(pause * 1.5, 0.1)
 
 
+PORTS = range(12000, 32000)  # below the range from which the kernel gives out ports by itself
+BLOCK = 250
+_block = []  # the lock, and the ports that have not been handed out lately
+
+
+def _take_block():
+    """Ports of this process alone while it lives: other tests run at the same time."""
+    starts = list(PORTS[::BLOCK])
+    random.SystemRandom().shuffle(starts)
+    for start in starts:
+        path = os.path.join(tempfile.gettempdir(), f"kvorum-e2e-ports-{start}.lock")
+        lock = open(path, "w", encoding="ascii")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        _block[:] = [lock, collections.deque(range(start, start + BLOCK))]
+        return
+    raise RuntimeError("no block of ports is free: too many tests run at the same time")
+
+
 def free_ports(count):
-    """Ports below the range from which the kernel gives out ports by itself."""
+    if not _block:
+        _take_block()
     held, ports = [], []
     while len(ports) < count:
+        port = _block[1][0]
+        _block[1].rotate(-1)
         probe = socket.socket()
         try:
-            probe.bind(("127.0.0.1", random.SystemRandom().randrange(12000, 32000)))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             probe.close()
             continue
         held.append(probe)
-        ports.append(probe.getsockname()[1])
+        ports.append(port)
     for probe in held:
         probe.close()
     return ports

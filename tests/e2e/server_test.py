@@ -258,8 +258,9 @@ def shape(node):
 
 
 def change(asked, what, **body):
+    # An answer that nobody knows takes as long as a request may, which is 10 s.
     return asked.http("POST", f"/kvorum/cluster/{what}", json.dumps(body).encode(),
-                      {"Content-Type": "application/json"})
+                      {"Content-Type": "application/json"}, timeout=30.0)
 
 
 @case("a node that comes after the founding joins by any member, and owns nothing until it is planned")
