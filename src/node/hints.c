@@ -337,30 +337,34 @@ struct late_debt {
 static void owe_again(struct node *node, struct fetch *fetch)
 {
     const struct late_debt *late = fetch->input;
-    node->fetch_pass = NULL; /* it has nothing to read */
     hints_owe(node, &late->address, late->owner, late->size);
 }
 
-/* The store is behind: like a write, a hint waits for room; in the line of a key that nobody reads,
- * since the object's own line may be waiting for its disk. */
-static void wait_for_room(struct node *node, const struct key_address *address, uint16_t owner,
-                          uint64_t size)
+static struct fetch *keep_debt(struct node *node, const struct key_address *address, uint16_t owner,
+                               uint64_t size)
 {
-    const struct node_id *target = &node->config.epoch->members[owner].id;
-    struct bytes key =
-        hint_mark_key(&node->scratch, target, address->partition, HINT_MARK_SUSPICION);
-    struct engine *store = placement_store(node, address->partition);
     struct fetch *fetch = fetch_open(node, owe_again, sizeof(struct late_debt), address->key.size);
     struct late_debt *late = fetch == NULL ? NULL : fetch->input;
+    if (late == NULL)
+        return NULL;
+    *late = (struct late_debt){ *address, owner, size };
+    if (address_copy(&fetch->arena, &late->address))
+        return fetch;
+    fetch_close(node, fetch);
+    return NULL;
+}
+
+/* In the line of the object, like a write: a hint of it that is about to be removed was read there,
+ * and must still be the newest when it goes. */
+static void owe_later(struct node *node, const struct key_address *address, struct bytes key,
+                      uint16_t owner, uint64_t size, kvorum_status why)
+{
+    struct engine *store = placement_store(node, address->partition);
+    struct fetch *fetch = keep_debt(node, address, owner, size);
     kvorum_status status = KVORUM_NO_MEMORY;
-    if (late != NULL && key.data != NULL) {
-        *late = (struct late_debt){ *address, owner, size };
-        if (address_copy(&fetch->arena, &late->address))
-            status = fetch_wait_room(node, fetch, store, key);
-        else
-            fetch_close(node, fetch);
-    } else if (fetch != NULL)
-        fetch_close(node, fetch);
+    if (fetch != NULL)
+        status = why == KVORUM_WOULD_BLOCK ? fetch_wait(node, fetch, store, &key, 1)
+                                           : fetch_wait_room(node, fetch, store, key);
     node->counters.hints_refused += status != KVORUM_OK;
 }
 
@@ -387,18 +391,26 @@ void hints_owe(struct node *node, const struct key_address *address, uint16_t ow
     struct engine *store = placement_store(node, address->partition);
     struct bytes key = store_key(&node->scratch, address);
     struct hint_change change = { 0 };
-    if (store == NULL || key.data == NULL || owner >= node->config.epoch->member_count ||
-        put_debt(node, address, key, owner, size, &change) != KVORUM_OK)
+    if (store == NULL || key.data == NULL || owner >= node->config.epoch->member_count)
+        return;
+    struct engine_view view;
+    kvorum_status status = fetch_view(node, store, key, &view);
+    if (status == KVORUM_WOULD_BLOCK) {
+        owe_later(node, address, key, owner, size, status);
+        return;
+    }
+    if (status == KVORUM_OK)
+        engine_release(&view);
+    if (put_debt(node, address, key, owner, size, &change) != KVORUM_OK)
         return;
     hints_added(node, &change);
     PROBE("node: an owner that did not answer is owed the write");
-    kvorum_status status =
-        replica_submit(node, store, node->batch, replica_durability(node, false), &nothing);
+    status = replica_submit(node, store, node->batch, replica_durability(node, false), &nothing);
     if (status == KVORUM_OK)
         return;
     hints_not_added(node, &change);
     if (status == KVORUM_OVERLOADED)
-        wait_for_room(node, address, owner, size);
+        owe_later(node, address, key, owner, size, status);
 }
 
 /* --- time ------------------------------------------------------------------------------------ */
