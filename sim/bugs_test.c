@@ -38,7 +38,7 @@ static const struct {
     uint64_t seed;
 } rare[] = {
     { PLANTED_VOTE_BEFORE_DISK, 1900 },
-    { PLANTED_MOVE_NEEDS_ONE_SET, 950 },
+    { PLANTED_MOVE_NEEDS_ONE_SET, 7100 },
     { PLANTED_VOTER_REBORN, 1600 },
 };
 

@@ -133,8 +133,8 @@ static void hold_down(struct cluster *cluster, struct process *process)
     world_cancel(cluster->world, &process->restart);
 }
 
-/* One that is down does not wake up either, with a disk that may still fail; nor one that was paused
- * for a while before. */
+/* One that is down does not wake up either, with a disk that may still fail; nor one that was
+ * paused for a while before. */
 static void pause_for_ever(struct cluster *cluster, struct process *process)
 {
     if (!process->running) {
