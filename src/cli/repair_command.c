@@ -15,30 +15,6 @@ static uint64_t number(const json_t *json, const char *name)
     return (uint64_t)json_integer_value(json_object_get(json, name));
 }
 
-static kvorum_status call(struct http_client *client, const char *method, struct bytes path,
-                          json_t **ret_json)
-{
-    struct http_request request = { .method = method, .path = path, .has_body = *method == 'P' };
-    kvorum_status status = http_client_call(client, &request);
-    if (status != KVORUM_OK)
-        return status;
-    if (client->response.code != 200 && client->response.code != 202) {
-        snprintf(client->reason, sizeof(client->reason), "HTTP %d", client->response.code);
-        return KVORUM_NOT_READY;
-    }
-    struct bytes body = buffer_bytes(&client->response.body);
-    json_error_t error;
-    json_t *json = json_loadb(body.size == 0 ? "" : (const char *)body.data, body.size, 0, &error);
-    if (!json_is_object(json)) {
-        snprintf(client->reason, sizeof(client->reason), "the progress is malformed: %s",
-                 json == NULL ? error.text : "no object");
-        json_decref(json);
-        return KVORUM_INVALID;
-    }
-    *ret_json = json;
-    return KVORUM_OK;
-}
-
 static void append_parameter(struct buffer *path, const char *name, const char *value)
 {
     if (value == NULL)
@@ -53,11 +29,11 @@ static kvorum_status begin(struct session *session, json_t **ret_before)
     json_t *answer = NULL;
     buffer_init(&path, 1 << 16);
     buffer_append_text(&path, "/kvorum/repair");
-    kvorum_status status = call(&session->client, "GET", buffer_bytes(&path), ret_before);
+    kvorum_status status = session_object(&session->client, "GET", buffer_bytes(&path), ret_before);
     append_parameter(&path, "type", option_text(session->invocation, "type"));
     append_parameter(&path, "bucket", option_text(session->invocation, "bucket"));
     if (status == KVORUM_OK)
-        status = call(&session->client, "POST", buffer_bytes(&path), &answer);
+        status = session_object(&session->client, "POST", buffer_bytes(&path), &answer);
     json_decref(answer);
     buffer_done(&path);
     return status;
@@ -80,7 +56,7 @@ static kvorum_status watch(struct session *session, const json_t *before, json_t
         struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
         json_decref(now);
         now = NULL;
-        status = call(&session->client, "GET", BYTES_LITERAL("/kvorum/repair"), &now);
+        status = session_object(&session->client, "GET", BYTES_LITERAL("/kvorum/repair"), &now);
         if (status != KVORUM_OK || over(before, now))
             break;
         progress.total = number(now, "pairs");

@@ -15,30 +15,7 @@ static uint64_t number(const json_t *json, const char *name)
     return (uint64_t)json_integer_value(json_object_get(json, name));
 }
 
-static kvorum_status call(struct http_client *client, const char *method, json_t **ret_json)
-{
-    struct http_request request = { .method = method,
-                                    .path = BYTES_LITERAL("/kvorum/scrub"),
-                                    .has_body = *method == 'P' };
-    kvorum_status status = http_client_call(client, &request);
-    if (status != KVORUM_OK)
-        return status;
-    if (client->response.code != 200 && client->response.code != 202) {
-        snprintf(client->reason, sizeof(client->reason), "HTTP %d", client->response.code);
-        return KVORUM_NOT_READY;
-    }
-    struct bytes body = buffer_bytes(&client->response.body);
-    json_error_t error;
-    json_t *json = json_loadb(body.size == 0 ? "" : (const char *)body.data, body.size, 0, &error);
-    if (!json_is_object(json)) {
-        snprintf(client->reason, sizeof(client->reason), "the progress is malformed: %s",
-                 json == NULL ? error.text : "no object");
-        json_decref(json);
-        return KVORUM_INVALID;
-    }
-    *ret_json = json;
-    return KVORUM_OK;
-}
+static const struct bytes path = BYTES_LITERAL("/kvorum/scrub");
 
 static bool over(const json_t *before, const json_t *now)
 {
@@ -57,7 +34,7 @@ static kvorum_status watch(struct session *session, const json_t *before, json_t
         struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
         json_decref(now);
         now = NULL;
-        status = call(&session->client, "GET", &now);
+        status = session_object(&session->client, "GET", path, &now);
         if (status != KVORUM_OK || over(before, now))
             break;
         progress.total = number(now, "total");
@@ -97,7 +74,7 @@ static int print_outcome(const json_t *before, const json_t *now, enum output_fo
 
 static int begun(const json_t *begun)
 {
-    printf("%s reads and checks its files; kvorum status counts what it finds\n",
+    printf("%s reads and checks its files; kvorum_scrub_* in /stats counts what it finds\n",
            json_string_value(json_object_get(begun, "node")));
     return EXIT_DONE;
 }
@@ -109,9 +86,9 @@ int command_scrub(const struct invocation *invocation)
     if (!session_begin(&session, invocation))
         return EXIT_USAGE;
     bool waits = option_flag(invocation, "wait");
-    kvorum_status status = call(&session.client, "GET", &before);
+    kvorum_status status = session_object(&session.client, "GET", path, &before);
     if (status == KVORUM_OK)
-        status = call(&session.client, "POST", &answer);
+        status = session_object(&session.client, "POST", path, &answer);
     if (status == KVORUM_OK && waits)
         status = watch(&session, before, &now);
     int code;

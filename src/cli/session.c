@@ -150,6 +150,30 @@ void session_append_path(struct buffer *path, const char *type, struct bytes buc
     http_append_encoded(path, key);
 }
 
+kvorum_status session_object(struct http_client *client, const char *method, struct bytes path,
+                             json_t **ret_json)
+{
+    struct http_request request = { .method = method, .path = path, .has_body = *method == 'P' };
+    kvorum_status status = http_client_call(client, &request);
+    if (status != KVORUM_OK)
+        return status;
+    if (client->response.code != 200 && client->response.code != 202) {
+        snprintf(client->reason, sizeof(client->reason), "HTTP %d", client->response.code);
+        return KVORUM_NOT_READY;
+    }
+    struct bytes body = buffer_bytes(&client->response.body);
+    json_error_t error;
+    json_t *json = json_loadb(body.size == 0 ? "" : (const char *)body.data, body.size, 0, &error);
+    if (!json_is_object(json)) {
+        snprintf(client->reason, sizeof(client->reason), "the answer is malformed: %s",
+                 json == NULL ? error.text : "no object");
+        json_decref(json);
+        return KVORUM_INVALID;
+    }
+    *ret_json = json;
+    return KVORUM_OK;
+}
+
 void session_append_levels(struct buffer *path, const struct invocation *invocation)
 {
     static const char *const names[] = { "r", "pr", "w", "dw", "pw", NULL };

@@ -4,6 +4,8 @@
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 
+#include <jansson.h>
+
 #include "cli/exit_code.h"
 #include "cli/http_client.h"
 #include "cli/option.h"
@@ -23,6 +25,12 @@ void session_end(struct session *session);
 int session_fail(const struct http_client *client, const char *what, kvorum_status status);
 /** The same for an answer that is an error: its reason is passed on. */
 int session_refused(const struct http_client *client, const char *what);
+
+/** Ask with `method` and take the object that is answered, to be given back by json_decref.
+ *  NOT_READY: an answer that is an error, for session_refused; INVALID: no object; else why there
+ *  was no answer.  Blocks. */
+KVORUM_CHECKED kvorum_status session_object(struct http_client *client, const char *method,
+                                            struct bytes path, json_t **ret_json);
 /** The exit code of an answer; EXIT_DONE for 2xx, 3xx. */
 int session_exit_code(const struct http_response *response);
 

@@ -111,6 +111,13 @@ void http_add_bytes(struct http *http, const char *name, struct bytes value);
 /** Whole body and end of the response. */
 void http_end(struct http *http, struct bytes body);
 void http_end_text(struct http *http, const char *text);
+/** One counter of all shards (`stat`, as in /stats) under the `name` it has in an answer. */
+struct http_number {
+    const char *name, *stat;
+    uint64_t value; /* filled in */
+};
+/** An object of the node's name, its number of shards, and `numbers` (ended by a NULL name). */
+void http_answer_numbers(struct http *http, uint16_t status, struct http_number *numbers);
 /** A plain text answer in one go. */
 void http_text(struct http *http, uint16_t status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

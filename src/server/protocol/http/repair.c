@@ -3,24 +3,10 @@
  * is. */
 #include "server/protocol/http/internal.h"
 
-#include "server/view.h"
-
-struct repair_numbers {
-    const char *name, *stat;
-    uint64_t value;
-};
-
-static void note_number(void *context, const char *name, uint64_t value)
-{
-    for (struct repair_numbers *number = context; number->name != NULL; number++)
-        if (strcmp(number->stat, name) == 0)
-            number->value = value;
-}
-
 /* `demands` counts on every shard: when it has grown by `shards`, all of them have begun. */
 static void answer_progress(struct http *http, uint16_t status)
 {
-    struct repair_numbers numbers[] = {
+    struct http_number numbers[] = {
         { "demands", "kvorum_repair_demands", 0 },
         { "pairs", "kvorum_repair_demand_total", 0 },
         { "done", "kvorum_repair_demand_done", 0 },
@@ -33,20 +19,7 @@ static void answer_progress(struct http *http, uint16_t status)
         { "bytes_in", "kvorum_repair_bytes_in", 0 },
         { NULL, NULL, 0 },
     };
-    const struct server_view *server = http->environment.server;
-    struct buffer body;
-    server_stats(server, note_number, numbers);
-    buffer_init(&body, 1 << 12);
-    buffer_printf(&body, "{\"node\":");
-    http_json_string(&body, bytes_of_string(server->name));
-    buffer_printf(&body, ",\"shards\":%u", server->reactor_count);
-    for (const struct repair_numbers *number = numbers; number->name != NULL; number++)
-        buffer_printf(&body, ",\"%s\":%llu", number->name, (unsigned long long)number->value);
-    buffer_append_text(&body, "}");
-    http_begin(http, status);
-    http_add(http, "Content-Type", "application/json");
-    http_end(http, buffer_bytes(&body));
-    buffer_done(&body);
+    http_answer_numbers(http, status, numbers);
 }
 
 void http_get_repair(struct http *http)
