@@ -59,11 +59,13 @@ static void log_damage(struct node *node, uint16_t store, const struct engine_lo
 bool scrub_take_reports(struct node *node, uint16_t store, const struct scrub_reports *reports)
 {
     bool fine = true;
-    node->counters.scrub_damaged += reports->damages;
+    if (reports->more)
+        node->counters.scrub_damaged += reports->damages - reports->count - reports->unreadable;
     node->counters.disk_errors += reports->unreadable;
     for (uint32_t i = 0; i < reports->count; i++) {
         const struct engine_loss *loss = &reports->list[i];
         log_damage(node, store, loss);
+        node->counters.scrub_damaged += !scrub_loss_known(node, store, loss);
         fine &= scrub_loss_add(node, store, loss->lower, loss->upper, !loss->lost);
     }
     if (reports->more)
@@ -149,6 +151,7 @@ static void step_done(struct node *node, struct reading *reading)
     node->counters.scrub_pass_size += step->position.size;
     node->counters.scrub_blocks += step->position.blocks;
     throttle_spend(&scrub->throttle, step->position.size, node->now_us);
+    node->counters.scrub_damaged += step->reports.unreadable;
     (void)scrub_take_reports(node, step->store, &step->reports); /* the next pass finds it again */
     if (reading->status != KVORUM_OK || step->position.finished)
         next_store(node);

@@ -68,6 +68,8 @@ void scrub_report(void *context, const struct engine_loss *loss);
 bool scrub_take_reports(struct node *node, uint16_t store, const struct scrub_reports *reports);
 
 KVORUM_CHECKED kvorum_status scrub_losses_load(struct node *node);
+/** All of what `reported` lost is in doubt already, and not mended yet. */
+bool scrub_loss_known(const struct node *node, uint16_t store, const struct engine_loss *reported);
 /** False: no memory. */
 bool scrub_loss_add(struct node *node, uint16_t store, struct bytes lower, struct bytes upper,
                     bool harmless);

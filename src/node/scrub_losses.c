@@ -93,7 +93,7 @@ static bool widen(struct loss *loss, struct bytes lower, struct bytes upper, boo
     return set_bounds(loss, least, most);
 }
 
-static struct loss *find_meeting(struct node *node, uint16_t store, struct bytes lower,
+static struct loss *find_meeting(const struct node *node, uint16_t store, struct bytes lower,
                                  struct bytes upper)
 {
     struct list *losses = &node->scrub->losses;
@@ -109,12 +109,23 @@ static struct loss *find_meeting(struct node *node, uint16_t store, struct bytes
     return node->scrub->loss_count >= SCRUB_LOSSES_MAX ? any : NULL;
 }
 
+static bool is_within(const struct loss *loss, struct bytes lower, struct bytes upper,
+                      bool harmless)
+{
+    return !loss->mended && covers(loss, lower, upper) && (harmless || !loss->harmless);
+}
+
+bool scrub_loss_known(const struct node *node, uint16_t store, const struct engine_loss *reported)
+{
+    const struct loss *loss = find_meeting(node, store, reported->lower, reported->upper);
+    return loss != NULL && is_within(loss, reported->lower, reported->upper, !reported->lost);
+}
+
 bool scrub_loss_add(struct node *node, uint16_t store, struct bytes lower, struct bytes upper,
                     bool harmless)
 {
     struct loss *loss = find_meeting(node, store, lower, upper);
-    if (loss != NULL && !loss->mended && covers(loss, lower, upper) &&
-        (harmless || !loss->harmless))
+    if (loss != NULL && is_within(loss, lower, upper, harmless))
         return true;
     if (loss != NULL)
         return widen(loss, lower, upper, harmless);
@@ -302,7 +313,6 @@ static void mending_done(struct node *node, struct reading *reading)
     scrub->mending[store] = false;
     scrub->mend_us[store] = node->now_us + MEND_AGAIN_US;
     node->counters.scrub_mended += mending->mended;
-    node->counters.scrub_damaged -= mending->reports.damages; /* they are counted as they are met */
     bool more = mending->reports.damages > 0 && scrub_take_reports(node, store, &mending->reports);
     if (status == KVORUM_OK)
         on_mended(node, store);
