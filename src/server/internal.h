@@ -62,6 +62,7 @@ struct server {
 
     /* Written by reactor 0 before it mails OPEN; others read them after that. */
     struct member member; /* ourselves */
+    bool moved;           /* since the epoch that was found at the start */
     struct arena epoch_arena;
     struct epoch epoch; /* that this life began with; reactor_epoch() is the one in force */
     uint16_t self;      /* index in every epoch; RING_NO_MEMBER before */

@@ -168,7 +168,8 @@ static void compare_with_epoch(struct server *server)
     warn_changed(server, "name", known->name, server->member.name);
     warn_changed(server, "zone", known->zone, server->member.zone);
     warn_changed(server, "weight", known_weight, weight);
-    if (strcmp(known->address, server->member.address) != 0)
+    server->moved = strcmp(known->address, server->member.address) != 0;
+    if (server->moved)
         log_info(server->log, "this node has moved: its new address is told to the cluster",
                  LOG_TEXT("cluster", known->address), LOG_TEXT("here", server->member.address));
     server->member = *known;

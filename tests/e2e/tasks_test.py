@@ -152,6 +152,8 @@ def _():
         nodes[2].kill()
         wait_until(lambda: [s["node"] for s in listed(nodes[0], "list")["silent"]] == ["n3"],
                    what="n3 is called silent")
+        wait_until(lambda: b'"dead"' in nodes[0].http("GET", "/kvorum/status").body,
+                   what="n3 is known to be dead")
         gone = tasks(nodes[0], "status", "n3/move")
         equal(gone.returncode, 4)
         assert b"n3: it is " in gone.stderr, gone.stderr
