@@ -108,7 +108,7 @@ bool departures_draw(struct departures *departures, struct change_request *ret)
             lose(departures, member);
         if (departures->lost == RING_NO_MEMBER)
             return false;
-        stage_loss(departures, epoch, ret);
+        stage_loss(departures, newest(cluster), ret); /* the epoch may have gone with the lost */
         return true;
     }
     stage(ret, CHANGE_LEAVE, member);
