@@ -88,16 +88,16 @@ struct fixture {
     struct model model; /* all tables hold the same */
 };
 
-static struct fixture *setup(uint64_t block_limit, uint64_t table_limit, size_t open_limit,
-                             enum lsm_compression compression)
+static struct fixture *setup_of(const struct model_shape *shape, uint64_t block_limit,
+                                uint64_t table_limit, size_t open_limit,
+                                enum lsm_compression compression)
 {
-    static const struct model_shape shape = { 1500, 20, 200, 2, 26, false };
     struct fixture *f = calloc(1, sizeof(*f));
     const struct lsm_table_options options = { 1024, 8, 10, compression };
     f->disk.base.ops = &memory_disk_ops;
     fault_disk_init(&f->disk.made);
     epoch_init(&f->epoch);
-    model_init(&f->model, &shape, 3);
+    model_init(&f->model, shape, 3);
     assert_int_equal(lsm_cache_create(&f->epoch, block_limit, table_limit, open_limit, &f->cache),
                      KVORUM_OK);
     for (int i = 0; i < TABLES; i++) {
@@ -111,6 +111,13 @@ static struct fixture *setup(uint64_t block_limit, uint64_t table_limit, size_t 
             KVORUM_OK);
     }
     return f;
+}
+
+static struct fixture *setup(uint64_t block_limit, uint64_t table_limit, size_t open_limit,
+                             enum lsm_compression compression)
+{
+    static const struct model_shape shape = { 1500, 20, 200, 2, 26, false };
+    return setup_of(&shape, block_limit, table_limit, open_limit, compression);
 }
 
 static void teardown(struct fixture *f)
@@ -189,6 +196,19 @@ static void test_hints(void)
     get_all(small, 0);
     assert_int_equal(small->disk.hints, 0);
     teardown(small);
+}
+
+static void test_announces_regions(void)
+{
+    enum { REGION = 4 << 20, HINTS = 2 };
+    static const struct model_shape shape = { 60000, 20, 200, 2, 26, false };
+    struct fixture *f = setup_of(&shape, 64 << 20, 0, 0, LSM_STORED);
+    uint64_t size =
+        fault_disk_bytes(&f->disk.made, fault_find(&f->disk.made.now.names, "db/0")->inode)->size;
+    assert_true(size > REGION);
+    get_all(f, 0);
+    assert_int_equal(f->disk.hints, HINTS * (size / REGION + 1));
+    teardown(f);
 }
 
 static void test_nowait(void)
@@ -452,6 +472,7 @@ static void test_threads_reopen(void)
 static const struct named_test tests[] = {
     { "what was read once is read from memory", test_hits },
     { "the disk hears of a region once, and only where all fits into memory", test_hints },
+    { "each region of a large table is announced once", test_announces_regions },
     { "nowait never touches the disk", test_nowait },
     { "the limit holds, whatever readers do", test_limit },
     { "blocks in use survive a scan", test_second_chance },

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A miss: one read of exactly the block, straight into the cache when it is stored as it is; or,
- * while the cache is not full, of the blocks around it too:
+/* A miss: one read of exactly the block, straight into the cache when it is stored as it is.  While
+ * the cache is not full, the first miss in a region tells the disk that all of it will be read:
  *
- *      region   | chunk | chunk | chunk | chunk |    of 4 * 256 blocks: the first miss in one tells
- *                           ^ miss                   the disk that all of it will be read
+ *      file   | region | region | region |    of 4 MiB, more in large files: REGIONS at most
+ *                 ^ miss
  *
- *  and each miss reads its chunk, into the cache.  Meanwhile the disk has something to do. */
+ *  The system brings it to memory of its own meanwhile, and what is asked for next is a copy away.
+ *  Blocks that nobody asks for are not copied: memory touched for the first time is what a cold
+ *  read costs most. */
 #include "engine/lsm/table/open.h"
 
 #include <assert.h>
@@ -13,15 +15,10 @@
 
 enum {
     SCRATCH_SIZE = 16 * 1024,
-    NEIGHBOURS = 256,
-    REGION_CHUNKS = 4,
-    CHUNK_SIZE_MAX = 2048 * 1024
+    AT_ONCE = 128 * 1024, /* what is wanted now, before the rest of its region */
+    REGION_SIZE_MIN = 4 * 1024 * 1024,
+    REGIONS = 64 /* of a file: bits of `announced` */
 };
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 static kvorum_status read_framed(struct table_open *open, size_t place, uint8_t *data,
                                  struct table_frame *ret_frame)
@@ -121,80 +118,45 @@ static kvorum_status load_compressed(struct table_open *open, size_t place,
     return status;
 }
 
-/* --- neighbours ---------------------------------------------------------------------------- */
+/* --- announcements ------------------------------------------------------------------------- */
 
-/* One block of a chunk that was read: into its slot, if that is still empty.  What is wrong with a
- * neighbour is told to who asks for it. */
-static void adopt(struct table_open *open, size_t place, const uint8_t *framed, size_t size)
+static uint64_t smaller(uint64_t a, uint64_t b)
 {
-    struct table_frame frame;
-    uint64_t offset = open->index.offsets[place];
-    if (atomic_load(table_slot(open, place)) != NULL ||
-        table_frame_decode(&open->foot.file, offset, bytes_make(framed, size), TABLE_ENTRIES,
-                           &frame) != KVORUM_OK)
-        return;
-    struct lsm_block *block = table_cache_reserve(open->cache, frame.raw_size);
-    if (block == NULL)
-        return;
-    kvorum_status status =
-        unpack(open->cache, &frame, framed + TABLE_FRAME_SIZE, (uint8_t *)(block + 1));
-    if (status == KVORUM_OK)
-        status = finish(open, place, block, sizeof(*block), frame.raw_size);
-    if (status != KVORUM_OK)
-        table_cache_discard(block);
+    return a < b ? a : b;
 }
 
-/* Was any of its chunks read before?  A look at the first block of each will do for a hint. */
-static bool region_known(struct table_open *open, size_t first, size_t end)
+/* The piece of `size` bytes around `offset`, as far as blocks of entries reach. */
+static void announce_piece(struct table_open *open, uint64_t offset, uint64_t size)
 {
-    for (; first < end; first += NEIGHBOURS)
-        if (atomic_load(table_slot(open, first)) != NULL)
-            return true;
-    return false;
+    uint64_t first = offset / size * size;
+    uint64_t end = smaller(first + size, open->index.offsets[open->index.count]);
+    open->file->ops->will_read(open->file, first, end - first);
 }
 
-/* What is wanted at once comes first: the rest of its region must not stand before it. */
-static void announce_region(struct table_open *open, size_t chunk)
+static uint64_t region_size(const struct table_open *open)
 {
-    const uint64_t *offsets = open->index.offsets;
-    size_t width = NEIGHBOURS * REGION_CHUNKS, first = chunk / width * width;
-    size_t end = smaller(first + width, open->index.count);
-    if (open->file->ops->will_read == NULL || region_known(open, first, end))
-        return;
-    size_t chunk_end = smaller(chunk + NEIGHBOURS, end);
-    open->file->ops->will_read(open->file, offsets[chunk], offsets[chunk_end] - offsets[chunk]);
-    open->file->ops->will_read(open->file, offsets[first], offsets[end] - offsets[first]);
+    uint64_t least = open->foot.size / REGIONS + 1;
+    return least > REGION_SIZE_MIN ? least : REGION_SIZE_MIN;
 }
 
-/* While the cache has room for (nearly) everything, a miss brings its neighbours along: one read of
- * the disk costs little more for many blocks than for one, and they would be asked for one by one.
- * A larger store reads what it needs and no more. */
-static void load_neighbours(struct table_open *open, size_t place)
+/* Everything will be asked for sooner or later, and a disk takes little longer for a region than for
+ * a block. */
+static void announce_region(struct table_open *open, uint64_t offset)
 {
-    size_t first = place / NEIGHBOURS * NEIGHBOURS;
-    size_t end = smaller(first + NEIGHBOURS, open->index.count);
-    uint64_t begin = open->index.offsets[first], size = open->index.offsets[end] - begin;
-    uint8_t *chunk = size <= CHUNK_SIZE_MAX ? malloc(size + TABLE_SLACK) : NULL;
-    if (chunk == NULL)
+    uint64_t size = region_size(open), bit = (uint64_t)1 << (offset / size);
+    if ((atomic_load_explicit(&open->announced, memory_order_relaxed) & bit) != 0 ||
+        (atomic_fetch_or_explicit(&open->announced, bit, memory_order_relaxed) & bit) != 0)
         return;
-    announce_region(open, first);
-    if (table_file_read(open->file, begin, chunk, size) == KVORUM_OK)
-        for (size_t i = first; i < end && table_cache_has_room(open->cache); i++)
-            adopt(open, i, chunk + (open->index.offsets[i] - begin),
-                  table_index_block_size(&open->index, i));
-    free(chunk);
+    announce_piece(open, offset, AT_ONCE);
+    announce_piece(open, offset, size);
 }
 
 kvorum_status table_block_load(struct table_open *open, size_t place, struct lsm_block **ret_block)
 {
     assert(place < open->index.count);
     table_count(&table_cache_counters(open->cache)->misses);
-    if (table_cache_has_room(open->cache)) {
-        load_neighbours(open, place);
-        *ret_block = atomic_load(table_slot(open, place));
-        if (*ret_block != NULL)
-            return KVORUM_OK;
-    }
+    if (open->file->ops->will_read != NULL && table_cache_has_room(open->cache))
+        announce_region(open, open->index.offsets[place]);
     if (open->compression == LSM_STORED)
         return load_stored(open, place, ret_block);
     return load_compressed(open, place, ret_block);

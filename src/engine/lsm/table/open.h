@@ -21,6 +21,7 @@ struct table_open {
     _Atomic uint8_t referenced;  /* used since the hand went by */
     _Atomic uint8_t passes;      /* of the filter: rises by one, halves with a refusal */
     _Atomic uint32_t references; /* one is the table's, until the epoch is over */
+    _Atomic uint64_t announced;  /* a bit for each region of the file (load.c) */
     enum lsm_compression compression;
     struct table_home *home;
     struct disk_file *file;
