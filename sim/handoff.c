@@ -584,5 +584,6 @@ void handoff_play(struct world *world, uint32_t keys, struct run_result *ret_res
     ret_result->operations = h->operations;
     ret_result->acknowledged = h->acknowledged;
     cluster_done(&h->cluster);
+    world_drop_events(world); /* datagrams on their way know the network */
     free(h);
 }

@@ -32,7 +32,7 @@ void world_redraw_noise(struct world *world, uint64_t seed)
     random_init(&world->random, seed);
 }
 
-void world_done(struct world *world)
+void world_drop_events(struct world *world)
 {
     struct heap_item *item;
     while ((item = heap_first(&world->events)) != NULL) {
@@ -41,6 +41,11 @@ void world_done(struct world *world)
         if (event->drop != NULL)
             event->drop(event);
     }
+}
+
+void world_done(struct world *world)
+{
+    world_drop_events(world);
     heap_done(&world->events);
     tape_done(&world->tape);
 }

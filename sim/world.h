@@ -64,6 +64,8 @@ void world_init(struct world *world, uint64_t seed);
 void world_replay(struct world *world, const struct tape *tape);
 /** Noise does not come from the tape, but from another seed. */
 void world_redraw_noise(struct world *world, uint64_t seed);
+/** The events still queued, which may point to what the caller frees next. */
+void world_drop_events(struct world *world);
 /** Drops the events still queued. */
 void world_done(struct world *world);
 
