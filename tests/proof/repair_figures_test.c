@@ -8,6 +8,7 @@
  *              1,024 partitions, trees current: from asking for a repair until it is back
  *      write   what keeping the trees adds to a write of 1 KB over 1 KB */
 #include "tests/support/rows.h"
+#include "tests/support/slow.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -63,13 +64,6 @@ struct world {
 static bool is_proof(void)
 {
     return getenv("KVORUM_PROOF") != NULL;
-}
-
-/* Sanitized programs are slower. */
-static double slow(void)
-{
-    const char *text = getenv("KVORUM_SLOW");
-    return text != NULL ? strtod(text, NULL) : 1;
 }
 
 /* --- the world ------------------------------------------------------------------------------- */
@@ -378,7 +372,7 @@ static void test_time(void)
         "# 1 of %u keys in %u partitions found and repaired in %.2f s, 3 s of them to let "
         "it settle (less than %.0f s)\n",
         keys, TIME_PARTITIONS, seconds, FIND_MAX_S);
-    assert_true(seconds < FIND_MAX_S * slow());
+    assert_true(seconds < FIND_MAX_S * slowness());
     run_until(world, repaired);
     assert_int_equal(node_counters(world->nodes[0])->repair_keys_differing, 1);
     world_free(world);
@@ -406,7 +400,7 @@ static void test_write(void)
     }
     double ns = (double)(real_us(&world->clock) - begin_us) * 1000 / WRITES;
     print_message("# the trees add %.0f ns to a write of 1 KB over 1 KB\n", ns);
-    assert_true(ns < NOTE_MAX_NS * slow());
+    assert_true(ns < NOTE_MAX_NS * slowness());
     loader_done(&loader);
     world_free(world);
 }

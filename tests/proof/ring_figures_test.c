@@ -7,6 +7,7 @@
  *      zones       partitions with two replicas in one zone, though there are zones enough
  *      time        of the processor, for 1,000 members and 65,536 partitions */
 #include "tests/support/rows.h"
+#include "tests/support/slow.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -169,8 +170,7 @@ static double processor_s(void)
 static void a_thousand_members_are_planned_in_a_second(void **state)
 {
     (void)state;
-    const char *text = getenv("KVORUM_SLOW");
-    double slow = text != NULL ? 4 * strtod(text, NULL) : 1, worst = 0;
+    double slow = slowness() > 1 ? 4 * slowness() : 1, worst = 0;
     struct table *before = make_table(RING_PARTITIONS_MAX),
                  *after = make_table(RING_PARTITIONS_MAX);
     for (uint16_t zones = 1; zones <= 50; zones = zones == 1 ? 3 : (uint16_t)(zones * 4)) {
