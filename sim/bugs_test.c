@@ -40,6 +40,7 @@ static const struct {
     { PLANTED_VOTE_BEFORE_DISK, 1900 },
     { PLANTED_MOVE_NEEDS_ONE_SET, 7100 },
     { PLANTED_VOTER_REBORN, 1600 },
+    { PLANTED_SCRUB_MISSES_THE_NEWEST, 30040 },
 };
 
 static uint64_t first_seed(enum planted_bug bug)

@@ -151,6 +151,7 @@ struct engine_scrub {
     uint64_t end;    /* the engine's: what was written after the beginning is not read */
     uint64_t size;   /* read by the last step, bytes */
     uint64_t blocks; /* blocks and values out of line, read by the last step */
+    bool waits;      /* for files that were being written when it began: go on in a while */
     bool finished;   /* all has been read */
 };
 

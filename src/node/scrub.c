@@ -5,7 +5,12 @@
 #include "base/planted.h"
 #include "node/scrub_internal.h"
 
-enum { STEP_SIZE = 2 << 20, RATE_DEFAULT = 16 << 20, AGAIN_US = 10 * 1000 * 1000 };
+enum {
+    STEP_SIZE = 2 << 20,
+    RATE_DEFAULT = 16 << 20,
+    AGAIN_US = 10 * 1000 * 1000,
+    WAIT_US = 1000 * 1000, /* for files that are being written */
+};
 
 static const uint64_t period_default_us = UINT64_C(7) * 24 * 60 * 60 * 1000 * 1000;
 
@@ -94,6 +99,13 @@ static kvorum_status step_read(struct reading *reading, bool nowait)
     return engine_scrub(step->engine, &step->position, scrub_report, &step->reports);
 }
 
+/* When the next step may begin. */
+static uint64_t free_us(const struct scrub *scrub)
+{
+    uint64_t us = throttle_free_us(&scrub->throttle);
+    return us > scrub->wait_us ? us : scrub->wait_us;
+}
+
 static uint64_t store_size(struct engine *engine)
 {
     struct engine_stats stats;
@@ -156,8 +168,10 @@ static void step_done(struct node *node, struct reading *reading)
     if (reading->status != KVORUM_OK || step->position.finished)
         next_store(node);
     scrub_mend(node, step->store);
+    if (step->position.waits)
+        scrub->wait_us = node->now_us + WAIT_US;
     reading_close(reading);
-    scrub_wake(node, throttle_free_us(&scrub->throttle));
+    scrub_wake(node, free_us(scrub));
 }
 
 static void step_begin(struct node *node)
@@ -194,7 +208,7 @@ static void pass_tick(struct node *node)
     struct scrub *scrub = node->scrub;
     if (!scrub->active && node->now_us >= scrub->pass_us)
         pass_begin(node);
-    if (!scrub->active || scrub->reading || node->now_us < throttle_free_us(&scrub->throttle))
+    if (!scrub->active || scrub->reading || node->now_us < free_us(scrub))
         return;
     while (scrub->store < node->config.store_count && !has_tables(node, scrub->store))
         next_store(node);
@@ -231,9 +245,7 @@ void scrub_tick(struct node *node)
     scrub_refill_tick(node);
     pass_tick(node);
     if (scrub->active && !scrub->reading)
-        scrub_wake(node, throttle_free_us(&scrub->throttle) > node->now_us
-                             ? throttle_free_us(&scrub->throttle)
-                             : node->now_us + 1);
+        scrub_wake(node, free_us(scrub) > node->now_us ? free_us(scrub) : node->now_us + 1);
 }
 
 /* --- on demand ------------------------------------------------------------------------------- */

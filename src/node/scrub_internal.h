@@ -44,6 +44,7 @@ struct scrub {
     uint16_t store;
     struct engine_scrub position;
     uint64_t pass_us; /* the next one begins */
+    uint64_t wait_us; /* nothing is read before */
     /* losses */
     struct list losses;
     uint32_t loss_count;

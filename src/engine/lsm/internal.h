@@ -122,6 +122,12 @@ struct lsm_counts {
     struct engine_level_stats levels[ENGINE_LEVELS];
 };
 
+/* Somebody who makes tables: a flush, a compaction, mending.  From its beginning to its end. */
+struct lsm_maker {
+    struct list list;    /* first */
+    uint64_t first_file; /* its tables have this number, or higher ones */
+};
+
 struct lsm {
     struct engine engine;
     struct lsm_options options; /* with defaults filled in */
@@ -177,6 +183,8 @@ struct lsm {
     struct lsm_picker_cursor cursor;
     size_t early_tables; /* picker.h, lsm_reads */
     uint64_t next_file;
+    struct list makers;   /* at work: those that began first come first */
+    uint64_t tables_shown; /* that became part of the store since it was opened */
     uint64_t flushed_batch, flushed_sequence; /* up to here everything is in tables */
     uint64_t first_segment;                   /* of those that are needed */
     bool log_begins;                          /* manifest.h */
@@ -365,6 +373,14 @@ kvorum_status lsm_settle(struct engine *engine);
 /** `size` more bytes were written in the background; without the mutex.  False: the engine closes,
  *  so the work should end. */
 bool lsm_progress(struct lsm *lsm, uint64_t size);
+
+/* makers.c: all with the mutex */
+
+/** From now on until the end the caller may write tables that are not installed yet. */
+void lsm_maker_begin(struct lsm *lsm, struct lsm_maker *maker);
+void lsm_maker_end(struct lsm_maker *maker);
+/** Somebody who may have written a table with a number below `file` is still at work. */
+bool lsm_making_before(struct lsm *lsm, uint64_t file);
 
 /* reads.c */
 
