@@ -29,7 +29,7 @@ void scrub_report(void *context, const struct engine_loss *loss)
 {
     struct scrub_reports *reports = context;
     reports->damages++;
-    if (loss->damage.status == KVORUM_IO) {
+    if (loss->damage.status == KVORUM_IO && !loss->other) {
         reports->unreadable++;
         return;
     }
@@ -48,6 +48,20 @@ void scrub_report(void *context, const struct engine_loss *loss)
         return;
     }
     kept->damage.file = (const char *)copy.data;
+}
+
+/* What the store has in memory too. */
+static void take_other(struct node *node, uint16_t store, const struct engine_loss *loss)
+{
+    node->counters.scrub_damaged++;
+    node->counters.scrub_mended += loss->mended;
+    log_error(node->config.log,
+              loss->mended
+                  ? "a file of a store was damaged; it was written anew from memory"
+                  : "a file of a store is damaged, and cannot be written anew; do not stop "
+                    "the node before its data is elsewhere",
+              LOG_U64("store", store), LOG_TEXT("file", loss->damage.file),
+              LOG_U64("offset", loss->damage.offset), LOG_TEXT("damage", loss->damage.what));
 }
 
 static void log_damage(struct node *node, uint16_t store, const struct engine_loss *loss)
@@ -69,6 +83,10 @@ bool scrub_take_reports(struct node *node, uint16_t store, const struct scrub_re
     node->counters.disk_errors += reports->unreadable;
     for (uint32_t i = 0; i < reports->count; i++) {
         const struct engine_loss *loss = &reports->list[i];
+        if (loss->other) {
+            take_other(node, store, loss);
+            continue;
+        }
         log_damage(node, store, loss);
         node->counters.scrub_damaged += !scrub_loss_known(node, store, loss);
         fine &= scrub_loss_add(node, store, loss->lower, loss->upper, !loss->lost);
@@ -110,7 +128,7 @@ static uint64_t store_size(struct engine *engine)
 {
     struct engine_stats stats;
     engine_stats(engine, &stats);
-    return stats.disk_size - stats.log_size;
+    return stats.disk_size;
 }
 
 static void count_total(struct node *node)
@@ -185,6 +203,7 @@ static void step_begin(struct node *node)
         scrub_wake(node, node->now_us + AGAIN_US);
         return;
     }
+    reading->job.urgency = JOB_LENGTHY; /* it may write, and wait for who writes */
     reading->read = step_read;
     reading->done = step_done;
     step->engine = node->config.stores[scrub->store];

@@ -70,6 +70,7 @@ struct scrubbing {
     struct engine_scrub *scrub;
     void (*report)(void *context, const struct engine_loss *loss);
     void *context;
+    bool making; /* tables that are to be read and not there yet */
 };
 
 static kvorum_status on_loss(void *context, const struct engine_loss *loss)
@@ -128,6 +129,21 @@ static kvorum_status step_table(struct scrubbing *scrubbing, struct lsm_table *t
     return status;
 }
 
+/* The next table, or what comes behind the last one. */
+static kvorum_status step_tables(struct scrubbing *scrubbing, const struct lsm_levels *levels)
+{
+    struct engine_scrub *scrub = scrubbing->scrub;
+    struct lsm_table *table = table_from(levels, scrub->file, scrub->end);
+    if (table != NULL)
+        return step_table(scrubbing, table);
+    scrub->waits = scrubbing->making;
+    if (scrub->waits)
+        PROBE("lsm: a scrub waited for a table that was being made");
+    else
+        lsm_scrub_files_begin(scrubbing->check.lsm, scrub);
+    return KVORUM_OK;
+}
+
 kvorum_status lsm_scrub(struct engine *engine, struct engine_scrub *scrub,
                         void (*report)(void *context, const struct engine_loss *loss),
                         void *context)
@@ -141,23 +157,14 @@ kvorum_status lsm_scrub(struct engine *engine, struct engine_scrub *scrub,
     lsm_state_reference(state);
     if (scrub->end == 0)
         scrub->end = lsm->next_file;
-    bool making = !PLANTED(SCRUB_MISSES_THE_NEWEST) && lsm_making_before(lsm, scrub->end);
+    scrubbing.making = !PLANTED(SCRUB_MISSES_THE_NEWEST) && lsm_making_before(lsm, scrub->end);
     pthread_mutex_unlock(&lsm->mutex);
     scrub->size = scrub->blocks = 0;
     scrub->finished = scrub->waits = false;
-    while (status == KVORUM_OK && !scrub->finished && scrub->size < scrub->budget) {
-        struct lsm_table *table = table_from(state->levels, scrub->file, scrub->end);
-        if (table != NULL) {
-            status = step_table(&scrubbing, table);
-            continue;
-        }
-        scrub->waits = making;
-        if (making) {
-            PROBE("lsm: a scrub waited for a table that was being made");
-            break;
-        }
-        scrub->finished = true;
-    }
+    while (status == KVORUM_OK && !scrub->finished && !scrub->waits && scrub->size < scrub->budget)
+        status = scrub->part == LSM_SCRUB_TABLES
+                     ? step_tables(&scrubbing, state->levels)
+                     : lsm_scrub_files(lsm, state, scrub, report, context);
     lsm_state_release(state);
     lsm_value_check_done(&scrubbing.check);
     return status;
