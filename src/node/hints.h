@@ -3,7 +3,7 @@
  *
  *      hints.c          the queues: taking a hint, counting, quotas, marks
  *      hints_replay.c   whose turn it is, delivering, removing
- *      suspect.c        marks of dropped hints: having a partition compared
+ *      suspect*.c       marks of dropped hints: having a partition compared
  *
  *  A hint is in the same store as the object it is about, so one batch changes both; a target's
  *  queue is one in each store, walked store after store, oldest first.  Usage is counted anew when
