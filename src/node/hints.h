@@ -21,9 +21,10 @@ struct hint_queue {
     struct list link;
     struct node_id target;
     struct hint_usage used;
-    uint64_t oldest;    /* order of the oldest hint, as far as is known; 0: none */
-    uint32_t marks;     /* at most so many are in the stores */
-    uint32_t marks_put; /* in this life */
+    uint64_t oldest;         /* order of the oldest hint, as far as is known; 0: none */
+    uint32_t marks;          /* at most so many are in the stores */
+    uint32_t marks_put;      /* in this life */
+    uint32_t suspicions_put; /* of them */
     struct hint_pace pace;
     bool was_alive;
 
