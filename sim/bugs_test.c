@@ -41,6 +41,7 @@ static const struct {
     { PLANTED_VOTER_REBORN, 1790 },         { PLANTED_RANGE_LEFT_BEHIND, 400 },
     { PLANTED_FORWARDED_TO_THE_DEAD, 130 }, { PLANTED_WRONG_QUORUM_COUNT, 65 },
     { PLANTED_MODE_OF_THE_MEMBER, 50 },     { PLANTED_HINT_FORGOTTEN_EARLY, 50 },
+    { PLANTED_SCRUB_MISSES_THE_NEWEST, 30040 },
 };
 
 static uint64_t first_seed(enum planted_bug bug)

@@ -55,7 +55,9 @@
     X(HINT_TO_A_STRANGER, "a hint is delivered to a member that is no owner any more")             \
     X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")              \
     X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")                     \
-    X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")
+    X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")           \
+    X(SCRUB_MISSES_THE_NEWEST, "a scrub misses tables that nobody shows yet when it begins")       \
+    X(RENEWED_MARK_DROPPED, "a mark goes though it was put again while owners were asked")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -139,6 +139,8 @@ struct engine_damage {
 struct engine_loss {
     struct engine_damage damage;
     bool lost;                 /* false: every key can still be read from what is intact */
+    bool other;                /* neither a table nor a value: all of it is in memory too */
+    bool mended;               /* such a thing was written anew, and nothing is left to do */
     struct bytes lower, upper; /* keys from `lower` on and before `upper` (empty: to the end), whose
                                   newest versions may have been there */
 };
@@ -148,9 +150,12 @@ struct engine_scrub {
     uint64_t budget; /* bytes to read in a step, about */
     uint64_t file;   /* the engine's: it goes on here */
     uint64_t place;  /* the engine's */
+    uint64_t part;   /* the engine's: of what it reads */
+    uint64_t record; /* the engine's: the number of the next one, of the log */
     uint64_t end;    /* the engine's: what was written after the beginning is not read */
     uint64_t size;   /* read by the last step, bytes */
     uint64_t blocks; /* blocks and values out of line, read by the last step */
+    bool waits;      /* for files that were being written when it began: go on in a while */
     bool finished;   /* all has been read */
 };
 
@@ -360,7 +365,9 @@ KVORUM_CHECKED kvorum_status engine_range_size(struct engine *engine,
 /** Read on where `scrub` stands, until its budget is spent, and check it as engine_verify does.
  *  Damage is reported and no error; the next step goes on behind it.  Steps may lie any time apart:
  *  what compactions wrote in between is read or was new when the scrub began.
- *  Not read: the log, whose contents are in memory, and replayed with checks of its own. */
+ *  Also read are the sealed parts of the log, and what says which files make up the store; what is
+ *  damaged of that is written anew from memory, so a step may write.  Not read: the part of the log
+ *  that is being written. */
 KVORUM_CHECKED kvorum_status engine_scrub(struct engine *engine, struct engine_scrub *scrub,
                                           void (*report)(void *context,
                                                          const struct engine_loss *loss),

@@ -303,6 +303,7 @@ kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
         return KVORUM_NO_MEMORY;
     hint_mark_value(clock_wall_ms(node->config.clock), &value);
     queue->marks_put++;
+    queue->suspicions_put += mark == HINT_MARK_SUSPICION;
     queue->marks++; /* at least as many as there are: counted again when they are looked at */
     node->counters.hint_marks++;
     return engine_batch_put(batch, key, bytes_make(value.data, value.size));

@@ -3,7 +3,7 @@
  *
  *      hints.c          the queues: taking a hint, counting, quotas, marks
  *      hints_replay.c   whose turn it is, delivering, removing
- *      suspect.c        marks of dropped hints: having a partition compared
+ *      suspect*.c       marks of dropped hints: having a partition compared
  *
  *  A hint is in the same store as the object it is about, so one batch changes both; a target's
  *  queue is one in each store, walked store after store, oldest first.  Usage is counted anew when
@@ -21,9 +21,10 @@ struct hint_queue {
     struct list link;
     struct node_id target;
     struct hint_usage used;
-    uint64_t oldest;    /* order of the oldest hint, as far as is known; 0: none */
-    uint32_t marks;     /* at most so many are in the stores */
-    uint32_t marks_put; /* in this life */
+    uint64_t oldest;         /* order of the oldest hint, as far as is known; 0: none */
+    uint32_t marks;          /* at most so many are in the stores */
+    uint32_t marks_put;      /* in this life */
+    uint32_t suspicions_put; /* of them */
     struct hint_pace pace;
     bool was_alive;
 

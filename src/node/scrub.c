@@ -5,7 +5,12 @@
 #include "base/planted.h"
 #include "node/scrub_internal.h"
 
-enum { STEP_SIZE = 2 << 20, RATE_DEFAULT = 16 << 20, AGAIN_US = 10 * 1000 * 1000 };
+enum {
+    STEP_SIZE = 2 << 20,
+    RATE_DEFAULT = 16 << 20,
+    AGAIN_US = 10 * 1000 * 1000,
+    WAIT_US = 1000 * 1000, /* for files that are being written */
+};
 
 static const uint64_t period_default_us = UINT64_C(7) * 24 * 60 * 60 * 1000 * 1000;
 
@@ -24,7 +29,7 @@ void scrub_report(void *context, const struct engine_loss *loss)
 {
     struct scrub_reports *reports = context;
     reports->damages++;
-    if (loss->damage.status == KVORUM_IO) {
+    if (loss->damage.status == KVORUM_IO && !loss->other) {
         reports->unreadable++;
         return;
     }
@@ -43,6 +48,20 @@ void scrub_report(void *context, const struct engine_loss *loss)
         return;
     }
     kept->damage.file = (const char *)copy.data;
+}
+
+/* What the store has in memory too. */
+static void take_other(struct node *node, uint16_t store, const struct engine_loss *loss)
+{
+    node->counters.scrub_damaged++;
+    node->counters.scrub_mended += loss->mended;
+    log_error(node->config.log,
+              loss->mended
+                  ? "a file of a store was damaged; it was written anew from memory"
+                  : "a file of a store is damaged, and cannot be written anew; do not stop "
+                    "the node before its data is elsewhere",
+              LOG_U64("store", store), LOG_TEXT("file", loss->damage.file),
+              LOG_U64("offset", loss->damage.offset), LOG_TEXT("damage", loss->damage.what));
 }
 
 static void log_damage(struct node *node, uint16_t store, const struct engine_loss *loss)
@@ -64,6 +83,10 @@ bool scrub_take_reports(struct node *node, uint16_t store, const struct scrub_re
     node->counters.disk_errors += reports->unreadable;
     for (uint32_t i = 0; i < reports->count; i++) {
         const struct engine_loss *loss = &reports->list[i];
+        if (loss->other) {
+            take_other(node, store, loss);
+            continue;
+        }
         log_damage(node, store, loss);
         node->counters.scrub_damaged += !scrub_loss_known(node, store, loss);
         fine &= scrub_loss_add(node, store, loss->lower, loss->upper, !loss->lost);
@@ -94,11 +117,18 @@ static kvorum_status step_read(struct reading *reading, bool nowait)
     return engine_scrub(step->engine, &step->position, scrub_report, &step->reports);
 }
 
+/* When the next step may begin. */
+static uint64_t free_us(const struct scrub *scrub)
+{
+    uint64_t us = throttle_free_us(&scrub->throttle);
+    return us > scrub->wait_us ? us : scrub->wait_us;
+}
+
 static uint64_t store_size(struct engine *engine)
 {
     struct engine_stats stats;
     engine_stats(engine, &stats);
-    return stats.disk_size - stats.log_size;
+    return stats.disk_size;
 }
 
 static void count_total(struct node *node)
@@ -156,8 +186,10 @@ static void step_done(struct node *node, struct reading *reading)
     if (reading->status != KVORUM_OK || step->position.finished)
         next_store(node);
     scrub_mend(node, step->store);
+    if (step->position.waits)
+        scrub->wait_us = node->now_us + WAIT_US;
     reading_close(reading);
-    scrub_wake(node, throttle_free_us(&scrub->throttle));
+    scrub_wake(node, free_us(scrub));
 }
 
 static void step_begin(struct node *node)
@@ -171,6 +203,7 @@ static void step_begin(struct node *node)
         scrub_wake(node, node->now_us + AGAIN_US);
         return;
     }
+    reading->job.urgency = JOB_LENGTHY; /* it may write, and wait for who writes */
     reading->read = step_read;
     reading->done = step_done;
     step->engine = node->config.stores[scrub->store];
@@ -194,7 +227,7 @@ static void pass_tick(struct node *node)
     struct scrub *scrub = node->scrub;
     if (!scrub->active && node->now_us >= scrub->pass_us)
         pass_begin(node);
-    if (!scrub->active || scrub->reading || node->now_us < throttle_free_us(&scrub->throttle))
+    if (!scrub->active || scrub->reading || node->now_us < free_us(scrub))
         return;
     while (scrub->store < node->config.store_count && !has_tables(node, scrub->store))
         next_store(node);
@@ -231,9 +264,7 @@ void scrub_tick(struct node *node)
     scrub_refill_tick(node);
     pass_tick(node);
     if (scrub->active && !scrub->reading)
-        scrub_wake(node, throttle_free_us(&scrub->throttle) > node->now_us
-                             ? throttle_free_us(&scrub->throttle)
-                             : node->now_us + 1);
+        scrub_wake(node, free_us(scrub) > node->now_us ? free_us(scrub) : node->now_us + 1);
 }
 
 /* --- on demand ------------------------------------------------------------------------------- */

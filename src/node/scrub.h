@@ -16,8 +16,11 @@
  *  a loss on, for ever, the store's shard writes under other actors (the salt).
  *
  *      scrub.c          steps, passes, on demand
- *      scrub_losses.c   losses: kept on disk, mended
+ *      scrub_losses.c   which keys are in doubt
+ *      scrub_records.c  that, on disk
+ *      scrub_mend.c     damaged tables written anew
  *      scrub_refill.c   comparisons with the other owners
+ *      scrub_start.c    opening on a store that is damaged
  *
  *  Beside the objects of a store stand (integers little-endian, but for the number in a key)
  *

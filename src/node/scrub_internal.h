@@ -44,6 +44,7 @@ struct scrub {
     uint16_t store;
     struct engine_scrub position;
     uint64_t pass_us; /* the next one begins */
+    uint64_t wait_us; /* nothing is read before */
     /* losses */
     struct list losses;
     uint32_t loss_count;
@@ -67,19 +68,36 @@ void scrub_report(void *context, const struct engine_loss *loss);
 /** Losses from now on; counted, and logged.  False: one could not be kept in mind. */
 bool scrub_take_reports(struct node *node, uint16_t store, const struct scrub_reports *reports);
 
+/* scrub_start.c */
 KVORUM_CHECKED kvorum_status scrub_losses_load(struct node *node);
+
+/* scrub_records.c */
+/** Into node->batch: another salt, every loss of the store, and no hash tree of before. */
+KVORUM_CHECKED kvorum_status scrub_fill_batch(struct node *node, uint16_t store);
+/** Its salt and its losses.  CORRUPT. */
+KVORUM_CHECKED kvorum_status scrub_load_store(struct node *node, uint16_t store);
+/** Everybody was asked: its record goes too. */
+void scrub_loss_over(struct node *node, struct loss *loss);
+
+/* scrub_losses.c */
+/** NULL: no memory. */
+struct loss *scrub_loss_create(struct node *node, uint16_t store, struct bytes lower,
+                               struct bytes upper);
+bool scrub_loss_meets(const struct loss *loss, struct bytes lower, struct bytes upper);
 /** All of what `reported` lost is in doubt already, and not mended yet. */
 bool scrub_loss_known(const struct node *node, uint16_t store, const struct engine_loss *reported);
 /** False: no memory. */
 bool scrub_loss_add(struct node *node, uint16_t store, struct bytes lower, struct bytes upper,
                     bool harmless);
 void scrub_loss_remove(struct node *node, struct loss *loss);
-/** Everybody was asked: its record goes too. */
-void scrub_loss_over(struct node *node, struct loss *loss);
-void scrub_mend(struct node *node, uint16_t store);
-void scrub_wake(struct node *node, uint64_t due_us);
 /** What is lost cannot be got from anybody. */
 bool scrub_is_alone(const struct node *node);
+
+/* scrub_mend.c */
+void scrub_mend(struct node *node, uint16_t store);
+
+/* scrub.c */
+void scrub_wake(struct node *node, uint64_t due_us);
 
 /* scrub_refill.c */
 /** `loss` was mended just now. */

@@ -122,6 +122,12 @@ struct lsm_counts {
     struct engine_level_stats levels[ENGINE_LEVELS];
 };
 
+/* Somebody who makes tables: a flush, a compaction, mending.  From its beginning to its end. */
+struct lsm_maker {
+    struct list list;    /* first */
+    uint64_t first_file; /* its tables have this number, or higher ones */
+};
+
 struct lsm {
     struct engine engine;
     struct lsm_options options; /* with defaults filled in */
@@ -177,6 +183,8 @@ struct lsm {
     struct lsm_picker_cursor cursor;
     size_t early_tables; /* picker.h, lsm_reads */
     uint64_t next_file;
+    struct list makers;    /* at work: those that began first come first */
+    uint64_t tables_shown; /* that became part of the store since it was opened */
     uint64_t flushed_batch, flushed_sequence; /* up to here everything is in tables */
     uint64_t first_segment;                   /* of those that are needed */
     bool log_begins;                          /* manifest.h */
@@ -366,6 +374,14 @@ kvorum_status lsm_settle(struct engine *engine);
  *  so the work should end. */
 bool lsm_progress(struct lsm *lsm, uint64_t size);
 
+/* makers.c: all with the mutex */
+
+/** From now on until the end the caller may write tables that are not installed yet. */
+void lsm_maker_begin(struct lsm *lsm, struct lsm_maker *maker);
+void lsm_maker_end(struct lsm_maker *maker);
+/** Somebody who may have written a table with a number below `file` is still at work. */
+bool lsm_making_before(struct lsm *lsm, uint64_t file);
+
 /* reads.c */
 
 /** Reads have looked at tables of level 0 for nothing, of late: LSM_WASTE_ bytes' worth.  Starts a
@@ -466,12 +482,25 @@ kvorum_status lsm_verify(struct engine *engine,
                          void *context);
 kvorum_status lsm_range_size(struct engine *engine, const struct engine_range *range,
                              uint64_t *ret_size);
+/** As lsm_blob_header_judge.  CORRUPT also: there is no such file.  IO. */
+KVORUM_CHECKED kvorum_status lsm_blob_header_check(struct lsm *lsm,
+                                                   const struct lsm_blob_file *blob);
 
-/* scrub.c, mend.c */
+/* scrub.c, scrub_files.c, mend.c */
+
+enum lsm_scrub_part { LSM_SCRUB_TABLES, LSM_SCRUB_LOG, LSM_SCRUB_REST }; /* in this order */
 
 kvorum_status lsm_scrub(struct engine *engine, struct engine_scrub *scrub,
                         void (*report)(void *context, const struct engine_loss *loss),
                         void *context);
+
+/** Tables are read; the rest comes now. */
+void lsm_scrub_files_begin(struct lsm *lsm, struct engine_scrub *scrub);
+/** A step over what is beside the tables.  `state` is referenced by the caller.  May wait for
+ *  flushes and changes of tables.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status
+lsm_scrub_files(struct lsm *lsm, struct lsm_state *state, struct engine_scrub *scrub,
+                void (*report)(void *context, const struct engine_loss *loss), void *context);
 
 /** Looks at the values out of line that a walk over a table comes across. */
 struct lsm_value_check {
@@ -493,6 +522,9 @@ kvorum_status lsm_mend(struct engine *engine, const struct engine_range *lost, s
                        uint64_t *ret_mended);
 
 /* store.c: the directory */
+
+/** FORMAT is there, and says what it should; adds to *size what was read.  CORRUPT, IO. */
+KVORUM_CHECKED kvorum_status lsm_format_check(struct lsm *lsm, uint64_t *size);
 
 /** Lock the directory and read, or make, its FORMAT file.  *ret_fresh: there is no log yet. */
 KVORUM_CHECKED kvorum_status lsm_store_open(struct lsm *lsm, bool create, bool *ret_fresh);

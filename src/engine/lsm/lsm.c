@@ -281,6 +281,7 @@ static void init(struct lsm *lsm, const struct lsm_options *options)
     lsm->last_commit = &lsm->first_commit;
     random_init(&lsm->random, options->identity_seed);
     list_init(&lsm->snapshots);
+    list_init(&lsm->makers);
     for (int i = 0; i < ENGINE_LEVELS; i++)
         buffer_init(&lsm->cursor.key[i], ENGINE_KEY_SIZE_MAX + 1);
     epoch_init(&lsm->epoch);

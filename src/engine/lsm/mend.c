@@ -274,7 +274,10 @@ kvorum_status lsm_mend(struct engine *engine, const struct engine_range *lost, s
     lsm->manual++;
     while (lsm->compactions_running > 0)
         wait_until(lsm);
+    struct lsm_maker maker;
+    lsm_maker_begin(lsm, &maker);
     kvorum_status status = mend_all(&mending, ret_mended);
+    lsm_maker_end(&maker);
     lsm->manual--;
     if (*ret_mended > 0)
         lsm->compaction_failure = KVORUM_OK; /* damage may have stopped them */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading all tables in small steps.  Tables go by in the order of their numbers: what compactions
- * put in their place has higher ones, and comes later or, from `end` on, not at all. */
+/* Reading all tables in small steps.  They go by in the order in which they became part of the
+ * store: what compactions put in their place comes later.  A table with a number from `end` on was
+ * begun after the scrub, and is not read; one with a lower number may have been written before it
+ * though nobody shows it yet, so the scrub waits for who is making it. */
 #include "base/planted.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/table/walk.h"
@@ -68,6 +70,7 @@ struct scrubbing {
     struct engine_scrub *scrub;
     void (*report)(void *context, const struct engine_loss *loss);
     void *context;
+    bool making; /* tables that are to be read and not there yet */
 };
 
 static kvorum_status on_loss(void *context, const struct engine_loss *loss)
@@ -90,15 +93,16 @@ static kvorum_status on_entry(void *context, const struct lsm_entry *entry)
     return on_loss(context, &loss);
 }
 
-/* The first from `number` on, and before `end`; NULL: there is none. */
-static struct lsm_table *table_from(const struct lsm_levels *levels, uint64_t number, uint64_t end)
+/* The first that was shown as `place`-th or later, with a number before `end`; NULL: there is none.
+ */
+static struct lsm_table *table_from(const struct lsm_levels *levels, uint64_t place, uint64_t end)
 {
     struct lsm_table *found = NULL;
     for (int i = 0; i < ENGINE_LEVELS; i++)
         for (size_t j = 0; j < levels->level[i].count; j++) {
             struct lsm_table *table = levels->level[i].tables[j];
-            uint64_t own = table->meta.number;
-            if (own >= number && own < end && (found == NULL || own < found->meta.number))
+            if (table->shown >= place && table->meta.number < end &&
+                (found == NULL || table->shown < found->shown))
                 found = table;
         }
     return found;
@@ -108,7 +112,7 @@ static kvorum_status step_table(struct scrubbing *scrubbing, struct lsm_table *t
 {
     struct engine_scrub *scrub = scrubbing->scrub;
     struct lsm_table_walk *walk = &scrubbing->walk;
-    bool same = scrub->file == table->meta.number;
+    bool same = scrub->file == table->shown;
     *walk = (struct lsm_table_walk){
         .place = same ? (size_t)scrub->place : 0,
         .budget = scrub->budget - scrub->size,
@@ -120,9 +124,24 @@ static kvorum_status step_table(struct scrubbing *scrubbing, struct lsm_table *t
     kvorum_status status = lsm_table_walk(table, walk);
     scrub->size += walk->size;
     scrub->blocks += walk->place - before;
-    scrub->file = table->meta.number + walk->finished;
+    scrub->file = table->shown + walk->finished;
     scrub->place = walk->finished ? 0 : walk->place;
     return status;
+}
+
+/* The next table, or what comes behind the last one. */
+static kvorum_status step_tables(struct scrubbing *scrubbing, const struct lsm_levels *levels)
+{
+    struct engine_scrub *scrub = scrubbing->scrub;
+    struct lsm_table *table = table_from(levels, scrub->file, scrub->end);
+    if (table != NULL)
+        return step_table(scrubbing, table);
+    scrub->waits = scrubbing->making;
+    if (scrub->waits)
+        PROBE("lsm: a scrub waited for a table that was being made");
+    else
+        lsm_scrub_files_begin(scrubbing->check.lsm, scrub);
+    return KVORUM_OK;
 }
 
 kvorum_status lsm_scrub(struct engine *engine, struct engine_scrub *scrub,
@@ -138,15 +157,14 @@ kvorum_status lsm_scrub(struct engine *engine, struct engine_scrub *scrub,
     lsm_state_reference(state);
     if (scrub->end == 0)
         scrub->end = lsm->next_file;
+    scrubbing.making = !PLANTED(SCRUB_MISSES_THE_NEWEST) && lsm_making_before(lsm, scrub->end);
     pthread_mutex_unlock(&lsm->mutex);
     scrub->size = scrub->blocks = 0;
-    scrub->finished = false;
-    while (status == KVORUM_OK && !scrub->finished && scrub->size < scrub->budget) {
-        struct lsm_table *table = table_from(state->levels, scrub->file, scrub->end);
-        scrub->finished = table == NULL;
-        if (table != NULL)
-            status = step_table(&scrubbing, table);
-    }
+    scrub->finished = scrub->waits = false;
+    while (status == KVORUM_OK && !scrub->finished && !scrub->waits && scrub->size < scrub->budget)
+        status = scrub->part == LSM_SCRUB_TABLES
+                     ? step_tables(&scrubbing, state->levels)
+                     : lsm_scrub_files(lsm, state, scrub, report, context);
     lsm_state_release(state);
     lsm_value_check_done(&scrubbing.check);
     return status;

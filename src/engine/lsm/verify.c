@@ -125,7 +125,7 @@ static kvorum_status verify_level(struct lsm *lsm, const struct lsm_level *level
     return status;
 }
 
-static kvorum_status read_header(struct lsm *lsm, const struct lsm_blob_file *blob)
+kvorum_status lsm_blob_header_check(struct lsm *lsm, const struct lsm_blob_file *blob)
 {
     uint8_t header[LSM_BLOB_HEADER_SIZE];
     struct disk_file *file;
@@ -151,7 +151,7 @@ static kvorum_status verify_blobs(struct lsm *lsm, const struct lsm_state *state
         return KVORUM_OK;
     for (size_t i = 0; i < state->blobs->count && status == KVORUM_OK; i++) {
         const struct lsm_blob_file *file = state->blobs->uses[i].file;
-        status = read_header(lsm, file);
+        status = lsm_blob_header_check(lsm, file);
         if (status != KVORUM_OK && status != KVORUM_NO_MEMORY)
             report_damage(verification, LSM_FILE_BLOB, file->number, 0, "the header is damaged",
                           status);

@@ -50,8 +50,11 @@ static bool flush_is_due(struct lsm *lsm)
 
 static void flush_one(struct lsm *lsm)
 {
+    struct lsm_maker maker;
     lsm->flushing_table = true;
+    lsm_maker_begin(lsm, &maker);
     kvorum_status status = lsm_flush_oldest(lsm), before = lsm->flush_failure;
+    lsm_maker_end(&maker);
     lsm->flushing_table = false;
     lsm->flush_failure = status == KVORUM_CLOSED ? KVORUM_OK : status;
     if (status == KVORUM_NO_SPACE)
@@ -87,9 +90,12 @@ static bool may_compact(const struct lsm *lsm)
 
 static void compact_one(struct lsm *lsm, struct lsm_pick *pick)
 {
+    struct lsm_maker maker;
     lsm->compactions_running++;
     lsm->compaction_again = false;
+    lsm_maker_begin(lsm, &maker);
     kvorum_status status = lsm_compact_pick(lsm, pick), before = lsm->compaction_failure;
+    lsm_maker_end(&maker);
     lsm->compactions_running--;
     lsm->compaction_failure = status == KVORUM_CLOSED ? KVORUM_OK : status;
     if (status == KVORUM_NO_SPACE)
@@ -369,8 +375,11 @@ static kvorum_status compact_range(struct lsm *lsm, int level, int target,
     if (!lsm_pick_range(lsm_state_now(lsm)->levels, level, target, range->lower, range->upper,
                         &pick))
         return KVORUM_OK;
+    struct lsm_maker maker;
     lsm->compactions_running++;
+    lsm_maker_begin(lsm, &maker);
     kvorum_status status = lsm_compact_pick(lsm, &pick);
+    lsm_maker_end(&maker);
     lsm->compactions_running--;
     pthread_cond_broadcast(&lsm->changed);
     return status;

@@ -133,6 +133,14 @@ struct change {
     struct buffer bytes;
 };
 
+/* One that only moves has its place already. */
+static void number_tables(struct lsm *lsm, const struct lsm_edit *edit)
+{
+    for (size_t i = 0; i < edit->added_count; i++)
+        if (edit->added[i].table->shown == 0)
+            edit->added[i].table->shown = ++lsm->tables_shown;
+}
+
 /* Memtables may have been frozen since; the flushed one is still the oldest. */
 static void swap(struct lsm *lsm, const struct lsm_install *install, const struct change *change)
 {
@@ -199,6 +207,7 @@ static kvorum_status install_alone(struct lsm *lsm, const struct lsm_install *in
     buffer_done(&change.bytes);
     if (status == KVORUM_OK) {
         struct lsm_blobs *old_blobs = lsm_blobs_reference(lsm_state_now(lsm)->blobs);
+        number_tables(lsm, &install->edit);
         swap(lsm, install, &change);
         retire_tables(&install->edit);
         lsm_blobs_retire(old_blobs, change.blobs);
@@ -442,6 +451,7 @@ static kvorum_status open_files(struct lsm *lsm, const struct lsm_manifest *mani
         status = open_blobs(lsm, manifest, &edit, &ret_state->blobs);
     if (status == KVORUM_OK)
         status = lsm_levels_edit(empty, &edit, &ret_state->levels);
+    number_tables(lsm, &edit);
     if (status != KVORUM_OK)
         for (size_t i = 0; i < edit.added_count; i++)
             lsm_table_release(edit.added[i].table);

@@ -119,6 +119,7 @@ struct lsm_table {
     _Atomic uint32_t references;
     _Atomic bool obsolete;     /* remove the file with the last reference */
     bool busy;                 /* the picker's: in a compaction */
+    uint64_t shown;            /* its owner's: 1, 2, ... in the order in which tables joined */
     struct lsm_ranges *ranges; /* what lsm_table_read_ranges gave its owner, who sets it; or NULL */
     struct lsm_blob_shares *shares;  /* of blob files, set by its owner, from malloc; or NULL */
     struct lsm_table_inside *inside; /* table.c's */
