@@ -251,7 +251,7 @@ static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_
         break;
     case COMMIT_TARGET:
         request = request_find(node, plan->request_id, REQUEST_PUT);
-        if (request != NULL)
+        if (request != NULL && plan->attempt == request->attempt)
             write_on_acknowledged(node, request, plan->target, status, durable);
         break;
     case COMMIT_PROPERTIES:
