@@ -167,6 +167,8 @@ struct node {
     bool ready;       /* the buckets' properties are known: operations are taken */
     bool newcomer;    /* JOINING: they are learnt from other members first */
     bool poisoned_reported;
+    bool poisoned[NODE_STORES_MAX]; /* by store: it takes no writes before a restart, and may lack
+                                     * what others took since */
     struct map requests;
     struct list active, free_requests;
     struct list *untimed; /* the first in `active` whose timer is not in the heap, or its head */
@@ -296,6 +298,8 @@ struct replica_read {
 /** WOULD_BLOCK as from fetch_view: replica_wait, before anything was done. */
 kvorum_status replica_read(struct node *node, const struct key_address *address,
                            struct replica_read *ret_read);
+/** The partition's store takes no writes any more. */
+bool replica_is_poisoned(const struct node *node, uint32_t partition);
 /** Put off by an event that replica_read told WOULD_BLOCK.  `fetch` may be NULL: OVERLOADED. */
 kvorum_status replica_wait(struct node *node, const struct key_address *address,
                            struct fetch *fetch);

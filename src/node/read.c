@@ -65,6 +65,13 @@ static kvorum_status put_off(struct node *node, struct request *request, uint8_t
     return replica_wait(node, &request->address, fine ? fetch : NULL);
 }
 
+/* A member that takes no writes counts as absent where somebody may stand in for it: what it lacks is
+ * with whoever does.  Else what it has is as good as before its disk failed. */
+static bool counts_as_absent(const struct request *request)
+{
+    return request->quorum.sloppy && request->target_count > request->places;
+}
+
 /* What arrives may be gone when the machine is done: an open request keeps a copy. */
 static void ask_local(struct node *node, struct request *request, uint8_t at)
 {
@@ -80,6 +87,12 @@ static void ask_local(struct node *node, struct request *request, uint8_t at)
         if (read.held)
             engine_release(&read.view);
         status = KVORUM_CORRUPT;
+    }
+    if (status == KVORUM_OK && replica_is_poisoned(node, request->address.partition) &&
+        counts_as_absent(request)) {
+        if (read.held)
+            engine_release(&read.view);
+        status = KVORUM_POISONED;
     }
     if (status != KVORUM_OK) {
         step(node, request, (struct get_event){ .kind = GET_FAILED, .target = at });
@@ -415,8 +428,10 @@ void read_on_answer(struct node *node, struct net_address from, const struct mes
     }
     struct get_event event = { .kind = GET_FAILED, .target = (uint8_t)at };
     struct target *target = &request->targets[at];
-    if (answer != NULL && answer->status == KVORUM_OK &&
-        (!answer->full || (answer->digest == 0) == (message->tail.size == 0))) {
+    bool usable =
+        answer != NULL && (answer->status == KVORUM_OK ||
+                           (answer->status == KVORUM_POISONED && !counts_as_absent(request)));
+    if (usable && (!answer->full || (answer->digest == 0) == (message->tail.size == 0))) {
         event = (struct get_event){ .kind = GET_ANSWER, .target = (uint8_t)at };
         event.digest = answer->digest;
         event.full = answer->full || answer->digest == 0;
