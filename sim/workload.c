@@ -98,6 +98,8 @@ static void on_answer(void *context, const struct answer *answer)
                answer->reason, record->reading.count,
                record->reading.count == 0 ? NO_OPERATION : record->reading.versions[0].writer);
     remember(call, answer);
+    check_reopened(workload->history, record, answer->outdated,
+                   workload->plan->timeout_ms * SIM_MILLISECOND);
     check_read(workload, record);
     check_write(call);
     call_over(call);

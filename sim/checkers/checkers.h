@@ -37,6 +37,11 @@ void check_superseded(struct history *history, const struct record *read,
 /* deletes.c: a strong reading holds nothing that an acknowledged delete removed. */
 void check_deletes(struct history *history, const struct record *read);
 
+/* reopened.c: while there is time (a quarter of it is left) no operation fails only because the
+ * replicas it asked go by a newer epoch: it is begun again by that one. */
+void check_reopened(struct history *history, const struct record *record, bool outdated,
+                    uint64_t timeout_us);
+
 /* durable.c: at the moment of an acknowledgement at least `dw` disks would still hold the write if
  * power failed everywhere. */
 void check_durable(struct cluster *cluster, struct history *history, const struct record *write,

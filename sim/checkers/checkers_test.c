@@ -324,6 +324,25 @@ static void a_delete_may_take_away_what_it_saw_only(void **state)
     assert_string_equal("acknowledged", end(&f));
 }
 
+static const char *failing_after(uint64_t passed_us, bool outdated)
+{
+    struct fixture f;
+    begin(&f, true);
+    struct record *write = history_begin(&f.history, ACTION_PUT_BLIND, 0, 0, NULL);
+    f.world.now_us += passed_us;
+    history_end(&f.history, write, KVORUM_UNAVAILABLE, NULL);
+    check_reopened(&f.history, write, outdated, 1000);
+    return end(&f);
+}
+
+static void an_operation_that_gives_up_before_a_newer_epoch_is_found(void **state)
+{
+    (void)state;
+    assert_string_equal("reopened", failing_after(100, true));
+    assert_string_equal("-", failing_after(100, false));
+    assert_string_equal("-", failing_after(990, true));
+}
+
 static void a_list_must_be_exact(void **state)
 {
     (void)state;
@@ -361,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_value_read_after_it_was_replaced_is_found),
         cmocka_unit_test(a_deleted_value_that_returns_is_found),
         cmocka_unit_test(a_delete_may_take_away_what_it_saw_only),
+        cmocka_unit_test(an_operation_that_gives_up_before_a_newer_epoch_is_found),
         cmocka_unit_test(a_list_must_be_exact),
     };
     return cmocka_run_group_tests_name("sim checkers", tests, NULL, NULL);

@@ -57,6 +57,7 @@
     X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")                     \
     X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")           \
     X(SCRUB_MISSES_THE_NEWEST, "a scrub misses tables that nobody shows yet when it begins")       \
+    X(EPOCH_REFUSAL_TOLD, "a request that meets a newer epoch fails, though there is time")        \
     X(RENEWED_MARK_DROPPED, "a mark goes though it was put again while owners were asked")
 
 enum planted_bug {

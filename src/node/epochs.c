@@ -196,6 +196,7 @@ static void adopt(struct node *node, struct bytes record)
     if (node->config.shard == 0)
         wishes_on_adopted(node, record);
     epochs_deliver_late(node);
+    node->reopen_due = true;
     property_on_members(node);
     lives_on_members(node);
     epochs_arm(node);

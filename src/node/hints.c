@@ -414,6 +414,18 @@ void hints_owe(struct node *node, const struct key_address *address, uint16_t ow
         owe_later(node, address, key, owner, size, status);
 }
 
+void hints_suspect(struct node *node, uint32_t partition, uint16_t owner)
+{
+    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    engine_batch_reset(node->batch);
+    kvorum_status status = hints_put_mark(node, node->batch, &node->config.epoch->members[owner].id,
+                                          partition, HINT_MARK_SUSPICION);
+    if (status == KVORUM_OK)
+        status = replica_submit(node, placement_store(node, partition), node->batch,
+                                replica_durability(node, false), &nothing);
+    node->counters.hints_refused += status != KVORUM_OK;
+}
+
 /* --- time ------------------------------------------------------------------------------------ */
 
 void hints_wake(struct node *node, uint64_t when_us)

@@ -9,6 +9,7 @@
  *      replica.c     this shard as a replica: read, merge, and acknowledge when durable
  *      read.c        coordinating a get            write.c    coordinating a put
  *      forward.c     puts that another node must coordinate
+ *      reopen.c      requests that met a newer epoch begin again by it
  *      composite.c   operations made of a read and a write (delete, conditional put)
  *      list.c        listing keys and buckets      reason.c   texts for people
  *      properties.c  bucket properties as values   property_table.c  their replicated table
@@ -44,6 +45,8 @@ enum {
     SCRATCH_LIMIT = 1 << 30,
     REQUEST_ARENA_LIMIT = 1 << 30,
     TARGETS_MAX = REPLICAS_MAX,
+    UNABLE_MAX = 8,           /* members that one write is not sent to again */
+    KEPT_SIZE_MAX = 64 << 20, /* of writes that are with another member */
     PLACEMENT_OWNERS_MAX = 2 * RING_OWNERS_MAX,
     OPERATION_KINDS = 4,
 };
@@ -99,6 +102,20 @@ struct request {
     node_answer_fn on_answer;
     void *context;
 
+    /* GET and writes: to begin again by a newer epoch (reopen.c), or at another member */
+    uint64_t deadline_us;        /* the client's */
+    struct quorum_levels asked;  /* by the client */
+    uint64_t newer;              /* the newest epoch by which it was refused; 0: by none */
+    uint8_t attempt;             /* counts beginnings; answers to an earlier one are late */
+    bool parked;                 /* it waits for that epoch, or for the end of this event */
+    bool resumed, held;          /* PUT: it was made in an earlier round; somebody may have it */
+    kvorum_status verdict;       /* parked: what is answered if the epoch does not come in time */
+    struct operation *kept;      /* in the arena; NULL: not kept */
+    size_t kept_size;            /* of node->kept_size */
+    uint16_t unable[UNABLE_MAX]; /* members that said they cannot coordinate it */
+    uint8_t unable_count;
+    kvorum_status unable_status; /* what the last of them said */
+
     struct key_address address;
     struct quorum quorum;
     struct object_mode mode;
@@ -143,11 +160,15 @@ struct node {
     struct hlc hlc;
     struct random random;
     uint64_t next_id;
-    uint64_t now_us; /* of the event being handled */
-    unsigned depth;  /* nested entries: answers may submit again */
-    bool ready;      /* the buckets' properties are known: operations are taken */
-    bool newcomer;   /* JOINING: they are learnt from other members first */
+    uint64_t now_us;  /* of the event being handled */
+    size_t kept_size; /* of operations kept while other members coordinate them */
+    bool reopen_due;  /* some parked request may go on */
+    unsigned depth;   /* nested entries: answers may submit again */
+    bool ready;       /* the buckets' properties are known: operations are taken */
+    bool newcomer;    /* JOINING: they are learnt from other members first */
     bool poisoned_reported;
+    bool poisoned[NODE_STORES_MAX]; /* by store: it takes no writes before a restart, and may lack
+                                     * what others took since */
     struct map requests;
     struct list active, free_requests;
     struct list *untimed; /* the first in `active` whose timer is not in the heap, or its head */
@@ -197,6 +218,13 @@ bool request_send(struct node *node, const struct request *request, struct net_a
 /** The owners of its key, or how they are asked, have changed since `request` chose its targets:
  *  our own store is no replica of it any more. */
 bool request_is_outdated(const struct node *node, const struct request *request);
+/** An answer to what `request` asked before it began again. */
+static inline bool request_is_earlier(const struct request *request, const struct message *answer)
+{
+    return request->parked || (request->attempt > 0 && answer->epoch < request->epoch);
+}
+/** Let it live on beyond this call, until its deadline_us.  False: no memory. */
+bool request_keep(struct node *node, struct request *request);
 /** Handle a message whose epoch has been looked at. */
 void node_dispatch(struct node *node, struct net_address from, const struct message *message);
 /** Pack a protobuf message into node->body and return it; empty on failure. */
@@ -270,6 +298,8 @@ struct replica_read {
 /** WOULD_BLOCK as from fetch_view: replica_wait, before anything was done. */
 kvorum_status replica_read(struct node *node, const struct key_address *address,
                            struct replica_read *ret_read);
+/** The partition's store takes no writes any more. */
+bool replica_is_poisoned(const struct node *node, uint32_t partition);
 /** Put off by an event that replica_read told WOULD_BLOCK.  `fetch` may be NULL: OVERLOADED. */
 kvorum_status replica_wait(struct node *node, const struct key_address *address,
                            struct fetch *fetch);
@@ -288,10 +318,10 @@ enum commit_kind {
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {
     enum commit_kind kind;
-    struct net_address to; /* ANSWER, PROPERTIES_ANSWER, SUSPECT_ANSWER: send it there */
-    uint64_t request_id;   /* these: the asker's; TARGET, PROPERTIES: ours */
-    uint8_t target;        /* TARGET */
-    kvorum_status verdict; /* ANSWER: said instead of OK */
+    struct net_address to;   /* ANSWER, PROPERTIES_ANSWER, SUSPECT_ANSWER: send it there */
+    uint64_t request_id;     /* these: the asker's; TARGET, PROPERTIES: ours */
+    uint8_t target, attempt; /* TARGET */
+    kvorum_status verdict;   /* ANSWER: said instead of OK */
 };
 enum engine_durability replica_durability(const struct node *node, bool must_sync);
 kvorum_status replica_submit(struct node *node, struct engine *store,
@@ -320,17 +350,44 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
 void read_on_answer(struct node *node, struct net_address from, const struct message *message);
 void read_on_failed(struct node *node, struct request *request, uint8_t target);
 void read_on_deadline(struct node *node, struct request *request);
+void read_reopen(struct node *node, struct request *request);
 
 uint64_t write_start(struct node *node, const struct operation *operation, node_answer_fn on_answer,
                      void *context);
+/** From the beginning, with what is kept of it: nothing has happened yet. */
+uint64_t write_again(struct node *node, struct request *request);
 void write_on_acknowledged(struct node *node, struct request *request, uint8_t target,
                            kvorum_status status, bool durable);
 void write_on_answer(struct node *node, struct net_address from, const struct message *message);
 void write_on_deadline(struct node *node, struct request *request);
 
-uint64_t forward_start(struct node *node, const struct operation *operation,
-                       const struct key_address *address, const struct quorum *quorum,
-                       const struct quorum *other, node_answer_fn on_answer, void *context);
+/* write_again.c, and what it shares with write.c */
+extern const char write_not_written[];
+void write_reopen(struct node *node, struct request *request);
+/** Resumed: give the object to our own store, target `at`. */
+void write_store_again(struct node *node, struct request *request, uint8_t at);
+/** Parked, and its time is over. */
+void write_on_parked(struct node *node, struct request *request);
+void write_step(struct node *node, struct request *request, struct put_event event);
+bool write_settle(struct node *node, struct request *request);
+int write_local_target(const struct request *request); /* -1: none */
+/** Levels and targets, by the epoch in force; else what level cannot be met. */
+kvorum_status write_place(struct node *node, struct request *request, const char **ret_level,
+                          const char **ret_reason);
+/** A new machine for the targets. */
+void write_prepare(struct node *node, struct request *request);
+/** Answer and close.  Returns 0. */
+uint64_t write_refuse(struct node *node, struct request *request, kvorum_status status,
+                      const char *level, const char *reason);
+
+/** `request`, a write whose targets are known and of which nothing has happened yet, goes to one of
+ *  them.  Returns its id, or 0 when it was answered already. */
+uint64_t forward_begin(struct node *node, struct request *request,
+                       const struct operation *operation);
+/** Its member cannot coordinate it and nothing was written: another may. */
+bool forward_is_inability(kvorum_status status);
+bool forward_is_unable(const struct request *request, uint16_t member);
+void forward_note_unable(struct request *request, uint16_t member, kvorum_status status);
 void forward_on_request(struct node *node, struct net_address from, const struct message *message);
 void forward_on_answer(struct node *node, struct net_address from, const struct message *message);
 void forward_done(struct node *node);
@@ -349,6 +406,18 @@ void list_on_answer(struct node *node, struct net_address from, const struct mes
 void list_on_lost(struct node *node, struct request *request, uint16_t member);
 void list_cancel(struct node *node, struct request *request);
 void list_on_deadline(struct node *node, struct request *request);
+void list_reopen(struct node *node, struct request *request);
+
+/* reopen.c */
+/** Refused by somebody who goes by epoch `newer`. */
+void reopen_note(struct request *request, uint64_t newer);
+/** Instead of failing with `verdict`: true when it will be begun again once this member goes by the
+ *  epoch by which it was refused.  Until then it is `parked`, and its events mean nothing. */
+bool reopen_later(struct node *node, struct request *request, kvorum_status verdict);
+/** It begins anew, by the epoch in force. */
+void reopen_begin(struct node *node, struct request *request);
+/** At the end of an event that made some request ready (node->reopen_due). */
+void reopen_run(struct node *node);
 
 /* property_table.c */
 kvorum_status property_table_open(struct node *node);
@@ -405,6 +474,8 @@ kvorum_status hints_refuse(struct node *node, const struct key_address *address,
 /** What this shard stores under `address`, of `size` bytes, is owed to `owner`: a hint, or a
  *  mark. */
 void hints_owe(struct node *node, const struct key_address *address, uint16_t owner, uint64_t size);
+/** The same where this shard does not store it (any more): a mark. */
+void hints_suspect(struct node *node, uint32_t partition, uint16_t owner);
 /** Returns when to be called again. */
 uint64_t hints_tick(struct node *node);
 void hints_on_acknowledged(struct node *node, struct request *request, kvorum_status status,

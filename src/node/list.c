@@ -6,6 +6,7 @@
  * everywhere, so when a member fails in the middle of a partition another owner continues from the
  * same cursor. */
 #include "base/hash.h"
+#include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/internal.h"
 #include "node/scrub.h"
@@ -180,6 +181,7 @@ struct scan {
     size_t count;
 
     /* who asked: another shard, or a listing here */
+    uint64_t epoch; /* of the question */
     bool local;
     struct net_address from;
     uint64_t request_id;
@@ -314,6 +316,7 @@ void list_on_request(struct node *node, struct net_address from, const struct me
         return;
     }
     scan->from = from;
+    scan->epoch = message->epoch;
     scan->request_id = message->request_id;
     scan->question = list->page;
     reading_start(node, &scan->reading);
@@ -366,6 +369,9 @@ static uint8_t bucket_n(struct node *node, const struct listing *listing)
     uint32_t members = node->config.epoch->member_count;
     return (uint8_t)(properties.levels.n < members ? properties.levels.n : members);
 }
+
+static const char no_owner[] =
+    "cannot list: no owner of some partitions can be reached. Next: kvorum status";
 
 /* False when some partition has no owner left to ask. */
 static bool assign(struct node *node, struct listing *listing, uint16_t lost)
@@ -490,8 +496,8 @@ static bool ask_remote(struct node *node, struct request *request)
     list.n_partitions = listing->group_count;
     list.after = protobuf_data(buffer_bytes(&listing->cursor));
     list.page = ++listing->page;
-    return node_send(node, listing->to, MESSAGE_LIST, request->id, node_pack(node, &list.base),
-                     (struct bytes){ 0 });
+    return request_send(node, request, listing->to, MESSAGE_LIST, node_pack(node, &list.base),
+                        (struct bytes){ 0 });
 }
 
 /* Ask somebody else for what `member` still owed; false when the listing ended. */
@@ -502,8 +508,36 @@ static bool reassign(struct node *node, struct request *request, uint16_t member
     listing->waiting = false;
     if (assign(node, listing, member))
         return true;
-    fail(node, request, KVORUM_UNAVAILABLE,
-         "cannot list: no owner of some partitions can be reached. Next: kvorum status");
+    fail(node, request, KVORUM_UNAVAILABLE, no_owner);
+    return false;
+}
+
+/* Another epoch is in force.  What is open of partitions that changed is asked of their owners now;
+ * false when the listing ended.  Nobody is bad any more. */
+static bool follow_epoch(struct node *node, struct request *request)
+{
+    struct listing *listing = request->listing;
+    uint8_t n = bucket_n(node, listing);
+    memset(listing->failed, 0, RING_MEMBERS_MAX);
+    for (uint32_t p = 0; p < node->config.epoch->partition_count; p++) {
+        if (listing->members[p] == RING_NO_MEMBER || !epochs_changed_since(node, p, request->epoch))
+            continue;
+        PROBE("node: a listing followed a partition to its owners of a newer epoch");
+        listing->members[p] = choose_member(node, listing, p, n);
+        if (listing->members[p] == RING_NO_MEMBER) {
+            fail(node, request, KVORUM_UNAVAILABLE, no_owner);
+            return false;
+        }
+    }
+    request->epoch = node->config.epoch->number;
+    return true;
+}
+
+static bool scan_is_outdated(const struct node *node, const struct scan *scan)
+{
+    for (size_t i = 0; i < scan->count; i++)
+        if (epochs_changed_since(node, scan->partitions[i], scan->epoch))
+            return true;
     return false;
 }
 
@@ -513,7 +547,9 @@ static void take_scan(struct node *node, const struct scan *scan, struct page *p
     struct request *request = request_find(node, scan->request_id, REQUEST_LIST);
     if (request == NULL || !request->listing->waiting || request->listing->page != scan->question)
         return;
-    if (scan->reading.status == KVORUM_OK)
+    if (scan_is_outdated(node, scan)) /* it may have been swept under the scan: asked again */
+        request->listing->waiting = false;
+    else if (scan->reading.status == KVORUM_OK)
         take_page(node, request, page);
     else
         reassign(node, request, node->config.self);
@@ -530,6 +566,8 @@ static void scan_done(struct node *node, struct reading *reading)
     uint64_t id = scan->request_id;
     if (local)
         take_scan(node, scan, page);
+    else if (scan_is_outdated(node, scan))
+        send_page(node, scan->from, id, scan->question, KVORUM_WRONG_EPOCH, &none);
     else
         send_page(node, scan->from, id, scan->question, reading->status, page);
     reading_close(reading);
@@ -548,6 +586,7 @@ static void ask_local(struct node *node, struct request *request)
         return;
     }
     scan->local = true;
+    scan->epoch = request->epoch;
     scan->request_id = request->id;
     scan->question = ++listing->page;
     reading_start(node, &scan->reading);
@@ -559,7 +598,9 @@ static void pump(struct node *node, uint64_t id)
     struct request *request;
     while ((request = request_find(node, id, REQUEST_LIST)) != NULL) {
         struct listing *listing = request->listing;
-        if (!listing->wanted || listing->waiting)
+        if (!listing->wanted || listing->waiting || request->parked)
+            return;
+        if (request->epoch != node->config.epoch->number && !follow_epoch(node, request))
             return;
         if (!next_group(node, listing)) {
             struct list_page last = { .reason = "", .last = true };
@@ -629,7 +670,8 @@ uint64_t node_list(struct node *node, enum list_kind kind, struct bytes type, st
     } else {
         id = request->id;
         request->listing = listing;
-        request->answered = true; /* pages, not answers */
+        request->deadline_us = UINT64_MAX; /* its timer knows: each page moves it */
+        request->answered = true;          /* pages, not answers */
         listing->on_page = on_page;
         listing->context = context;
         listing->timeout_us = timeout_us;
@@ -637,8 +679,7 @@ uint64_t node_list(struct node *node, enum list_kind kind, struct bytes type, st
         if (assign(node, listing, RING_NO_MEMBER))
             pump(node, id);
         else
-            fail(node, request, KVORUM_UNAVAILABLE,
-                 "cannot list: no owner of some partitions can be reached. Next: kvorum status");
+            fail(node, request, KVORUM_UNAVAILABLE, no_owner);
         id = request_find(node, id, REQUEST_LIST) == NULL ? 0 : id;
     }
     node_leave(node);
@@ -669,6 +710,14 @@ void list_on_answer(struct node *node, struct net_address from, const struct mes
     Peer__ListAnswer *answer = node_unpack(node, &peer__list_answer__descriptor, message->body);
     if (answer != NULL && answer->page != request->listing->page)
         return;
+    if (answer != NULL && answer->status == KVORUM_WRONG_EPOCH) {
+        request->listing->waiting = false;
+        reopen_note(request, message->epoch);
+        if (reopen_later(node, request, KVORUM_UNAVAILABLE))
+            return;
+        fail(node, request, KVORUM_UNAVAILABLE, "cannot list: the cluster has just changed; retry");
+        return;
+    }
     if (answer == NULL || answer->status != KVORUM_OK) {
         if (reassign(node, request, from.member))
             pump(node, message->request_id);
@@ -689,6 +738,11 @@ void list_on_lost(struct node *node, struct request *request, uint16_t member)
     if (request->listing->waiting && request->listing->to.member == member &&
         reassign(node, request, member))
         pump(node, id);
+}
+
+void list_reopen(struct node *node, struct request *request)
+{
+    pump(node, request->id);
 }
 
 void list_on_deadline(struct node *node, struct request *request)

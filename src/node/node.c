@@ -195,6 +195,8 @@ void node_enter(struct node *node)
 void node_leave(struct node *node)
 {
     assert(node->depth > 0);
+    while (node->depth == 1 && node->reopen_due)
+        reopen_run(node);
     if (--node->depth == 0)
         arena_reset(&node->scratch);
 }
@@ -439,6 +441,8 @@ void node_flush(struct node *node)
 static void fail_request(struct node *node, struct request *request, uint16_t member)
 {
     int target = request_target_of(request, member);
+    if (request->parked)
+        return;
     if (request->kind == REQUEST_GET && target >= 0)
         read_on_failed(node, request, (uint8_t)target);
     else if (request->kind == REQUEST_FORWARD && request->forward.member == member)
@@ -480,6 +484,8 @@ void node_link_lost(struct node *node, uint16_t member, bool refused)
 static void fail_unsent(struct node *node, struct request *request, uint16_t member, uint8_t kind)
 {
     int target = request_target_of(request, member);
+    if (request->parked)
+        return;
     if (kind == MESSAGE_FORWARD && request->kind == REQUEST_FORWARD &&
         request->forward.member == member)
         forward_on_unsent(node, request);

@@ -176,6 +176,7 @@ struct answer {
     const char *level;
     uint8_t answered, needed, n;
     uint8_t stand_ins; /* acknowledgements that came from stand-ins, not owners */
+    bool outdated;     /* failed because replicas go by a newer epoch than this member */
     /** What, where, why and what to do next, one or two lines, for people; "" when OK. */
     const char *reason;
 };
@@ -301,7 +302,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(hint_failures) X(hints_waiting) X(hints_waiting_size) X(hint_marks) X(hint_marks_settled)    \
     X(messages_in) X(messages_out) X(messages_refused) X(messages_bad)                             \
     X(streams_received) X(stream_keys) X(stream_bytes) X(handoff_left)                             \
-    X(epochs_adopted) X(epoch_refusals) X(epoch_waits) X(epoch_votes)                              \
+    X(epochs_adopted) X(epoch_refusals) X(epoch_waits) X(epoch_votes) X(reopened)                  \
     X(datagrams_in) X(datagrams_out)                                                               \
     X(gossip_health) X(gossip_incarnation) X(gossip_suspicions) X(gossip_deaths)                   \
     X(gossip_refutations) X(gossip_own_pauses) X(gossip_unlisted) X(gossip_dropped)                \

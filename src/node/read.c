@@ -40,15 +40,15 @@ static void ask_remote(struct node *node, struct request *request, uint8_t at, b
 
 struct late_ask {
     uint64_t id;
-    uint8_t target;
+    uint8_t target, attempt;
 };
 
 static void ask_again(struct node *node, struct fetch *fetch)
 {
     const struct late_ask *late = fetch->input;
     struct request *request = request_find(node, late->id, REQUEST_GET);
-    if (request == NULL)
-        return; /* its deadline has passed */
+    if (request == NULL || request->parked || request->attempt != late->attempt)
+        return; /* its deadline has passed, or it asks others by now */
     ask_local(node, request, late->target);
     read_settle(node, request);
 }
@@ -57,14 +57,19 @@ static void ask_again(struct node *node, struct fetch *fetch)
 static kvorum_status put_off(struct node *node, struct request *request, uint8_t at)
 {
     struct fetch *fetch = fetch_open(node, ask_again, sizeof(struct late_ask), 0);
-    bool fine = fetch != NULL && (request->registered ||
-                                  (address_copy(&request->arena, &request->address) &&
-                                   request_register(node, request, request->get.deadline_us)));
+    bool fine = fetch != NULL && request_keep(node, request);
     if (fine)
-        *(struct late_ask *)fetch->input = (struct late_ask){ request->id, at };
+        *(struct late_ask *)fetch->input = (struct late_ask){ request->id, at, request->attempt };
     else if (fetch != NULL)
         fetch_close(node, fetch);
     return replica_wait(node, &request->address, fine ? fetch : NULL);
+}
+
+/* A member that takes no writes counts as absent where somebody may stand in for it: what it lacks is
+ * with whoever does.  Else what it has is as good as before its disk failed. */
+static bool counts_as_absent(const struct request *request)
+{
+    return request->quorum.sloppy && request->target_count > request->places;
 }
 
 /* What arrives may be gone when the machine is done: an open request keeps a copy. */
@@ -74,12 +79,20 @@ static void ask_local(struct node *node, struct request *request, uint8_t at)
     kvorum_status status = request_is_outdated(node, request)
                                ? KVORUM_WRONG_EPOCH
                                : replica_read(node, &request->address, &read);
+    if (status == KVORUM_WRONG_EPOCH)
+        reopen_note(request, node->config.epoch->number);
     if (status == KVORUM_WOULD_BLOCK && put_off(node, request, at) == KVORUM_OK)
         return;
     if (status == KVORUM_OK && scrub_doubts(node, &request->address)) {
         if (read.held)
             engine_release(&read.view);
         status = KVORUM_CORRUPT;
+    }
+    if (status == KVORUM_OK && replica_is_poisoned(node, request->address.partition) &&
+        counts_as_absent(request)) {
+        if (read.held)
+            engine_release(&read.view);
+        status = KVORUM_POISONED;
     }
     if (status != KVORUM_OK) {
         step(node, request, (struct get_event){ .kind = GET_FAILED, .target = at });
@@ -191,7 +204,9 @@ static const char *unmet_level(const struct get *get, uint8_t *ret_answered, uin
 
 static void reply_failure(struct node *node, struct request *request, kvorum_status status)
 {
-    struct answer answer = { .status = status, .n = request->quorum.n };
+    struct answer answer = { .status = status,
+                             .n = request->quorum.n,
+                             .outdated = request->newer > request->epoch };
     answer.level = unmet_zones(&request->get, &answer.answered, &answer.needed);
     if (answer.level == NULL)
         answer.level = unmet_level(&request->get, &answer.answered, &answer.needed);
@@ -203,7 +218,8 @@ static void reply_failure(struct node *node, struct request *request, kvorum_sta
 static void reply(struct node *node, struct request *request, kvorum_status status)
 {
     if (status != KVORUM_OK && status != KVORUM_NOT_FOUND) {
-        reply_failure(node, request, status);
+        if (!reopen_later(node, request, status))
+            reply_failure(node, request, status);
         return;
     }
     struct object merged = { 0 };
@@ -292,7 +308,7 @@ static void apply(struct node *node, struct request *request, const struct get_e
 /* Close a finished request; every entry into this file ends here. */
 static bool read_settle(struct node *node, struct request *request)
 {
-    if (request->get.state != GET_FINISHED)
+    if (request->get.state != GET_FINISHED || request->parked)
         return false;
     if (request->target_count > 1)
         repair(node, request);
@@ -302,12 +318,12 @@ static bool read_settle(struct node *node, struct request *request)
 
 /* --- entries -------------------------------------------------------------------------------- */
 
-static void prepare(struct node *node, struct request *request, uint64_t timeout_us)
+static void prepare(struct node *node, struct request *request)
 {
     request->get = (struct get){
         .quorum = request->quorum,
         .target_count = request->target_count,
-        .deadline_us = node->now_us + timeout_us,
+        .deadline_us = request->deadline_us,
     };
     zones_fill(node, request, &request->get.zones);
     for (uint8_t i = 0; i < request->target_count; i++) {
@@ -326,6 +342,29 @@ static uint64_t refuse(node_answer_fn on_answer, void *context, kvorum_status st
     return 0;
 }
 
+/* Whom to ask, and how many of them, by the epoch in force. */
+static kvorum_status place(struct node *node, struct request *request, const char **ret_level,
+                           const char **ret_reason)
+{
+    struct bucket_properties properties;
+    property_table_mode(node, request->address.type, request->address.bucket, &properties,
+                        &request->mode);
+    request->strategy = bucket_strategy(&properties);
+    kvorum_status status =
+        placement_quorum(node, request, &request->asked, &properties.levels, ret_level);
+    if (status != KVORUM_OK) {
+        *ret_reason = reason_printf(
+            node, "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes",
+            *ret_level, properties.levels.n, node->config.epoch->member_count);
+        return status;
+    }
+    placement_read_targets(node, request);
+    status = zones_resolve(node, request, ret_level, ret_reason);
+    if (status == KVORUM_OK)
+        prepare(node, request);
+    return status;
+}
+
 uint64_t read_start(struct node *node, const struct operation *operation, node_answer_fn on_answer,
                     void *context)
 {
@@ -339,33 +378,18 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
     bool addressed = placement_address(node, operation->type, operation->bucket, operation->key,
                                        &request->address);
     assert(addressed); /* node_submit checked the sizes */
-    struct bucket_properties properties;
-    property_table_mode(node, request->address.type, request->address.bucket, &properties,
-                        &request->mode);
-    request->strategy = bucket_strategy(&properties);
-    const char *level = NULL;
-    kvorum_status status =
-        placement_quorum(node, request, &operation->levels, &properties.levels, &level);
-    if (status != KVORUM_OK) {
-        const char *reason = reason_printf(
-            node, "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes", level,
-            properties.levels.n, node->config.epoch->member_count);
-        request_close(node, request);
-        return refuse(on_answer, context, status, level, reason);
-    }
-    uint64_t timeout_us = operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
-                                                    : node->config.request_timeout_us;
-    const char *reason = NULL;
-    placement_read_targets(node, request);
-    status = zones_resolve(node, request, &level, &reason);
+    request->asked = operation->levels;
+    request->deadline_us =
+        node->now_us + (operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
+                                                  : node->config.request_timeout_us);
+    const char *level = NULL, *reason = NULL;
+    kvorum_status status = place(node, request, &level, &reason);
     if (status != KVORUM_OK) {
         request_close(node, request);
         return refuse(on_answer, context, status, level, reason);
     }
-    prepare(node, request, timeout_us);
     bool alone = request->target_count == 1 && request->targets[0].local;
-    if (!alone && (!address_copy(&request->arena, &request->address) ||
-                   !request_register(node, request, request->get.deadline_us))) {
+    if (!alone && !request_keep(node, request)) {
         request_close(node, request);
         return refuse(on_answer, context, KVORUM_NO_MEMORY, NULL, "out of memory");
     }
@@ -377,17 +401,37 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
     return closed || answered ? 0 : id;
 }
 
+void read_reopen(struct node *node, struct request *request)
+{
+    struct answer refused = { .reason = "" };
+    refused.status = place(node, request, &refused.level, &refused.reason);
+    if (refused.status != KVORUM_OK) {
+        request_answer(node, request, &refused);
+        request_close(node, request);
+        return;
+    }
+    step(node, request, (struct get_event){ .kind = GET_START });
+    read_settle(node, request);
+}
+
 void read_on_answer(struct node *node, struct net_address from, const struct message *message)
 {
     struct request *request = request_find(node, message->request_id, REQUEST_GET);
     int at = request == NULL ? -1 : request_target_of(request, from.member);
-    if (at < 0)
+    if (at < 0 || request_is_earlier(request, message))
         return; /* late: answered, finished and forgotten */
     Peer__GetAnswer *answer = node_unpack(node, &peer__get_answer__descriptor, message->body);
+    if (answer != NULL && answer->status == KVORUM_WRONG_EPOCH) {
+        if (message->epoch <= request->epoch)
+            return; /* of an earlier round */
+        reopen_note(request, message->epoch);
+    }
     struct get_event event = { .kind = GET_FAILED, .target = (uint8_t)at };
     struct target *target = &request->targets[at];
-    if (answer != NULL && answer->status == KVORUM_OK &&
-        (!answer->full || (answer->digest == 0) == (message->tail.size == 0))) {
+    bool usable =
+        answer != NULL && (answer->status == KVORUM_OK ||
+                           (answer->status == KVORUM_POISONED && !counts_as_absent(request)));
+    if (usable && (!answer->full || (answer->digest == 0) == (message->tail.size == 0))) {
         event = (struct get_event){ .kind = GET_ANSWER, .target = (uint8_t)at };
         event.digest = answer->digest;
         event.full = answer->full || answer->digest == 0;
@@ -411,7 +455,12 @@ void read_on_failed(struct node *node, struct request *request, uint8_t target)
 
 void read_on_deadline(struct node *node, struct request *request)
 {
-    step(node, request, (struct get_event){ .kind = GET_TICK });
+    if (request->parked) {
+        request->parked = false;
+        reply_failure(node, request, request->verdict);
+        request->get.state = GET_FINISHED;
+    } else
+        step(node, request, (struct get_event){ .kind = GET_TICK });
     bool closed = read_settle(node, request);
     assert(closed);
 }

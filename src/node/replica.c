@@ -11,6 +11,7 @@ struct commit {
     struct engine_commit base;
     struct list link;  /* node->commits, or node->free_commits */
     struct node *node; /* NULL: the node went away before its store answered */
+    const struct engine *store;
     struct commit_plan plan;
     bool durable;
 };
@@ -205,15 +206,18 @@ void replica_on_get(struct node *node, struct net_address from, const struct mes
     }
     node->counters.replica_gets++;
     struct bytes tail = { 0 };
-    if (answer.status == KVORUM_OK) {
+    bool held = answer.status == KVORUM_OK;
+    if (held) {
         answer.digest = read.encoding.size == 0 ? 0 : object_digest(read.encoding);
         answer.full = !get->digest || read.encoding.size <= SMALL_OBJECT_SIZE;
         if (answer.full)
             tail = read.encoding;
+        if (replica_is_poisoned(node, address.partition))
+            answer.status = KVORUM_POISONED; /* this is what is here, and it may be old */
     }
     struct bytes body = node_pack(node, &answer.base);
     node_send(node, from, MESSAGE_GET_ANSWER, message->request_id, body, tail);
-    if (answer.status == KVORUM_OK)
+    if (held)
         replica_release(&read);
 }
 
@@ -251,7 +255,7 @@ static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_
         break;
     case COMMIT_TARGET:
         request = request_find(node, plan->request_id, REQUEST_PUT);
-        if (request != NULL)
+        if (request != NULL && plan->attempt == request->attempt)
             write_on_acknowledged(node, request, plan->target, status, durable);
         break;
     case COMMIT_PROPERTIES:
@@ -268,9 +272,16 @@ static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_
     }
 }
 
-static void report_disk(struct node *node, kvorum_status status)
+bool replica_is_poisoned(const struct node *node, uint32_t partition)
+{
+    return node->poisoned[partition % node->config.store_count];
+}
+
+static void report_disk(struct node *node, const struct engine *store, kvorum_status status)
 {
     node->counters.disk_errors++;
+    for (uint16_t i = 0; i < node->config.store_count; i++)
+        node->poisoned[i] |= node->config.stores[i] == store && status == KVORUM_POISONED;
     if (node->poisoned_reported)
         return;
     node->poisoned_reported = true;
@@ -294,7 +305,7 @@ static void commit_done(struct engine_commit *base, kvorum_status status)
     list_append(&node->free_commits, &commit->link);
     node_enter(node);
     if (status != KVORUM_OK)
-        report_disk(node, status);
+        report_disk(node, commit->store, status);
     carry_out(node, &plan, status, durable);
     node_leave(node);
 }
@@ -323,13 +334,14 @@ kvorum_status replica_submit(struct node *node, struct engine *store,
     if (commit == NULL)
         return KVORUM_NO_MEMORY;
     commit->plan = *plan;
+    commit->store = store;
     commit->durable = durability == ENGINE_SYNC; /* as safe as this store ever makes it */
     kvorum_status status = engine_submit(store, batch, durability, &commit->base);
     if (status != KVORUM_OK) {
         list_remove(&commit->link);
         list_append(&node->free_commits, &commit->link);
         if (status == KVORUM_IO || status == KVORUM_POISONED || status == KVORUM_NO_SPACE)
-            report_disk(node, status);
+            report_disk(node, store, status);
     }
     return status;
 }

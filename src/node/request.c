@@ -34,6 +34,11 @@ struct request *request_open(struct node *node, enum request_kind kind)
     request->encoding = (struct bytes){ 0 };
     request->strategy = HANDOFF_CONSISTENT;
     request->ttl_seconds = 0;
+    request->newer = request->attempt = request->unable_count = 0;
+    request->parked = request->resumed = request->held = false;
+    request->unable_status = KVORUM_OK;
+    request->kept = NULL;
+    request->kept_size = 0;
     node->counters.requests_active++;
     return request;
 }
@@ -48,6 +53,8 @@ void request_close(struct node *node, struct request *request)
         list_remove(&request->link);
         request->registered = false;
     }
+    node->kept_size -= request->kept_size;
+    request->kept_size = 0;
     arena_reset(&request->arena);
     list_append(&node->free_requests, &request->link);
     assert(node->counters.requests_active > 0);
@@ -88,6 +95,12 @@ void request_set_timers(struct node *node)
         request->timed = true;
         node->untimed = node->untimed->next;
     }
+}
+
+bool request_keep(struct node *node, struct request *request)
+{
+    return request->registered || (address_copy(&request->arena, &request->address) &&
+                                   request_register(node, request, request->deadline_us));
 }
 
 struct request *request_find(struct node *node, uint64_t id, enum request_kind kind)

@@ -16,7 +16,7 @@ enum { CONTEXT_AHEAD_MAX_MS = 24 * 60 * 60 * 1000 };
 
 static void apply(struct node *node, struct request *request, const struct put_effects *effects);
 
-static void step(struct node *node, struct request *request, struct put_event event)
+void write_step(struct node *node, struct request *request, struct put_event event)
 {
     event.now_us = node->now_us;
     struct put_effects effects;
@@ -57,9 +57,12 @@ static void choose_owner(struct request *request, struct target *spare)
 static void send_one(struct node *node, struct request *request, uint8_t at)
 {
     struct target *target = &request->targets[at];
-    assert(!target->local); /* stored before the machine started */
     if (at >= request->places)
         choose_owner(request, target);
+    if (target->local) { /* resumed: in the first round it is stored before the machine starts */
+        write_store_again(node, request, at);
+        return;
+    }
     Peer__Address address = PEER__ADDRESS__INIT;
     address.type.data = (uint8_t *)request->address.type.data;
     address.type.len = request->address.type.size;
@@ -74,8 +77,8 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
     merge.owner = target->stand_in ? target->owner : 0;
     struct bytes body = node_pack(node, &merge.base);
     if (!request_send(node, request, target->address, MESSAGE_MERGE, body, request->encoding))
-        step(node, request,
-             (struct put_event){ .kind = PUT_FAILED, .target = at, .refused = true });
+        write_step(node, request,
+                   (struct put_event){ .kind = PUT_FAILED, .target = at, .refused = true });
 }
 
 /* --- answering ------------------------------------------------------------------------------ */
@@ -133,8 +136,12 @@ static const char *unmet_level(const struct put *put, uint8_t *ret_answered, uin
 
 static void reply(struct node *node, struct request *request, kvorum_status status)
 {
-    struct answer answer = { .status = status, .n = request->quorum.n, .reason = "" };
+    struct answer answer = { .n = request->quorum.n, .reason = "" };
     struct object object;
+    if (status == KVORUM_UNAVAILABLE && request->held) /* it is true of this round alone */
+        status = KVORUM_TIMEOUT;
+    answer.status = status;
+    answer.outdated = status != KVORUM_OK && request->newer > request->epoch;
     answer.level = unmet_level(&request->put, &answer.answered, &answer.needed);
     for (uint8_t i = 0; i < request->target_count; i++)
         answer.stand_ins += request->targets[i].stand_in && (request->put.acked & (1u << i));
@@ -150,11 +157,20 @@ static void reply(struct node *node, struct request *request, kvorum_status stat
 
 static void apply(struct node *node, struct request *request, const struct put_effects *effects)
 {
-    if (effects->reply)
+    bool failed = effects->reply && effects->status != KVORUM_OK;
+    if (effects->reply && !(failed && reopen_later(node, request, effects->status)))
         reply(node, request, effects->status);
     for (uint8_t i = 0; effects->send != 0 && i < request->target_count; i++)
-        if ((effects->send & (1u << i)) && !request->targets[i].local)
+        if ((effects->send & (1u << i)) && (request->resumed || !request->targets[i].local))
             send_one(node, request, i);
+}
+
+int write_local_target(const struct request *request)
+{
+    for (int i = 0; i < request->target_count; i++)
+        if (request->targets[i].local)
+            return i;
+    return -1;
 }
 
 /* Somebody who acknowledged stands in for it. */
@@ -177,15 +193,20 @@ static void owe_to_the_silent(struct node *node, const struct request *request)
         uint16_t owner = owner_of(target);
         if (epochs_slot_changed_since(node, owner, request->epoch))
             continue; /* it is somebody else's, who gets what is there by streams */
-        bool has_it = target->local || (put->acked & (1u << i)) || is_stood_in_for(request, owner);
-        if (!has_it && owner != node->config.self)
+        bool has_it = (target->local && !request->resumed) || (put->acked & (1u << i)) ||
+                      is_stood_in_for(request, owner);
+        if (has_it || owner == node->config.self)
+            continue;
+        if (write_local_target(request) >= 0)
             hints_owe(node, &request->address, owner, request->encoding.size);
+        else /* the key has left this shard meanwhile */
+            hints_suspect(node, request->address.partition, owner);
     }
 }
 
-static bool write_settle(struct node *node, struct request *request)
+bool write_settle(struct node *node, struct request *request)
 {
-    if (request->put.state != PUT_FINISHED)
+    if (request->put.state != PUT_FINISHED || request->parked)
         return false;
     owe_to_the_silent(node, request);
     request_close(node, request);
@@ -328,10 +349,11 @@ static kvorum_status make_encoding(struct node *node, struct request *request, i
 
 /* --- starting ------------------------------------------------------------------------------- */
 
-static uint64_t refuse(struct node *node, struct request *request, kvorum_status status,
-                       const char *level, const char *reason)
+uint64_t write_refuse(struct node *node, struct request *request, kvorum_status status,
+                      const char *level, const char *reason)
 {
     struct answer answer = { .status = status, .level = level, .n = request->quorum.n };
+    answer.outdated = request->newer > request->epoch;
     answer.reason = reason != NULL ? reason
                                    : reason_printf(node, "cannot write %s: %s",
                                                    reason_key(node, &request->address),
@@ -342,43 +364,37 @@ static uint64_t refuse(struct node *node, struct request *request, kvorum_status
 }
 
 /* Where nothing was asked about disks, dw means what the node's sync policy gives anyway. */
-static void relax_dw(struct node *node, const struct operation *operation, struct request *request,
+static void relax_dw(struct node *node, struct request *request,
                      const struct bucket_properties *properties)
 {
-    bool asked = operation->levels.dw != LEVEL_DEFAULT || properties->levels.dw != LEVEL_DEFAULT;
+    bool asked = request->asked.dw != LEVEL_DEFAULT || properties->levels.dw != LEVEL_DEFAULT;
     if (!asked && node->config.sync != NODE_SYNC_ALWAYS)
         request->quorum.dw = request->other.dw = request->quorum.zones.dw =
             request->other.zones.dw = 0;
 }
 
-static kvorum_status resolve(struct node *node, struct request *request,
-                             const struct operation *operation, const char **ret_level,
-                             const char **ret_reason)
+kvorum_status write_place(struct node *node, struct request *request, const char **ret_level,
+                          const char **ret_reason)
 {
     struct bucket_properties properties;
+    struct object_mode given = request->mode;
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
-    request->mode = mode_later(request->mode, operation->mode);
+    request->mode = mode_later(request->mode, given);
     request->strategy = bucket_strategy(&properties);
     if (properties.ttl_seconds != PROPERTY_NO_TTL)
         request->ttl_seconds = properties.ttl_seconds;
     kvorum_status status =
-        placement_quorum(node, request, &operation->levels, &properties.levels, ret_level);
-    if (status == KVORUM_OK)
-        relax_dw(node, operation, request, &properties);
-    else
+        placement_quorum(node, request, &request->asked, &properties.levels, ret_level);
+    if (status != KVORUM_OK) {
         *ret_reason = reason_printf(
             node, "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes",
             *ret_level, properties.levels.n, node->config.epoch->member_count);
-    return status;
-}
-
-static int local_target(const struct request *request)
-{
-    for (int i = 0; i < request->target_count; i++)
-        if (request->targets[i].local)
-            return i;
-    return -1;
+        return status;
+    }
+    relax_dw(node, request, &properties);
+    placement_write_targets(node, request);
+    return zones_resolve(node, request, ret_level, ret_reason);
 }
 
 static bool owner_reachable(struct node *node, const struct request *request)
@@ -416,10 +432,8 @@ static bool coordinates(struct node *node, const struct request *request, int lo
            (local < request->places && !owner_reachable(node, request));
 }
 
-static void prepare(struct node *node, struct request *request, const struct operation *operation)
+void write_prepare(struct node *node, struct request *request)
 {
-    uint64_t timeout_us = operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
-                                                    : node->config.request_timeout_us;
     request->put = (struct put){
         .quorum = request->quorum,
         .other = request->other,
@@ -427,7 +441,7 @@ static void prepare(struct node *node, struct request *request, const struct ope
         .other_set = request->other_set,
         .places = request->places,
         .target_count = request->target_count,
-        .deadline_us = node->now_us + timeout_us,
+        .deadline_us = request->deadline_us,
     };
     zones_fill(node, request, &request->put.zones);
     for (uint8_t i = 0; i < request->target_count; i++) {
@@ -454,51 +468,58 @@ static int promote(struct request *request, int local)
     return local;
 }
 
-static bool keep(struct node *node, struct request *request)
+/* What it is to begin again with, where it may have to. */
+static bool keep_operation(struct request *request, const struct operation *operation)
 {
-    return request->registered || (address_copy(&request->arena, &request->address) &&
-                                   request_register(node, request, request->put.deadline_us));
+    if (request->kept != NULL)
+        return true;
+    struct operation *copy = arena_new(&request->arena, struct operation);
+    if (copy == NULL || !operation_copy(&request->arena, operation, copy))
+        return false;
+    request->kept = copy;
+    return true;
 }
 
 struct late_write {
     uint64_t id;
     int own;
-    const struct operation *operation; /* in the request's arena */
+    uint8_t attempt;
 };
 
 static uint64_t launch(struct node *node, struct request *request,
                        const struct operation *operation, int own);
-static uint64_t begin(struct node *node, struct request *request, int own);
+static uint64_t begin(struct node *node, struct request *request, const struct operation *operation,
+                      int own);
+static uint64_t give_away(struct node *node, struct request *request,
+                          const struct operation *operation, kvorum_status status,
+                          const char *reason);
 
-/* NULL: its time is over, and its timer answers, or has answered. */
-static struct request *find_in_time(struct node *node, uint64_t id)
+/* NULL: its time is over, and its timer answers, or has answered; or it has begun again. */
+static struct request *find_in_time(struct node *node, const struct late_write *late)
 {
-    struct request *request = request_find(node, id, REQUEST_PUT);
-    return request != NULL && node->now_us < request->put.deadline_us ? request : NULL;
+    struct request *request = request_find(node, late->id, REQUEST_PUT);
+    bool same = request != NULL && !request->parked && request->attempt == late->attempt;
+    return same && node->now_us < request->deadline_us ? request : NULL;
 }
 
 static void launch_again(struct node *node, struct fetch *fetch)
 {
     const struct late_write *late = fetch->input;
-    struct request *request = find_in_time(node, late->id);
+    struct request *request = find_in_time(node, late);
     if (request != NULL)
-        launch(node, request, late->operation, late->own);
+        launch(node, request, request->kept, late->own);
 }
 
 /* Nothing has happened yet but that the old version is being fetched. */
 static kvorum_status put_off(struct node *node, struct request *request,
                              const struct operation *operation, int own)
 {
-    struct operation *copy = request->registered ? (struct operation *)operation
-                                                 : arena_new(&request->arena, struct operation);
-    bool fine = copy != NULL &&
-                (copy == operation || operation_copy(&request->arena, operation, copy)) &&
-                keep(node, request);
     struct fetch *fetch = NULL;
-    if (fine)
+    if (keep_operation(request, operation) && request_keep(node, request))
         fetch = fetch_open(node, launch_again, sizeof(struct late_write), operation->value.size);
     if (fetch != NULL)
-        *(struct late_write *)fetch->input = (struct late_write){ request->id, own, copy };
+        *(struct late_write *)fetch->input =
+            (struct late_write){ request->id, own, request->attempt };
     return replica_wait(node, &request->address, fetch);
 }
 
@@ -511,32 +532,47 @@ static uint64_t launch(struct node *node, struct request *request,
         if (status == KVORUM_OK)
             return request->id;
     }
-    if (status == KVORUM_OK && !keep(node, request))
+    if (status == KVORUM_OK && !request_keep(node, request))
         status = KVORUM_NO_MEMORY;
     if (status != KVORUM_OK)
-        return refuse(node, request, status, NULL, NULL);
-    return begin(node, request, own);
+        return give_away(node, request, operation, status, NULL);
+    return begin(node, request, operation, own);
 }
 
 static void begin_again(struct node *node, struct fetch *fetch)
 {
     const struct late_write *late = fetch->input;
-    struct request *request = find_in_time(node, late->id);
+    struct request *request = find_in_time(node, late);
     node->fetch_pass = NULL; /* what it would have to read, it has read */
     if (request != NULL)
-        begin(node, request, late->own);
+        begin(node, request, request->kept, late->own);
 }
 
 /* The object is made; those who come after it wait behind it, so it stays what is to be written. */
-static kvorum_status wait_for_room(struct node *node, struct request *request, int own)
+static kvorum_status wait_for_room(struct node *node, struct request *request,
+                                   const struct operation *operation, int own)
 {
     struct bytes key = store_key(&node->scratch, &request->address);
-    struct fetch *fetch =
-        key.data == NULL ? NULL : fetch_open(node, begin_again, sizeof(struct late_write), 0);
+    struct fetch *fetch = NULL;
+    if (key.data != NULL && keep_operation(request, operation))
+        fetch = fetch_open(node, begin_again, sizeof(struct late_write), operation->value.size);
     if (fetch == NULL)
         return KVORUM_OVERLOADED;
-    *(struct late_write *)fetch->input = (struct late_write){ request->id, own, NULL };
+    *(struct late_write *)fetch->input = (struct late_write){ request->id, own, request->attempt };
     return fetch_wait_room(node, fetch, placement_store(node, request->address.partition), key);
+}
+
+/* Nothing was written here, and this store is in no state to: another owner may be. */
+static uint64_t give_away(struct node *node, struct request *request,
+                          const struct operation *operation, kvorum_status status,
+                          const char *reason)
+{
+    bool forwarded = (request->flags & OPERATION_FORWARDED) != 0;
+    if (forwarded || operation == NULL || !forward_is_inability(status))
+        return write_refuse(node, request, status, NULL, reason);
+    PROBE("node: a write went to another owner since this store takes none");
+    forward_note_unable(request, node->config.self, status);
+    return forward_begin(node, request, operation);
 }
 
 /* NULL: the status says it all. */
@@ -553,19 +589,22 @@ static const char *no_room(struct node *node, const struct request *request, kvo
                          node->config.epoch->members[target->owner].name);
 }
 
-static uint64_t begin(struct node *node, struct request *request, int own)
+static uint64_t begin(struct node *node, struct request *request, const struct operation *operation,
+                      int own)
 {
     uint64_t id = request->id;
     const struct put before = request->put;
     kvorum_status status;
-    if (request_is_outdated(node, request)) {
+    if (request_is_outdated(node, request)) { /* it waited for the disk: its operation is kept */
         PROBE("node: a write met a new epoch before it began");
-        return refuse(node, request, KVORUM_UNAVAILABLE, NULL,
-                      "not written: the cluster has just changed; retry");
+        reopen_note(request, node->config.epoch->number);
+        if (request->kept != NULL && reopen_later(node, request, KVORUM_UNAVAILABLE))
+            return id;
+        return write_refuse(node, request, KVORUM_UNAVAILABLE, NULL, write_not_written);
     }
-    const struct commit_plan plan = { .kind = COMMIT_TARGET,
-                                      .request_id = id,
-                                      .target = (uint8_t)own };
+    const struct commit_plan plan = {
+        .kind = COMMIT_TARGET, .request_id = id, .target = (uint8_t)own, .attempt = request->attempt
+    };
     /* The machine starts first, so that an acknowledgement from inside the store finds it waiting;
      * nothing has left the node before the store has taken the write. */
     struct put_event start = { .now_us = node->now_us, .kind = PUT_START };
@@ -589,10 +628,10 @@ static uint64_t begin(struct node *node, struct request *request, int own)
     } else {
         request->put = before;
         if (status == KVORUM_OVERLOADED)
-            status = wait_for_room(node, request, own);
+            status = wait_for_room(node, request, operation, own);
         if (status != KVORUM_OK) {
-            refuse(node, request, status, NULL, no_room(node, request, status, own));
-            request = NULL;
+            id = give_away(node, request, operation, status, no_room(node, request, status, own));
+            request = id == 0 ? NULL : request;
         }
     }
     node->depth--;
@@ -602,14 +641,34 @@ static uint64_t begin(struct node *node, struct request *request, int own)
 static uint64_t coordinate(struct node *node, struct request *request,
                            const struct operation *operation, int local)
 {
-    prepare(node, request, operation);
+    write_prepare(node, request);
     int promoted = promote(request, local);
     if (promoted != local)
-        prepare(node, request, operation);
+        write_prepare(node, request);
     if (promoted >= request->places)
-        return refuse(node, request, KVORUM_UNAVAILABLE, NULL,
-                      "this node is no owner of the key and none of its owners is away");
+        return write_refuse(node, request, KVORUM_UNAVAILABLE, NULL,
+                            "this node is no owner of the key and none of its owners is away");
     return launch(node, request, operation, promoted);
+}
+
+/* Here, or where there is an owner. */
+static uint64_t route(struct node *node, struct request *request, const struct operation *operation)
+{
+    const char *level = NULL, *reason = NULL;
+    kvorum_status status = write_place(node, request, &level, &reason);
+    if (status != KVORUM_OK)
+        return write_refuse(node, request, status, level, reason);
+    int local = write_local_target(request);
+    if (coordinates(node, request, local) && !forward_is_unable(request, node->config.self))
+        return coordinate(node, request, operation, local);
+    return forward_begin(node, request, operation);
+}
+
+uint64_t write_again(struct node *node, struct request *request)
+{
+    request->kind = REQUEST_PUT;
+    request->epoch = node->config.epoch->number;
+    return route(node, request, request->kept);
 }
 
 uint64_t write_start(struct node *node, const struct operation *operation, node_answer_fn on_answer,
@@ -628,24 +687,16 @@ uint64_t write_start(struct node *node, const struct operation *operation, node_
     request->on_answer = on_answer;
     request->context = context;
     request->flags = operation->flags;
+    request->asked = operation->levels;
+    request->mode = operation->mode;
+    request->put.state = PUT_NEW;
+    request->deadline_us =
+        node->now_us + (operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
+                                                  : node->config.request_timeout_us);
     bool addressed = placement_address(node, operation->type, operation->bucket, operation->key,
                                        &request->address);
     assert(addressed); /* node_submit checked the sizes */
-    const char *level = NULL, *reason = NULL;
-    kvorum_status status = resolve(node, request, operation, &level, &reason);
-    if (status != KVORUM_OK)
-        return refuse(node, request, status, level, reason);
-    placement_write_targets(node, request);
-    status = zones_resolve(node, request, &level, &reason);
-    if (status != KVORUM_OK)
-        return refuse(node, request, status, level, reason);
-    int local = local_target(request);
-    if (coordinates(node, request, local))
-        return coordinate(node, request, operation, local);
-    struct key_address address = request->address;
-    struct quorum quorum = request->quorum, other = request->other;
-    request_close(node, request);
-    return forward_start(node, operation, &address, &quorum, &other, on_answer, context);
+    return route(node, request, operation);
 }
 
 /* --- events --------------------------------------------------------------------------------- */
@@ -661,8 +712,18 @@ void write_on_acknowledged(struct node *node, struct request *request, uint8_t t
         .durable = durable,
         .refused = status != KVORUM_IO && status != KVORUM_POISONED,
     };
-    step(node, request, event);
+    if (request->parked)
+        return;
+    write_step(node, request, event);
     write_settle(node, request);
+}
+
+/* Every other answer is of the present round, or as good as one. */
+static bool is_stale_refusal(struct request *request, kvorum_status status, uint64_t epoch)
+{
+    if (status == KVORUM_WRONG_EPOCH && epoch > request->epoch)
+        reopen_note(request, epoch);
+    return status == KVORUM_WRONG_EPOCH && epoch <= request->epoch;
 }
 
 void write_on_answer(struct node *node, struct net_address from, const struct message *message)
@@ -675,7 +736,8 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
     struct request *request = request_find(node, message->request_id, REQUEST_PUT);
     if (request != NULL) {
         int at = request_target_of(request, from.member);
-        if (at >= 0)
+        if (at >= 0 && !request_is_earlier(request, message) &&
+            !is_stale_refusal(request, (kvorum_status)answer->status, message->epoch))
             write_on_acknowledged(node, request, (uint8_t)at, (kvorum_status)answer->status,
                                   answer->durable);
         return;
@@ -690,13 +752,17 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
 
 void write_on_deadline(struct node *node, struct request *request)
 {
-    if (request->put.state == PUT_NEW) { /* the old version did not come in time */
-        PROBE("node: a write gave up before it began");
-        refuse(node, request, KVORUM_OVERLOADED, NULL,
-               "the coordinating node's disk is behind: nothing was written; retry later");
+    if (request->parked) {
+        write_on_parked(node, request);
         return;
     }
-    step(node, request, (struct put_event){ .kind = PUT_TICK });
+    if (request->put.state == PUT_NEW) { /* the old version did not come in time */
+        PROBE("node: a write gave up before it began");
+        write_refuse(node, request, KVORUM_OVERLOADED, NULL,
+                     "the coordinating node's disk is behind: nothing was written; retry later");
+        return;
+    }
+    write_step(node, request, (struct put_event){ .kind = PUT_TICK });
     bool closed = write_settle(node, request);
     assert(closed);
 }

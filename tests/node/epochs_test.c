@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "codec/peer.pb-c.h"
 #include "engine/memory/memory.h"
 #include "node/identity.h"
 #include "node/node.h"
@@ -41,6 +42,7 @@ struct world {
     char folders[NODES][64];
     struct disk *disks[NODES];
     bool down[NODES];
+    bool keeps_epochs; /* no record of one arrives */
     struct parcel queue[QUEUE_MAX];
     size_t head, tail;
 };
@@ -72,6 +74,8 @@ static bool test_send(struct net *net, struct net_address to, const struct messa
     struct world *world = from->world;
     if (to.member >= NODES || world->down[to.member])
         return false;
+    if (world->keeps_epochs && message->kind == MESSAGE_EPOCH_ANSWER)
+        return true;
     assert_true(world->tail - world->head < QUEUE_MAX);
     struct parcel *parcel = &world->queue[world->tail++ % QUEUE_MAX];
     *parcel = (struct parcel){ { from->member, 0 }, to, *message, NULL };
@@ -373,6 +377,89 @@ static void a_damaged_vote_stops_the_node(void)
     world_free(world);
 }
 
+/* Epoch 2, in which each partition has its owners in another order, at n2 and n3 alone. */
+static void give_others_a_newer_epoch(struct world *world)
+{
+    struct epoch newer = world->epoch;
+    uint16_t table[PARTITIONS * NODES];
+    struct buffer record;
+    buffer_init(&record, 1 << 20);
+    for (size_t p = 0; p < PARTITIONS; p++)
+        for (size_t i = 0; i < NODES; i++)
+            table[p * NODES + i] = world->table[p * NODES + (i + 1) % NODES];
+    newer.number = 2;
+    newer.table = table;
+    epoch_encode(&newer, &record);
+    world->down[0] = true;
+    for (uint16_t i = 1; i < NODES; i++) {
+        Peer__EpochAnswer answer = PEER__EPOCH_ANSWER__INIT;
+        uint8_t body[64];
+        answer.number = 2;
+        size_t size = peer__epoch_answer__pack(&answer, body);
+        const struct message message = {
+            MESSAGE_EPOCH_ANSWER, 0, 2, { body, size }, buffer_bytes(&record)
+        };
+        node_receive(world->nodes[i], (struct net_address){ (uint16_t)(3 - i), 0 }, &message);
+        assert_int_equal(number_at(world, i), 2);
+    }
+    settle(world);
+    world->down[0] = false;
+    buffer_done(&record);
+    assert_int_equal(number_at(world, 0), 1);
+}
+
+static struct operation on_all(enum operation_kind kind)
+{
+    struct operation operation = { .kind = kind,
+                                   .bucket = BYTES_LITERAL("b"),
+                                   .key = BYTES_LITERAL("k"),
+                                   .value = BYTES_LITERAL("v") };
+    quorum_levels_init(&operation.levels);
+    operation.levels.r = operation.levels.w = 3;
+    operation.levels.sloppy = 0;
+    return operation;
+}
+
+static void who_is_refused_by_a_newer_epoch_begins_again(void)
+{
+    static const enum operation_kind kinds[] = { OPERATION_PUT, OPERATION_GET };
+    for (size_t i = 0; i < 2; i++) {
+        struct world *world = world_make();
+        struct operation write = on_all(OPERATION_PUT), operation = on_all(kinds[i]);
+        struct outcome before = { 0 }, outcome = { 0 };
+        node_submit(world->nodes[1], &write, note, &before);
+        settle(world);
+        assert_int_equal(before.status, KVORUM_OK);
+        give_others_a_newer_epoch(world);
+        node_submit(world->nodes[0], &operation, note, &outcome);
+        settle(world);
+        assert_string_equal(outcome.reason, "");
+        assert_true(outcome.answered);
+        assert_int_equal(outcome.status, KVORUM_OK);
+        assert_int_equal(number_at(world, 0), 2);
+        assert_int_equal(node_counters(world->nodes[0])->reopened, 1);
+        world_free(world);
+    }
+}
+
+/* Nobody hands out the epoch that the refusals speak of. */
+static void without_the_newer_epoch_its_time_runs_out(void)
+{
+    struct world *world = world_make();
+    struct operation operation = on_all(OPERATION_GET);
+    struct outcome outcome = { 0 };
+    operation.timeout_ms = 1000;
+    give_others_a_newer_epoch(world);
+    world->keeps_epochs = true;
+    node_submit(world->nodes[0], &operation, note, &outcome);
+    pass(world, 900);
+    assert_false(outcome.answered);
+    pass(world, 200);
+    assert_true(outcome.answered);
+    assert_int_equal(outcome.status, KVORUM_UNAVAILABLE);
+    world_free(world);
+}
+
 int main(void)
 {
     static const struct named_test tests[] = {
@@ -386,6 +473,9 @@ int main(void)
           who_was_away_learns_of_it_and_what_came_early_waits },
         { "a newcomer is listed by whom it asks", a_newcomer_is_listed_by_whom_it_asks },
         { "a damaged vote stops the node", a_damaged_vote_stops_the_node },
+        { "who is refused by a newer epoch begins again",
+          who_is_refused_by_a_newer_epoch_begins_again },
+        { "without the newer epoch its time runs out", without_the_newer_epoch_its_time_runs_out },
     };
     return RUN_TESTS("epochs", tests);
 }
