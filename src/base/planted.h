@@ -58,7 +58,12 @@
     X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")           \
     X(SCRUB_MISSES_THE_NEWEST, "a scrub misses tables that nobody shows yet when it begins")       \
     X(EPOCH_REFUSAL_TOLD, "a request that meets a newer epoch fails, though there is time")        \
-    X(RENEWED_MARK_DROPPED, "a mark goes though it was put again while owners were asked")
+    X(RENEWED_MARK_DROPPED, "a mark goes though it was put again while owners were asked")         \
+    X(SCRUB_SKIPS_THE_FOOT, "a scrub reads the blocks of a table, and not what stands behind")     \
+    X(SCRUB_SKIPS_THE_LOG, "a scrub does not read the log")                                        \
+    X(LOST_RANGE_ANSWERED, "a replica answers about keys that it may have lost")                   \
+    X(REFILLED_FROM_ONE, "a loss is over when one other owner was compared with")                  \
+    X(LOSS_FORGOTTEN, "a loss that nobody can refill is over")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -172,6 +172,7 @@ static const struct command tasks_commands[] = {
 static const struct option scrub_options[] = {
     NODE,
     FLAG("wait", "Until all is read, and what was lost is refilled"),
+    FLAG("accept", "Read nothing: give up the keys that are lost, and no other node owns"),
     OUTPUT("plain"),
     TIMEOUT,
     END,
@@ -420,9 +421,12 @@ static const char repair_details[] =
     "node\n"
     "goes on when the command is interrupted.";
 static const char scrub_details[] =
-    "Nodes do this by themselves, within the week.  What is lost with a damaged block is fetched\n"
-    "from the other owners; until all of them were asked, the node gives no answer about those\n"
-    "keys.  The node goes on when the command is interrupted.";
+    "Nodes do this by themselves, every [scrub] period_ms (14 days).  What is lost with a damaged\n"
+    "block is fetched from the other owners; until all of them were asked, the node gives no\n"
+    "answer about those keys.  Keys that no other node owns (n=1) cannot be fetched: reads of "
+    "them\n"
+    "fail until --accept gives them up.  Exit 1 when something is lost or still in doubt.  The\n"
+    "node goes on when the command is interrupted.";
 static const char import_details[] =
     "FILE - or none is standard input.  Values are the records as they stand in the source.\n"
     "Records that cannot be written are tried again, then named; none is skipped silently.\n"

@@ -8,7 +8,7 @@
 
 #include <time.h>
 
-enum { POLL_MS = 200 };
+enum { POLL_MS = 200, ACCEPT_POLLS = 25 };
 
 static uint64_t number(const json_t *json, const char *name)
 {
@@ -20,10 +20,10 @@ static const struct bytes path = BYTES_LITERAL("/kvorum/scrub");
 static bool over(const json_t *before, const json_t *now)
 {
     return number(now, "demands") >= number(before, "demands") + number(now, "shards") &&
-           number(now, "running") == 0 && number(now, "in_doubt") == 0;
+           number(now, "running") == 0 && number(now, "in_doubt") == number(now, "lost");
 }
 
-/* Until all is read, and nothing is in doubt; the node goes on when we are interrupted. */
+/* Until all is read, and nothing is in doubt that somebody may still have; the node goes on when we are interrupted. */
 static kvorum_status watch(struct session *session, const json_t *before, json_t **ret_now)
 {
     struct progress progress;
@@ -49,10 +49,12 @@ static kvorum_status watch(struct session *session, const json_t *before, json_t
 static int print_outcome(const json_t *before, const json_t *now, enum output_format format)
 {
     static const char *const names[] = { "blocks", "damaged", "mended", "refilled" };
+    uint64_t lost = number(now, "lost");
     json_t *outcome = json_object();
     json_object_set_new(outcome, "node", json_incref(json_object_get(now, "node")));
     json_object_set_new(outcome, "read", json_integer((json_int_t)number(now, "read")));
     json_object_set_new(outcome, "in_doubt", json_integer((json_int_t)number(now, "in_doubt")));
+    json_object_set_new(outcome, "lost", json_integer((json_int_t)lost));
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         json_object_set_new(
             outcome, names[i],
@@ -62,12 +64,16 @@ static int print_outcome(const json_t *before, const json_t *now, enum output_fo
         (void)json_print(outcome, stdout);
         return code;
     }
-    printf("%s: %s read, %s blocks; %s damaged places, %s tables mended, %s ranges of keys "
+    printf("%s: %s read, %s blocks; %s damaged places, %s files mended, %s ranges of keys "
            "refilled\n",
            json_string_value(json_object_get(outcome, "node")),
            text_of_size(number(outcome, "read")), text_of_count(number(outcome, "blocks")),
            text_of_count(number(outcome, "damaged")), text_of_count(number(outcome, "mended")),
            text_of_count(number(outcome, "refilled")));
+    if (lost > 0)
+        printf("%s ranges of keys are lost, and no other node owns some of their keys: reads of "
+               "those fail. Next: restore them, then kvorum scrub --accept\n",
+               text_of_count(lost));
     json_decref(outcome);
     return code;
 }
@@ -79,23 +85,60 @@ static int begun(const json_t *begun)
     return EXIT_DONE;
 }
 
+/* Every shard has done it once `accepted` is what `lost` was. */
+static kvorum_status accept_lost(struct session *session, const json_t *before, json_t **ret_now)
+{
+    uint64_t due = number(before, "accepted") + number(before, "lost");
+    kvorum_status status =
+        session_object(&session->client, "POST", BYTES_LITERAL("/kvorum/scrub/accept"), ret_now);
+    for (int i = 0; status == KVORUM_OK && i < ACCEPT_POLLS && number(*ret_now, "accepted") < due;
+         i++) {
+        struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+        nanosleep(&pause, NULL);
+        json_decref(*ret_now);
+        *ret_now = NULL;
+        status = session_object(&session->client, "GET", path, ret_now);
+    }
+    return status;
+}
+
+static int print_accepted(const json_t *before, const json_t *now, enum output_format format)
+{
+    uint64_t accepted = number(now, "accepted") - number(before, "accepted");
+    uint64_t left = number(now, "in_doubt");
+    int code = left == 0 ? EXIT_DONE : EXIT_NO;
+    if (format == OUTPUT_JSON) {
+        (void)json_print(
+            json_pack("{s:I, s:I}", "accepted", (json_int_t)accepted, "in_doubt", (json_int_t)left),
+            stdout);
+        return code;
+    }
+    printf("%s ranges of lost keys given up; %s still in doubt\n", text_of_count(accepted),
+           text_of_count(left));
+    return code;
+}
+
 int command_scrub(const struct invocation *invocation)
 {
     struct session session;
     json_t *before = NULL, *answer = NULL, *now = NULL;
     if (!session_begin(&session, invocation))
         return EXIT_USAGE;
+    bool accepts = option_flag(invocation, "accept");
+    enum output_format format = output_format_parse(option_text(invocation, "output"));
     bool waits = option_flag(invocation, "wait");
     kvorum_status status = session_object(&session.client, "GET", path, &before);
-    if (status == KVORUM_OK)
+    if (status == KVORUM_OK && accepts)
+        status = accept_lost(&session, before, &now);
+    else if (status == KVORUM_OK)
         status = session_object(&session.client, "POST", path, &answer);
-    if (status == KVORUM_OK && waits)
+    if (status == KVORUM_OK && waits && !accepts)
         status = watch(&session, before, &now);
     int code;
-    if (status == KVORUM_OK)
-        code = waits ? print_outcome(before, now,
-                                     output_format_parse(option_text(invocation, "output")))
-                     : begun(answer);
+    if (status == KVORUM_OK && accepts)
+        code = print_accepted(before, now, format);
+    else if (status == KVORUM_OK)
+        code = waits ? print_outcome(before, now, format) : begun(answer);
     else if (status == KVORUM_NOT_READY)
         code = session_refused(&session.client, "cannot scrub");
     else

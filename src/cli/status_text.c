@@ -283,6 +283,30 @@ static void append_health(const json_t *status, struct buffer *text)
             text_of_count(health));
 }
 
+static void append_scrub(const json_t *status, struct buffer *text)
+{
+    const json_t *scrub = json_object_get(status, "scrub");
+    const json_t *last = json_object_get(scrub, "last_pass_s");
+    if (!json_is_object(scrub))
+        return;
+    buffer_append_text(text, "  files: ");
+    if (json_is_integer(last))
+        buffer_printf(text, "all read and checked %s ago", text_of_time(json_number_value(last)));
+    else
+        buffer_append_text(text, "never read and checked as a whole yet");
+    buffer_printf(text, "%s; %s damaged places found, %s mended",
+                  json_is_true(json_object_get(scrub, "running")) ? ", and being read now" : "",
+                  text_of_count(status_number(scrub, "damaged")),
+                  text_of_count(status_number(scrub, "mended")));
+    if (status_number(scrub, "in_doubt") > 0)
+        buffer_printf(text, "; %s ranges of keys in doubt until others were asked",
+                      text_of_count(status_number(scrub, "in_doubt")));
+    if (status_number(scrub, "lost") > 0)
+        buffer_printf(text, "; %s ranges lost: see kvorum help scrub",
+                      text_of_count(status_number(scrub, "lost")));
+    buffer_append_text(text, "\n");
+}
+
 static void append_self(const json_t *status, struct buffer *text)
 {
     const json_t *listeners = json_object_get(status, "listeners"), *address;
@@ -303,6 +327,7 @@ static void append_self(const json_t *status, struct buffer *text)
     }
     buffer_append_text(text, "\n");
     append_health(status, text);
+    append_scrub(status, text);
     append_tables(status, text);
 }
 

@@ -127,6 +127,7 @@ struct request {
     uint8_t places;          /* targets at the front that have, or stand in, an owner's place */
     uint8_t target_count;
     uint8_t stand_in_acks;
+    uint32_t lost; /* reads: targets that say that they had it, and nobody else */
     struct target targets[TARGETS_MAX];
     union {
         struct get get;

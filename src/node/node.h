@@ -69,8 +69,8 @@ struct node_life;
 
 /** Scrubbing (node/scrub.h); zeros: defaults. */
 struct node_scrub_config {
-    uint64_t rate;      /* bytes of files to read a second on this shard; 16 MiB */
-    uint64_t period_us; /* from the end of a pass to the next; 7 days.  UINT64_MAX: never */
+    uint64_t rate; /* bytes of files to read a second on this shard; 16 MiB.  UINT64_MAX: any */
+    uint64_t period_us; /* from the end of a pass to the next; 14 days.  UINT64_MAX: never */
 };
 
 struct node_config {
@@ -246,6 +246,12 @@ void node_repair(struct node *node, struct bytes type, struct bytes bucket);
  *  scrub_losses ranges of keys are in doubt for what was found.  Where a pass is under way another
  *  one follows. */
 void node_scrub(struct node *node);
+/** Give up what was lost with damaged files and no other member can have (scrub_lost of the counted
+ *  scrub_losses): from now on such keys read as what is left of them.  What others are still asked
+ *  for stays in doubt. */
+void node_scrub_accept(struct node *node);
+/** Wall clock when this shard's last pass ended; 0: none is known of. */
+uint64_t node_scrub_last_ms(const struct node *node);
 /** At a clean shutdown, after the last event and before the stores are synced: keeps the hash trees
  *  for the next start, which otherwise reads everything to compute them. */
 void node_keep_trees(struct node *node);
@@ -312,7 +318,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(repair_demands) X(repair_demand_total) X(repair_demand_done) X(repair_demand_failed)         \
     X(scrub_passes) X(scrub_running) X(scrub_pass_size) X(scrub_pass_total) X(scrub_size)          \
     X(scrub_blocks) X(scrub_damaged) X(scrub_mended) X(scrub_losses) X(scrub_refilled)             \
-    X(scrub_demands)                                                                               \
+    X(scrub_demands) X(scrub_lost) X(scrub_accepted)                                                                               \
     X(expired) X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)         \
     X(requests_active)
 /* clang-format on */

@@ -72,6 +72,12 @@ static bool counts_as_absent(const struct request *request)
     return request->quorum.sloppy && request->target_count > request->places;
 }
 
+static void note_lost(struct request *request, uint8_t at, bool lost)
+{
+    if (lost)
+        request->lost |= 1u << at;
+}
+
 /* What arrives may be gone when the machine is done: an open request keeps a copy. */
 static void ask_local(struct node *node, struct request *request, uint8_t at)
 {
@@ -83,10 +89,13 @@ static void ask_local(struct node *node, struct request *request, uint8_t at)
         reopen_note(request, node->config.epoch->number);
     if (status == KVORUM_WOULD_BLOCK && put_off(node, request, at) == KVORUM_OK)
         return;
-    if (status == KVORUM_OK && scrub_doubts(node, &request->address)) {
+    enum scrub_doubt doubt =
+        status == KVORUM_OK ? scrub_judge(node, &request->address) : SCRUB_SOUND;
+    if (doubt != SCRUB_SOUND) {
         if (read.held)
             engine_release(&read.view);
         status = KVORUM_CORRUPT;
+        note_lost(request, at, doubt == SCRUB_LOST);
     }
     if (status == KVORUM_OK && replica_is_poisoned(node, request->address.partition) &&
         counts_as_absent(request)) {
@@ -215,8 +224,27 @@ static void reply_failure(struct node *node, struct request *request, kvorum_sta
     request_answer(node, request, &answer);
 }
 
+/* Whoever is asked besides never had it. */
+static void reply_lost(struct node *node, struct request *request)
+{
+    uint8_t at = (uint8_t)__builtin_ctz(request->lost);
+    uint16_t member = request->targets[at].address.member;
+    struct answer answer = { .status = KVORUM_CORRUPT, .n = request->quorum.n };
+    answer.reason = reason_printf(
+        node,
+        "cannot read %s: its only replica, on %s, was lost with a damaged file. Next: restore it "
+        "and then, or to give it up, run kvorum scrub --accept on that node",
+        reason_key(node, &request->address), node->config.epoch->members[member].name);
+    PROBE("node: a read of a key that is lost for good");
+    request_answer(node, request, &answer);
+}
+
 static void reply(struct node *node, struct request *request, kvorum_status status)
 {
+    if (request->lost != 0 && status != KVORUM_OK) {
+        reply_lost(node, request);
+        return;
+    }
     if (status != KVORUM_OK && status != KVORUM_NOT_FOUND) {
         if (!reopen_later(node, request, status))
             reply_failure(node, request, status);
@@ -428,6 +456,8 @@ void read_on_answer(struct node *node, struct net_address from, const struct mes
     }
     struct get_event event = { .kind = GET_FAILED, .target = (uint8_t)at };
     struct target *target = &request->targets[at];
+    if (answer != NULL && answer->status != KVORUM_OK)
+        note_lost(request, (uint8_t)at, answer->lost);
     bool usable =
         answer != NULL && (answer->status == KVORUM_OK ||
                            (answer->status == KVORUM_POISONED && !counts_as_absent(request)));

@@ -247,7 +247,7 @@ static void on_doubt(struct node *node, const Peer__Repair *asked)
 /* What every question must have right: it decides what is touched here. */
 static bool sane(struct node *node, const Peer__Repair *asked)
 {
-    if (asked->kind == REPAIR_SCRUB)
+    if (asked->kind == REPAIR_SCRUB || asked->kind == REPAIR_ACCEPT)
         return true;
     if (asked->kind == REPAIR_BEGIN)
         return asked->type.len <= NODE_TYPE_SIZE_MAX && asked->bucket.len <= NODE_BUCKET_SIZE_MAX;
@@ -286,6 +286,10 @@ void repair_on_question(struct node *node, struct net_address from, const struct
     }
     if (asked->kind == REPAIR_SCRUB && from.member == node->config.self) {
         scrub_on_begin(node);
+        return;
+    }
+    if (asked->kind == REPAIR_ACCEPT && from.member == node->config.self) {
+        scrub_on_accept(node);
         return;
     }
     if (asked->kind == REPAIR_BEGIN) {

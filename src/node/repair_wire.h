@@ -24,7 +24,8 @@ enum repair_kind { /* numbers go on the wire */
                    REPAIR_DOUBT = 4, /* no answer */
                    REPAIR_BEGIN =
                        5, /* from another shard of the same node: repair all that you have */
-                   REPAIR_SCRUB = 6, /* the same: scrub all that you have */
+                   REPAIR_SCRUB = 6,  /* the same: scrub all that you have */
+                   REPAIR_ACCEPT = 7, /* the same: give up what is lost for good */
 };
 
 enum repair_mode {

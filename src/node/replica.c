@@ -200,9 +200,11 @@ void replica_on_get(struct node *node, struct net_address from, const struct mes
         if (answer.status == KVORUM_OK)
             return;
     }
-    if (answer.status == KVORUM_OK && scrub_doubts(node, &address)) {
+    enum scrub_doubt doubt = answer.status == KVORUM_OK ? scrub_judge(node, &address) : SCRUB_SOUND;
+    if (doubt != SCRUB_SOUND) {
         replica_release(&read);
         answer.status = KVORUM_CORRUPT;
+        answer.lost = doubt == SCRUB_LOST;
     }
     node->counters.replica_gets++;
     struct bytes tail = { 0 };

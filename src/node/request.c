@@ -29,6 +29,7 @@ struct request *request_open(struct node *node, enum request_kind kind)
     request->on_answer = NULL;
     request->context = NULL;
     request->flags = 0;
+    request->lost = 0;
     request->target_count = request->stand_in_acks = request->places = 0;
     request->set = request->other_set = 0;
     request->encoding = (struct bytes){ 0 };

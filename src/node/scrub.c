@@ -12,7 +12,9 @@ enum {
     WAIT_US = 1000 * 1000, /* for files that are being written */
 };
 
-static const uint64_t period_default_us = UINT64_C(7) * 24 * 60 * 60 * 1000 * 1000;
+#define OVERDUE_US (UINT64_C(3600) * 1000 * 1000)
+
+static const uint64_t period_default_us = UINT64_C(14) * 24 * 60 * 60 * 1000 * 1000;
 
 /* --- reports --------------------------------------------------------------------------------- */
 
@@ -68,8 +70,7 @@ static void log_damage(struct node *node, uint16_t store, const struct engine_lo
 {
     log_error(node->config.log,
               scrub_is_alone(node)
-                  ? "a file of a store is damaged, and no other node has its data; stop the node "
-                    "and save the store with `kvorum store salvage`"
+                  ? "a file of a store is damaged, and no other node has its data"
                   : "a file of a store is damaged; what is lost is fetched from the other owners",
               LOG_U64("store", store), LOG_TEXT("file", loss->damage.file),
               LOG_U64("offset", loss->damage.offset), LOG_TEXT("damage", loss->damage.what));
@@ -160,6 +161,8 @@ static void pass_over(struct node *node)
     node->counters.scrub_passes++;
     node->counters.scrub_pass_total = node->counters.scrub_pass_size;
     scrub->pass_us = period_us == UINT64_MAX ? UINT64_MAX : node->now_us + period_us;
+    scrub->last_ms = clock_wall_ms(node->config.clock);
+    scrub_keep_pass(node);
     if (scrub->again)
         pass_begin(node);
 }
@@ -287,20 +290,53 @@ void scrub_on_corrupt_partition(struct node *node, uint32_t partition)
     scrub_wake(node, node->now_us);
 }
 
-void node_scrub(struct node *node)
+static void tell_shards(struct node *node, enum repair_kind kind)
 {
-    Peer__Repair begin = PEER__REPAIR__INIT;
-    begin.kind = REPAIR_SCRUB;
-    node_enter(node);
+    Peer__Repair body = PEER__REPAIR__INIT;
+    body.kind = kind;
     for (uint16_t i = 0; i < node->config.shard_count; i++)
         if (i != node->config.shard)
             node_send(node, (struct net_address){ node->config.self, i }, MESSAGE_REPAIR, 0,
-                      node_pack(node, &begin.base), (struct bytes){ 0 });
+                      node_pack(node, &body.base), (struct bytes){ 0 });
+}
+
+void node_scrub(struct node *node)
+{
+    node_enter(node);
+    tell_shards(node, REPAIR_SCRUB);
     scrub_on_begin(node);
     node_leave(node);
 }
 
+void node_scrub_accept(struct node *node)
+{
+    node_enter(node);
+    tell_shards(node, REPAIR_ACCEPT);
+    scrub_on_accept(node);
+    node_leave(node);
+}
+
+uint64_t node_scrub_last_ms(const struct node *node)
+{
+    return node->scrub->last_ms;
+}
+
 /* --- opening --------------------------------------------------------------------------------- */
+
+/* A period after the last one ended, however often the node was started since.  Where none is known
+ * of, or the wall clock went back, some time within the period: not all members of a cluster that
+ * was started at once, at once.  The same where it is overdue, within an hour. */
+static uint64_t first_pass_us(const struct node *node)
+{
+    uint64_t period_us = node->config.scrub.period_us;
+    uint64_t chance = hash_mix64(node->config.random_seed), last_ms = node->scrub->last_ms;
+    uint64_t now_ms = clock_wall_ms(node->config.clock);
+    if (last_ms == 0 || last_ms > now_ms)
+        return node->now_us + chance % period_us;
+    uint64_t past_us = (now_ms - last_ms) * 1000;
+    uint64_t spread_us = period_us < OVERDUE_US ? period_us : OVERDUE_US;
+    return node->now_us + (past_us < period_us ? period_us - past_us : chance % spread_us);
+}
 
 static kvorum_status set_timer(struct node *node)
 {
@@ -310,11 +346,9 @@ static kvorum_status set_timer(struct node *node)
         config->rate = RATE_DEFAULT;
     if (config->period_us == 0)
         config->period_us = period_default_us;
-    throttle_set(&scrub->throttle, config->rate, node->now_us);
-    /* Not all members of a cluster that was started at once, at once. */
-    scrub->pass_us = config->period_us == UINT64_MAX
-                         ? UINT64_MAX
-                         : node->now_us + hash_mix64(node->config.random_seed) % config->period_us;
+    throttle_set(&scrub->throttle, config->rate == UINT64_MAX ? THROTTLE_NONE : config->rate,
+                 node->now_us);
+    scrub->pass_us = config->period_us == UINT64_MAX ? UINT64_MAX : first_pass_us(node);
     return heap_insert(&node->timers, &scrub->timer, node->now_us + SCRUB_TICK_US)
                ? KVORUM_OK
                : KVORUM_NO_MEMORY;

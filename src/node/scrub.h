@@ -12,6 +12,10 @@
  *  While a key is in doubt this member gives no answer to reads of it: what it has may be older
  *  than what it acknowledged.  Merges it takes, and they count.
  *
+ *  Keys that no other member owns (n=1, or a cluster of one) nobody can refill: their loss stays,
+ *  reads of them answer CORRUPT and say so, and it is over when an operator gives up what was there
+ *  (node_scrub_accept).  Partitions with such a loss are not handed over before.
+ *
  *  A version's counter is found again from what the store holds, and some of that is lost: so from
  *  a loss on, for ever, the store's shard writes under other actors (the salt).
  *
@@ -26,6 +30,7 @@
  *
  *      'w' 'a'               the salt u64
  *      'w' 'l' number u64    a loss: size of lower u32 | lower | upper (empty: to the end)
+ *      'w' 'p'               when the last pass over the store ended: wall clock, ms, u64
  */
 #ifndef NODE_SCRUB_H
 #define NODE_SCRUB_H
@@ -43,8 +48,12 @@ void scrub_close(struct node *node);
 void scrub_tick(struct node *node);
 struct heap_item *scrub_timer(struct node *node);
 
-/** What is here of `address` may be less than what this member acknowledged: give no answer. */
-bool scrub_doubts(struct node *node, const struct key_address *address);
+enum scrub_doubt {
+    SCRUB_SOUND,
+    SCRUB_DOUBT, /* what is here may be less than what this member acknowledged: give no answer */
+    SCRUB_LOST,  /* the same, and nobody else can have it */
+};
+enum scrub_doubt scrub_judge(struct node *node, const struct key_address *address);
 bool scrub_doubts_partition(struct node *node, uint32_t partition);
 /** The store answered CORRUPT for `key`. */
 void scrub_on_corrupt(struct node *node, uint32_t partition, struct bytes key);
@@ -57,7 +66,8 @@ uint64_t scrub_salt(const struct node *node, uint32_t partition);
 void scrub_on_stored(struct node *node, const struct commit_plan *plan, kvorum_status status);
 /** `exchange` is over; `whole`: the two replicas held the same then, of all its keys. */
 void scrub_on_compared(struct node *node, const struct repair_exchange *exchange, bool whole);
-/** Another shard of this member was asked to (node_scrub). */
+/** Another shard of this member was asked to (node_scrub, node_scrub_accept). */
 void scrub_on_begin(struct node *node);
+void scrub_on_accept(struct node *node);
 
 #endif

@@ -33,6 +33,8 @@ struct loss {
     uint64_t mended_us;
     struct loss_comparison *comparisons; /* still to be made, once mended */
     size_t comparison_count;
+    bool only_here; /* some of its keys may have no other owner */
+    bool forsaken;  /* all comparisons were made, and those keys are lost */
 };
 
 struct scrub {
@@ -45,6 +47,7 @@ struct scrub {
     struct engine_scrub position;
     uint64_t pass_us; /* the next one begins */
     uint64_t wait_us; /* nothing is read before */
+    uint64_t last_ms; /* wall clock when the last one ended; 0: none is known of */
     /* losses */
     struct list losses;
     uint32_t loss_count;
@@ -76,6 +79,8 @@ KVORUM_CHECKED kvorum_status scrub_losses_load(struct node *node);
 KVORUM_CHECKED kvorum_status scrub_fill_batch(struct node *node, uint16_t store);
 /** Its salt and its losses.  CORRUPT. */
 KVORUM_CHECKED kvorum_status scrub_load_store(struct node *node, uint16_t store);
+/** A pass ended now. */
+void scrub_keep_pass(struct node *node);
 /** Everybody was asked: its record goes too. */
 void scrub_loss_over(struct node *node, struct loss *loss);
 
@@ -84,6 +89,7 @@ void scrub_loss_over(struct node *node, struct loss *loss);
 struct loss *scrub_loss_create(struct node *node, uint16_t store, struct bytes lower,
                                struct bytes upper);
 bool scrub_loss_meets(const struct loss *loss, struct bytes lower, struct bytes upper);
+void scrub_loss_forsake(struct node *node, struct loss *loss, bool forsaken);
 /** All of what `reported` lost is in doubt already, and not mended yet. */
 bool scrub_loss_known(const struct node *node, uint16_t store, const struct engine_loss *reported);
 /** False: no memory. */

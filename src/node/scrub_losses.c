@@ -67,8 +67,15 @@ struct loss *scrub_loss_create(struct node *node, uint16_t store, struct bytes l
     return loss;
 }
 
+void scrub_loss_forsake(struct node *node, struct loss *loss, bool forsaken)
+{
+    node->counters.scrub_lost += (uint64_t)forsaken - (uint64_t)loss->forsaken;
+    loss->forsaken = forsaken;
+}
+
 void scrub_loss_remove(struct node *node, struct loss *loss)
 {
+    scrub_loss_forsake(node, loss, false);
     list_remove(&loss->link);
     node->scrub->loss_count--;
     node->counters.scrub_losses--;
@@ -78,13 +85,15 @@ void scrub_loss_remove(struct node *node, struct loss *loss)
 }
 
 /* The two as one, which is not mended yet, whatever `loss` was. */
-static bool widen(struct loss *loss, struct bytes lower, struct bytes upper, bool harmless)
+static bool widen(struct node *node, struct loss *loss, struct bytes lower, struct bytes upper,
+                  bool harmless)
 {
     struct bytes least = bytes_compare(lower, loss->lower) < 0 ? lower : loss->lower;
     struct bytes most = upper_covers(loss->upper, upper) ? loss->upper : upper;
     loss->harmless = loss->harmless && harmless;
     loss->mended = loss->taken = false;
     loss->comparison_count = 0;
+    scrub_loss_forsake(node, loss, false);
     return set_bounds(loss, least, most);
 }
 
@@ -123,7 +132,7 @@ bool scrub_loss_add(struct node *node, uint16_t store, struct bytes lower, struc
     if (loss != NULL && is_within(loss, lower, upper, harmless))
         return true;
     if (loss != NULL)
-        return widen(loss, lower, upper, harmless);
+        return widen(node, loss, lower, upper, harmless);
     loss = scrub_loss_create(node, store, lower, upper);
     if (loss == NULL)
         return false;
@@ -133,23 +142,44 @@ bool scrub_loss_add(struct node *node, uint16_t store, struct bytes lower, struc
 
 /* --- doubts ---------------------------------------------------------------------------------- */
 
-bool scrub_doubts(struct node *node, const struct key_address *address)
+/* No other member owns the key, in its bucket. */
+static bool is_only_here(struct node *node, const struct key_address *address)
+{
+    struct bucket_properties properties;
+    uint16_t owners[PLACEMENT_OWNERS_MAX];
+    property_table_get(node, address->type, address->bucket, &properties);
+    uint16_t count =
+        placement_owners(node, address->partition, (uint8_t)properties.levels.n, owners);
+    for (uint16_t i = 0; i < count; i++)
+        if (owners[i] != node->config.self)
+            return false;
+    return true;
+}
+
+enum scrub_doubt scrub_judge(struct node *node, const struct key_address *address)
 {
     struct list *losses = &node->scrub->losses;
     uint16_t store = (uint16_t)(address->partition % node->config.store_count);
-    if (list_empty(losses) || PLANTED(DAMAGE_DROPPED))
-        return false;
+    enum scrub_doubt doubt = SCRUB_SOUND;
+    if (list_empty(losses) || PLANTED(DAMAGE_DROPPED) || PLANTED(LOST_RANGE_ANSWERED))
+        return SCRUB_SOUND;
     struct bytes key = store_key(&node->scratch, address);
-    for (struct list *item = losses->next; item != losses; item = item->next) {
+    if (key.data == NULL)
+        return SCRUB_DOUBT;
+    for (struct list *item = losses->next; item != losses && doubt != SCRUB_DOUBT;
+         item = item->next) {
         const struct loss *loss = LIST_ENTRY(item, struct loss, link);
-        if (loss->store == store && !loss->harmless && key.data != NULL &&
-            bytes_compare(loss->lower, key) <= 0 &&
-            (loss->upper.size == 0 || bytes_compare(key, loss->upper) < 0)) {
-            PROBE("scrub: no answer about a key in doubt");
-            return true;
-        }
+        if (loss->store != store || loss->harmless || bytes_compare(loss->lower, key) > 0 ||
+            (loss->upper.size > 0 && bytes_compare(key, loss->upper) >= 0))
+            continue;
+        if (!loss->forsaken)
+            doubt = SCRUB_DOUBT;
+        else if (is_only_here(node, address))
+            doubt = SCRUB_LOST;
     }
-    return key.data == NULL;
+    if (doubt == SCRUB_DOUBT)
+        PROBE("scrub: no answer about a key in doubt");
+    return doubt;
 }
 
 bool scrub_doubts_partition(struct node *node, uint32_t partition)

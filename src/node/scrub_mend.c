@@ -148,7 +148,7 @@ void scrub_mend(struct node *node, uint16_t store)
 {
     struct scrub *scrub = node->scrub;
     struct commit_plan plan = { .kind = COMMIT_LOSS, .request_id = store };
-    if (scrub->mending[store] || node->now_us < scrub->mend_us[store] || scrub_is_alone(node) ||
+    if (scrub->mending[store] || node->now_us < scrub->mend_us[store] ||
         node->config.stores[store] == NULL || !has_unmended(node, store))
         return;
     kvorum_status status = scrub_fill_batch(node, store);

@@ -7,7 +7,7 @@ enum { BOUNDS_SIZE_MAX = 2 * ENGINE_KEY_SIZE_MAX + 8 };
 static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
 
 enum { RECORD_KEY_SIZE = 10 };
-static const uint8_t salt_key[] = { 'w', 'a' };
+static const uint8_t salt_key[] = { 'w', 'a' }, pass_key[] = { 'w', 'p' };
 
 static struct bytes record_key(uint64_t number, uint8_t memory[RECORD_KEY_SIZE])
 {
@@ -60,6 +60,21 @@ kvorum_status scrub_fill_batch(struct node *node, uint16_t store)
     return status;
 }
 
+/* In every store: after a restart with another number of shards the oldest of theirs counts. */
+void scrub_keep_pass(struct node *node)
+{
+    uint64_t bytes = htole64(node->scrub->last_ms);
+    for (uint16_t i = 0; i < node->config.store_count; i++) {
+        struct engine *engine = node->config.stores[i];
+        if (engine == NULL || !engine_can(engine, ENGINE_TABLES))
+            continue;
+        engine_batch_reset(node->batch);
+        if (engine_batch_put(node->batch, bytes_make(pass_key, sizeof(pass_key)),
+                             bytes_make(&bytes, sizeof(bytes))) == KVORUM_OK)
+            (void)!replica_submit(node, engine, node->batch, ENGINE_LOG, &nothing);
+    }
+}
+
 /* In vain: the record is found at the next start, and the loss is gone through once more. */
 static void delete_record(struct node *node, const struct loss *loss)
 {
@@ -90,6 +105,12 @@ static kvorum_status load_record(struct node *node, uint16_t store, struct bytes
     struct reader reader = reader_of(value);
     if (bytes_equal(key, bytes_make(salt_key, sizeof(salt_key)))) {
         node->scrub->salts[store] = read_u64(&reader);
+        return reader_finished(&reader) ? KVORUM_OK : KVORUM_CORRUPT;
+    }
+    if (bytes_equal(key, bytes_make(pass_key, sizeof(pass_key)))) {
+        uint64_t last_ms = read_u64(&reader);
+        if (node->scrub->last_ms == 0 || last_ms < node->scrub->last_ms)
+            node->scrub->last_ms = last_ms;
         return reader_finished(&reader) ? KVORUM_OK : KVORUM_CORRUPT;
     }
     uint32_t lower_size = read_u32(&reader);

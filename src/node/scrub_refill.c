@@ -48,6 +48,9 @@ static bool add_owners(struct node *node, struct loss *loss, uint32_t partition,
     uint16_t count = ring_preference(node->config.epoch, partition, owners, n);
     if (repair_place(node, partition, n, node->config.self) < 0)
         return true;
+    loss->only_here = loss->only_here || count < 2;
+    if (PLANTED(REFILLED_FROM_ONE) && loss->comparison_count > 0)
+        return true;
     for (uint16_t i = 0; i < count; i++) {
         struct loss_comparison comparison = { partition, owners[i], n, node->now_us + 1 };
         if (owners[i] != node->config.self && !add_comparison(loss, &comparison))
@@ -62,6 +65,7 @@ static bool list_comparisons(struct node *node, struct loss *loss)
     uint32_t last = partition_of_upper(loss->upper, &any);
     uint32_t ns = property_table_ns(node);
     loss->comparison_count = 0;
+    loss->only_here = false;
     if (!any)
         return true;
     for (uint32_t p = partition_of_lower(loss->lower);
@@ -77,6 +81,7 @@ static bool list_comparisons(struct node *node, struct loss *loss)
 
 void scrub_refill(struct node *node, struct loss *loss)
 {
+    scrub_loss_forsake(node, loss, false);
     if (!list_comparisons(node, loss)) {
         loss->mended = false; /* no memory: from the beginning, in a while */
         loss->comparison_count = 0;
@@ -127,14 +132,30 @@ static void follow_epoch(struct node *node)
     }
 }
 
+/* Its record stays: the next life must not answer either. */
+static void forsake(struct node *node, struct loss *loss)
+{
+    PROBE("scrub: nobody could refill a loss");
+    scrub_loss_forsake(node, loss, true);
+    log_error(node->config.log,
+              "keys that no other node owns are lost with a damaged file; reads of them fail until "
+              "they are given up with `kvorum scrub --accept`",
+              LOG_U64("store", loss->store), LOG_BYTES("from", loss->lower),
+              LOG_BYTES("before", loss->upper));
+}
+
 static void end_those_done(struct node *node)
 {
     struct list *losses = &node->scrub->losses;
     for (struct list *item = losses->next, *next; item != losses; item = next) {
         struct loss *loss = LIST_ENTRY(item, struct loss, link);
         next = item->next;
-        if (!loss->mended || loss->comparison_count > 0)
+        if (!loss->mended || loss->comparison_count > 0 || loss->forsaken)
             continue;
+        if (loss->only_here && !PLANTED(LOSS_FORGOTTEN)) {
+            forsake(node, loss);
+            continue;
+        }
         PROBE("scrub: a loss was refilled");
         node->counters.scrub_refilled++;
         log_info(node->config.log, "what a damaged file held was compared with all other owners",
@@ -153,6 +174,25 @@ void scrub_refill_tick(struct node *node)
         put_off(node, &made); /* an exchange may be over at once */
         if (!exchange_open(node, made.partition, made.member, made.n, 0))
             return;
+    }
+}
+
+/* --- giving up ------------------------------------------------------------------------------- */
+
+/* A record that cannot be deleted now is found at the next start, and asks once more. */
+void scrub_on_accept(struct node *node)
+{
+    struct list *losses = &node->scrub->losses;
+    for (struct list *item = losses->next, *next; item != losses; item = next) {
+        struct loss *loss = LIST_ENTRY(item, struct loss, link);
+        next = item->next;
+        if (!loss->forsaken)
+            continue;
+        node->counters.scrub_accepted++;
+        log_warn(node->config.log, "keys that were lost were given up",
+                 LOG_U64("store", loss->store), LOG_BYTES("from", loss->lower),
+                 LOG_BYTES("before", loss->upper));
+        scrub_loss_over(node, loss);
     }
 }
 

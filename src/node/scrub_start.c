@@ -79,10 +79,11 @@ kvorum_status scrub_losses_load(struct node *node)
         if (engine == NULL || !engine_can(engine, ENGINE_DURABLE | ENGINE_ORDERED | ENGINE_TABLES))
             continue;
         status = check_store(node, i);
-        if (status != KVORUM_CORRUPT || scrub_is_alone(node))
+        if (status != KVORUM_CORRUPT)
             continue;
         forget_store(node, i);
         status = rescue(node, i);
+        forget_store(node, i); /* its loss is on disk, and read there */
         if (status == KVORUM_OK)
             status = check_store(node, i);
     }

@@ -35,6 +35,8 @@ struct config {
     /* [storage] */
     uint64_t engine, sync, sync_interval_ms, stores;
     uint64_t memtable_size, cache_size, memory_limit; /* bytes */
+    /* [scrub] */
+    uint64_t scrub_period_ms, scrub_rate; /* 0: never by itself; bytes a second, 0: no limit */
     /* [limits] */
     uint64_t value_size, value_size_warning, siblings, siblings_warning, requests, connections;
     uint64_t pipeline, header_size, header_deadline_ms, idle_timeout_ms, output_buffer, peer_queue;

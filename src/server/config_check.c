@@ -8,7 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HOST_SIZE = 256, HANDOFF_RATE_MIN = 64 << 10 };
+enum {
+    HOST_SIZE = 256,
+    HANDOFF_RATE_MIN = 64 << 10,
+    SCRUB_RATE_MIN = 64 << 10,
+    SCRUB_PERIOD_MIN_MS = 10000
+};
 
 bool config_split_address(const char *address, char *ret_host, size_t host_size, uint16_t *ret_port)
 {
@@ -173,6 +178,12 @@ static void check_limits(const struct config *config, struct config_problems *pr
     if (config->handoff_rate != 0 && config->handoff_rate < HANDOFF_RATE_MIN)
         note(config, problems, "cluster", "handoff_rate",
              "below 64KB a second a move would hardly end; 0 is no limit");
+    if (config->scrub_period_ms != 0 && config->scrub_period_ms < SCRUB_PERIOD_MIN_MS)
+        note(config, problems, "scrub", "period_ms",
+             "below 10 seconds a node would hardly do anything else; 0 is never");
+    if (config->scrub_rate != 0 && config->scrub_rate < SCRUB_RATE_MIN)
+        note(config, problems, "scrub", "rate",
+             "below 64KB a second a pass would hardly end; 0 is no limit");
     if (config->data_dir[0] == '\0')
         note(config, problems, "node", "data_dir", "empty");
 }

@@ -80,6 +80,13 @@ const struct config_option config_options[] = {
     { "storage", "stores", "--stores", CONFIG_NUMBER, AT(stores), 0, 64, NULL, "0",
       "Stores of a new data directory; 0: one a processor core. Fixed when it is made." },
 
+    { "scrub", "period_ms", NULL, CONFIG_DURATION, AT(scrub_period_ms), 0, UINT64_C(31536000000),
+      NULL, "1209600000",
+      "From the end of a pass over all files to the beginning of the next (14 days); 0: only when "
+      "asked to." },
+    { "scrub", "rate", NULL, CONFIG_SIZE, AT(scrub_rate), 0, 1024 * GB, NULL, "16MB",
+      "Bytes a second that are read for it, by all reactors together; 0: as many as come." },
+
     { "limits", "value_size", NULL, CONFIG_SIZE, AT(value_size), KB, 512 * MB, NULL, "50MB",
       "Largest value." },
     { "limits", "value_size_warning", NULL, CONFIG_SIZE, AT(value_size_warning), KB, 512 * MB, NULL,

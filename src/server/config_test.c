@@ -228,6 +228,21 @@ static const struct row rows[] = {
       "command line: [cluster] handoff_rate: below 64KB a second a move would hardly end; 0 is no "
       "limit\n",
       NULL },
+    { "a scrub that would never end",
+      NULL,
+      { 0 },
+      { "--scrub.rate", "1KB" },
+      "command line: [scrub] rate: below 64KB a second a pass would hardly end; 0 is no limit\n",
+      NULL },
+    { "scrubs without a pause",
+      NULL,
+      { 0 },
+      { "--scrub.period_ms", "1000" },
+      "command line: [scrub] period_ms: below 10 seconds a node would hardly do anything else; 0 "
+      "is "
+      "never\n",
+      NULL },
+    { "no scrubs", "[scrub]\nperiod_ms = 0\nrate = 0\n", { 0 }, { 0 }, "", "period_ms = 0" },
     { "moves at any pace", "[cluster]\nhandoff_rate = 0\n", { 0 }, { 0 }, "", "handoff_rate = 0" },
     { "a ring of a crooked size",
       NULL,

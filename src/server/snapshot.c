@@ -87,6 +87,7 @@ void snapshot_publish_slowly(struct snapshot *snapshot, const struct node *node,
     snapshot->hints_count = node_epoch(node)->member_count;
     for (uint16_t i = 0; i < snapshot->hints_count; i++)
         node_hints(node, i, &snapshot->hints[i]);
+    snapshot->scrub_last_ms = node_scrub_last_ms(node);
     note_minute(snapshot, node, now_ms);
     pthread_mutex_unlock(&snapshot->mutex);
 }
@@ -111,6 +112,14 @@ void snapshot_hints(struct snapshot *snapshot, uint16_t member, struct node_hint
             sums->oldest_ms = more->oldest_ms;
     }
     pthread_mutex_unlock(&snapshot->mutex);
+}
+
+uint64_t snapshot_scrub_last_ms(struct snapshot *snapshot)
+{
+    pthread_mutex_lock(&snapshot->mutex);
+    uint64_t last_ms = snapshot->scrub_last_ms;
+    pthread_mutex_unlock(&snapshot->mutex);
+    return last_ms;
 }
 
 void snapshot_minute_ago(struct snapshot *snapshot, struct node_counters *ret_counters)

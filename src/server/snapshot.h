@@ -43,6 +43,7 @@ struct snapshot {
     struct histogram get, put;
     struct node_hints hints[RING_MEMBERS_MAX]; /* by member */
     uint16_t hints_count;
+    uint64_t scrub_last_ms; /* node_scrub_last_ms */
     struct node_counters minute[SNAPSHOT_SLOTS];
     uint64_t slot; /* seconds: minute[slot % SNAPSHOT_SLOTS] was written last */
 };
@@ -59,6 +60,8 @@ void snapshot_publish_slowly(struct snapshot *snapshot, const struct node *node,
 void snapshot_counters(struct snapshot *snapshot, struct node_counters *ret_counters);
 /** Add what is held for a member to *sums; the oldest of both counts. */
 void snapshot_hints(struct snapshot *snapshot, uint16_t member, struct node_hints *sums);
+/** Wall clock when the shard's last scrub ended; 0: none is known of. */
+uint64_t snapshot_scrub_last_ms(struct snapshot *snapshot);
 /** The counters as they were a minute ago (or at the start). */
 void snapshot_minute_ago(struct snapshot *snapshot, struct node_counters *ret_counters);
 

@@ -114,6 +114,15 @@ static uint64_t handoff_share(uint64_t rate, uint16_t reactor_count)
     return (rate + reactor_count - 1) / reactor_count;
 }
 
+static struct node_scrub_config scrub_of(const struct config *config, uint16_t reactor_count)
+{
+    uint64_t share = (config->scrub_rate + reactor_count - 1) / reactor_count;
+    return (struct node_scrub_config){
+        .rate = config->scrub_rate == 0 ? UINT64_MAX : share,
+        .period_us = config->scrub_period_ms == 0 ? UINT64_MAX : config->scrub_period_ms * 1000,
+    };
+}
+
 /* So rare (an old disk was put back, or somebody accuses us without end) that the reactor may wait
  * for the disk. */
 static void reserve_incarnations(void *context, uint64_t limit)
@@ -175,6 +184,7 @@ static kvorum_status create_node(struct reactor *reactor)
                     .hint_horizon_ms = config->hint_horizon_ms,
                     .clock_offset_ms = config->clock_offset_ms },
         .sync_interval_us = config->sync_interval_ms * 1000,
+        .scrub = scrub_of(config, server->reactor_count),
         .liveness_changed = reactor->index == 0 ? tell_liveness : NULL,
         .liveness_context = reactor,
         .disk = reactor->index == 0 ? server->disk : NULL,

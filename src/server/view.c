@@ -2,6 +2,7 @@
 #include "server/view.h"
 
 #include "server/internal.h"
+#include "server/scrub_view.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -219,6 +220,7 @@ void server_stats(const struct server_view *view,
     tell_process(&visitor, view);
     tell_system(&visitor);
     tell_own(&visitor, &now);
+    tell(&visitor, "kvorum_scrub_last_pass", scrub_view_last_s(view));
 }
 
 /* --- status --------------------------------------------------------------------------------- */
@@ -417,7 +419,7 @@ static void add_stores(json_t *status, const struct server_view *view)
     json_object_set_new(status, "disk_full", json_boolean(atomic_load(&view->server->disk_full)));
 }
 
-static void add_gossip(json_t *status, const struct server_view *view)
+static void add_gossip_and_scrub(json_t *status, const struct server_view *view)
 {
     struct node_counters now, ago;
     sum_counters(view, &now, &ago);
@@ -428,6 +430,7 @@ static void add_gossip(json_t *status, const struct server_view *view)
                   "refutations", (json_int_t)now.gossip_refutations, "own_pauses",
                   (json_int_t)now.gossip_own_pauses, "refused",
                   (json_int_t)atomic_load(&view->server->datagrams.refused)));
+    json_object_set_new(status, "scrub", scrub_view_json(view, &now));
 }
 
 void server_status_json(const struct server_view *view, struct node *node, struct buffer *ret_json)
@@ -436,7 +439,7 @@ void server_status_json(const struct server_view *view, struct node *node, struc
     add_ring(status, view->server, node);
     add_process(status, view);
     json_object_set_new(status, "nodes", json_members(view->server, node));
-    add_gossip(status, view);
+    add_gossip_and_scrub(status, view);
     add_stores(status, view);
     char *text = json_dumps(status, JSON_INDENT(2));
     if (text != NULL)

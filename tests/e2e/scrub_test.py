@@ -4,7 +4,7 @@
 import json
 import pathlib
 
-from kvorum_e2e import Cluster, case, command, equal, run, wait_until
+from kvorum_e2e import Cluster, case, command, equal, one_node, run, wait_until
 
 CONFIG = """
 [node]
@@ -86,6 +86,75 @@ def _():
         for i in range(KEYS):
             answer = node.http("GET", f"/buckets/pets/keys/k{i}?r=1&pr=0&notfound_ok=false")
             equal((answer.status, answer.body), (200, f"{VALUE}{i}".encode()), f"k{i}")
+
+
+def scrub(node, *words, code):
+    done = command("scrub", "--node", f"127.0.0.1:{node.http_port}", *words, timeout=90.0)
+    text = (done.stdout + done.stderr).decode()
+    equal(done.returncode, code, text)
+    return text
+
+
+def read_alone(node, key):
+    return node.http("GET", f"/buckets/pets/keys/{key}?r=1&pr=0")
+
+
+@case("what no other node owns and rots away is said to be lost, until somebody gives it up")
+def _():
+    with one_node(CONFIG) as node:
+        for i in range(KEYS):
+            equal(node.http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}",
+                            {"Content-Type": "text/plain"}).status, 204, f"k{i}")
+        wait_until(lambda: len(tables(node)) > 0, what="a table")
+        rot(node, 1)
+        assert "ranges of keys are lost" in scrub(node, "--wait", code=1)
+        answers = [read_alone(node, f"k{i}") for i in range(KEYS)]
+        lost = [i for i in range(KEYS) if answers[i].status != 200]
+        assert 0 < len(lost) < KEYS / 50, lost
+        for i in lost:
+            equal(answers[i].status, 500, answers[i].body)
+            assert b"its only replica, on" in answers[i].body, answers[i].body
+        assert "ranges lost" in command("status", "--node", f"127.0.0.1:{node.http_port}").stdout.decode()
+        node.restart()
+        wait_until(lambda: stats(node)["kvorum_scrub_lost"] == 1, what="the loss to be known again")
+        equal(read_alone(node, f"k{lost[0]}").status, 500)
+        assert "1 ranges of lost keys given up; 0 still in doubt" in scrub(node, "--accept", code=0)
+        gone = [i for i in lost if read_alone(node, f"k{i}").status == 404]
+        assert len(gone) > 0 and len(gone) > len(lost) - 3, (lost, gone)  # but for those at its bounds
+        equal(node.http("PUT", f"/buckets/pets/keys/k{gone[0]}", "again",
+                        {"Content-Type": "text/plain"}).status, 204)
+        equal(read_alone(node, f"k{gone[0]}").body, b"again")
+        scrub(node, "--wait", code=0)
+
+
+@case("a pass that is due is made by itself, and the next start knows of it")
+def _():
+    with one_node(CONFIG + "[scrub]\nperiod_ms = 10000\nrate = 0\n") as node:
+        def last():
+            return json.loads(node.http("GET", "/kvorum/status").body)["scrub"]["last_pass_s"]
+        equal(node.http("PUT", "/buckets/pets/keys/k", "v", {"Content-Type": "text/plain"}).status, 204)
+        equal(last(), None)
+        wait_until(lambda: last() is not None, timeout=30, what="a pass")
+        node.restart()
+        wait_until(lambda: last() is not None, timeout=5, what="the pass to be known")
+
+
+@case("a manifest and a log that rot while a node runs are written anew, and the node starts again")
+def _():
+    with one_node(CONFIG) as node:
+        for i in range(KEYS):
+            node.http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}", {"Content-Type": "text/plain"})
+        wait_until(lambda: len(tables(node)) > 0, what="a table")
+        for name in ("MANIFEST", "FORMAT"):
+            path = next(pathlib.Path(node.data).rglob(name))
+            content = bytearray(path.read_bytes())
+            content[-1] ^= 1
+            with open(path, "r+b") as file:
+                file.write(content)
+        assert "2 damaged places, 2 files mended" in scrub(node, "--wait", code=0)
+        node.kill()
+        node.start()
+        equal(read_alone(node, "k0").body, f"{VALUE}0".encode())
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ struct node {
     uint32_t submitted;
     uint32_t repairs; /* asked for */
     uint32_t scrubs;  /* the same */
+    uint32_t accepts; /* of what scrubs found to be lost */
 };
 
 static inline void fake_node_init(struct node *node)
@@ -369,6 +370,11 @@ void node_repair(struct node *node, struct bytes type, struct bytes bucket)
 void node_scrub(struct node *node)
 {
     node->scrubs++;
+}
+
+void node_scrub_accept(struct node *node)
+{
+    node->accepts++;
 }
 
 void node_prefetch(struct node *node, struct bytes type, struct bytes bucket,

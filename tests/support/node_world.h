@@ -38,6 +38,7 @@ struct world {
     struct test_net nets[NODES_MAX];
     struct node *nodes[NODES_MAX];
     struct engine *stores[NODES_MAX];
+    bool (*work)(void); /* does what jobs were submitted; false: none were.  NULL: there are none */
     bool down[NODES_MAX], deaf_to_properties[NODES_MAX], deaf_to_merges[NODES_MAX];
     struct parcel queue[QUEUE_MAX];
     size_t head, tail;
@@ -121,6 +122,7 @@ static inline void settle(struct world *world)
         for (uint16_t i = 0; i < world->count; i++)
             if (world->nodes[i] != NULL)
                 node_flush(world->nodes[i]);
+        busy = world->work != NULL && world->work();
         while (world->head < world->tail) {
             struct parcel *parcel = &world->queue[world->head++ % QUEUE_MAX];
             if (!world->down[parcel->to.member] && !world->down[parcel->from.member])

@@ -147,7 +147,8 @@ static kvorum_status step_log(const struct scrubbing *s)
 {
     struct engine_scrub *scrub = s->scrub;
     struct lsm_segment_note note;
-    if (next_segment(s->lsm, scrub->file, &note) && note.number <= scrub->end)
+    if (next_segment(s->lsm, scrub->file, &note) && note.number <= scrub->end &&
+        !PLANTED(SCRUB_SKIPS_THE_LOG))
         return step_segment(s, &note);
     scrub->part = LSM_SCRUB_REST;
     return KVORUM_OK;

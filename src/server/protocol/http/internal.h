@@ -178,6 +178,7 @@ void http_get_tasks(struct http *http);
 void http_post_tasks(struct http *http);
 void http_get_scrub(struct http *http);
 void http_post_scrub(struct http *http);
+void http_post_scrub_accept(struct http *http);
 void http_not_there_yet(struct http *http);
 
 #endif

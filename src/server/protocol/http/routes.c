@@ -30,6 +30,7 @@ static const struct route routes[] = {
     { ON(POST), "kvorum/tasks", http_post_tasks },
     { ON(GET) | ON(HEAD), "kvorum/scrub", http_get_scrub },
     { ON(POST), "kvorum/scrub", http_post_scrub },
+    { ON(POST), "kvorum/scrub/accept", http_post_scrub_accept },
     { ON(GET) | ON(HEAD), "buckets", http_list_buckets },
     { ON(GET) | ON(HEAD), "buckets/B/keys", http_list_keys },
     { ON(POST), "buckets/B/keys", http_post_object },
