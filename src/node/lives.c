@@ -106,18 +106,10 @@ static bool majority_has_answered(const struct node *node)
     return 2 * count > epoch->voter_count;
 }
 
-/* Answers go where the epoch says that we are, and the epoch that mends that waits for our vote,
- * which alone decides it: nothing can come of waiting. */
-static bool waits_for_itself(const struct node *node)
-{
-    const struct epoch *epoch = node->config.epoch;
-    return node->config.moved && epoch->voter_count == 1 && epoch->voters[0] == node->config.self;
-}
-
 static void resolve(struct node *node)
 {
     struct lives *lives = node->lives;
-    bool patient = node->now_us < lives->begun_us + LIVES_PATIENCE_US && !waits_for_itself(node);
+    bool patient = node->now_us < lives->begun_us + LIVES_PATIENCE_US;
     if (!lives->resolved && majority_has_answered(node) &&
         (!patient || all_have(node, has_answered_or_is_dead)))
         lives->resolved = true;

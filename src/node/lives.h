@@ -14,8 +14,7 @@
  *                    one that it inherited from a clean stop once *all* others have remembered it:
  *                    who asks later from an older copy is then told by each of them.
  *      the votes     No vote for the next epoch before a majority of the voters (with itself) has
- *                    answered, and everybody else who is not dead or has had LIVES_PATIENCE_US
- *                    (the only voter does not wait while its own new address needs that vote).
+ *                    answered, and everybody else who is not dead or has had LIVES_PATIENCE_US.
  *                    A directory that was put back may have forgotten promises about the next
  *                    epoch, and votes again for the one after it.
  *

@@ -86,9 +86,6 @@ struct node_config {
     const struct node_life *life; /* copied; NULL: nobody is asked about it (node/lives.h) */
     /** Remember another one, durably; false: it cannot be.  Rare: the directory was put back. */
     bool (*save_life)(void *context, const struct node_life *life);
-    /** It listens elsewhere than the epoch says: others hear it, and cannot answer until an epoch
-     *  with the new address is in force. */
-    bool moved;
     enum node_sync sync;
     struct clock *clock;
     struct net *net;

@@ -99,10 +99,11 @@ static const struct epoch *epoch_in_force(const struct datagrams *datagrams)
 static const struct sockaddr *address_of(struct datagrams *datagrams, uint16_t slot)
 {
     struct datagram_peer *peer = &datagrams->peers[slot];
-    const char *text = epoch_in_force(datagrams)->members[slot].address;
-    if (strcmp(peer->text, text) != 0) {
+    struct member member;
+    address_book_member(&datagrams->server->addresses, epoch_in_force(datagrams), slot, &member);
+    if (strcmp(peer->text, member.address) != 0) {
         *peer = (struct datagram_peer){ 0 };
-        snprintf(peer->text, sizeof(peer->text), "%s", text);
+        memcpy(peer->text, member.address, sizeof(peer->text));
     }
     if (!peer->resolving && now_ms(datagrams) >= peer->resolve_at_ms)
         look_up(datagrams, slot);

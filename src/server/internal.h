@@ -7,7 +7,8 @@
  *      listeners.c     sockets that accept
  *      reactor.c       a thread and its loop          mailbox.c   between reactors
  *      connection.c    a client                       waiting.c   answers before we serve
- *      peers.c         net of a reactor: peer_link.c (out), peer_guest.c (in), frame_stream.c
+ *      peers.c         net of a reactor: peer_link.c (out), peer_guest.c (in), frame_stream.c;
+ *                      address_book.c: who is elsewhere than the epoch says
  *      datagrams.c     gossip by UDP, signature.c
  *      stores.c        a reactor's engines            snapshot.c, view.c   looking in
  */
@@ -21,6 +22,7 @@
 #include "node/identity.h"
 #include "os/clock.h"
 #include "os/log_file.h"
+#include "server/address_book.h"
 #include "server/auto_join.h"
 #include "server/birth.h"
 #include "server/config.h"
@@ -62,13 +64,13 @@ struct server {
 
     /* Written by reactor 0 before it mails OPEN; others read them after that. */
     struct member member; /* ourselves */
-    bool moved;           /* since the epoch that was found at the start */
     struct arena epoch_arena;
     struct epoch epoch; /* that this life began with; reactor_epoch() is the one in force */
     uint16_t self;      /* index in every epoch; RING_NO_MEMBER before */
     char address[RING_ADDRESS_MAX + 1]; /* where our peers reach us */
     bool founded;
-    _Atomic uint32_t *shapes; /* by member, RING_MEMBERS_MAX: shards << 16 | stores */
+    _Atomic uint32_t *shapes;      /* by member, RING_MEMBERS_MAX: shards << 16 | stores */
+    struct address_book addresses; /* any thread */
 
     /* Reactor 0 alone. */
     struct listeners listeners;

@@ -22,6 +22,7 @@ enum mail_kind {
     MAIL_START,      /* all did: create the shard of the node, 0 first */
     MAIL_STARTED,    /* to reactor 0: `shard` takes operations, or `value` says why not */
     MAIL_SERVE,      /* all shards have started */
+    MAIL_ADDRESSES,  /* some member is elsewhere than the epoch says */
     MAIL_LIVENESS,   /* `member` is now in state `value` */
     MAIL_DRAIN,      /* finish what is in flight, take nothing new */
     MAIL_DRAINED,    /* to reactor 0 */

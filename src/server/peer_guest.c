@@ -158,6 +158,18 @@ static void end_older(struct peers *peers, struct net_address from)
     }
 }
 
+/* Its next message may need an answer: links follow before it is read. */
+static void note_address(struct peer_guest *guest, const char *address)
+{
+    struct server *server = server_of(guest);
+    if (!address_book_learn(&server->addresses, epoch_of(guest), guest->from.member, address))
+        return;
+    log_info(server->log, "a member has moved: it is dialed where it says",
+             LOG_TEXT("member", name_of(guest)), LOG_TEXT("address", address));
+    peers_follow(guest->peers);
+    reactor_mail_all(guest->peers->reactor, &(struct mail){ .kind = MAIL_ADDRESSES });
+}
+
 static void welcome(struct peer_guest *guest, const Peer__Hello *hello, uint16_t member)
 {
     guest->from = (struct net_address){ member, (uint16_t)hello->shard };
@@ -168,6 +180,7 @@ static void welcome(struct peer_guest *guest, const Peer__Hello *hello, uint16_t
     peers_greeted(guest->peers, member);
     server_learn_shape(server_of(guest), member, hello->shard_count, hello->store_count);
     memcpy(guest->id.bytes, hello->node.data, NODE_ID_SIZE);
+    note_address(guest, hello->address);
     server_readdress(server_of(guest), &guest->id, hello->address);
     if (hello->target_shard != 0)
         hand_over(guest, (uint16_t)hello->target_shard);

@@ -14,7 +14,7 @@ struct peer_link {
     struct list dirty;
     struct peers *peers;
     struct net_address to;
-    struct member member; /* as it was when the link was made */
+    struct member member; /* as it was when the link was made, and where it is dialed */
     enum peer_link_state state;
     unsigned failures;     /* in a row */
     kvorum_status refused; /* what was logged last, so that a refusal is told once */
@@ -245,7 +245,8 @@ struct peer_link *peer_link_create(struct peers *peers, struct net_address to)
         return NULL;
     link->peers = peers;
     link->to = to;
-    link->member = reactor_epoch(peers->reactor)->members[to.member];
+    address_book_member(&server_of(link)->addresses, reactor_epoch(peers->reactor), to.member,
+                        &link->member);
     list_init(&link->dirty);
     buffer_init(&link->waiting, server_of(link)->config.peer_queue);
     uv_timer_init(&peers->reactor->loop, &link->timer);
@@ -318,11 +319,24 @@ void peer_link_flush(struct peer_link *link)
     frame_stream_flush(&link->stream);
 }
 
-bool peer_link_leads_to(const struct peer_link *link, const struct member *member)
+void peer_link_inherit(struct peer_link *link, struct peer_link *old)
+{
+    buffer_done(&link->waiting);
+    link->waiting = old->waiting;
+    buffer_init(&old->waiting, server_of(link)->config.peer_queue);
+    if (old->state != PEER_LINK_IDLE)
+        dial(link);
+}
+
+bool peer_link_is_of(const struct peer_link *link, const struct member *member)
 {
     return member->state != MEMBER_GONE &&
-           memcmp(&link->member.id, &member->id, sizeof(member->id)) == 0 &&
-           strcmp(link->member.address, member->address) == 0;
+           memcmp(&link->member.id, &member->id, sizeof(member->id)) == 0;
+}
+
+bool peer_link_leads_to(const struct peer_link *link, const struct member *member)
+{
+    return peer_link_is_of(link, member) && strcmp(link->member.address, member->address) == 0;
 }
 
 void peer_link_stop(struct peer_link *link)

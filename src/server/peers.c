@@ -181,33 +181,41 @@ void peers_on_members(struct peers *peers)
     peers->members_changed = true;
 }
 
-static void drop_links(struct peers *peers, uint16_t member)
+/* To another address of the same member goes what waited to be sent to it. */
+static void replace_link(struct peers *peers, struct net_address to, const struct member *member)
 {
-    for (size_t i = 0; i < REACTORS_MAX; i++) {
-        struct peer_link **link = &peers->links[(size_t)member * REACTORS_MAX + i];
-        if (*link != NULL)
-            peer_link_stop(*link);
-        *link = NULL; /* it frees itself */
+    struct peer_link **link = &peers->links[(size_t)to.member * REACTORS_MAX + to.shard];
+    struct peer_link *old = *link;
+    *link = NULL;
+    if (peer_link_is_of(old, member) && (*link = peer_link_create(peers, to)) != NULL)
+        peer_link_inherit(*link, old);
+    peer_link_stop(old); /* it frees itself */
+}
+
+static void follow_member(struct peers *peers, uint16_t slot)
+{
+    struct member member;
+    address_book_member(&peers->reactor->server->addresses, reactor_epoch(peers->reactor), slot,
+                        &member);
+    for (uint16_t shard = 0; shard < REACTORS_MAX; shard++) {
+        const struct peer_link *link = peers->links[(size_t)slot * REACTORS_MAX + shard];
+        if (link != NULL && !peer_link_leads_to(link, &member))
+            replace_link(peers, (struct net_address){ slot, shard }, &member);
     }
 }
 
-static void follow_members(struct peers *peers)
+void peers_follow(struct peers *peers)
 {
+    if (peers->link_slots == 0)
+        return; /* not started yet */
     const struct epoch *epoch = reactor_epoch(peers->reactor);
     peers->members_changed = false;
     if (!make_room(peers, epoch->member_count)) {
         peers->members_changed = true; /* next time, perhaps */
         return;
     }
-    for (uint16_t i = 0; i < epoch->member_count; i++) {
-        for (size_t shard = 0; shard < REACTORS_MAX; shard++) {
-            const struct peer_link *link = peers->links[(size_t)i * REACTORS_MAX + shard];
-            if (link != NULL && !peer_link_leads_to(link, &epoch->members[i])) {
-                drop_links(peers, i);
-                break;
-            }
-        }
-    }
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        follow_member(peers, i);
     if (peers->reactor->index == 0 &&
         !datagrams_members_changed(&peers->reactor->server->datagrams))
         peers->members_changed = true;
@@ -226,8 +234,8 @@ void peers_greeted(struct peers *peers, uint16_t member)
 void peers_flush(struct peers *peers)
 {
     struct list *item;
-    if (peers->members_changed && peers->link_slots > 0)
-        follow_members(peers);
+    if (peers->members_changed)
+        peers_follow(peers);
     while ((item = list_first(&peers->dirty)) != NULL)
         peer_link_flush(peer_link_of_dirty(item));
 }

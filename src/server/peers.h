@@ -58,6 +58,8 @@ void peers_done(struct peers *peers);
 bool peers_start(struct peers *peers);
 /** The list of members is another one: links follow at the end of the iteration. */
 void peers_on_members(struct peers *peers);
+/** At once; not from inside the node. */
+void peers_follow(struct peers *peers);
 /** At the end of an iteration: write. */
 void peers_flush(struct peers *peers);
 /** A member has linked to us or is alive again: its lost links need not wait for back-off. */

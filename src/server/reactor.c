@@ -121,6 +121,9 @@ static void deliver(struct reactor *reactor, const struct mail *mail)
         if (reactor->state == REACTOR_OPENING)
             reactor->state = REACTOR_SERVING;
         break;
+    case MAIL_ADDRESSES:
+        peers_follow(&reactor->peers);
+        break;
     case MAIL_LIVENESS:
         if (reactor->node != NULL)
             node_set_liveness(reactor->node, mail->member, (enum liveness_state)mail->value);

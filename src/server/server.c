@@ -168,8 +168,7 @@ static void compare_with_epoch(struct server *server)
     warn_changed(server, "name", known->name, server->member.name);
     warn_changed(server, "zone", known->zone, server->member.zone);
     warn_changed(server, "weight", known_weight, weight);
-    server->moved = strcmp(known->address, server->member.address) != 0;
-    if (server->moved)
+    if (strcmp(known->address, server->member.address) != 0)
         log_info(server->log, "this node has moved: its new address is told to the cluster",
                  LOG_TEXT("cluster", known->address), LOG_TEXT("here", server->member.address));
     server->member = *known;
@@ -305,8 +304,8 @@ static void on_readdressed(void *context, const struct answer *answer)
                  LOG_STATUS(answer->status), LOG_TEXT("reason", answer->reason));
 }
 
-/* Who moved cannot be answered where it was: it proposes its address itself, for what it decides
- * alone, and whoever it greets does too. */
+/* Who moved proposes its address itself, for what it decides alone, and whoever it greets does
+ * too; meanwhile those dial it where it says (address_book.h). */
 void server_readdress(struct server *server, const struct node_id *id, const char *address)
 {
     struct node *node = server->reactors[0]->node;
@@ -534,6 +533,7 @@ static void done(struct server *server)
         reactor_destroy(server->reactors[i]);
     datagrams_done(&server->datagrams);
     free((void *)server->shapes);
+    address_book_done(&server->addresses);
     arena_done(&server->epoch_arena);
     if (server->lock != NULL)
         server->disk->ops->close(server->lock);
@@ -550,8 +550,10 @@ int server_run(const struct config *config)
         return EXIT_CODE_FAILED;
     server->config = *config;
     os_clock_init(&server->clock);
+    address_book_init(&server->addresses);
     listeners_init(server);
     if (!open_log(server)) {
+        address_book_done(&server->addresses);
         free(server);
         return EXIT_CODE_FAILED;
     }

@@ -159,7 +159,6 @@ static kvorum_status create_node(struct reactor *reactor)
         .actor = identity_actor(&server->identity),
         .actor_inherited = server->identity.inherited,
         .life = &server->identity.life,
-        .moved = server->moved,
         .save_life = reactor->index == 0 ? save_life : NULL,
         .sync = (enum node_sync)config->sync,
         .clock = &reactor->clock.clock,

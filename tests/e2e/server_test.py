@@ -364,6 +364,25 @@ def _():
         wait_until(lambda: get(node, "k").body == b"v", what="they talk to each other")
 
 
+@case("a node that moved, the only voter too, reads with a quorum at once")
+def _():
+    with Cluster(2) as cluster:
+        put(cluster[0], "k", b"v")
+        for node in cluster:
+            node.stop()
+            node.peer_port = free_ports(1)[0]
+            node.launch()
+            wait_until(lambda: node.http("GET", "/ping").status == 200, what="it answers")
+            begun = time.monotonic()
+            equal(node.http("GET", "/buckets/b/keys/k?r=2").status, 200)
+            took = time.monotonic() - begun
+            assert took < 3 * kvorum_e2e.SLOW, f"the first read took {took:.1f} s"
+            for one in cluster:
+                wait_until(lambda: sorted(n["address"] for n in shape(one)["nodes"]) ==
+                           sorted(n.peer_address() for n in cluster),
+                           what="an epoch has its address")
+
+
 class Detour:
     """Everything that is sent to one port arrives at another."""
 
