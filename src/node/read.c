@@ -432,6 +432,7 @@ uint64_t read_start(struct node *node, const struct operation *operation, node_a
 void read_reopen(struct node *node, struct request *request)
 {
     struct answer refused = { .reason = "" };
+    request->lost = 0; /* bits of the targets of before */
     refused.status = place(node, request, &refused.level, &refused.reason);
     if (refused.status != KVORUM_OK) {
         request_answer(node, request, &refused);
