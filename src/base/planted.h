@@ -55,7 +55,10 @@
     X(HINT_TO_A_STRANGER, "a hint is delivered to a member that is no owner any more")             \
     X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")              \
     X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")                     \
-    X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")
+    X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")           \
+    X(GENERATION_NOT_ASKED, "a replica serves a bucket in the generation it knows itself")         \
+    X(HINT_OF_ANY_GENERATION, "a hint of a dropped generation is delivered to the next")           \
+    X(RECLAIM_TOO_FAR, "what is reclaimed of a dropped bucket includes its new generation")
 
 enum planted_bug {
     PLANTED_NONE,

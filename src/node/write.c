@@ -8,6 +8,7 @@
  * clean shutdown the node writes under a new actor (node/identity.h). */
 #include "base/hash.h"
 #include "base/planted.h"
+#include "node/drop.h"
 #include "node/internal.h"
 #include "node/repair.h"
 #include "node/scrub.h"
@@ -67,6 +68,7 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
     address.bucket.len = request->address.bucket.size;
     address.key.data = (uint8_t *)request->address.key.data;
     address.key.len = request->address.key.size;
+    address.generation = request->address.generation;
     Peer__Merge merge = PEER__MERGE__INIT;
     merge.address = &address;
     merge.durable = request->quorum.dw > 0;
@@ -209,13 +211,16 @@ static void warn_size(struct node *node, const struct request *request, uint32_t
 
 /* A stand-in gives its object away and forgets it, so it cannot find its counter again: each of its
  * writes has an actor of its own.  Who comes to a partition has forgotten what it wrote when it was
- * there before, so each ownership has an actor too, and so has each time something rotted away. */
+ * there before, so each ownership has an actor too, and so has each time something rotted away, and
+ * each generation of a bucket: contexts of an earlier one must not cover what is written in it. */
 static uint64_t choose_actor(const struct node *node, const struct request *request,
                              const struct target *own, uint64_t stamp)
 {
     uint64_t tenure = handoff_tenure(node, request->address.partition);
     uint64_t salt = scrub_salt(node, request->address.partition);
     uint64_t base = salt == 0 ? node->config.actor : hash_mix64(node->config.actor ^ salt);
+    if (request->address.generation != 0) /* counters of a key begin again in each */
+        base = hash_mix64(base ^ hash_mix64(request->address.generation));
     if (!own->stand_in)
         return tenure == 0 ? base : hash_mix64(base ^ hash_mix64(~tenure));
     PROBE("node: a stand-in coordinated a write");
@@ -359,6 +364,12 @@ static kvorum_status resolve(struct node *node, struct request *request,
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
     request->mode = mode_later(request->mode, operation->mode);
+    request->address.generation = properties.generation;
+    if (operation->pinned &&
+        drop_pin(node, &request->address, operation->generation) != KVORUM_OK) {
+        *ret_reason = drop_retry_reason;
+        return KVORUM_UNAVAILABLE;
+    }
     request->strategy = bucket_strategy(&properties);
     if (properties.ttl_seconds != PROPERTY_NO_TTL)
         request->ttl_seconds = properties.ttl_seconds;
@@ -558,6 +569,10 @@ static uint64_t begin(struct node *node, struct request *request, int own)
     uint64_t id = request->id;
     const struct put before = request->put;
     kvorum_status status;
+    if (drop_is_old(node, &request->address)) {
+        PROBE("node: a write met a drop before it began");
+        return refuse(node, request, KVORUM_UNAVAILABLE, NULL, drop_retry_reason);
+    }
     if (request_is_outdated(node, request)) {
         PROBE("node: a write met a new epoch before it began");
         return refuse(node, request, KVORUM_UNAVAILABLE, NULL,
@@ -665,6 +680,15 @@ void write_on_acknowledged(struct node *node, struct request *request, uint8_t t
     write_settle(node, request);
 }
 
+/* Of a generation that others know to be over: what was stored of it, nobody will see. */
+static void write_dropped(struct node *node, struct request *request)
+{
+    struct answer answer = { .status = KVORUM_UNAVAILABLE, .level = "w", .n = request->quorum.n };
+    answer.reason = drop_retry_reason;
+    request_answer(node, request, &answer);
+    request_close(node, request);
+}
+
 void write_on_answer(struct node *node, struct net_address from, const struct message *message)
 {
     Peer__MergeAnswer *answer = node_unpack(node, &peer__merge_answer__descriptor, message->body);
@@ -673,6 +697,10 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
         return;
     }
     struct request *request = request_find(node, message->request_id, REQUEST_PUT);
+    if (request != NULL && answer->status == KVORUM_DROPPED) {
+        write_dropped(node, request);
+        return;
+    }
     if (request != NULL) {
         int at = request_target_of(request, from.member);
         if (at >= 0)
