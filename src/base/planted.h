@@ -63,7 +63,10 @@
     X(SCRUB_SKIPS_THE_LOG, "a scrub does not read the log")                                        \
     X(LOST_RANGE_ANSWERED, "a replica answers about keys that it may have lost")                   \
     X(REFILLED_FROM_ONE, "a loss is over when one other owner was compared with")                  \
-    X(LOSS_FORGOTTEN, "a loss that nobody can refill is over")
+    X(LOSS_FORGOTTEN, "a loss that nobody can refill is over")                                     \
+    X(GENERATION_NOT_ASKED, "a replica serves a bucket in the generation it knows itself")         \
+    X(HINT_OF_ANY_GENERATION, "a hint of a dropped generation is delivered to the next")           \
+    X(RECLAIM_TOO_FAR, "what is reclaimed of a dropped bucket includes its new generation")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -3,6 +3,7 @@
  * and writes that take a deadline or a value from what is there.  As in Riak the condition is
  * checked by a read before the write, so it is not atomic: two clients may both see it hold.
  * (Consistent buckets are where it will be.) */
+#include "node/drop.h"
 #include "node/internal.h"
 
 struct composite {
@@ -185,6 +186,9 @@ uint64_t composite_start(struct node *node, const struct operation *operation,
     request->operation = 0; /* its parts are counted */
     request->on_answer = on_answer;
     request->context = context;
+    struct bytes type = operation->type.size == 0 ? BYTES_LITERAL("default") : operation->type;
+    composite->operation.pinned = true; /* what is read must not be written into a later one */
+    composite->operation.generation = drop_generation(node, type, operation->bucket);
     composite->node = node;
     composite->request = request;
     request->composite = composite;

@@ -5,6 +5,7 @@
  * writes, or it goes by a newer epoch (reopen.c).  Otherwise a second try would be a second write. */
 #include "base/planted.h"
 #include "codec/protobuf.h"
+#include "node/drop.h"
 #include "node/internal.h"
 
 /* --- asking --------------------------------------------------------------------------------- */
@@ -52,6 +53,7 @@ static struct bytes pack_forward(struct node *node, const struct operation *oper
     address.type = protobuf_data(key->type);
     address.bucket = protobuf_data(key->bucket);
     address.key = protobuf_data(key->key);
+    address.generation = key->generation;
     Peer__Levels levels = PEER__LEVELS__INIT;
     fill_levels(&operation->levels, &levels);
     Peer__Forward forward = PEER__FORWARD__INIT;
@@ -374,6 +376,8 @@ static bool read_forward(struct node *node, const Peer__Forward *from, struct by
                  OPERATION_FORWARDED,
         .timeout_ms = (uint32_t)(from->timeout_us / 1000),
         .mode = { from->siblings, from->mode_since },
+        .pinned = true,
+        .generation = from->address->generation,
         .metadata = metadata,
         .metadata_count = (uint32_t)from->n_metadata,
         .value = value,
@@ -402,6 +406,15 @@ void forward_on_request(struct node *node, struct net_address from, const struct
     if (!node->ready) { /* the bucket's mode and levels are not known yet */
         struct answer refused = { .status = KVORUM_NOT_READY };
         refused.reason = "the node asked to coordinate is still starting; retry in a moment";
+        errand_answer(errand, &refused);
+        return;
+    }
+    const struct key_address bucket = { .type = operation.type.size == 0 ? BYTES_LITERAL("default")
+                                                                         : operation.type,
+                                        .bucket = operation.bucket,
+                                        .generation = operation.generation };
+    if (drop_refuses(node, from, &bucket)) {
+        struct answer refused = { .status = KVORUM_UNAVAILABLE, .reason = drop_retry_reason };
         errand_answer(errand, &refused);
         return;
     }

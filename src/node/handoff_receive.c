@@ -149,7 +149,8 @@ static kvorum_status merge_entry(struct node *node, const struct key_address *ad
                                  struct bytes encoding)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
-    return replica_merge(node, address, encoding, NULL, false, &nothing, NULL);
+    kvorum_status status = replica_merge(node, address, encoding, NULL, false, &nothing, NULL);
+    return status == KVORUM_DROPPED ? KVORUM_OK : status; /* the source knows less than we do */
 }
 
 static void merge_again(struct node *node, struct fetch *fetch)

@@ -85,13 +85,14 @@ struct filter {
     const struct move *move;
     uint16_t receiver;
     struct bytes type, bucket;
+    uint64_t generation;
     bool wanted;
 };
 
 static bool is_wanted(struct filter *filter, const struct key_address *address)
 {
-    if (filter->bucket.data != NULL && bytes_equal(filter->type, address->type) &&
-        bytes_equal(filter->bucket, address->bucket))
+    if (filter->bucket.data != NULL && filter->generation == address->generation &&
+        bytes_equal(filter->type, address->type) && bytes_equal(filter->bucket, address->bucket))
         return filter->wanted;
     struct bucket_properties properties;
     property_table_get(filter->node, address->type, address->bucket, &properties);
@@ -99,7 +100,9 @@ static bool is_wanted(struct filter *filter, const struct key_address *address)
     uint8_t n = properties.levels.n < columns ? (uint8_t)properties.levels.n : columns;
     filter->type = address->type;
     filter->bucket = address->bucket;
-    filter->wanted = handoff_needs(filter->node->config.epoch, filter->move, filter->receiver, n);
+    filter->generation = address->generation;
+    filter->wanted = address->generation >= properties.generation &&
+                     handoff_needs(filter->node->config.epoch, filter->move, filter->receiver, n);
     return filter->wanted;
 }
 

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/planted.h"
 #include "codec/protobuf.h"
+#include "node/drop.h"
 #include "node/hints.h"
 #include "node/repair.h"
 
@@ -295,6 +296,9 @@ static bool send_object(struct node *node, struct request *request, uint16_t mem
     to.type = protobuf_data(address->type);
     to.bucket = protobuf_data(address->bucket);
     to.key = protobuf_data(address->key);
+    to.generation = address->generation;
+    if (PLANTED(HINT_OF_ANY_GENERATION))
+        to.generation = drop_generation(node, address->type, address->bucket);
     Peer__Merge merge = PEER__MERGE__INIT;
     merge.address = &to;
     merge.durable = true; /* what it is removed for must outlive a power failure there */
@@ -348,7 +352,8 @@ void hints_on_acknowledged(struct node *node, struct request *request, kvorum_st
                            bool durable)
 {
     const struct hint_turn *turn = request->hint;
-    if (status == KVORUM_OK && durable)
+    bool dropped = status == KVORUM_DROPPED; /* there is nothing left to deliver */
+    if ((status == KVORUM_OK && durable) || dropped)
         run(node, turn);
     else
         turn_ends(node, turn->queue, HINT_OUTCOME_FAILED);
@@ -363,7 +368,8 @@ static void judge(struct node *node, const struct hint_turn *turn, const struct 
     uint16_t member = hints_target(node, turn->queue);
     uint32_t partition = look->address.partition;
     struct hint_facts facts = {
-        .superseded = look->superseded || !look->queued || member == node->config.self,
+        .superseded = look->superseded || !look->queued || member == node->config.self ||
+                      (drop_is_old(node, &look->address) && !PLANTED(HINT_OF_ANY_GENERATION)),
         .held = look->object.held,
         .target_owns =
             member != RING_NO_MEMBER &&

@@ -13,6 +13,7 @@
  *      composite.c   operations made of a read and a write (delete, conditional put)
  *      list.c        listing keys and buckets      reason.c   texts for people
  *      properties.c  bucket properties as values   property_table.c  their replicated table
+ *      drop.h        generations of buckets: dropping one, and reclaiming what it held
  *      expiry.c      values whose deadline has come
  *      hints.h       objects held for members that were away
  *      gossip.c      failure detection
@@ -69,6 +70,7 @@ enum request_kind {
     REQUEST_REPAIR,
     REQUEST_SUSPECT,
     REQUEST_TASKS,
+    REQUEST_DROP,
 };
 
 /** One member a request talks to. */
@@ -84,6 +86,7 @@ struct target {
 struct key_address {
     struct bytes type, bucket, key;
     uint32_t partition;
+    uint64_t generation; /* of the bucket: node/drop.h */
 };
 
 struct request {
@@ -103,11 +106,13 @@ struct request {
     void *context;
 
     /* GET and writes: to begin again by a newer epoch (reopen.c), or at another member */
-    uint64_t deadline_us;        /* the client's */
-    struct quorum_levels asked;  /* by the client */
-    uint64_t newer;              /* the newest epoch by which it was refused; 0: by none */
-    uint8_t attempt;             /* counts beginnings; answers to an earlier one are late */
-    bool parked;                 /* it waits for that epoch, or for the end of this event */
+    uint64_t deadline_us;       /* the client's */
+    struct quorum_levels asked; /* by the client */
+    uint64_t newer;             /* the newest epoch by which it was refused; 0: by none */
+    uint8_t attempt;            /* counts beginnings; answers to an earlier one are late */
+    bool parked;                /* it waits for that epoch, or for the end of this event */
+    bool pinned;                /* it must happen in generation `pin` of the bucket */
+    uint64_t pin;
     bool resumed, held;          /* PUT: it was made in an earlier round; somebody may have it */
     kvorum_status verdict;       /* parked: what is answered if the epoch does not come in time */
     struct operation *kept;      /* in the arena; NULL: not kept */
@@ -143,6 +148,7 @@ struct request {
         struct inbound *inbound;
         struct repair_push *push;
         struct task_round *round;
+        struct drop *drop;
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
     uint64_t before;       /* PUT: repair_digest of what it replaces here */
@@ -203,6 +209,8 @@ struct node {
     struct lives *lives; /* lives.h; shard 0 */
     struct tasks *tasks;
     struct scrub *scrub;
+    struct drops *drops;
+    struct reclaim *reclaim;
     struct node_counters counters;
     struct histogram latency[OPERATION_KINDS];
 };
@@ -266,6 +274,7 @@ bool zones_append_lacking(struct node *node, const struct request *request, cons
                           struct buffer *text);
 
 /* placement.c */
+/** The generation is the bucket's first: who means another one says so. */
 bool placement_address(struct node *node, struct bytes type, struct bytes bucket, struct bytes key,
                        struct key_address *ret_address);
 /** Let the views of `address` live as long as `arena`.  False: no memory. */
@@ -286,8 +295,11 @@ void placement_read_targets(struct node *node, struct request *request);
 void placement_write_targets(struct node *node, struct request *request);
 struct net_address placement_of(struct node *node, uint16_t member, uint32_t partition);
 bool placement_reachable(struct node *node, uint16_t member);
-/** Store keys: 'o' partition u16 type-size u8 type bucket-size u16 bucket key, big-endian sizes. */
+/** Store keys: 'o' partition u16 type-size u8 type bucket-size u16 bucket [generation u64] key,
+ *  numbers big-endian; the generation is there where the top bit of the bucket's size is set. */
 struct bytes store_key(struct arena *arena, const struct key_address *address);
+/** The smallest key above everything that starts with `prefix`, which has a byte below 0xff. */
+struct bytes store_key_end(struct arena *arena, struct bytes prefix);
 bool store_key_parse(struct bytes key, struct key_address *ret_address);
 
 /* replica.c */

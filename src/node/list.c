@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/planted.h"
 #include "codec/protobuf.h"
+#include "node/drop.h"
 #include "node/internal.h"
 #include "node/scrub.h"
 
@@ -51,6 +52,7 @@ struct page {
     uint64_t now_ms;         /* wall clock */
     uint32_t limit;
     struct bytes *names;
+    uint64_t *generations; /* LIST_BUCKETS: in which each name was found */
     uint32_t count;
     size_t size;
     uint64_t counted;
@@ -58,26 +60,13 @@ struct page {
 };
 
 static struct bytes range_prefix(struct arena *arena, uint32_t partition, struct bytes type,
-                                 struct bytes bucket)
+                                 struct bytes bucket, uint64_t generation)
 {
-    struct key_address address = { type, bucket, { 0 }, partition };
+    struct key_address address = { type, bucket, { 0 }, partition, generation };
     struct bytes prefix = store_key(arena, &address);
     if (prefix.data != NULL && bucket.size == 0)
         prefix.size -= 2; /* all buckets: without the size of the name */
     return prefix;
-}
-
-/* The smallest key above everything that starts with `prefix`, which has a byte below 0xff. */
-static struct bytes range_end(struct arena *arena, struct bytes prefix)
-{
-    struct bytes end;
-    if (!arena_copy(arena, prefix, &end))
-        return (struct bytes){ 0 };
-    uint8_t *data = (uint8_t *)end.data;
-    while (data[end.size - 1] == 0xff)
-        end.size--;
-    data[end.size - 1]++;
-    return end;
 }
 
 /* A reader would be shown a value.  When buckets are listed, each has a mode of its own, which a
@@ -101,13 +90,14 @@ static bool page_full(const struct page *page)
     return page->counted + page->count >= page->limit || page->size >= PAGE_SIZE;
 }
 
-static bool page_add(struct page *page, struct bytes name)
+static bool page_add(struct page *page, struct bytes name, uint64_t generation)
 {
     if (page->kind == LIST_COUNT) {
         page->counted++;
         return true;
     }
     page->size += name.size + 8;
+    page->generations[page->count] = generation;
     return arena_copy(page->arena, name, &page->names[page->count++]);
 }
 
@@ -116,8 +106,8 @@ static struct bytes after(struct arena *arena, enum list_kind kind, struct bytes
 {
     struct key_address address;
     if (kind == LIST_BUCKETS && store_key_parse(key, &address))
-        return range_end(arena,
-                         range_prefix(arena, address.partition, address.type, address.bucket));
+        return store_key_end(arena, range_prefix(arena, address.partition, address.type,
+                                                 address.bucket, address.generation));
     uint8_t *data = arena_allocate(arena, key.size + 1);
     if (data == NULL)
         return (struct bytes){ 0 };
@@ -137,7 +127,7 @@ static kvorum_status scan_entry(struct engine_iterator *iterator, struct arena *
     }
     struct bytes name = page->kind == LIST_BUCKETS ? address.bucket : address.key;
     struct bytes next = { 0 };
-    bool kept = page_add(page, name), full = page_full(page);
+    bool kept = page_add(page, name, address.generation), full = page_full(page);
     if (page->kind == LIST_BUCKETS || full)
         next = after(page->arena, page->kind, iterator->key);
     if (!kept || (full && next.data == NULL))
@@ -176,6 +166,7 @@ struct scan {
     struct reading reading; /* first */
     struct page page;
     struct bytes type, bucket, cursor;
+    uint64_t generation; /* of the bucket */
     const uint32_t *partitions;
     struct engine **stores; /* of each of them */
     size_t count;
@@ -191,11 +182,12 @@ struct scan {
 static kvorum_status scan_partition(struct scan *scan, size_t index, bool nowait)
 {
     struct arena *arena = &scan->reading.arena;
-    struct bytes prefix = range_prefix(arena, scan->partitions[index], scan->type, scan->bucket);
+    struct bytes prefix =
+        range_prefix(arena, scan->partitions[index], scan->type, scan->bucket, scan->generation);
     struct bytes cursor = scan->cursor;
     if (prefix.data == NULL)
         return KVORUM_NO_MEMORY;
-    struct engine_range range = { .lower = prefix, .upper = range_end(arena, prefix) };
+    struct engine_range range = { .lower = prefix, .upper = store_key_end(arena, prefix) };
     if (cursor.size > 0 && bytes_compare(cursor, prefix) > 0 && cursor.size >= 3 &&
         memcmp(cursor.data, prefix.data, 3) == 0)
         range.lower = cursor;
@@ -215,7 +207,9 @@ static kvorum_status scan_page(struct reading *reading, bool nowait)
     };
     page->limit = page->kind == LIST_COUNT ? COUNT_ENTRIES : PAGE_ENTRIES;
     page->names = arena_allocate(&reading->arena, (PAGE_ENTRIES + 1) * sizeof(*page->names));
-    if (page->names == NULL)
+    page->generations =
+        arena_allocate(&reading->arena, (PAGE_ENTRIES + 1) * sizeof(*page->generations));
+    if (page->names == NULL || page->generations == NULL)
         return KVORUM_NO_MEMORY;
     kvorum_status status = KVORUM_OK;
     for (size_t i = 0; i < scan->count && status == KVORUM_OK && page->next.size == 0; i++)
@@ -241,8 +235,9 @@ static struct scan *scan_open(struct node *node, enum list_kind kind, struct byt
     reading->done = scan_done;
     scan->page.kind = kind;
     scan->page.now_ms = clock_wall_ms(node->config.clock);
-    struct bucket_properties unused;
-    property_table_mode(node, type, bucket, &unused, &scan->page.mode);
+    struct bucket_properties properties;
+    property_table_mode(node, type, bucket, &properties, &scan->page.mode);
+    scan->generation = properties.generation;
     scan->count = count;
     scan->stores = arena_allocate(arena, (count + 1) * sizeof(struct engine *));
     if (scan->stores == NULL || !arena_copy(arena, all, &kept) ||
@@ -290,6 +285,13 @@ static void send_page(struct node *node, struct net_address to, uint64_t request
     answer.count = page->counted;
     answer.next = protobuf_data(page->next);
     answer.page = question;
+    uint64_t dropped = 0;
+    for (uint32_t i = 0; page->kind == LIST_BUCKETS && i < page->count; i++)
+        dropped |= page->generations[i];
+    if (dropped != 0) {
+        answer.generations = page->generations;
+        answer.n_generations = page->count;
+    }
     node_send(node, to, MESSAGE_LIST_ANSWER, request_id, node_pack(node, &answer.base),
               (struct bytes){ 0 });
 }
@@ -302,9 +304,14 @@ void list_on_request(struct node *node, struct net_address from, const struct me
         node->counters.messages_bad++;
         return;
     }
+    const struct key_address listed = { .type = protobuf_bytes(list->type),
+                                        .bucket = protobuf_bytes(list->bucket),
+                                        .generation = list->generation };
     kvorum_status status = KVORUM_INVALID;
     struct scan *scan = NULL;
-    if (scan_is_ours(node, list->partitions, list->n_partitions)) {
+    if (!list->buckets && drop_refuses(node, from, &listed))
+        status = KVORUM_DROPPED;
+    else if (scan_is_ours(node, list->partitions, list->n_partitions)) {
         scan = scan_open(node, message_kind(list), protobuf_bytes(list->type),
                          protobuf_bytes(list->bucket), protobuf_bytes(list->after),
                          list->partitions, list->n_partitions);
@@ -422,6 +429,16 @@ static void advance(struct listing *listing, struct bytes next)
             listing->members[listing->group[i]] = RING_NO_MEMBER;
 }
 
+/* Names found in the generation in force, or in a later one that we have not heard of. */
+static uint32_t keep_current(struct node *node, const struct listing *listing, struct page *page)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < page->count; i++)
+        if (page->generations[i] >= drop_generation(node, listing->type, page->names[i]))
+            page->names[kept++] = page->names[i];
+    return kept;
+}
+
 /* A bucket lives in many partitions: keep the names not delivered yet. */
 static uint32_t keep_unseen(struct listing *listing, struct bytes *names, uint32_t count)
 {
@@ -477,7 +494,7 @@ static void take_page(struct node *node, struct request *request, struct page *p
     advance(listing, page->next);
     uint32_t count = page->count;
     if (listing->kind == LIST_BUCKETS)
-        count = keep_unseen(listing, page->names, count);
+        count = keep_unseen(listing, page->names, keep_current(node, listing, page));
     if (count > 0) {
         struct list_page out = { .reason = "", .names = page->names, .count = count };
         deliver(node, request, &out);
@@ -490,6 +507,7 @@ static bool ask_remote(struct node *node, struct request *request)
     Peer__List list = PEER__LIST__INIT;
     list.type = protobuf_data(listing->type);
     list.bucket = protobuf_data(listing->bucket);
+    list.generation = drop_generation(node, listing->type, listing->bucket);
     list.buckets = listing->kind == LIST_BUCKETS;
     list.count_only = listing->kind == LIST_COUNT;
     list.partitions = listing->group;
@@ -718,7 +736,14 @@ void list_on_answer(struct node *node, struct net_address from, const struct mes
         fail(node, request, KVORUM_UNAVAILABLE, "cannot list: the cluster has just changed; retry");
         return;
     }
-    if (answer == NULL || answer->status != KVORUM_OK) {
+    bool sane = answer != NULL && answer->status == KVORUM_OK;
+    if (sane && answer->n_generations != 0 && answer->n_generations != answer->n_names)
+        sane = false;
+    if (answer != NULL && answer->status == KVORUM_DROPPED) {
+        fail(node, request, KVORUM_UNAVAILABLE, drop_retry_reason);
+        return;
+    }
+    if (!sane) {
         if (reassign(node, request, from.member))
             pump(node, message->request_id);
         return;
@@ -726,6 +751,12 @@ void list_on_answer(struct node *node, struct net_address from, const struct mes
     struct page page = { .kind = request->listing->kind, .counted = answer->count };
     page.names = arena_allocate(&node->scratch, (answer->n_names + 1) * sizeof(*page.names));
     page.next = protobuf_bytes(answer->next);
+    page.generations = answer->generations;
+    if (answer->n_generations == 0)
+        page.generations =
+            arena_allocate_zero(&node->scratch, (answer->n_names + 1) * sizeof(*page.generations));
+    if (page.generations == NULL)
+        page.names = NULL;
     for (size_t i = 0; page.names != NULL && i < answer->n_names; i++)
         page.names[page.count++] = protobuf_bytes(answer->names[i]);
     take_page(node, request, &page);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A shard's outside: creation, events in, dispatch to the file that knows the rule. */
 #include "codec/protobuf.h"
+#include "node/drop.h"
 #include "node/hints.h"
 #include "node/lives.h"
 #include "node/repair.h"
@@ -100,6 +101,10 @@ static kvorum_status start_parts(struct node *node)
         status = repair_open(node);
     if (status == KVORUM_OK)
         status = lives_open(node);
+    if (status == KVORUM_OK)
+        status = drop_open(node);
+    if (status == KVORUM_OK)
+        status = reclaim_open(node);
     if (status != KVORUM_OK)
         return status;
     bool timed = heap_insert(&node->timers, &node->hint_timer, node->now_us + FIRST_HINTS_US);
@@ -156,6 +161,8 @@ struct node *node_destroy(struct node *node)
 {
     if (node == NULL)
         return NULL;
+    reclaim_close(node);
+    drop_close(node);
     lives_close(node);
     repair_close(node);
     scrub_close(node);
@@ -272,6 +279,12 @@ static void dispatch_background(struct node *node, struct net_address from,
         break;
     case MESSAGE_TASKS_ANSWER:
         tasks_on_answer(node, from, message);
+        break;
+    case MESSAGE_DROP:
+        drop_on_question(node, from, message);
+        break;
+    case MESSAGE_DROP_ANSWER:
+        drop_on_answer(node, from, message);
         break;
     default: /* links and founding are the process's business */
         node->counters.messages_bad++;
@@ -408,6 +421,8 @@ static void wake(struct node *node, struct heap_item *item)
         lives_tick(node);
     else if (item == scrub_timer(node))
         scrub_tick(node);
+    else if (item == reclaim_timer(node))
+        reclaim_tick(node);
     else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));
 }

@@ -117,6 +117,8 @@ struct node_config {
     void (*epoch_changed)(void *context);
     void *epoch_context;
     uint64_t handoff_rate; /* bytes a second of moving partitions into this shard; 0: no limit */
+    bool reclaim_compacts; /* tables are rewritten to give back what dropped buckets took, in jobs
+                              that wait for one another: where those are threads */
 };
 
 struct node;
@@ -157,6 +159,10 @@ struct operation {
     uint32_t timeout_ms; /* 0: default */
     /* Of the bucket, as the node knew it that forwarded this to us; zero: nobody did. */
     struct object_mode mode;
+    /* Between nodes, and between the parts of an operation: it must happen in this generation of
+     * the bucket, or not at all (node/drop.h). */
+    bool pinned;
+    uint64_t generation;
     /* PUT */
     const struct metadata *metadata;
     uint32_t metadata_count;
@@ -223,6 +229,13 @@ void node_properties(struct node *node, struct bytes type, struct bytes bucket,
 void node_set_properties(struct node *node, struct bytes type, struct bytes bucket,
                          const struct bucket_properties *overrides, bool reset,
                          node_answer_fn on_answer, void *context);
+/** Drop every value of the bucket, in the same time for ten or for ten million: a new generation of
+ *  it begins.  Its properties stay, and it may be used at once.  OK when every reachable member has
+ *  that on disk, and so has a majority: no read or list there shows from then on what was written
+ *  before; others learn it when they are back.  What is still stored goes in the background.
+ *  INVALID; UNAVAILABLE: nothing was dropped; TIMEOUT: outcome unknown.  On any shard. */
+void node_drop_bucket(struct node *node, struct bytes type, struct bytes bucket,
+                      node_answer_fn on_answer, void *context);
 
 /* --- the shape of the cluster --------------------------------------------------------------- */
 
@@ -315,7 +328,8 @@ const struct node_limits *node_limits(const struct node *node);
     X(repair_demands) X(repair_demand_total) X(repair_demand_done) X(repair_demand_failed)         \
     X(scrub_passes) X(scrub_running) X(scrub_pass_size) X(scrub_pass_total) X(scrub_size)          \
     X(scrub_blocks) X(scrub_damaged) X(scrub_mended) X(scrub_losses) X(scrub_refilled)             \
-    X(scrub_demands) X(scrub_lost) X(scrub_accepted)                                                                               \
+    X(scrub_demands) X(scrub_lost) X(scrub_accepted) X(drops_refused) X(reclaimed_size)            \
+    X(reclaims_due)                                                                                \
     X(expired) X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)         \
     X(requests_active)
 /* clang-format on */

@@ -4,7 +4,7 @@
  *
  *      1 n_val   2 r   3 w   4 dw   5 pr   6 pw   7 node_confirms
  *      8 basic_quorum   9 notfound_ok   10 sloppy   11 allow_mult   12 last_write_wins
- *      13 handoff_strategy   14 ttl_seconds
+ *      13 handoff_strategy   14 ttl_seconds   15, 16 generation, its upper and its lower 32 bits
  */
 #include "node/properties.h"
 
@@ -17,6 +17,8 @@ enum {
     FIRST_FLAG_ID = LEVEL_COUNT + 1,
     STRATEGY_ID = FIRST_FLAG_ID + FLAG_COUNT,
     TTL_ID,
+    GENERATION_UPPER_ID,
+    GENERATION_LOWER_ID,
 };
 
 static void level_fields(struct bucket_properties *properties, uint32_t *ret[LEVEL_COUNT])
@@ -51,6 +53,7 @@ void bucket_properties_init(struct bucket_properties *properties)
     properties->allow_mult = properties->last_write_wins = -1;
     properties->handoff_strategy = -1;
     properties->ttl_seconds = PROPERTY_NO_TTL;
+    properties->generation = 0;
 }
 
 void bucket_properties_apply(struct bucket_properties *base, const struct bucket_properties *over)
@@ -72,6 +75,8 @@ void bucket_properties_apply(struct bucket_properties *base, const struct bucket
         base->handoff_strategy = over->handoff_strategy;
     if (over->ttl_seconds != PROPERTY_NO_TTL)
         base->ttl_seconds = over->ttl_seconds;
+    if (over->generation > base->generation)
+        base->generation = over->generation;
 }
 
 static const char *const level_problems[LEVEL_COUNT] = {
@@ -101,6 +106,16 @@ const char *bucket_properties_problem(const struct bucket_properties *properties
     return NULL;
 }
 
+static void encode_generation(uint64_t generation, struct buffer *buffer)
+{
+    if (generation == 0)
+        return;
+    buffer_append_u8(buffer, GENERATION_UPPER_ID);
+    write_varint(buffer, generation >> 32);
+    buffer_append_u8(buffer, GENERATION_LOWER_ID);
+    write_varint(buffer, generation & UINT32_MAX);
+}
+
 void bucket_properties_encode(const struct bucket_properties *properties, struct buffer *buffer)
 {
     struct bucket_properties copy = *properties;
@@ -128,6 +143,28 @@ void bucket_properties_encode(const struct bucket_properties *properties, struct
         buffer_append_u8(buffer, TTL_ID);
         write_varint(buffer, properties->ttl_seconds);
     }
+    encode_generation(properties->generation, buffer);
+}
+
+kvorum_status bucket_properties_with_generation(struct bytes bytes, uint64_t generation,
+                                                struct buffer *buffer)
+{
+    struct reader reader = reader_of(bytes);
+    bool placed = false;
+    while (!reader.failed && reader.rest.size > 0) {
+        struct bytes pair = reader.rest;
+        int id = read_u8(&reader);
+        (void)read_varint(&reader);
+        if (id > GENERATION_LOWER_ID && !placed) {
+            encode_generation(generation, buffer);
+            placed = true;
+        }
+        if (!reader.failed && id != GENERATION_UPPER_ID && id != GENERATION_LOWER_ID)
+            buffer_append(buffer, pair.data, pair.size - reader.rest.size);
+    }
+    if (!placed)
+        encode_generation(generation, buffer);
+    return reader.failed ? KVORUM_CORRUPT : KVORUM_OK;
 }
 
 /* False: the value is none of its. */
@@ -140,6 +177,10 @@ static bool take_flag(int id, uint64_t value, int8_t *flags[FLAG_COUNT],
         properties->handoff_strategy = (int8_t)value;
     else if (id == TTL_ID)
         properties->ttl_seconds = (uint32_t)value;
+    else if (id == GENERATION_UPPER_ID)
+        properties->generation = value << 32;
+    else if (id == GENERATION_LOWER_ID)
+        properties->generation |= value;
     return id < STRATEGY_ID ? value <= 1 : id == STRATEGY_ID ? value < HANDOFF_STRATEGIES : true;
 }
 

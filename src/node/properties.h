@@ -16,6 +16,9 @@ struct bucket_properties {
     /* Values written to the bucket without a time of their own expire after so many seconds; 0:
      * never; PROPERTY_NO_TTL: not overridden (never). */
     uint32_t ttl_seconds;
+    /* The stamp of the bucket's last drop, 0: never (node/drop.h).  No client sets it: it only
+     * grows, whatever else is set or reset. */
+    uint64_t generation;
 };
 
 #define PROPERTY_NO_TTL UINT32_MAX
@@ -37,5 +40,10 @@ const char *bucket_properties_problem(const struct bucket_properties *properties
 void bucket_properties_encode(const struct bucket_properties *properties, struct buffer *buffer);
 KVORUM_CHECKED kvorum_status bucket_properties_decode(struct bytes bytes,
                                                       struct bucket_properties *ret_properties);
+/** Appends an encoding with another generation in it (0: with none); what else it holds stays, also
+ *  what this release does not know.  CORRUPT. */
+KVORUM_CHECKED kvorum_status bucket_properties_with_generation(struct bytes bytes,
+                                                               uint64_t generation,
+                                                               struct buffer *buffer);
 
 #endif

@@ -4,7 +4,8 @@
  *      record   stamp u64 | type sized | bucket sized | overrides sized     (empty overrides:
  *      reset) stored   in store 0 under 'p' type-size u8 type bucket
  *
- * The record with the larger (stamp, overrides) wins, so copies merge in any order.  A change goes
+ * The record with the larger (stamp, overrides) wins, so copies merge in any order; the generation,
+ * which is written among the overrides, is apart from that: the larger one stays.  A change goes
  * to shard 0, which stores it and tells every member's shard 0 and its own other shards; whoever
  * was away finds out by the digest in gossip and is sent everything.
  *
@@ -14,15 +15,19 @@
 #include "base/planted.h"
 #include "codec/protobuf.h"
 #include "codec/varint.h"
+#include "node/drop.h"
 #include "node/internal.h"
 #include "node/repair.h"
 
-enum { TABLE_RECORDS_MAX = 100000, UPDATE_SLACK_US = 1000 * 1000 };
+enum { TABLE_RECORDS_MAX = 100000, UPDATE_SLACK_US = 1000 * 1000, OVERRIDES_MAX = 1024 };
 
 struct record {
     struct map_item by_name;
+    struct list due;    /* table->due, while older generations are to be reclaimed here */
+    uint64_t reclaimed; /* generations before this one are gone here */
     uint64_t stamp;
-    struct bytes type, bucket, overrides;
+    struct bytes type, bucket;
+    struct bytes overrides; /* without the generation */
     struct bucket_properties properties;
     uint8_t memory[];
 };
@@ -31,12 +36,15 @@ struct property_table {
     struct map records; /* by hash of (type, bucket) */
     uint64_t digest;    /* order-independent sum over the records */
     uint32_t storing;   /* batches on their way to the disk */
+    uint32_t dropped;   /* records with a generation */
+    struct list due;    /* records: reclaim.c */
     struct bucket_properties defaults;
 };
 
 struct property_update {
     struct bytes type, bucket; /* on shard 0 */
     uint64_t stamp;            /* there: of the record as it was told */
+    uint64_t generation;       /* a drop: the one decided; 0: none */
     bool stored;
     bool *told; /* by member: it has the change on disk; NULL: shard 0 carries it out for us */
 };
@@ -51,8 +59,10 @@ static uint64_t name_hash(struct bytes type, struct bytes bucket)
 
 static uint64_t record_digest(const struct record *record)
 {
-    struct bytes parts[] = { bytes_make(&record->stamp, sizeof(record->stamp)), record->overrides };
-    return hash64_parts(parts, 2, record->by_name.key);
+    const uint64_t *generation = &record->properties.generation;
+    struct bytes parts[] = { bytes_make(&record->stamp, sizeof(record->stamp)), record->overrides,
+                             bytes_make(generation, sizeof(*generation)) };
+    return hash64_parts(parts, *generation == 0 ? 2 : 3, record->by_name.key);
 }
 
 static struct record *find(const struct property_table *table, struct bytes type,
@@ -86,46 +96,107 @@ static struct record *record_make(uint64_t stamp, struct bytes type, struct byte
     record->bucket = bucket;
     record->overrides = overrides;
     record->properties = *properties;
+    list_init(&record->due);
     return record;
 }
 
-/* Take a record if it is newer; *ret_changed tells.  INVALID, NO_MEMORY, TOO_LARGE. */
-static kvorum_status table_merge(struct property_table *table, uint64_t stamp, struct bytes type,
-                                 struct bytes bucket, struct bytes overrides, bool *ret_changed)
+static void record_free(struct record *record)
 {
-    *ret_changed = false;
-    struct bucket_properties properties;
-    kvorum_status status = bucket_properties_decode(overrides, &properties);
-    if (status != KVORUM_OK || bucket.size == 0 || bucket.size > NODE_BUCKET_SIZE_MAX ||
-        type.size > NODE_TYPE_SIZE_MAX)
-        return KVORUM_INVALID;
-    struct record *old = find(table, type, bucket);
-    if (old != NULL && (old->stamp > stamp ||
-                        (old->stamp == stamp && bytes_compare(old->overrides, overrides) >= 0)))
-        return KVORUM_OK;
+    if (record == NULL)
+        return;
+    list_remove(&record->due);
+    free(record);
+}
+
+/* What `incoming` makes of the record there is; NULL: nothing new.  It is changed. */
+static kvorum_status merge_made(struct property_table *table, const struct record *old,
+                                struct record *incoming, struct record **ret_record)
+{
+    uint64_t generation = incoming->properties.generation;
+    *ret_record = NULL;
+    if (old != NULL && (old->stamp > incoming->stamp ||
+                        (old->stamp == incoming->stamp &&
+                         bytes_compare(old->overrides, incoming->overrides) >= 0))) {
+        if (generation <= old->properties.generation)
+            return KVORUM_OK;
+        incoming->stamp = old->stamp;
+        incoming->overrides = old->overrides;
+        incoming->properties = old->properties;
+    }
     if (old == NULL && table->records.count >= TABLE_RECORDS_MAX)
         return KVORUM_TOO_LARGE;
+    if (old != NULL && old->properties.generation > generation)
+        generation = old->properties.generation;
+    incoming->properties.generation = generation;
+    struct record *record = record_make(incoming->stamp, incoming->type, incoming->bucket,
+                                        incoming->overrides, &incoming->properties);
+    if (record != NULL)
+        record->reclaimed = old == NULL ? 0 : old->reclaimed;
+    *ret_record = record;
+    return record == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
+}
+
+static void note_generation(struct property_table *table, const struct record *old,
+                            struct record *record)
+{
+    uint64_t generation = record->properties.generation;
+    table->dropped += generation != 0 && (old == NULL || old->properties.generation == 0);
+    if (generation > record->reclaimed)
+        list_append(&table->due, &record->due);
+}
+
+/* Take a record if it is newer; *ret_changed tells.  INVALID, NO_MEMORY, TOO_LARGE. */
+static kvorum_status merge_bare(struct property_table *table, struct record *incoming,
+                                bool *ret_changed)
+{
+    struct bytes type = incoming->type, bucket = incoming->bucket;
+    struct record *old = find(table, type, bucket), *record;
+    kvorum_status status = merge_made(table, old, incoming, &record);
+    if (status != KVORUM_OK || record == NULL)
+        return status;
     uint64_t key = name_hash(type, bucket);
-    struct record *record = record_make(stamp, type, bucket, overrides, &properties);
-    if (record == NULL)
-        return KVORUM_NO_MEMORY;
     if (old == NULL && map_find(&table->records, key) != NULL) {
-        free(record); /* two names with one 64-bit hash */
+        record_free(record); /* two names with one 64-bit hash */
         return KVORUM_INTERNAL;
     }
     if (old != NULL)
         map_remove(&table->records, key);
     if (!map_insert(&table->records, &record->by_name, key)) {
         assert(old == NULL); /* there was room for that one, so nothing is lost here */
-        free(record);
+        record_free(record);
         return KVORUM_NO_MEMORY;
     }
     if (old != NULL)
         table->digest -= record_digest(old);
-    free(old);
+    note_generation(table, old, record);
+    record_free(old);
     table->digest += record_digest(record);
     *ret_changed = true;
     return KVORUM_OK;
+}
+
+static kvorum_status table_merge(struct property_table *table, uint64_t stamp, struct bytes type,
+                                 struct bytes bucket, struct bytes overrides, bool *ret_changed)
+{
+    *ret_changed = false;
+    struct record incoming = { .stamp = stamp, .type = type, .bucket = bucket };
+    kvorum_status status = bucket_properties_decode(overrides, &incoming.properties);
+    if (status != KVORUM_OK || bucket.size == 0 || bucket.size > NODE_BUCKET_SIZE_MAX ||
+        type.size > NODE_TYPE_SIZE_MAX)
+        return KVORUM_INVALID;
+    struct buffer bare;
+    buffer_init(&bare, OVERRIDES_MAX);
+    incoming.overrides = overrides;
+    if (incoming.properties.generation != 0) {
+        status = bucket_properties_with_generation(overrides, 0, &bare);
+        incoming.overrides = buffer_bytes(&bare);
+    }
+    if (status == KVORUM_OK && bare.failed)
+        status = KVORUM_NO_MEMORY;
+    if (status == KVORUM_OK)
+        status = merge_bare(table, &incoming, ret_changed);
+    buffer_done(&bare);
+    return status;
 }
 
 /* Others take our digest for a promise, so until all is on disk it is one that nobody has. */
@@ -156,6 +227,13 @@ static uint8_t bucket_n(const struct property_table *table, struct bytes type, s
     if (record != NULL)
         bucket_properties_apply(&properties, &record->properties);
     return (uint8_t)properties.levels.n;
+}
+
+uint64_t drop_generation(const struct node *node, struct bytes type, struct bytes bucket)
+{
+    const struct property_table *table = node->properties;
+    const struct record *record = table->dropped == 0 ? NULL : find(table, type, bucket);
+    return record == NULL ? 0 : record->properties.generation;
 }
 
 uint32_t property_table_ns(const struct node *node)
@@ -205,7 +283,19 @@ static void append_record(const struct record *record, struct buffer *buffer)
     write_u64(buffer, record->stamp);
     write_sized(buffer, record->type);
     write_sized(buffer, record->bucket);
-    write_sized(buffer, record->overrides);
+    if (record->properties.generation == 0) {
+        write_sized(buffer, record->overrides);
+        return;
+    }
+    struct buffer whole;
+    buffer_init(&whole, 2 * OVERRIDES_MAX);
+    kvorum_status status =
+        bucket_properties_with_generation(record->overrides, record->properties.generation, &whole);
+    assert(status == KVORUM_OK); /* decoded when it came */
+    (void)status;
+    buffer->failed |= whole.failed;
+    write_sized(buffer, buffer_bytes(&whole));
+    buffer_done(&whole);
 }
 
 static struct bytes stored_name(struct arena *arena, const struct record *record)
@@ -255,7 +345,7 @@ static kvorum_status merge_records(struct node *node, struct bytes bytes,
         uint64_t stamp = read_u64(&reader);
         struct bytes type = read_sized(&reader, NODE_TYPE_SIZE_MAX);
         struct bytes bucket = read_sized(&reader, NODE_BUCKET_SIZE_MAX);
-        struct bytes overrides = read_sized(&reader, 1024);
+        struct bytes overrides = read_sized(&reader, OVERRIDES_MAX + 16);
         bool merged = false;
         if (reader.failed)
             break;
@@ -269,6 +359,8 @@ static kvorum_status merge_records(struct node *node, struct bytes bytes,
     }
     *ret_changed = changed;
     *ret_count = count;
+    if (!list_empty(&node->properties->due))
+        reclaim_wake(node);
     return reader.failed ? KVORUM_CORRUPT : status;
 }
 
@@ -299,6 +391,7 @@ kvorum_status property_table_open(struct node *node)
         return KVORUM_NO_MEMORY;
     node->properties = table;
     map_init(&table->records);
+    list_init(&table->due);
     bucket_properties_init(&table->defaults);
     table->defaults.levels = node->config.default_levels;
     table->defaults.allow_mult = table->defaults.last_write_wins = 0;
@@ -333,7 +426,7 @@ void property_table_close(struct node *node)
     struct map_item *item;
     while ((item = map_any(&table->records)) != NULL) {
         map_remove(&table->records, item->key);
-        free(LIST_ENTRY(item, struct record, by_name));
+        record_free(LIST_ENTRY(item, struct record, by_name));
     }
     map_done(&table->records);
     free(table);
@@ -342,11 +435,15 @@ void property_table_close(struct node *node)
 
 /* --- spreading ------------------------------------------------------------------------------ */
 
-static bool send_records(struct node *node, struct net_address to, uint64_t request_id, bool all,
-                         struct record *const *records, size_t count)
+enum tell { TELL_SOME, TELL_ALL, TELL_EVERYWHERE };
+
+static bool send_records(struct node *node, struct net_address to, uint64_t request_id,
+                         enum tell how, struct record *const *records, size_t count)
 {
     Peer__Properties body = PEER__PROPERTIES__INIT;
+    bool all = how == TELL_ALL;
     body.all = all;
+    body.everywhere = how == TELL_EVERYWHERE;
     buffer_reset(&node->encoding);
     for (size_t i = 0; i < count; i++)
         append_record(records[i], &node->encoding);
@@ -361,7 +458,7 @@ static bool send_records(struct node *node, struct net_address to, uint64_t requ
 
 void property_push(struct node *node, struct net_address to)
 {
-    send_records(node, to, 0, true, NULL, 0);
+    send_records(node, to, 0, TELL_ALL, NULL, 0);
 }
 
 /* Other shards of a node start with an empty table and serve once shard 0 has sent its own. */
@@ -376,7 +473,8 @@ void property_pull(struct node *node)
 static void tell_own_shards(struct node *node, struct record *const *records, size_t count)
 {
     for (uint16_t i = 1; count > 0 && i < node->config.shard_count; i++)
-        send_records(node, (struct net_address){ node->config.self, i }, 0, false, records, count);
+        send_records(node, (struct net_address){ node->config.self, i }, 0, TELL_SOME, records,
+                     count);
 }
 
 static void answer(struct node *node, struct net_address to, uint64_t request_id,
@@ -412,10 +510,24 @@ static bool is_missing(const struct node *node, const struct property_update *up
 static bool is_overtaken(const struct node *node, const struct property_update *update)
 {
     const struct record *record = find(node->properties, update->type, update->bucket);
-    if (record != NULL && record->stamp == update->stamp)
-        return false;
+    if (record != NULL && (record->stamp == update->stamp || update->generation != 0))
+        return false; /* a later drop has all the more dropped what this one was to drop */
     PROBE("node: a change of properties was overtaken by one with a later stamp");
     return true;
+}
+
+/* A drop that few know of could be undone by their death. */
+static bool is_known_to_enough(const struct node *node, const struct property_update *update)
+{
+    const struct epoch *epoch = node->config.epoch;
+    unsigned present = 0, told = 0;
+    for (uint16_t i = 0; i < epoch->member_count; i++) {
+        if (epoch->members[i].state == MEMBER_GONE)
+            continue;
+        present++;
+        told += i == node->config.self || update->told[i];
+    }
+    return update->generation == 0 || 2 * told > present;
 }
 
 /* Answered when it is stored here, and known to whoever is not known to be dead: now, since one
@@ -428,6 +540,8 @@ static void update_settle(struct node *node, struct request *request)
     for (uint16_t i = 0; i < node->config.epoch->member_count; i++)
         if (is_missing(node, update, i) && !PLANTED(CHANGE_TOLD_TO_NOBODY))
             return;
+    if (!is_known_to_enough(node, update))
+        return;
     if (is_overtaken(node, update))
         update_end(node, request, KVORUM_CONFLICT,
                    "another change of the bucket's properties has a later stamp, and is in force. "
@@ -451,7 +565,8 @@ static kvorum_status spread(struct node *node, struct request *request, struct r
     /* One whose link is not up yet gets it after a packet of gossip; see property_on_digest. */
     for (uint16_t i = 0; i < members; i++)
         if (i != node->config.self && placement_reachable(node, i))
-            (void)send_records(node, (struct net_address){ i, 0 }, id, false, &record, 1);
+            (void)send_records(node, (struct net_address){ i, 0 }, id,
+                               update->generation != 0 ? TELL_EVERYWHERE : TELL_SOME, &record, 1);
     tell_own_shards(node, &record, 1);
     return store_records(node, &record, 1, &plan);
 }
@@ -460,7 +575,8 @@ static kvorum_status spread(struct node *node, struct request *request, struct r
 static kvorum_status hand_over(struct node *node, struct request *request, struct record *record)
 {
     struct net_address own = { node->config.self, 0 };
-    return send_records(node, own, request->id, false, &record, 1) ? KVORUM_OK : KVORUM_OVERLOADED;
+    return send_records(node, own, request->id, TELL_SOME, &record, 1) ? KVORUM_OK
+                                                                       : KVORUM_OVERLOADED;
 }
 
 /* Leaves a member that fell silent the time to be found dead. */
@@ -555,6 +671,151 @@ void node_set_properties(struct node *node, struct bytes type, struct bytes buck
     node_leave(node);
 }
 
+/* --- drops (node/drop.h) --------------------------------------------------------------------- */
+
+/* A drop must be known to every shard here before anybody counts on it, so it goes through them one
+ * after another, and comes back to shard 0 last.  It carries whom to answer. */
+static void pass_on(struct node *node, struct net_address asker, const struct message *message)
+{
+    Peer__Properties body = PEER__PROPERTIES__INIT;
+    uint16_t next = (uint16_t)((node->config.shard + 1) % node->config.shard_count);
+    body.everywhere = true;
+    body.asker_member = asker.member;
+    body.asker_shard = asker.shard;
+    node_send(node, (struct net_address){ node->config.self, next }, MESSAGE_PROPERTIES,
+              message->request_id, node_pack(node, &body.base), message->tail);
+}
+
+/* Overrides that say nothing else. */
+static void encode_generation(uint64_t generation, struct buffer *ret_encoding)
+{
+    struct bucket_properties properties;
+    bucket_properties_init(&properties);
+    properties.generation = generation;
+    buffer_init(ret_encoding, OVERRIDES_MAX);
+    bucket_properties_encode(&properties, ret_encoding);
+}
+
+static kvorum_status merge_generation(struct node *node, struct bytes type, struct bytes bucket,
+                                      uint64_t generation, struct record **ret_record)
+{
+    struct buffer encoding;
+    bool changed;
+    encode_generation(generation, &encoding);
+    kvorum_status status = encoding.failed ? KVORUM_NO_MEMORY
+                                           : table_merge(node->properties, 0, type, bucket,
+                                                         buffer_bytes(&encoding), &changed);
+    buffer_done(&encoding);
+    *ret_record = status == KVORUM_OK ? find(node->properties, type, bucket) : NULL;
+    if (status == KVORUM_OK)
+        reclaim_wake(node);
+    return status;
+}
+
+bool property_pass_round(struct node *node, uint64_t request_id, struct bytes type,
+                         struct bytes bucket, uint64_t generation)
+{
+    struct buffer encoding;
+    encode_generation(generation, &encoding);
+    buffer_reset(&node->encoding);
+    write_u64(&node->encoding, 0);
+    write_sized(&node->encoding, type);
+    write_sized(&node->encoding, bucket);
+    write_sized(&node->encoding, buffer_bytes(&encoding));
+    bool fine = !encoding.failed && !node->encoding.failed;
+    buffer_done(&encoding);
+    const struct message message = { .request_id = request_id,
+                                     .tail = buffer_bytes(&node->encoding) };
+    if (fine)
+        pass_on(node, (struct net_address){ node->config.self, 0 }, &message);
+    return fine;
+}
+
+void property_decide_generation(struct node *node, struct bytes type, struct bytes bucket,
+                                uint64_t generation, node_answer_fn on_answer, void *context)
+{
+    struct record *record;
+    struct request *request = request_open(node, REQUEST_PROPERTIES);
+    kvorum_status status = KVORUM_NO_MEMORY;
+    uint64_t id = request == NULL ? 0 : request->id;
+    if (request != NULL)
+        request->property_update = arena_new(&request->arena, struct property_update);
+    if (request != NULL && request->property_update != NULL &&
+        request_register(node, request, node->now_us + update_timeout_us(node)))
+        status = merge_generation(node, type, bucket, generation, &record);
+    if (status == KVORUM_OK) {
+        request->property_update->generation = generation;
+        request->on_answer = on_answer;
+        request->context = context;
+        status = spread(node, request, record);
+    }
+    if (status == KVORUM_OK) {
+        if ((request = request_find(node, id, REQUEST_PROPERTIES)) != NULL)
+            update_settle(node, request);
+        return;
+    }
+    const struct answer failed = { .status = status, .reason = kvorum_status_text(status) };
+    if (request != NULL) {
+        request->on_answer = NULL;
+        request_close(node, request);
+    }
+    on_answer(context, &failed);
+}
+
+void property_hear(struct node *node, const struct key_address *address)
+{
+    static const struct commit_plan nobody = { .kind = COMMIT_PROPERTIES_ANSWER };
+    struct record *record;
+    if (merge_generation(node, address->type, address->bucket, address->generation, &record) !=
+        KVORUM_OK)
+        return; /* it comes again, with the next message or by gossip */
+    if (node->config.shard != 0) {
+        send_records(node, (struct net_address){ node->config.self, 0 }, 0, TELL_SOME, &record, 1);
+        return;
+    }
+    tell_own_shards(node, &record, 1);
+    (void)!store_records(node, &record, 1, &nobody);
+}
+
+void property_tell(struct node *node, struct net_address from, struct bytes type,
+                   struct bytes bucket)
+{
+    struct record *record = find(node->properties, type, bucket);
+    bool own = from.member == node->config.self;
+    struct net_address to = { from.member, own ? from.shard : 0 };
+    if (record != NULL)
+        send_records(node, to, 0, TELL_SOME, &record, 1);
+}
+
+bool property_first_due(const struct node *node, struct drop_due *ret)
+{
+    struct list *due = &node->properties->due;
+    if (list_empty(due))
+        return false;
+    const struct record *record = LIST_ENTRY(due->next, struct record, due);
+    *ret = (struct drop_due){ record->type, record->bucket, record->properties.generation };
+    return true;
+}
+
+uint32_t property_count_due(const struct node *node)
+{
+    uint32_t count = 0;
+    struct list *due = &node->properties->due;
+    for (struct list *item = due->next; item != due; item = item->next)
+        count++;
+    return count;
+}
+
+void property_reclaimed(struct node *node, const struct drop_due *done)
+{
+    struct record *record = find(node->properties, done->type, done->bucket);
+    if (record == NULL || record->reclaimed >= done->generation)
+        return;
+    record->reclaimed = done->generation;
+    if (record->properties.generation <= record->reclaimed)
+        list_remove(&record->due);
+}
+
 /* --- for another shard of this node ---------------------------------------------------------- */
 
 struct property_errand {
@@ -627,6 +888,28 @@ static const char *unconfirmed(struct node *node, const struct property_update *
     return reason;
 }
 
+/* True: it is on its way through the shards.  Else they all know, and `from` is who wants to hear
+ * of it. */
+static bool goes_round(struct node *node, struct net_address *from, const Peer__Properties *body,
+                       const struct message *message)
+{
+    bool begins = node->config.shard == 0 && from->member != node->config.self;
+    struct net_address asker = { (uint16_t)body->asker_member, (uint16_t)body->asker_shard };
+    struct record **changed;
+    size_t count;
+    if (!body->everywhere || node->config.shard_count == 1)
+        return false;
+    if (node->config.shard != 0 &&
+        merge_records(node, message->tail, &changed, &count) != KVORUM_OK)
+        return true; /* whoever waits for it asks again */
+    if (begins || node->config.shard != 0) {
+        pass_on(node, begins ? *from : asker, message);
+        return true;
+    }
+    *from = asker;
+    return false;
+}
+
 void property_on_message(struct node *node, struct net_address from, const struct message *message)
 {
     Peer__Properties *body = node_unpack(node, &peer__properties__descriptor, message->body);
@@ -639,6 +922,12 @@ void property_on_message(struct node *node, struct net_address from, const struc
     if (body->pull) {
         if (node->ready) /* else it is told when we are */
             property_push(node, from);
+        return;
+    }
+    if (goes_round(node, &from, body, message))
+        return;
+    if (body->everywhere && from.member == node->config.self) {
+        drop_on_everywhere(node, message->request_id);
         return;
     }
     kvorum_status status = merge_records(node, message->tail, &changed, &count);
@@ -694,11 +983,13 @@ void property_on_digest(struct node *node, uint16_t member, uint64_t digest)
 
 void property_on_members(struct node *node)
 {
+    drop_on_members(node);
     settle_all(node, node->config.self, false);
 }
 
 void property_on_death(struct node *node, uint16_t member)
 {
+    drop_on_members(node);
     settle_all(node, member, false);
 }
 

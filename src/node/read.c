@@ -2,6 +2,7 @@
 /* Coordinating a get: cluster/replication/get.h decides, this file asks the replicas, keeps what
  * they sent, merges it, answers, and repairs those that were behind. */
 #include "base/planted.h"
+#include "node/drop.h"
 #include "node/internal.h"
 #include "node/repair.h"
 #include "node/scrub.h"
@@ -29,6 +30,7 @@ static void ask_remote(struct node *node, struct request *request, uint8_t at, b
                                             (uint8_t *)request->address.bucket.data };
     address.key =
         (ProtobufCBinaryData){ request->address.key.size, (uint8_t *)request->address.key.data };
+    address.generation = request->address.generation;
     Peer__Get get = PEER__GET__INIT;
     get.address = &address;
     get.digest = digest;
@@ -295,6 +297,7 @@ static void repair_target(struct node *node, struct request *request, const stru
     address.bucket.len = request->address.bucket.size;
     address.key.data = (uint8_t *)request->address.key.data;
     address.key.len = request->address.key.size;
+    address.generation = request->address.generation;
     Peer__Merge merge = PEER__MERGE__INIT;
     merge.address = &address;
     node_send(node, target->address, MESSAGE_MERGE, 0, node_pack(node, &merge.base), merged);
@@ -377,6 +380,7 @@ static kvorum_status place(struct node *node, struct request *request, const cha
     struct bucket_properties properties;
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
+    request->address.generation = properties.generation;
     request->strategy = bucket_strategy(&properties);
     kvorum_status status =
         placement_quorum(node, request, &request->asked, &properties.levels, ret_level);
@@ -443,6 +447,15 @@ void read_reopen(struct node *node, struct request *request)
     read_settle(node, request);
 }
 
+/* Of a generation that others know to be over: whatever is read of it, nobody may see. */
+static void read_dropped(struct node *node, struct request *request)
+{
+    struct answer answer = { .status = KVORUM_UNAVAILABLE, .level = "r", .n = request->quorum.n };
+    answer.reason = drop_retry_reason;
+    request_answer(node, request, &answer);
+    request_close(node, request);
+}
+
 void read_on_answer(struct node *node, struct net_address from, const struct message *message)
 {
     struct request *request = request_find(node, message->request_id, REQUEST_GET);
@@ -450,6 +463,10 @@ void read_on_answer(struct node *node, struct net_address from, const struct mes
     if (at < 0 || request_is_earlier(request, message))
         return; /* late: answered, finished and forgotten */
     Peer__GetAnswer *answer = node_unpack(node, &peer__get_answer__descriptor, message->body);
+    if (answer != NULL && answer->status == KVORUM_DROPPED) {
+        read_dropped(node, request);
+        return;
+    }
     if (answer != NULL && answer->status == KVORUM_WRONG_EPOCH) {
         if (message->epoch <= request->epoch)
             return; /* of an earlier round */

@@ -48,6 +48,9 @@ void repair_note(struct node *node, const struct key_address *address, struct by
                  uint64_t before, uint64_t after);
 /** A bucket has another n: its keys belong to other trees.  All are computed anew. */
 void repair_forget_trees(struct node *node);
+/** Objects of earlier generations of a bucket, which are in no tree that is computed by now, have
+ *  gone from the partition. */
+void repair_forget_partition(struct node *node, uint32_t number);
 
 /** The replicas of `partition` here and at `member` (RING_NO_MEMBER: at any other owner) may
  *  differ: compare them soon.  Often said of one partition it is heard once in a while. */

@@ -3,6 +3,7 @@
  */
 #include "base/planted.h"
 #include "codec/protobuf.h"
+#include "node/drop.h"
 #include "node/repair_internal.h"
 #include "node/scrub.h"
 
@@ -62,22 +63,18 @@ static bool take_leaves(const Peer__Repair *asked, struct leaf_set *ret)
 }
 
 /* Keys of one bucket only: from its first to the first key behind it. */
-static bool narrow(struct chunk *chunk, const Peer__Repair *asked)
+static bool narrow(struct node *node, struct chunk *chunk, const Peer__Repair *asked)
 {
     struct key_address address = {
-        protobuf_bytes(asked->type), protobuf_bytes(asked->bucket), { 0 }, asked->partition
+        protobuf_bytes(asked->type), protobuf_bytes(asked->bucket), { 0 }, asked->partition, 0
     };
     struct arena *arena = &chunk->reading.arena;
-    struct bytes end;
+    address.generation = drop_generation(node, address.type, address.bucket);
     chunk->lower = store_key(arena, &address);
-    if (chunk->lower.data == NULL || !arena_copy(arena, chunk->lower, &end))
+    if (chunk->lower.data == NULL)
         return false;
-    uint8_t *data = (uint8_t *)end.data;
-    while (data[end.size - 1] == 0xff) /* the first byte is not */
-        end.size--;
-    data[end.size - 1]++;
-    chunk->upper = end;
-    return true;
+    chunk->upper = store_key_end(arena, chunk->lower);
+    return chunk->upper.data != NULL;
 }
 
 struct chunk *repair_page_open(struct node *node, const Peer__Repair *asked,
@@ -87,8 +84,8 @@ struct chunk *repair_page_open(struct node *node, const Peer__Repair *asked,
     if (chunk == NULL)
         return NULL;
     struct bytes after = protobuf_bytes(asked->after);
-    bool fine =
-        take_leaves(asked, &chunk->wanted) && (asked->bucket.len == 0 || narrow(chunk, asked));
+    bool fine = take_leaves(asked, &chunk->wanted) &&
+                (asked->bucket.len == 0 || narrow(node, chunk, asked));
     if (fine && bytes_compare(after, chunk->lower) > 0)
         fine = bytes_compare(after, chunk->upper) < 0 &&
                arena_copy(&chunk->reading.arena, after, &chunk->lower);

@@ -25,6 +25,7 @@ struct scanned {
 /** Objects behind one another of one bucket. */
 struct scanned_run {
     struct bytes type, bucket;
+    uint64_t generation;
     uint32_t first; /* of the entries */
 };
 
@@ -61,6 +62,8 @@ struct chunk *repair_page_open(struct node *node, const Peer__Repair *asked,
                                void (*done)(struct node *node, struct reading *reading));
 /** Keys of a page: those of buckets with `chunk->n` replicas. */
 struct exchange_page chunk_page(struct node *node, const struct chunk *chunk, struct arena *arena);
+/** The run is of a generation that is over: nobody is to have its objects. */
+bool repair_run_is_old(const struct node *node, const struct scanned_run *run);
 /** The n of a run's bucket. */
 uint8_t repair_bucket_n(struct node *node, struct bytes type, struct bytes bucket);
 

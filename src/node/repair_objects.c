@@ -41,9 +41,12 @@ static bool address_of(struct node *node, uint32_t partition, struct bytes key,
                        struct key_address *ret)
 {
     struct key_address address;
-    return store_key_parse(key, &address) &&
-           placement_address(node, address.type, address.bucket, address.key, ret) &&
-           ret->partition == partition;
+    bool fine = store_key_parse(key, &address) &&
+                placement_address(node, address.type, address.bucket, address.key, ret) &&
+                ret->partition == partition;
+    if (fine)
+        ret->generation = address.generation;
+    return fine;
 }
 
 static void merge_again(struct node *node, struct fetch *fetch);
@@ -87,7 +90,8 @@ static void merge_fetched(struct node *node, const struct fetched *fetched)
         if (status == KVORUM_OK) {
             PROBE("repair: an object was fetched");
             result = EXCHANGE_MOVED;
-        }
+        } else if (status == KVORUM_DROPPED)
+            result = EXCHANGE_LEFT;
     }
     exchange_object_done(node, fetched->exchange, fetched->question, fetched->index, result,
                          digest);
@@ -183,6 +187,7 @@ static bool send_object(struct node *node, const struct repair_exchange *exchang
         to.type = protobuf_data(address->type);
     to.bucket = protobuf_data(address->bucket);
     to.key = protobuf_data(address->key);
+    to.generation = address->generation;
     Peer__Merge merge = PEER__MERGE__INIT;
     merge.address = &to;
     merge.durable = node->config.sync == NODE_SYNC_ALWAYS;
@@ -255,6 +260,8 @@ void repair_on_pushed(struct node *node, struct request *request, kvorum_status 
 {
     struct repair_push push = *request->push;
     request_close(node, request);
-    exchange_object_done(node, push.exchange, push.question, push.index,
-                         status == KVORUM_OK ? EXCHANGE_MOVED : EXCHANGE_FAILED, push.digest);
+    enum exchange_result result = status == KVORUM_OK        ? EXCHANGE_MOVED
+                                  : status == KVORUM_DROPPED ? EXCHANGE_LEFT
+                                                             : EXCHANGE_FAILED;
+    exchange_object_done(node, push.exchange, push.question, push.index, result, push.digest);
 }

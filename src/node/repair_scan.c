@@ -3,6 +3,7 @@
  * wanted the keys.  Which n a bucket has is the shard's to say, so objects come in runs of one
  * bucket. */
 #include "base/hash.h"
+#include "node/drop.h"
 #include "node/repair_internal.h"
 
 enum {
@@ -26,7 +27,8 @@ static bool same_bucket(const struct chunk *chunk, const struct key_address *add
     if (chunk->run_count == 0)
         return false;
     const struct scanned_run *run = &chunk->runs[chunk->run_count - 1];
-    return bytes_equal(run->bucket, address->bucket) && bytes_equal(run->type, address->type);
+    return run->generation == address->generation && bytes_equal(run->bucket, address->bucket) &&
+           bytes_equal(run->type, address->type);
 }
 
 static bool note_run(struct chunk *chunk, const struct key_address *address)
@@ -36,6 +38,7 @@ static bool note_run(struct chunk *chunk, const struct key_address *address)
     struct arena *arena = &chunk->reading.arena;
     struct scanned_run *run = &chunk->runs[chunk->run_count++];
     run->first = chunk->count;
+    run->generation = address->generation;
     return arena_copy(arena, address->type, &run->type) &&
            arena_copy(arena, address->bucket, &run->bucket);
 }
@@ -161,6 +164,11 @@ uint8_t repair_bucket_n(struct node *node, struct bytes type, struct bytes bucke
     return (uint8_t)(n < TARGETS_MAX ? n : TARGETS_MAX);
 }
 
+bool repair_run_is_old(const struct node *node, const struct scanned_run *run)
+{
+    return run->generation < drop_generation(node, run->type, run->bucket);
+}
+
 struct exchange_page chunk_page(struct node *node, const struct chunk *chunk, struct arena *arena)
 {
     struct exchange_page page = { 0 };
@@ -169,7 +177,7 @@ struct exchange_page chunk_page(struct node *node, const struct chunk *chunk, st
     for (uint32_t run = 0; fine && run < chunk->run_count; run++) {
         const struct scanned_run *of = &chunk->runs[run];
         uint32_t end = run + 1 < chunk->run_count ? of[1].first : chunk->count;
-        if (repair_bucket_n(node, of->type, of->bucket) != chunk->n)
+        if (repair_bucket_n(node, of->type, of->bucket) != chunk->n || repair_run_is_old(node, of))
             continue;
         for (uint32_t i = of->first; fine && i < end; i++) {
             const struct scanned *found = &chunk->entries[i];

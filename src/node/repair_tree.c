@@ -9,6 +9,7 @@
  * A scan holds one iterator, which shows the store as it was when the scan began; what is written
  * meanwhile is noted as always.  Its chunks are read by jobs, with a pause after each. */
 #include "base/planted.h"
+#include "node/drop.h"
 #include "node/repair_internal.h"
 #include "node/scrub.h"
 
@@ -131,6 +132,13 @@ void repair_forget_trees(struct node *node)
             repair_partition_drop(node, repair->partitions[i]);
 }
 
+void repair_forget_partition(struct node *node, uint32_t number)
+{
+    struct repair_partition *partition = node->repair->partitions[number];
+    if (partition != NULL)
+        repair_partition_drop(node, partition);
+}
+
 /* --- writes --------------------------------------------------------------------------------- */
 
 uint64_t repair_digest(const struct node *node, struct bytes encoding)
@@ -149,6 +157,8 @@ void repair_note(struct node *node, const struct key_address *address, struct by
     struct repair_partition *partition = node->repair->partitions[address->partition];
     if (partition == NULL || (!partition->scanned && !being_scanned(node, partition)))
         return; /* a scan will see it */
+    if (drop_is_old(node, address))
+        return; /* reclaimed soon, with the tree that may still have it */
     uint8_t n = repair_bucket_n(node, address->type, address->bucket);
     struct repair_tree *tree = find_tree(partition, n);
     if (tree == NULL)
@@ -261,6 +271,8 @@ static bool recall_run(struct node *node, const struct chunk *chunk, uint32_t ru
     struct repair_partition *partition = node->repair->scan.partition;
     const struct scanned_run *of = &chunk->runs[run];
     uint32_t end = run + 1 < chunk->run_count ? of[1].first : chunk->count;
+    if (repair_run_is_old(node, of))
+        return true;
     uint8_t n = repair_bucket_n(node, of->type, of->bucket);
     struct repair_tree *tree = find_tree(partition, n);
     if (tree == NULL)

@@ -3,6 +3,7 @@
  * true: it leaves from commit_done, never earlier.  A merge that changes nothing is acknowledged
  * behind a barrier, because what is already here may not be durable yet. */
 #include "base/planted.h"
+#include "node/drop.h"
 #include "node/internal.h"
 #include "node/repair.h"
 #include "node/scrub.h"
@@ -155,7 +156,11 @@ void node_prefetch(struct node *node, struct bytes type, struct bytes bucket,
     size_t addressed = 0;
     for (size_t i = 0; i < count && addressed < ENGINE_PREFETCH_MAX; i++) {
         done[addressed] = false;
-        addressed += placement_address(node, type, bucket, keys[i], &addresses[addressed]);
+        bool fine = placement_address(node, type, bucket, keys[i], &addresses[addressed]);
+        if (fine)
+            addresses[addressed].generation =
+                drop_generation(node, addresses[addressed].type, bucket);
+        addressed += fine;
     }
     while (prefetch_store(node, addresses, addressed, done) > 0)
         continue;
@@ -173,11 +178,16 @@ static void replica_release(struct replica_read *read)
 static bool message_address(struct node *node, const Peer__Address *from,
                             struct key_address *ret_address)
 {
-    return from != NULL &&
-           placement_address(node, bytes_make(from->type.data, from->type.len),
-                             bytes_make(from->bucket.data, from->bucket.len),
-                             bytes_make(from->key.data, from->key.len), ret_address) &&
-           placement_store(node, ret_address->partition) != NULL;
+    bool fine = from != NULL &&
+                placement_address(node, bytes_make(from->type.data, from->type.len),
+                                  bytes_make(from->bucket.data, from->bucket.len),
+                                  bytes_make(from->key.data, from->key.len), ret_address) &&
+                placement_store(node, ret_address->partition) != NULL;
+    if (fine)
+        ret_address->generation = from->generation;
+    if (fine && PLANTED(GENERATION_NOT_ASKED))
+        ret_address->generation = drop_generation(node, ret_address->type, ret_address->bucket);
+    return fine;
 }
 
 /* Objects up to this size travel whole even where the digest would do: cheaper than a second
@@ -194,7 +204,8 @@ void replica_on_get(struct node *node, struct net_address from, const struct mes
     }
     struct replica_read read;
     Peer__GetAnswer answer = PEER__GET_ANSWER__INIT;
-    answer.status = replica_read(node, &address, &read);
+    answer.status =
+        drop_refuses(node, from, &address) ? KVORUM_DROPPED : replica_read(node, &address, &read);
     if (answer.status == KVORUM_WOULD_BLOCK) {
         answer.status = put_off(node, &address, replica_on_get, from, message);
         if (answer.status == KVORUM_OK)
@@ -449,6 +460,8 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
         return barrier(node, address, must_sync, plan);
     if (!handoff_ready(node, address->partition))
         return KVORUM_NOT_READY;
+    if (drop_is_old(node, address))
+        return KVORUM_DROPPED; /* whoever it comes from, and however late */
     struct replica_read read;
     status = replica_read(node, address, &read);
     if (status != KVORUM_OK)
@@ -534,8 +547,9 @@ void replica_on_merge(struct node *node, struct net_address from, const struct m
     const struct commit_plan plan = { .kind = COMMIT_ANSWER,
                                       .to = from,
                                       .request_id = message->request_id };
-    kvorum_status status =
-        replica_merge(node, &address, message->tail, &target, merge->durable, &plan, NULL);
+    kvorum_status status = KVORUM_DROPPED;
+    if (!drop_refuses(node, from, &address))
+        status = replica_merge(node, &address, message->tail, &target, merge->durable, &plan, NULL);
     if (status == KVORUM_WOULD_BLOCK) {
         status = put_off(node, &address, replica_on_merge, from, message);
         if (status == KVORUM_OK)

@@ -2,6 +2,7 @@
 /* The pool of requests.  A request that is answered within the call that started it never enters
  * the map or the heap; ids start at a random place, so that a late answer to an earlier life of
  * this node finds nobody. */
+#include "node/drop.h"
 #include "node/internal.h"
 #include "node/repair.h"
 #include "node/tasks.h"
@@ -185,6 +186,9 @@ void request_timeout(struct node *node, struct request *request)
         break;
     case REQUEST_TASKS:
         tasks_on_deadline(node, request);
+        break;
+    case REQUEST_DROP:
+        drop_on_deadline(node, request);
         break;
     case REQUEST_COMPOSITE: /* lives by its parts' deadlines */
         break;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kinds of background work.  To add one: a name in enum task_kind, and a row at the end. */
+#include "node/drop.h"
 #include "node/internal.h"
+#include "node/reclaim.h"
 #include "node/repair_internal.h"
 #include "node/tasks.h"
 
@@ -105,6 +107,22 @@ static void look_at_repair(struct node *node, struct task_figures *ret)
     ret->limit = demand->throttle.rate;
 }
 
+/* --- what dropped buckets left ----------------------------------------------------------------- */
+
+static void look_at_reclaim(struct node *node, struct task_figures *ret)
+{
+    const struct reclaim *reclaim = node->reclaim;
+    ret->active = reclaim->running;
+    ret->paused = reclaim->paused;
+    ret->throttled = throttle_free_us(&reclaim->throttle) > node->now_us;
+    ret->runs = reclaim->runs;
+    ret->done = reclaim->partitions;
+    ret->total = reclaim->total;
+    ret->size = reclaim->size;
+    ret->advances = reclaim->partitions + reclaim->size + reclaim->buckets;
+    ret->limit = reclaim->throttle.rate;
+}
+
 /* --- the kinds -------------------------------------------------------------------------------- */
 
 const struct task_source task_sources[TASK_KINDS] = {
@@ -114,4 +132,8 @@ const struct task_source task_sources[TASK_KINDS] = {
                     "pause); then kvorum cluster leave takes a node out again" },
     [TASK_REPAIR] = { "repair", "pairs", look_at_repair, repair_pause, repair_limit, repair_cancel,
                       NULL },
+    [TASK_RECLAIM] = { "reclaim", "partitions", look_at_reclaim, reclaim_pause, reclaim_limit, NULL,
+                       "what was dropped is dropped: nobody can read it any more, and only its "
+                       "room "
+                       "is given back. Slow it down, or pause it (kvorum tasks limit, pause)" },
 };

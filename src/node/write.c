@@ -8,6 +8,7 @@
  * clean shutdown the node writes under a new actor (node/identity.h). */
 #include "base/hash.h"
 #include "base/planted.h"
+#include "node/drop.h"
 #include "node/internal.h"
 #include "node/repair.h"
 #include "node/scrub.h"
@@ -70,6 +71,7 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
     address.bucket.len = request->address.bucket.size;
     address.key.data = (uint8_t *)request->address.key.data;
     address.key.len = request->address.key.size;
+    address.generation = request->address.generation;
     Peer__Merge merge = PEER__MERGE__INIT;
     merge.address = &address;
     merge.durable = request->quorum.dw > 0;
@@ -230,13 +232,16 @@ static void warn_size(struct node *node, const struct request *request, uint32_t
 
 /* A stand-in gives its object away and forgets it, so it cannot find its counter again: each of its
  * writes has an actor of its own.  Who comes to a partition has forgotten what it wrote when it was
- * there before, so each ownership has an actor too, and so has each time something rotted away. */
+ * there before, so each ownership has an actor too, and so has each time something rotted away, and
+ * each generation of a bucket: contexts of an earlier one must not cover what is written in it. */
 static uint64_t choose_actor(const struct node *node, const struct request *request,
                              const struct target *own, uint64_t stamp)
 {
     uint64_t tenure = handoff_tenure(node, request->address.partition);
     uint64_t salt = scrub_salt(node, request->address.partition);
     uint64_t base = salt == 0 ? node->config.actor : hash_mix64(node->config.actor ^ salt);
+    if (request->address.generation != 0) /* counters of a key begin again in each */
+        base = hash_mix64(base ^ hash_mix64(request->address.generation));
     if (!own->stand_in)
         return tenure == 0 ? base : hash_mix64(base ^ hash_mix64(~tenure));
     PROBE("node: a stand-in coordinated a write");
@@ -381,6 +386,14 @@ kvorum_status write_place(struct node *node, struct request *request, const char
     property_table_mode(node, request->address.type, request->address.bucket, &properties,
                         &request->mode);
     request->mode = mode_later(request->mode, given);
+    uint64_t before = request->address.generation;
+    request->address.generation = properties.generation;
+    bool dropped = request->resumed && before != properties.generation;
+    if (dropped ||
+        (request->pinned && drop_pin(node, &request->address, request->pin) != KVORUM_OK)) {
+        *ret_reason = drop_retry_reason;
+        return KVORUM_UNAVAILABLE;
+    }
     request->strategy = bucket_strategy(&properties);
     if (properties.ttl_seconds != PROPERTY_NO_TTL)
         request->ttl_seconds = properties.ttl_seconds;
@@ -595,6 +608,10 @@ static uint64_t begin(struct node *node, struct request *request, const struct o
     uint64_t id = request->id;
     const struct put before = request->put;
     kvorum_status status;
+    if (drop_is_old(node, &request->address)) {
+        PROBE("node: a write met a drop before it began");
+        return write_refuse(node, request, KVORUM_UNAVAILABLE, NULL, drop_retry_reason);
+    }
     if (request_is_outdated(node, request)) { /* it waited for the disk: its operation is kept */
         PROBE("node: a write met a new epoch before it began");
         reopen_note(request, node->config.epoch->number);
@@ -689,6 +706,8 @@ uint64_t write_start(struct node *node, const struct operation *operation, node_
     request->flags = operation->flags;
     request->asked = operation->levels;
     request->mode = operation->mode;
+    request->pinned = operation->pinned;
+    request->pin = operation->generation;
     request->put.state = PUT_NEW;
     request->deadline_us =
         node->now_us + (operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
@@ -726,6 +745,15 @@ static bool is_stale_refusal(struct request *request, kvorum_status status, uint
     return status == KVORUM_WRONG_EPOCH && epoch <= request->epoch;
 }
 
+/* Of a generation that others know to be over: what was stored of it, nobody will see. */
+static void write_dropped(struct node *node, struct request *request)
+{
+    struct answer answer = { .status = KVORUM_UNAVAILABLE, .level = "w", .n = request->quorum.n };
+    answer.reason = drop_retry_reason;
+    request_answer(node, request, &answer);
+    request_close(node, request);
+}
+
 void write_on_answer(struct node *node, struct net_address from, const struct message *message)
 {
     Peer__MergeAnswer *answer = node_unpack(node, &peer__merge_answer__descriptor, message->body);
@@ -734,6 +762,10 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
         return;
     }
     struct request *request = request_find(node, message->request_id, REQUEST_PUT);
+    if (request != NULL && answer->status == KVORUM_DROPPED) {
+        write_dropped(node, request);
+        return;
+    }
     if (request != NULL) {
         int at = request_target_of(request, from.member);
         if (at >= 0 && !request_is_earlier(request, message) &&
