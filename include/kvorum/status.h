@@ -42,7 +42,8 @@ extern "C" {
     X(NOT_ALLOWED, 25, FINAL, "not allowed")                                                       \
     X(INTERNAL, 26, FINAL, "internal error")                                                       \
     X(WOULD_BLOCK, 27, RETRY, "this would have to wait for the disk")                              \
-    X(DROPPED, 28, RETRY, "the bucket was dropped meanwhile")
+    X(DROPPED, 28, RETRY, "the bucket was dropped meanwhile")                                      \
+    X(GONE, 30, FINAL, "this node is no member of the cluster any more")
 
 typedef enum kvorum_status {
 #define X(name, number, class, text) KVORUM_##name = (number),

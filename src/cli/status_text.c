@@ -57,6 +57,8 @@ static struct census count_nodes(const json_t *status)
 
 bool status_healthy(const json_t *status)
 {
+    if (status_number(status, "left_epoch") > 0)
+        return false;
     struct census census = count_nodes(status);
     return census.alive == census.nodes && status_number(status, "unavailable_partitions") == 0;
 }
@@ -138,6 +140,14 @@ static void append_outlook(const json_t *status, struct census census, struct bu
 void status_sentence(const json_t *status, struct buffer *ret_text)
 {
     struct census census = count_nodes(status);
+    if (status_number(status, "left_epoch") > 0) {
+        buffer_printf(ret_text,
+                      "this node left the cluster, or was removed from it, as epoch %s says; it "
+                      "serves nothing, and shows how the cluster was when it was a member. Next: "
+                      "kvorum status --node of another node",
+                      text_of_count(status_number(status, "left_epoch")));
+        return;
+    }
     append_nodes(status, census, ret_text);
     buffer_append_text(ret_text, "; ");
     append_outlook(status, census, ret_text);

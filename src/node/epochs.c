@@ -134,17 +134,10 @@ static bool is_of_this_cluster(const struct epoch *ours, const struct epoch *epo
            epoch->member_count >= ours->member_count;
 }
 
-static bool still_member(const struct node *node, const struct epoch *former)
-{
-    const struct member *was = &former->members[node->config.self];
-    const struct member *now = &node->config.epoch->members[node->config.self];
-    return now->state != MEMBER_GONE && memcmp(&was->id, &now->id, NODE_ID_SIZE) == 0;
-}
-
-static void tell_own_shards(struct node *node, struct bytes record)
+static void tell_own_shards(struct node *node, uint64_t number, struct bytes record)
 {
     Peer__EpochAnswer answer = PEER__EPOCH_ANSWER__INIT;
-    answer.number = node->config.epoch->number;
+    answer.number = number;
     for (uint16_t shard = 1; shard < node->config.shard_count; shard++) {
         struct bytes body = node_pack(node, &answer.base);
         (void)node_send(node, (struct net_address){ node->config.self, shard },
@@ -160,13 +153,16 @@ static void tell_adopted(struct node *node, const struct epoch *former)
         log_info(node->config.log, "epoch in force", LOG_U64("epoch", epoch->number),
                  LOG_U64("before", former->number), LOG_U64("members", ring_present_count(epoch)),
                  LOG_U64("moves", epoch->move_count), LOG_U64("staged", epoch->change_count));
-    if (!still_member(node, former)) {
-        node->ready = false;
-        log_error(node->config.log, "this node was removed from the cluster and no longer serves",
-                  LOG_U64("epoch", epoch->number));
-    }
     if (node->config.epoch_changed != NULL)
         node->config.epoch_changed(node->config.epoch_context);
+}
+
+/* `record` is on disk. */
+static void leave(struct node *node, uint64_t number, struct bytes record)
+{
+    if (node->config.shard == 0)
+        tell_own_shards(node, number, record);
+    left_begin(node, number);
 }
 
 /* `record` is on disk.  What was handed out of the epoch before lives on until the next. */
@@ -177,6 +173,10 @@ static void adopt(struct node *node, struct bytes record)
     unsigned place = 1 - epochs->place;
     arena_reset(&epochs->arenas[place]);
     kvorum_status status = epoch_decode(record, &epochs->arenas[place], &epochs->copies[place]);
+    if (status == KVORUM_OK && left_by(node, &epochs->copies[place])) {
+        leave(node, epochs->copies[place].number, record);
+        return;
+    }
     if (status == KVORUM_OK)
         status = gossip_members_changed(node, &epochs->copies[place]);
     if (status != KVORUM_OK) {
@@ -190,7 +190,7 @@ static void adopt(struct node *node, struct bytes record)
     repair_on_adopted(node, former->number);
     if (node->config.shard == 0) {
         votes_on_adopted(node);
-        tell_own_shards(node, record);
+        tell_own_shards(node, node->config.epoch->number, record);
     }
     tell_adopted(node, former);
     if (node->config.shard == 0)
@@ -221,7 +221,7 @@ void epochs_learn(struct node *node, struct bytes record)
         node->counters.messages_bad += status != KVORUM_NO_MEMORY;
         return;
     }
-    if (epoch.number <= node->config.epoch->number)
+    if (epoch.number <= node->config.epoch->number || node->left_epoch != 0)
         return;
     if (node->config.shard != 0) {
         adopt(node, record);

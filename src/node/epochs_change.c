@@ -415,7 +415,9 @@ void node_change_epoch(struct node *node, const struct change_request *request,
                        node_answer_fn on_answer, void *context)
 {
     node_enter(node);
-    if (node->config.shard == 0)
+    if (node->left_epoch != 0)
+        refuse(on_answer, context, KVORUM_GONE, left_reason(node));
+    else if (node->config.shard == 0)
         wish(node, request, on_answer, context);
     else
         hand_over(node, request, on_answer, context);

@@ -18,6 +18,7 @@
  *      hints.h       objects held for members that were away
  *      gossip.c      failure detection
  *      epochs.h      the epoch in force, and how it changes
+ *      left.c        the end of a membership
  *      handoff.h     partitions on their way to or from this member
  *      repair*.c     anti-entropy: map in repair.h
  *      tasks.h       the register of background work
@@ -167,12 +168,13 @@ struct node {
     struct hlc hlc;
     struct random random;
     uint64_t next_id;
-    uint64_t now_us;  /* of the event being handled */
-    size_t kept_size; /* of operations kept while other members coordinate them */
-    bool reopen_due;  /* some parked request may go on */
-    unsigned depth;   /* nested entries: answers may submit again */
-    bool ready;       /* the buckets' properties are known: operations are taken */
-    bool newcomer;    /* JOINING: they are learnt from other members first */
+    uint64_t now_us;     /* of the event being handled */
+    size_t kept_size;    /* of operations kept while other members coordinate them */
+    bool reopen_due;     /* some parked request may go on */
+    unsigned depth;      /* nested entries: answers may submit again */
+    bool ready;          /* the buckets' properties are known: operations are taken */
+    uint64_t left_epoch; /* by which it is no member any more (left.c); 0: it is one */
+    bool newcomer;       /* JOINING: they are learnt from other members first */
     bool poisoned_reported;
     bool poisoned[NODE_STORES_MAX]; /* by store: it takes no writes before a restart, and may lack
                                      * what others took since */
@@ -215,7 +217,18 @@ struct node {
     struct histogram latency[OPERATION_KINDS];
 };
 
+/* left.c */
+/** By `epoch`, a newer one, this member is none. */
+bool left_by(const struct node *node, const struct epoch *epoch);
+void left_begin(struct node *node, uint64_t number);
+/** A message of a stranger who goes by `number`: if he was a member, he may not know better. */
+void left_tell(struct node *node, struct net_address from, uint64_t number);
+/** For clients, with GONE. */
+const char *left_reason(struct node *node);
+
 /* node.c */
+/** Nobody will answer any more. */
+void node_fail_all(struct node *node);
 void node_enter(struct node *node);
 void node_leave(struct node *node);
 bool node_send(struct node *node, struct net_address to, uint8_t kind, uint64_t request_id,

@@ -666,6 +666,12 @@ static uint64_t refuse_list(node_list_fn on_page, void *context, kvorum_status s
 uint64_t node_list(struct node *node, enum list_kind kind, struct bytes type, struct bytes bucket,
                    uint32_t timeout_ms, node_list_fn on_page, void *context)
 {
+    if (node->left_epoch != 0) {
+        node_enter(node);
+        refuse_list(on_page, context, KVORUM_GONE, left_reason(node));
+        node_leave(node);
+        return 0;
+    }
     if (!node->ready)
         return refuse_list(on_page, context, KVORUM_NOT_READY, "this node is still starting");
     if (bucket.size > NODE_BUCKET_SIZE_MAX || type.size > NODE_TYPE_SIZE_MAX ||

@@ -365,11 +365,14 @@ static bool is_stranger(const struct node *node, uint16_t member)
 
 void node_receive(struct node *node, struct net_address from, const struct message *message)
 {
+    if (node->left_epoch != 0)
+        return;
     node_enter(node);
     node->counters.messages_in++;
     if (is_stranger(node, from.member)) {
         node->counters.messages_bad++;
         epochs_hear(node, message->epoch, from);
+        left_tell(node, from, message->epoch);
     } else if (message->kind == MESSAGE_GOSSIP) { /* it says itself who is behind */
         gossip_on_message(node, from, message);
     } else {
@@ -396,9 +399,24 @@ static void sync_stores(struct node *node)
     }
 }
 
+/* Who is no member works for nobody: only requests and what was written still have their time. */
+static bool is_of_background(struct node *node, const struct heap_item *item)
+{
+    const struct heap_item *const background[] = {
+        &node->gossip_timer, &node->hint_timer,     &node->repair_timer, &node->expiry_timer,
+        epochs_timer(node),  &node->handoff->timer, lives_timer(node),   scrub_timer(node),
+    };
+    for (size_t i = 0; i < sizeof(background) / sizeof(*background); i++)
+        if (item == background[i])
+            return true;
+    return false;
+}
+
 static void wake(struct node *node, struct heap_item *item)
 {
     heap_remove(&node->timers, item);
+    if (node->left_epoch != 0 && is_of_background(node, item))
+        return;
     if (item == &node->gossip_timer)
         gossip_step(node, SWIM_TICK, node->config.self);
     else if (item == &node->hint_timer) {
@@ -485,6 +503,13 @@ static void fail_requests(struct node *node, uint16_t member)
     }
 }
 
+void node_fail_all(struct node *node)
+{
+    for (uint16_t i = 0; i < node->config.epoch->member_count; i++)
+        if (i != node->config.self)
+            fail_requests(node, i);
+}
+
 void node_link_lost(struct node *node, uint16_t member, bool refused)
 {
     if (member >= node->config.epoch->member_count || member == node->config.self)
@@ -536,6 +561,10 @@ static kvorum_status refuse(struct node *node, const struct operation *operation
                             const char **ret_reason)
 {
     const struct node_limits *limits = &node->config.limits;
+    if (node->left_epoch != 0) {
+        *ret_reason = left_reason(node);
+        return KVORUM_GONE;
+    }
     if (!node->ready || node->counters.requests_active >= limits->requests) {
         node->counters.overloaded += node->ready;
         *ret_reason = node->ready ? "too many requests in flight on this node; retry later"

@@ -648,6 +648,10 @@ void node_set_properties(struct node *node, struct bytes type, struct bytes buck
     failed.reason =
         change_problem(node, named, bucket, reset ? &node->properties->defaults : &effective);
     struct request *request = NULL;
+    if (node->left_epoch != 0) {
+        failed.status = KVORUM_GONE;
+        failed.reason = left_reason(node);
+    }
     if (failed.reason == NULL) {
         failed.status = KVORUM_NO_MEMORY;
         request = request_open(node, REQUEST_PROPERTIES);

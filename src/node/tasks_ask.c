@@ -217,8 +217,11 @@ void node_tasks(struct node *node, const struct task_request *asked, node_tasks_
                 void *context)
 {
     node_enter(node);
-    struct request *request = open_round(node, on_list, context);
-    if (request != NULL)
+    bool left = node->left_epoch != 0;
+    struct request *request = left ? NULL : open_round(node, on_list, context);
+    if (left)
+        on_list(context, &(struct task_list){ .status = KVORUM_GONE, .reason = left_reason(node) });
+    else if (request != NULL)
         ask_all(node, request, asked);
     else
         on_list(context,

@@ -189,6 +189,11 @@ static void join_founded(struct birth *birth, const struct member *member,
     bool same = memcmp(&birth->added, &member->id, sizeof(member->id)) == 0;
     const char *problem = founding_member_problem(member);
     ret->reason = "it is being added to the cluster";
+    if (peers_have_left(&server->reactors[0]->peers)) {
+        ret->status = KVORUM_GONE;
+        ret->reason = "the node named by --join is no member of its cluster any more";
+        return;
+    }
     if (ring_member_index(epoch, &member->id) != RING_NO_MEMBER) {
         answer_listed(birth, ret);
     } else if (problem != NULL) {

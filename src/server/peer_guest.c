@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { REFUSED_AGAIN_MS = 600 * 1000 };
+
 enum guest_kind { GUEST_STRANGER, GUEST_JOINER, GUEST_MEMBER };
 
 struct peer_guest {
@@ -94,11 +96,14 @@ static struct verdict judge_member(const struct server *server, const Peer__Hell
         return (struct verdict){ KVORUM_NOT_READY, "this node is in no cluster yet", 0 };
     if (memcmp(hello->cluster.data, server->epoch.cluster.bytes, NODE_ID_SIZE) != 0)
         return (struct verdict){ KVORUM_WRONG_CLUSTER, "this node belongs to another cluster", 0 };
+    if (peers_have_left(&server->reactors[0]->peers))
+        return (struct verdict){ KVORUM_GONE, kvorum_status_text(KVORUM_GONE), 0 };
     struct node_id id;
     memcpy(id.bytes, hello->node.data, NODE_ID_SIZE);
     uint16_t member = ring_member_index(reactor_epoch(server->reactors[0]), &id);
     if (member == RING_NO_MEMBER)
-        return (struct verdict){ KVORUM_NOT_ALLOWED, "not a member of this cluster", 0 };
+        return (struct verdict){ KVORUM_NOT_ALLOWED,
+                                 "not a member of this cluster: it left, or was removed", 0 };
     if (member == server->self)
         return (struct verdict){ KVORUM_INVALID, "it has our own id: was a data directory copied?",
                                  0 };
@@ -125,9 +130,14 @@ static void answer_hello(struct peer_guest *guest, const struct verdict *verdict
     peer_hello(guest->peers->reactor, &answer);
     answer.status = verdict->status;
     answer.reason = (char *)verdict->reason;
+    struct buffer record; /* for who was a member, and does not know that it is none any more */
+    buffer_init(&record, PEER_RECORD_MAX);
+    if (verdict->status == KVORUM_NOT_ALLOWED)
+        epoch_encode(epoch_of(guest), &record);
     peer_send(&guest->stream, MESSAGE_HELLO_ANSWER, answer.epoch, &answer.base,
-              (struct bytes){ 0 });
+              record.failed ? (struct bytes){ 0 } : buffer_bytes(&record));
     frame_stream_flush(&guest->stream);
+    buffer_done(&record);
 }
 
 static void hand_over(struct peer_guest *guest, uint16_t shard)
@@ -186,10 +196,24 @@ static void welcome(struct peer_guest *guest, const Peer__Hello *hello, uint16_t
         hand_over(guest, (uint16_t)hello->target_shard);
 }
 
+/* Who was removed and does not hear of it asks again and again. */
+static bool was_just_told(struct peers *peers, const Peer__Hello *hello)
+{
+    uint64_t now_ms = reactor_now_ms(peers->reactor);
+    bool same = hello->node.len == NODE_ID_SIZE && peers->refused_ms != 0 &&
+                memcmp(peers->refused.bytes, hello->node.data, NODE_ID_SIZE) == 0;
+    if (same && now_ms - peers->refused_ms < REFUSED_AGAIN_MS)
+        return true;
+    if (hello->node.len == NODE_ID_SIZE)
+        memcpy(peers->refused.bytes, hello->node.data, NODE_ID_SIZE);
+    peers->refused_ms = now_ms;
+    return false;
+}
+
 static void refuse(struct peer_guest *guest, const Peer__Hello *hello,
                    const struct verdict *verdict)
 {
-    if (verdict->status == KVORUM_NOT_READY)
+    if (verdict->status == KVORUM_NOT_READY || was_just_told(guest->peers, hello))
         log_debug(server_of(guest)->log, "peer link refused", LOG_TEXT("from", guest->address),
                   LOG_TEXT("member", hello->name), LOG_STATUS(verdict->status));
     else
@@ -355,6 +379,8 @@ static bool is_member_still(const struct peer_guest *guest)
 {
     static const struct node_id none;
     const struct epoch *epoch = epoch_of(guest);
+    if (peers_have_left(guest->peers))
+        return false;
     if (guest->from.member >= epoch->member_count || memcmp(&guest->id, &none, sizeof(none)) == 0)
         return true;
     const struct member *member = &epoch->members[guest->from.member];

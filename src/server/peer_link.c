@@ -205,13 +205,32 @@ static void go_up(struct peer_link *link)
     frame_stream_flush(&link->stream);
 }
 
-static void on_answer(struct peer_link *link, const Peer__Hello *answer)
+/* An epoch that does not list us; the node looks at it, and whether it is news. */
+static void take_record(struct peer_link *link, uint64_t epoch, struct bytes record)
+{
+    struct reactor *reactor = link->peers->reactor;
+    struct buffer body;
+    Peer__EpochAnswer answer = PEER__EPOCH_ANSWER__INIT;
+    answer.number = epoch;
+    buffer_init(&body, FRAME_BODY_MAX);
+    protobuf_append(&answer.base, &body);
+    const struct message message = {
+        .kind = MESSAGE_EPOCH_ANSWER, .epoch = epoch, .body = buffer_bytes(&body), .tail = record
+    };
+    if (reactor->node != NULL && !body.failed)
+        node_receive(reactor->node, link->to, &message);
+    buffer_done(&body);
+}
+
+static void on_answer(struct peer_link *link, const Peer__Hello *answer, struct bytes record)
 {
     struct server *server = server_of(link);
     bool same_node = answer->node.len == NODE_ID_SIZE &&
                      memcmp(answer->node.data, member_of(link)->id.bytes, NODE_ID_SIZE) == 0;
     if (same_node)
         server_learn_shape(server, link->to.member, answer->shard_count, answer->store_count);
+    if (same_node && answer->status == KVORUM_NOT_ALLOWED && record.size > 0)
+        take_record(link, answer->epoch, record);
     if (answer->status != KVORUM_OK)
         refuse(link, (kvorum_status)answer->status, answer->reason);
     else if (!same_node)
@@ -228,7 +247,7 @@ static void on_message(struct frame_stream *stream, const struct message *messag
         answer =
             (const Peer__Hello *)peer_unpack(link->peers, &peer__hello__descriptor, message->body);
     if (answer != NULL)
-        on_answer(link, answer);
+        on_answer(link, answer, message->tail);
     else
         on_failed(stream, KVORUM_CORRUPT, 0, "an unexpected frame on a link that we send on");
 }

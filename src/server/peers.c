@@ -231,10 +231,38 @@ void peers_greeted(struct peers *peers, uint16_t member)
             peer_link_greeted(peers->links[i]);
 }
 
+bool peers_have_left(const struct peers *peers)
+{
+    return peers->reactor->node != NULL && node_left_epoch(peers->reactor->node) != 0;
+}
+
+static void stop_links(struct peers *peers)
+{
+    for (size_t i = 0; i < peers->link_slots; i++) {
+        if (peers->links[i] != NULL)
+            peer_link_stop(peers->links[i]);
+        peers->links[i] = NULL; /* it frees itself */
+    }
+    peers->link_slots = 0;
+}
+
+/* No member any more: nobody is ours to talk to, nor are we theirs.  Strangers are still told. */
+static void part(struct peers *peers)
+{
+    if (peers->link_slots == 0)
+        return;
+    stop_links(peers);
+    guests_follow(peers);
+    if (peers->reactor->index == 0)
+        datagrams_stop(&peers->reactor->server->datagrams);
+}
+
 void peers_flush(struct peers *peers)
 {
     struct list *item;
-    if (peers->members_changed)
+    if (peers_have_left(peers))
+        part(peers);
+    else if (peers->members_changed)
         peers_follow(peers);
     while ((item = list_first(&peers->dirty)) != NULL)
         peer_link_flush(peer_link_of_dirty(item));
@@ -247,12 +275,7 @@ void peers_sweep(struct peers *peers)
 
 void peers_close(struct peers *peers)
 {
-    for (size_t i = 0; i < peers->link_slots; i++) {
-        if (peers->links[i] != NULL)
-            peer_link_stop(peers->links[i]);
-        peers->links[i] = NULL; /* it frees itself */
-    }
-    peers->link_slots = 0;
+    stop_links(peers);
     guests_close(peers);
     if (peers->reactor->index == 0)
         datagrams_stop(&peers->reactor->server->datagrams);

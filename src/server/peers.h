@@ -34,8 +34,9 @@ struct peer_link;
 enum {
     PEER_BACKOFF_MIN_MS = 50,
     PEER_BACKOFF_MAX_MS = 2000,
-    PEER_GREETING_MS = 5000,   /* for connect and HELLO */
-    PEER_STRANGERS_MAX = 1024, /* connections that are no member's (yet) */
+    PEER_GREETING_MS = 5000,    /* for connect and HELLO */
+    PEER_RECORD_MAX = 16 << 20, /* of an epoch, in an answer to HELLO */
+    PEER_STRANGERS_MAX = 1024,  /* connections that are no member's (yet) */
 };
 
 struct peers {
@@ -48,6 +49,8 @@ struct peers {
     struct list dirty;    /* links with something to write */
     struct list guests;
     unsigned strangers;
+    struct node_id refused; /* whom a log line was about last, and when: it asks again and again */
+    uint64_t refused_ms;
     struct arena arena; /* of one message */
     struct random random;
 };
@@ -67,6 +70,8 @@ void peers_greeted(struct peers *peers, uint16_t member);
 /** Deadlines of greetings. */
 void peers_sweep(struct peers *peers);
 void peers_close(struct peers *peers);
+/** This node is no member any more. */
+bool peers_have_left(const struct peers *peers);
 
 /** A connection of somebody, to be greeted.  Reactor 0. */
 void peers_accept(struct peers *peers, int descriptor);

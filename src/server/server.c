@@ -292,8 +292,6 @@ void server_epoch_changed(struct reactor *reactor)
         return;
     atomic_store(&server->epoch_number, epoch->number);
     atomic_store(&server->member_count, ring_present_count(epoch));
-    if (ring_member_index(epoch, &server->identity.node) != server->self)
-        server_stop(server, EXIT_CODE_OK); /* the node has said why */
 }
 
 static void on_readdressed(void *context, const struct answer *answer)

@@ -263,16 +263,18 @@ static json_t *json_member(const struct server *server, struct node *node, uint1
 {
     const struct epoch *epoch = node_epoch(node);
     const struct member *member = &epoch->members[index];
-    bool self = index == server->self;
+    bool self = index == server->self, left = node_left_epoch(node) != 0;
+    enum liveness_state state = self   ? LIVENESS_ALIVE
+                                : left ? LIVENESS_UNKNOWN /* it does not look any more */
+                                       : node_liveness(node, index);
     uint64_t since_s =
         self ? uptime_s(&server->view) : node_liveness_since_us(node, index) / 1000000;
-    return json_pack("{s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:b, s:o}", "name",
-                     member->name, "id", json_id(&member->id), "zone", member->zone, "weight",
-                     (json_int_t)member->weight, "address", member->address, "membership",
-                     membership_names[member->state], "state",
-                     state_names[self ? LIVENESS_ALIVE : node_liveness(node, index)], "since_s",
-                     (json_int_t)since_s, "partitions", (json_int_t)held_by(epoch, index), "self",
-                     self, "hints", json_hints(server, node, index));
+    return json_pack(
+        "{s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:b, s:o}", "name", member->name, "id",
+        json_id(&member->id), "zone", member->zone, "weight", (json_int_t)member->weight, "address",
+        member->address, "membership", membership_names[self && left ? MEMBER_GONE : member->state],
+        "state", state_names[state], "since_s", (json_int_t)since_s, "partitions",
+        (json_int_t)held_by(epoch, index), "self", self, "hints", json_hints(server, node, index));
 }
 
 static json_t *json_members(const struct server *server, struct node *node)
@@ -354,6 +356,16 @@ static json_t *json_listeners(const struct server_view *view)
                      view->peer, "pb", view->pb);
 }
 
+/* What the epoch above says is how it was when this node was still a member. */
+static void add_departure(json_t *status, struct node *node)
+{
+    json_object_set_new(status, "left_epoch", json_integer((json_int_t)node_left_epoch(node)));
+    json_object_set_new(status, "survives_more", json_integer(-1));
+    json_object_set_new(status, "survives_text", json_string(kvorum_status_text(KVORUM_GONE)));
+    json_object_set_new(status, "unavailable_partitions",
+                        json_integer(node_epoch(node)->partition_count));
+}
+
 static void add_ring(json_t *status, const struct server *server, struct node *node)
 {
     const struct epoch *epoch = node_epoch(node);
@@ -372,6 +384,8 @@ static void add_ring(json_t *status, const struct server *server, struct node *n
     json_object_set_new(status, "survives_more", json_integer(margin.worst));
     json_object_set_new(status, "survives_text", json_sentence(epoch, &margin, nodes));
     json_object_set_new(status, "unavailable_partitions", json_integer(margin.unavailable));
+    if (node_left_epoch(node) != 0)
+        add_departure(status, node);
 }
 
 static void add_process(json_t *status, const struct server_view *view)

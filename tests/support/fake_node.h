@@ -584,6 +584,12 @@ uint64_t node_wall_ms(const struct node *node)
     return FAKE_WALL_MS;
 }
 
+uint64_t node_left_epoch(const struct node *node)
+{
+    (void)node;
+    return 0;
+}
+
 const struct node_limits *node_limits(const struct node *node)
 {
     return &node->limits;

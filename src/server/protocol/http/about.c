@@ -55,6 +55,10 @@ void http_get_root(struct http *http)
 
 void http_get_ping(struct http *http)
 {
+    if (node_left_epoch(http->environment.node) != 0) {
+        http_text(http, 503, "%s\n", kvorum_status_text(KVORUM_GONE));
+        return;
+    }
     http_begin(http, 200);
     http_add(http, "Content-Type", "text/html");
     http_end(http, BYTES_LITERAL("OK"));

@@ -249,6 +249,9 @@ void http_error(struct http *http, const struct answer *answer)
     case KVORUM_OVERLOADED:
         error_busy(http, answer);
         break;
+    case KVORUM_GONE: /* not 410: the value is elsewhere, and proxies should look there */
+        http_text(http, 503, "%s\n", answer->reason);
+        break;
     case KVORUM_INVALID:
         http_text(http, 400, "%s\n", answer->reason);
         break;

@@ -202,6 +202,8 @@ static const char *error_code(kvorum_status status)
         return "LOADING";
     case KVORUM_CORRUPT:
         return "CORRUPT";
+    case KVORUM_GONE:
+        return "GONE";
     default:
         return "ERR";
     }
