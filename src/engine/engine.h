@@ -256,6 +256,10 @@ KVORUM_CHECKED kvorum_status engine_batch_merge(struct engine_batch *batch, stru
  *  `upper` is not empty and not above `lower`. */
 KVORUM_CHECKED kvorum_status engine_batch_delete_range(struct engine_batch *batch,
                                                        struct bytes lower, struct bytes upper);
+/** It is small, and without it the store cannot get out of what makes it refuse writes: it is taken
+ *  though flushes and compactions lag behind.  Until the next reset. */
+void engine_batch_set_urgent(struct engine_batch *batch);
+bool engine_batch_urgent(const struct engine_batch *batch);
 size_t engine_batch_count(const struct engine_batch *batch);
 struct bytes engine_batch_bytes(const struct engine_batch *batch);
 

@@ -56,6 +56,7 @@ struct scrub {
     uint64_t salts[NODE_STORES_MAX];
     bool mending[NODE_STORES_MAX];
     uint64_t mend_us[NODE_STORES_MAX]; /* not before */
+    uint64_t urgent_us;                /* nothing is urgent before */
 };
 
 /** What a job found. */

@@ -3,7 +3,7 @@
 #include "base/planted.h"
 #include "node/scrub_internal.h"
 
-enum { MEND_AGAIN_US = 1000 * 1000 };
+enum { MEND_AGAIN_US = 1000 * 1000, URGENT_US = 10 * 1000 * 1000 };
 
 struct mending {
     struct reading reading; /* first */
@@ -144,6 +144,20 @@ static bool has_unmended(struct node *node, uint16_t store)
     return false;
 }
 
+/* Compactions stand still on a damaged table, until the store is so far behind that it refuses all
+ * writes: also the one without which it cannot be mended. */
+static kvorum_status submit(struct node *node, uint16_t store, const struct commit_plan *plan)
+{
+    struct scrub *scrub = node->scrub;
+    struct engine *engine = node->config.stores[store];
+    kvorum_status status = replica_submit(node, engine, node->batch, ENGINE_SYNC, plan);
+    if (status == KVORUM_OK || node->now_us < scrub->urgent_us)
+        return status;
+    scrub->urgent_us = node->now_us + URGENT_US; /* what it takes has to stay small */
+    engine_batch_set_urgent(node->batch);
+    return replica_submit(node, engine, node->batch, ENGINE_SYNC, plan);
+}
+
 void scrub_mend(struct node *node, uint16_t store)
 {
     struct scrub *scrub = node->scrub;
@@ -154,7 +168,7 @@ void scrub_mend(struct node *node, uint16_t store)
     kvorum_status status = scrub_fill_batch(node, store);
     scrub->mending[store] = true; /* it may be stored before the call returns */
     if (status == KVORUM_OK)
-        status = replica_submit(node, node->config.stores[store], node->batch, ENGINE_SYNC, &plan);
+        status = submit(node, store, &plan);
     if (status == KVORUM_OK)
         return;
     scrub->mending[store] = false;

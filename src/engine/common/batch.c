@@ -14,6 +14,7 @@ struct engine_batch {
     struct buffer bytes;
     size_t count;
     uint32_t needs; /* capabilities */
+    bool urgent;
 };
 
 struct engine_batch *engine_batch_create(void)
@@ -37,6 +38,17 @@ void engine_batch_reset(struct engine_batch *batch)
     buffer_reset(&batch->bytes);
     batch->count = 0;
     batch->needs = 0;
+    batch->urgent = false;
+}
+
+void engine_batch_set_urgent(struct engine_batch *batch)
+{
+    batch->urgent = true;
+}
+
+bool engine_batch_urgent(const struct engine_batch *batch)
+{
+    return batch->urgent;
 }
 
 static uint8_t *put_sized(uint8_t *at, struct bytes bytes)

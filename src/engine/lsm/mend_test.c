@@ -265,6 +265,51 @@ static void test_waits(void)
     end();
 }
 
+/* Compactions stand still on the damaged table, and all writes are refused for it. */
+static void test_urgent(void)
+{
+    struct engine_batch *batch = engine_batch_create();
+    kvorum_status status = KVORUM_OK;
+    uint8_t value[LARGE] = { 7 };
+    char key[16];
+    unsigned written = 0;
+    begin();
+    flip(inode_of("table-", 0), 3000);
+    reopen();
+    for (unsigned table = 0; table < 40; table++) { /* more than level 0 may hold */
+        engine_batch_reset(batch);
+        assert_int_equal(engine_batch_put(batch, BYTES_LITERAL("k150"), key_of(table, key)),
+                         KVORUM_OK);
+        assert_int_equal(engine_write(engine, batch, ENGINE_LOG), KVORUM_OK);
+        assert_int_equal(engine_flush(engine), KVORUM_OK);
+    }
+    while (status == KVORUM_OK && written++ < 20000) {
+        engine_batch_reset(batch);
+        size_t size = (size_t)snprintf(key, sizeof(key), "x%06u", written);
+        assert_int_equal(engine_batch_put(batch, bytes_make(key, size), bytes_make(value, LARGE)),
+                         KVORUM_OK);
+        status = engine_write(engine, batch, ENGINE_LOG);
+    }
+    assert_int_not_equal(status, KVORUM_OK);
+    assert_false(engine_batch_urgent(batch));
+    engine_batch_set_urgent(batch);
+    assert_int_equal(engine_write(engine, batch, ENGINE_SYNC), KVORUM_OK);
+    engine_batch_reset(batch);
+    assert_false(engine_batch_urgent(batch));
+    scrub();
+    assert_true(loss_count > 0);
+    struct engine_range lost[LOSSES_MAX];
+    unsigned reports = 0;
+    uint64_t mended;
+    assert_int_equal(engine_mend(engine, lost, ranges(lost), ignore_loss, &reports, &mended),
+                     KVORUM_OK);
+    assert_int_equal(mended, 1);
+    assert_int_equal(engine_batch_put(batch, key_of(0, key), bytes_make(value, LARGE)), KVORUM_OK);
+    assert_int_equal(engine_write(engine, batch, ENGINE_SYNC), KVORUM_OK);
+    engine_batch_destroy(batch);
+    end();
+}
+
 /* --- beside the tables ----------------------------------------------------------------------- */
 
 /* Sealed segments, a manifest, a header of values: damage there costs nothing, now or later. */
@@ -450,6 +495,8 @@ static const struct named_test tests[] = {
     { "an intact store is scrubbed in steps, and mending changes nothing", test_intact },
     { "a damaged block is found, and costs its keys", test_block },
     { "a scrub waits for tables that were being written when it began", test_waits },
+    { "a store that refuses writes for a damaged table takes an urgent one, and is mended",
+      test_urgent },
     { "a damaged record of a sealed log segment costs nothing", test_log_record },
     { "a damaged header of a sealed log segment costs nothing", test_log_header },
     { "a damaged manifest is written anew", test_manifest },

@@ -10,6 +10,7 @@
  * A job and writers in engine_write share the one leader-and-followers code in commit.c. A commit
  * that asked for LOG needs no job unless one that asked for SYNC waits too, or the log is at the
  * end of a segment. */
+#include "base/planted.h"
 #include "engine/common/batch.h"
 #include "engine/lsm/internal.h"
 
@@ -18,14 +19,16 @@
 
 enum { BACKLOG_SIZE = 64 * LSM_COMMIT_SIZE };
 
-static kvorum_status reserve(struct lsm *lsm, struct bytes payload, bool may_wait)
+static kvorum_status reserve(struct lsm *lsm, struct bytes payload, bool may_wait, bool urgent)
 {
     bool waited = false;
     kvorum_status status;
+    if (urgent)
+        PROBE("lsm: an urgent batch was taken");
     do {
         if (lsm->failure != KVORUM_OK)
             return KVORUM_POISONED;
-        status = lsm_make_room(lsm, may_wait, &waited);
+        status = urgent ? KVORUM_OK : lsm_make_room(lsm, may_wait, &waited);
         if (status != KVORUM_OK || waited)
             continue;
         status = lsm_memtable_reserve(lsm_state_now(lsm)->active, payload, lsm->sequence + 1);
@@ -50,7 +53,7 @@ static kvorum_status take(struct lsm *lsm, const struct engine_batch *batch, boo
         return status;
     if (payload.size == 0)
         return lsm->failure == KVORUM_OK ? KVORUM_OK : KVORUM_POISONED;
-    status = reserve(lsm, payload, may_wait);
+    status = reserve(lsm, payload, may_wait, engine_batch_urgent(batch));
     if (status != KVORUM_OK)
         return status;
     struct lsm_memtable *active = lsm_state_now(lsm)->active;
