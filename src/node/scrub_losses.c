@@ -10,6 +10,7 @@
  * again: nobody knows how far it got. */
 #include "base/hash.h"
 #include "base/planted.h"
+#include "node/drop.h"
 #include "node/scrub_internal.h"
 
 enum { MEND_AGAIN_US = 1000 * 1000, BOUNDS_SIZE_MAX = 2 * ENGINE_KEY_SIZE_MAX + 8 };
@@ -219,6 +220,8 @@ static kvorum_status fill_batch(struct node *node, uint16_t store)
                                             bytes_make(&bytes, sizeof(bytes)));
     if (status == KVORUM_OK && engine_can(engine, ENGINE_RANGES))
         status = engine_batch_delete_range(node->batch, BYTES_LITERAL("t"), BYTES_LITERAL("u"));
+    if (status == KVORUM_OK && engine_can(engine, ENGINE_RANGES)) /* reclaim.c: what is deleted */
+        status = engine_batch_delete_range(node->batch, BYTES_LITERAL("g"), BYTES_LITERAL("h"));
     for (struct list *item = losses->next; item != losses && status == KVORUM_OK;
          item = item->next) {
         struct loss *loss = LIST_ENTRY(item, struct loss, link);
@@ -302,6 +305,7 @@ static void on_mended(struct node *node, uint16_t store)
         else
             scrub_refill(node, loss);
     }
+    reclaim_again(node, store);
 }
 
 static void mending_done(struct node *node, struct reading *reading)
