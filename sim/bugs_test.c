@@ -48,6 +48,13 @@ static const struct {
     { PLANTED_SCRUB_MISSES_THE_NEWEST, 30040 },
 };
 
+/* Found only where a bucket is dropped, which nobody else is looked for in. */
+static bool is_of_drops(enum planted_bug bug)
+{
+    return bug == PLANTED_GENERATION_NOT_ASKED || bug == PLANTED_HINT_OF_ANY_GENERATION ||
+           bug == PLANTED_RECLAIM_TOO_FAR;
+}
+
 static uint64_t first_seed(enum planted_bug bug)
 {
     for (size_t i = 0; i < sizeof(rare) / sizeof(*rare); i++)
@@ -67,6 +74,8 @@ static void hunt(enum planted_bug bug)
                                        .liveness = i % KINDS == 3,
                                        .handoff = i % KINDS == 4,
                                        .yesterday = i % KINDS == 5 };
+        if (is_of_drops(bug))
+            options = (struct run_options){ .seed = seed = first_seed(bug) + i, .drops = true };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL) {
@@ -77,6 +86,7 @@ static void hunt(enum planted_bug bug)
                     : options.liveness  ? " --liveness"
                     : options.handoff   ? " --handoff"
                     : options.yesterday ? " --yesterday"
+                    : options.drops     ? " --drops"
                                         : "");
             _exit(EXIT_CAUGHT);
         }

@@ -74,6 +74,11 @@ static const struct required required[] = {
     { "yesterday: a disk was put back", BATCH_YESTERDAY, 200 },
     { "lives: a directory that was put back found out", BATCH_YESTERDAY, 200 },
     { "lives: the actor of the life before was taken up", BATCH_YESTERDAY, 200 },
+    { "drops: a drop was acknowledged", BATCH_DROPS, 200 },
+    { "drop: a message of an earlier generation was refused", BATCH_DROPS, 200 },
+    { "drop: a message told of a later generation", BATCH_DROPS, 200 },
+    { "drop: a later generation was known elsewhere", BATCH_DROPS, 200 },
+    { "reclaim: an earlier generation was deleted", BATCH_DROPS, 200 },
 };
 
 static void add(void *context, const char *name, uint64_t fired)

@@ -6,6 +6,7 @@
 
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
+#include "sim/drops.h"
 #include "sim/entropy.h"
 #include "sim/epochs.h"
 #include "sim/gossip_run.h"
@@ -43,6 +44,7 @@ struct simulation {
     struct workload workload;
     struct mode_change mode_change;
     struct epoch_changes epoch_changes;
+    struct drops drops;
     bool liveness;
     uint64_t faulty_us;   /* how long clients and faults were at work */
     bool *found, *listed; /* by key, at the end */
@@ -111,10 +113,9 @@ static void on_properties(void *context, const struct answer *answer)
 }
 
 /* The properties of the bucket are agreed on before anything goes wrong; its mode may change. */
-static bool set_properties(struct simulation *s)
+static bool set_properties_of(struct simulation *s, struct bytes bucket,
+                              const struct bucket_properties *properties)
 {
-    struct bucket_properties properties;
-    modes_properties(&s->plan, s->plan.siblings != s->plan.mode_changes, &properties);
     uint64_t end_us = s->world.now_us + founding_limit_us;
     struct set_up set_up = { .status = KVORUM_INTERNAL };
     while (set_up.status != KVORUM_OK) {
@@ -128,8 +129,8 @@ static bool set_properties(struct simulation *s)
         struct process *process = &s->cluster.processes[choose(&s->world, s->cluster.count)];
         set_up.answered = false;
         process_enter(process);
-        node_set_properties(process->shards[0].node, (struct bytes){ 0 }, BYTES_LITERAL(SIM_BUCKET),
-                            &properties, false, on_properties, &set_up);
+        node_set_properties(process->shards[0].node, (struct bytes){ 0 }, bucket, properties, false,
+                            on_properties, &set_up);
         process_leave(process, 0);
         while (!set_up.answered && s->world.now_us < end_us) {
             if (!pass_time(s, POLL_US))
@@ -137,6 +138,19 @@ static bool set_properties(struct simulation *s)
         }
     }
     return pass_time(s, settle_us);
+}
+
+static bool set_properties(struct simulation *s)
+{
+    struct bucket_properties properties;
+    modes_properties(&s->plan, s->plan.siblings != s->plan.mode_changes, &properties);
+    if (!set_properties_of(s, BYTES_LITERAL(SIM_BUCKET), &properties))
+        return false;
+    if (!s->drops.enabled)
+        return true;
+    bucket_properties_init(&properties);
+    properties.levels.n = s->plan.levels.n; /* no more than partitions move with */
+    return set_properties_of(s, BYTES_LITERAL(DROPS_BUCKET), &properties);
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -168,7 +182,12 @@ static bool all_see_all(const struct simulation *s)
 
 static bool finished(const struct simulation *s)
 {
-    return workload_finished(&s->workload);
+    return workload_finished(&s->workload) && drops_finished(&s->drops);
+}
+
+static bool dropped(const struct simulation *s)
+{
+    return drops_settled(&s->drops);
 }
 
 static bool mode_changed(const struct simulation *s)
@@ -368,7 +387,8 @@ static bool heal(struct simulation *s)
     return wait_for(s, all_running, restart_limit_us, "restarting everything") &&
            wait_for(s, moved, move_limit_us, "moving partitions") && retire(s) &&
            pass_time(s, drain_us) &&
-           wait_for(s, all_see_all, recognition_limit_us(s), "finding out that all are alive");
+           wait_for(s, all_see_all, recognition_limit_us(s), "finding out that all are alive") &&
+           wait_for(s, dropped, restart_limit_us, "reclaiming what was dropped");
 }
 
 static void prepare_liveness(struct simulation *s)
@@ -416,6 +436,7 @@ static void play(struct simulation *s)
     s->cluster.network.faults = s->plan.network;
     cluster_begin_faults(&s->cluster);
     workload_start(&s->workload);
+    drops_begin(&s->drops);
     epoch_changes_begin(&s->epoch_changes);
     uint64_t begun_us = s->world.now_us, end_us = begun_us + workload_limit_us;
     while (!finished(s) && s->world.now_us < end_us) {
@@ -425,13 +446,15 @@ static void play(struct simulation *s)
             return;
     }
     s->workload.submitted = s->plan.operation_count; /* nothing new */
+    drops_stop(&s->drops);
     if (s->liveness && !prove_liveness(s))
         return;
     if (!heal(s) || !repair_without_reads(s) || !read_everything(s) || !list_everything(s))
         return;
     if (s->plan.mode_changes && !s->plan.memory)
         check_all_told(&s->cluster);
-    if (!come_to_rest(s))
+    if (!wait_for(s, dropped, restart_limit_us, "reclaiming what was dropped") ||
+        !drops_read_all(&s->drops) || !come_to_rest(s))
         return;
     check_bounded(&s->cluster); /* before anybody looks: reads may bring compactions about */
     check_converged(&s->cluster, &s->history, (uint8_t)s->plan.levels.n);
@@ -545,6 +568,7 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     workload_init(&s->workload, &s->cluster, &s->history);
     mode_change_init(&s->mode_change, &s->cluster, &s->history);
     epoch_changes_init(&s->epoch_changes, &s->cluster);
+    drops_init(&s->drops, &s->cluster, options->drops);
     s->found = calloc(s->plan.key_count, sizeof(*s->found));
     s->listed = calloc(s->plan.key_count, sizeof(*s->listed));
     if (s->found == NULL || s->listed == NULL)
@@ -554,6 +578,7 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     workload_done(&s->workload);
     mode_change_done(&s->mode_change);
     epoch_changes_done(&s->epoch_changes);
+    drops_done(&s->drops);
     cluster_done(&s->cluster);
     history_done(&s->history);
     end_world(&s->world, options);

@@ -32,10 +32,11 @@ struct drop {
     uint64_t generation; /* what the others are asked for */
     uint64_t refused;    /* the latest that somebody else knows of */
     uint64_t end_us;     /* given up */
-    bool going_round;
-    unsigned refusals; /* so far */
-    bool again;        /* the next attempt begins when the timer says so */
-    bool *agreed;      /* by member; NULL: shard 0 does it for us */
+    bool storing;        /* decided, as far as others are concerned */
+    bool going_round;    /* stored, and on its way through the shards */
+    unsigned refusals;   /* so far */
+    bool again;          /* the next attempt begins when the timer says so */
+    bool *agreed;        /* by member; NULL: shard 0 does it for us */
 };
 
 const char drop_retry_reason[] = "the bucket was dropped meanwhile; retry";
@@ -167,12 +168,29 @@ static void decide(struct node *node, struct request *request)
     property_decide_generation(node, type, bucket, generation, on_answer, context);
 }
 
+/* What is in flight is done with, whoever dies meanwhile. */
+static bool is_agreed(const struct drop *drop)
+{
+    return drop->storing || drop->going_round;
+}
+
+static void store(struct node *node, struct request *request)
+{
+    struct drop *drop = request->drop;
+    uint64_t id = request->id;
+    drop->storing = true;
+    kvorum_status status = property_store_generation(node, id, drop->type, drop->bucket);
+    request = status == KVORUM_OK ? NULL : request_find(node, id, REQUEST_DROP);
+    if (request != NULL)
+        end(node, request, status, kvorum_status_text(status));
+}
+
 static void settle(struct node *node, struct request *request)
 {
     struct drop *drop = request->drop;
     const struct epoch *epoch = node->config.epoch;
     unsigned present = 0, agreed = 0, open = 0;
-    if (drop->agreed == NULL || drop->going_round || drop->again || epochs_is_behind(node))
+    if (drop->agreed == NULL || is_agreed(drop) || drop->again || epochs_is_behind(node))
         return; /* a newer epoch may name members that have not been asked */
     for (uint16_t i = 0; i < epoch->member_count; i++) {
         if (epoch->members[i].state == MEMBER_GONE)
@@ -184,11 +202,37 @@ static void settle(struct node *node, struct request *request)
     }
     if (2 * (agreed + open) <= present)
         end(node, request, KVORUM_UNAVAILABLE, reason_of_silence(node, drop, true));
-    else if (open == 0 && node->config.shard_count == 1)
-        decide(node, request);
     else if (open == 0)
+        store(node, request);
+}
+
+void drop_on_stored(struct node *node, uint64_t id, kvorum_status status)
+{
+    struct request *request = request_find(node, id, REQUEST_DROP);
+    if (request == NULL)
+        return;
+    struct drop *drop = request->drop;
+    drop->storing = false;
+    if (status != KVORUM_OK)
+        end(node, request, status, kvorum_status_text(status));
+    else if (node->config.shard_count == 1)
+        decide(node, request);
+    else
         drop->going_round =
             property_pass_round(node, request->id, drop->type, drop->bucket, drop->generation);
+}
+
+uint64_t drop_staged(const struct node *node, struct bytes type, struct bytes bucket)
+{
+    uint64_t staged = 0;
+    for (const struct list *item = node->active.next; item != &node->active; item = item->next) {
+        const struct request *request = LIST_ENTRY(item, struct request, link);
+        const struct drop *drop = request->kind == REQUEST_DROP ? request->drop : NULL;
+        if (drop != NULL && is_agreed(drop) && drop->generation > staged &&
+            bytes_equal(drop->type, type) && bytes_equal(drop->bucket, bucket))
+            staged = drop->generation;
+    }
+    return staged;
 }
 
 void drop_on_everywhere(struct node *node, uint64_t id)
@@ -222,14 +266,14 @@ void drop_on_deadline(struct node *node, struct request *request)
         if (drop->again) {
             begin_attempt(node, request);
             settle(node, request);
-        } else if (!drop->going_round)
+        } else if (!is_agreed(drop))
             ask(node, request); /* a link may have broken under the question */
-        else
-            drop->going_round =
-                property_pass_round(node, request->id, drop->type, drop->bucket, drop->generation);
         return;
     }
-    if (drop->agreed != NULL)
+    if (drop->agreed != NULL && is_agreed(drop))
+        end(node, request, KVORUM_TIMEOUT,
+            "outcome unknown: the drop was agreed on, and not stored in time. Next: repeat it");
+    else if (drop->agreed != NULL)
         end(node, request, KVORUM_UNAVAILABLE, reason_of_silence(node, drop, false));
     else
         end(node, request, KVORUM_TIMEOUT,
@@ -423,7 +467,7 @@ void drop_on_answer(struct node *node, struct net_address from, const struct mes
             end(node, request, (kvorum_status)told->status, told->reason);
         return;
     }
-    if (drop->going_round || drop->again)
+    if (is_agreed(drop) || drop->again)
         return;
     if (told->status == KVORUM_OK && told->generation == drop->generation) {
         drop->agreed[from.member] = true;

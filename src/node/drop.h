@@ -10,8 +10,11 @@
  *      reclaim.c          deleting what earlier ones left in the stores
  *
  *      node_drop_bucket --> shard 0: "may it be this one?" --> every member that is not known dead
- *          --> all of them, and a majority, said yes --> through all own shards --> into the table,
- *          and to every member, which takes it through all its shards, stores it, and answers */
+ *          --> all of them, and a majority, said yes --> to the disk --> through all own shards
+ *          --> into the table, and to every member, which does the same, and answers
+ *
+ *  Nobody goes by a generation that is on no disk, and no value is deleted for one that is not on
+ *  the disk of the same node. */
 #ifndef NODE_DROP_H
 #define NODE_DROP_H
 
@@ -45,6 +48,10 @@ void drop_close(struct node *node);
 void drop_on_question(struct node *node, struct net_address from, const struct message *message);
 void drop_on_answer(struct node *node, struct net_address from, const struct message *message);
 void drop_on_deadline(struct node *node, struct request *request);
+/** What request `id` of shard 0 is about to decide is on disk here. */
+void drop_on_stored(struct node *node, uint64_t id, kvorum_status status);
+/** A generation that is being decided here, and goes to the disk before anybody goes by it; 0. */
+uint64_t drop_staged(const struct node *node, struct bytes type, struct bytes bucket);
 /** Every shard of this node knows what request `id` of shard 0 is about to decide. */
 void drop_on_everywhere(struct node *node, uint64_t id);
 /** A member died, or there are others. */
@@ -52,6 +59,9 @@ void drop_on_members(struct node *node);
 
 /* --- property_table.c ------------------------------------------------------------------------ */
 
+/** On shard 0: write the bucket's record as drop_staged has it; then drop_on_stored. */
+KVORUM_CHECKED kvorum_status property_store_generation(struct node *node, uint64_t request_id,
+                                                       struct bytes type, struct bytes bucket);
 /** On shard 0: put the generation into force everywhere; then `on_answer`. */
 void property_decide_generation(struct node *node, struct bytes type, struct bytes bucket,
                                 uint64_t generation, node_answer_fn on_answer, void *context);
@@ -72,6 +82,8 @@ struct drop_due {
 };
 bool property_first_due(const struct node *node, struct drop_due *ret);
 uint32_t property_count_due(const struct node *node);
+/** Every bucket that was ever dropped is due once more.  False: there is none. */
+bool property_all_due(struct node *node);
 /** They are gone. */
 void property_reclaimed(struct node *node, const struct drop_due *done);
 
@@ -83,6 +95,8 @@ void reclaim_tick(struct node *node);
 struct heap_item *reclaim_timer(struct node *node);
 /** There may be something to reclaim. */
 void reclaim_wake(struct node *node);
+/** Tables of `store` were written anew without what was damaged. */
+void reclaim_again(struct node *node, uint16_t store);
 void reclaim_pause(struct node *node, bool on);
 void reclaim_limit(struct node *node, uint64_t rate); /* bytes a second; 0: none */
 

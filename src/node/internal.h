@@ -340,6 +340,7 @@ enum commit_kind {
     COMMIT_TENURE, /* request_id: the partition */
     COMMIT_SUSPECT_ANSWER,
     COMMIT_LOSS, /* request_id: the store */
+    COMMIT_GENERATION,
 };
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {

@@ -36,6 +36,8 @@ struct property_table {
     struct map records; /* by hash of (type, bucket) */
     uint64_t digest;    /* order-independent sum over the records */
     uint32_t storing;   /* batches on their way to the disk */
+    bool not_stored;    /* one of them did not get there */
+    uint64_t durable;   /* on other shards than 0: the last digest that is on disk there */
     uint32_t dropped;   /* records with a generation */
     struct list due;    /* records: reclaim.c */
     struct bucket_properties defaults;
@@ -203,7 +205,7 @@ static kvorum_status table_merge(struct property_table *table, uint64_t stamp, s
 uint64_t property_table_digest(const struct node *node)
 {
     const struct property_table *table = node->properties;
-    return table->storing == 0 ? table->digest : ~table->digest;
+    return table->storing == 0 && !table->not_stored ? table->digest : ~table->digest;
 }
 
 void property_table_mode(struct node *node, struct bytes type, struct bytes bucket,
@@ -278,24 +280,28 @@ uint8_t property_table_largest_n(const struct node *node)
 
 /* --- records as bytes ----------------------------------------------------------------------- */
 
-static void append_record(const struct record *record, struct buffer *buffer)
+static void append_in(const struct record *record, uint64_t generation, struct buffer *buffer)
 {
     write_u64(buffer, record->stamp);
     write_sized(buffer, record->type);
     write_sized(buffer, record->bucket);
-    if (record->properties.generation == 0) {
+    if (generation == 0) {
         write_sized(buffer, record->overrides);
         return;
     }
     struct buffer whole;
     buffer_init(&whole, 2 * OVERRIDES_MAX);
-    kvorum_status status =
-        bucket_properties_with_generation(record->overrides, record->properties.generation, &whole);
+    kvorum_status status = bucket_properties_with_generation(record->overrides, generation, &whole);
     assert(status == KVORUM_OK); /* decoded when it came */
     (void)status;
     buffer->failed |= whole.failed;
     write_sized(buffer, buffer_bytes(&whole));
     buffer_done(&whole);
+}
+
+static void append_record(const struct record *record, struct buffer *buffer)
+{
+    append_in(record, record->properties.generation, buffer);
 }
 
 static struct bytes stored_name(struct arena *arena, const struct record *record)
@@ -311,25 +317,40 @@ static struct bytes stored_name(struct arena *arena, const struct record *record
     return bytes_make(data, size);
 }
 
+static kvorum_status put_record(struct node *node, const struct record *record)
+{
+    struct bytes name = stored_name(&node->scratch, record);
+    uint64_t staged = drop_staged(node, record->type, record->bucket);
+    uint64_t generation = record->properties.generation;
+    buffer_reset(&node->encoding);
+    append_in(record, staged > generation ? staged : generation, &node->encoding);
+    if (name.data == NULL || node->encoding.failed)
+        return KVORUM_NO_MEMORY;
+    return engine_batch_put(node->batch, name, buffer_bytes(&node->encoding));
+}
+
+/* With all that an earlier batch did not bring to the disk. */
 static kvorum_status store_records(struct node *node, struct record *const *records, size_t count,
                                    const struct commit_plan *plan)
 {
+    struct property_table *table = node->properties;
     struct engine *store = node->config.stores[0];
+    kvorum_status status = KVORUM_OK;
     assert(node->config.shard == 0 && store != NULL);
     engine_batch_reset(node->batch);
-    for (size_t i = 0; i < count; i++) {
-        struct bytes name = stored_name(&node->scratch, records[i]);
-        buffer_reset(&node->encoding);
-        append_record(records[i], &node->encoding);
-        if (name.data == NULL || node->encoding.failed)
-            return KVORUM_NO_MEMORY;
-        kvorum_status status = engine_batch_put(node->batch, name, buffer_bytes(&node->encoding));
-        if (status != KVORUM_OK)
-            return status;
+    struct map_item *item = table->not_stored ? map_any(&table->records) : NULL;
+    for (; item != NULL && status == KVORUM_OK; item = map_next(&table->records, item))
+        status = put_record(node, LIST_ENTRY(item, struct record, by_name));
+    for (size_t i = 0; i < count && status == KVORUM_OK; i++)
+        status = put_record(node, records[i]);
+    bool whole = status == KVORUM_OK;
+    if (whole) {
+        table->not_stored = false; /* again when it fails, now or later */
+        table->storing++;          /* until property_on_stored */
+        status = replica_submit(node, store, node->batch, ENGINE_SYNC, plan);
+        table->storing -= status != KVORUM_OK;
     }
-    node->properties->storing++; /* until property_on_stored */
-    kvorum_status status = replica_submit(node, store, node->batch, ENGINE_SYNC, plan);
-    node->properties->storing -= status != KVORUM_OK;
+    table->not_stored |= status != KVORUM_OK;
     return status;
 }
 
@@ -435,6 +456,15 @@ void property_table_close(struct node *node)
 
 /* --- spreading ------------------------------------------------------------------------------ */
 
+/* All that this shard goes by is on the disk of the node: values may be deleted for it. */
+static bool is_durable(const struct node *node)
+{
+    const struct property_table *table = node->properties;
+    if (node->config.shard == 0)
+        return table->storing == 0 && !table->not_stored;
+    return table->digest == table->durable;
+}
+
 enum tell { TELL_SOME, TELL_ALL, TELL_EVERYWHERE };
 
 static bool send_records(struct node *node, struct net_address to, uint64_t request_id,
@@ -442,6 +472,8 @@ static bool send_records(struct node *node, struct net_address to, uint64_t requ
 {
     Peer__Properties body = PEER__PROPERTIES__INIT;
     bool all = how == TELL_ALL;
+    if (to.member == node->config.self && node->properties->dropped > 0 && is_durable(node))
+        body.durable = node->properties->digest;
     body.all = all;
     body.everywhere = how == TELL_EVERYWHERE;
     buffer_reset(&node->encoding);
@@ -735,6 +767,23 @@ bool property_pass_round(struct node *node, uint64_t request_id, struct bytes ty
     return fine;
 }
 
+kvorum_status property_store_generation(struct node *node, uint64_t request_id, struct bytes type,
+                                        struct bytes bucket)
+{
+    const struct commit_plan plan = { .kind = COMMIT_GENERATION, .request_id = request_id };
+    struct record *record = find(node->properties, type, bucket), *made = NULL;
+    struct bucket_properties none;
+    if (record == NULL) {
+        bucket_properties_init(&none);
+        record = made = record_make(0, type, bucket, (struct bytes){ 0 }, &none);
+    }
+    kvorum_status status = KVORUM_NO_MEMORY;
+    if (record != NULL)
+        status = store_records(node, &record, 1, &plan);
+    record_free(made);
+    return status;
+}
+
 void property_decide_generation(struct node *node, struct bytes type, struct bytes bucket,
                                 uint64_t generation, node_answer_fn on_answer, void *context)
 {
@@ -794,7 +843,7 @@ void property_tell(struct node *node, struct net_address from, struct bytes type
 bool property_first_due(const struct node *node, struct drop_due *ret)
 {
     struct list *due = &node->properties->due;
-    if (list_empty(due))
+    if (list_empty(due) || !is_durable(node))
         return false;
     const struct record *record = LIST_ENTRY(due->next, struct record, due);
     *ret = (struct drop_due){ record->type, record->bucket, record->properties.generation };
@@ -808,6 +857,21 @@ uint32_t property_count_due(const struct node *node)
     for (struct list *item = due->next; item != due; item = item->next)
         count++;
     return count;
+}
+
+bool property_all_due(struct node *node)
+{
+    struct property_table *table = node->properties;
+    for (struct map_item *item = map_any(&table->records); item != NULL;
+         item = map_next(&table->records, item)) {
+        struct record *record = LIST_ENTRY(item, struct record, by_name);
+        if (record->properties.generation == 0)
+            continue;
+        record->reclaimed = 0;
+        list_remove(&record->due);
+        list_append(&table->due, &record->due);
+    }
+    return table->dropped > 0;
 }
 
 void property_reclaimed(struct node *node, const struct drop_due *done)
@@ -936,7 +1000,11 @@ void property_on_message(struct node *node, struct net_address from, const struc
     }
     kvorum_status status = merge_records(node, message->tail, &changed, &count);
     if (node->config.shard != 0) {
-        node->ready |= status == KVORUM_OK && body->all && from.member == node->config.self;
+        bool own_node = from.member == node->config.self;
+        node->ready |= status == KVORUM_OK && body->all && own_node;
+        if (own_node && from.shard == 0 && body->durable != 0)
+            node->properties->durable = body->durable;
+        reclaim_wake(node);
         return;
     }
     if (status == KVORUM_OK && body->all)
@@ -947,7 +1015,8 @@ void property_on_message(struct node *node, struct net_address from, const struc
         return;
     }
     /* Also what is known already may not be on disk yet: who wants to know waits for it. */
-    if (status == KVORUM_OK && (count > 0 || message->request_id != 0)) {
+    bool owed = count > 0 || message->request_id != 0 || node->properties->not_stored;
+    if (status == KVORUM_OK && owed) {
         const struct commit_plan plan = { .kind = COMMIT_PROPERTIES_ANSWER,
                                           .to = from,
                                           .request_id = message->request_id };
@@ -1018,7 +1087,17 @@ void property_on_answer(struct node *node, struct net_address from, const struct
 
 void property_on_stored(struct node *node, const struct commit_plan *plan, kvorum_status status)
 {
-    node->properties->storing--;
+    struct property_table *table = node->properties;
+    table->storing--;
+    table->not_stored |= status != KVORUM_OK;
+    for (uint16_t i = 1; table->dropped > 0 && is_durable(node) && i < node->config.shard_count;
+         i++)
+        send_records(node, (struct net_address){ node->config.self, i }, 0, TELL_SOME, NULL, 0);
+    reclaim_wake(node);
+    if (plan->kind == COMMIT_GENERATION) {
+        drop_on_stored(node, plan->request_id, status);
+        return;
+    }
     if (plan->kind == COMMIT_PROPERTIES_ANSWER) {
         answer(node, plan->to, plan->request_id, status, kvorum_status_text(status));
         return;

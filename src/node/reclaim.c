@@ -233,6 +233,10 @@ static void bucket_over(struct node *node)
 static void next_partition(struct node *node)
 {
     struct reclaim *reclaim = node->reclaim;
+    if (!reclaim->active) { /* it begins anew */
+        set_timer(node, node->now_us + STEP_US);
+        return;
+    }
     reclaim->enters = false;
     reclaim->partition += node->config.store_count;
     reclaim->partitions++;
@@ -270,7 +274,7 @@ static void page_done(struct node *node, struct reading *reading)
         return;
     }
     reading_close(reading);
-    if (marked) {
+    if (marked && reclaim->active) {
         reclaim->partitions += (node->config.epoch->partition_count - reclaim->partition +
                                 node->config.store_count - 1) /
                                node->config.store_count;
@@ -375,6 +379,22 @@ void reclaim_wake(struct node *node)
         !property_first_due(node, &due))
         return;
     set_timer(node, node->now_us + STEP_US);
+}
+
+/* A range that was deleted may have been lost with what was damaged, and older tables show again what
+ * it had hidden. */
+void reclaim_again(struct node *node, uint16_t store)
+{
+    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    struct engine *engine = node->config.stores[store];
+    if (node->reclaim == NULL || !property_all_due(node) || !engine_can(engine, ENGINE_RANGES))
+        return;
+    engine_batch_reset(node->batch);
+    if (engine_batch_delete_range(node->batch, BYTES_LITERAL("g"), BYTES_LITERAL("h")) == KVORUM_OK)
+        (void)!replica_submit(node, engine, node->batch, replica_durability(node, false), &nothing);
+    PROBE("reclaim: a store was mended, and all is looked at again");
+    node->reclaim->active = false;
+    reclaim_wake(node);
 }
 
 struct heap_item *reclaim_timer(struct node *node)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Damaged tables of a store written anew, once what is lost with them is on disk. */
 #include "base/planted.h"
+#include "node/drop.h"
 #include "node/scrub_internal.h"
 
 enum { MEND_AGAIN_US = 1000 * 1000, URGENT_US = 10 * 1000 * 1000 };
@@ -55,6 +56,7 @@ static void on_mended(struct node *node, uint16_t store)
         else
             scrub_refill(node, loss);
     }
+    reclaim_again(node, store);
 }
 
 static void mending_done(struct node *node, struct reading *reading)

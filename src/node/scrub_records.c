@@ -46,6 +46,8 @@ kvorum_status scrub_fill_batch(struct node *node, uint16_t store)
                                             bytes_make(&bytes, sizeof(bytes)));
     if (status == KVORUM_OK && engine_can(engine, ENGINE_RANGES))
         status = engine_batch_delete_range(node->batch, BYTES_LITERAL("t"), BYTES_LITERAL("u"));
+    if (status == KVORUM_OK && engine_can(engine, ENGINE_RANGES)) /* reclaim.c: what is deleted */
+        status = engine_batch_delete_range(node->batch, BYTES_LITERAL("g"), BYTES_LITERAL("h"));
     for (struct list *item = losses->next; item != losses && status == KVORUM_OK;
          item = item->next) {
         struct loss *loss = LIST_ENTRY(item, struct loss, link);
