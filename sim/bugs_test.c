@@ -16,8 +16,8 @@
 #include "sim/run.h"
 
 enum {
-    KINDS = 6,
-    RUNS_MAX = 6000, /* 1,000 of each kind */
+    KINDS = 7,
+    RUNS_MAX = 7000, /* 1,000 of each kind */
     EXIT_CAUGHT = 3,
     EXIT_NOT_CAUGHT = 4,
 };
@@ -60,7 +60,8 @@ static void hunt(enum planted_bug bug)
                                        .gossip = i % KINDS == 2,
                                        .liveness = i % KINDS == 3,
                                        .handoff = i % KINDS == 4,
-                                       .yesterday = i % KINDS == 5 };
+                                       .yesterday = i % KINDS == 5,
+                                       .collect = i % KINDS == 6 };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL) {
@@ -71,6 +72,7 @@ static void hunt(enum planted_bug bug)
                     : options.liveness  ? " --liveness"
                     : options.handoff   ? " --handoff"
                     : options.yesterday ? " --yesterday"
+                    : options.collect   ? " --collect"
                                         : "");
             _exit(EXIT_CAUGHT);
         }

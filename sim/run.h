@@ -20,6 +20,7 @@ struct run_options {
     bool liveness;                  /* a core alone must serve everything first: liveness.h */
     bool handoff;                   /* hinted handoff alone: handoff.h; operation_count: keys */
     bool yesterday;                 /* one member's disk is put back again and again: yesterday.h */
+    bool collect;                   /* tombstones are collected under way: graves.h */
     bool telling;                   /* print the outline, */
     int64_t told_key;               /* with operations of this key; -1: all */
     const struct tape *replay;      /* instead of chance; or NULL */

@@ -41,7 +41,8 @@ extern "C" {
     X(TOO_MANY_SIBLINGS, 24, FINAL, "the key holds too many concurrent values")                    \
     X(NOT_ALLOWED, 25, FINAL, "not allowed")                                                       \
     X(INTERNAL, 26, FINAL, "internal error")                                                       \
-    X(WOULD_BLOCK, 27, RETRY, "this would have to wait for the disk")
+    X(WOULD_BLOCK, 27, RETRY, "this would have to wait for the disk")                              \
+    X(FENCED, 28, RETRY, "read before deletions that were collected since")
 
 typedef enum kvorum_status {
 #define X(name, number, class, text) KVORUM_##name = (number),

@@ -55,7 +55,13 @@
     X(HINT_TO_A_STRANGER, "a hint is delivered to a member that is no owner any more")             \
     X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")              \
     X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")                     \
-    X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")
+    X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")           \
+    X(COLLECTED_BY_CLOCK, "a tombstone goes when it is old enough, whoever lacks it")              \
+    X(COLLECT_ASKS_OWNERS, "only the owners of a tombstone are asked before it is collected")      \
+    X(FENCE_OF_SENDING, "an object travels under the fence of its sending, not of its reading")    \
+    X(COLLECT_NO_FLOOR, "a collected key begins its counters and stamps anew")                     \
+    X(HINT_AFTER_COLLECTION, "a hint is no obstacle to collecting, and is applied afterwards")     \
+    X(BEHIND_NOT_REFILLED, "who is behind what was collected goes on with what it has")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -55,7 +55,9 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(REPAIR, 30)        /* a question about a replica; tail: the objects wanted */                \
     X(REPAIR_ANSWER, 31) /* tail: keys, or objects */                                              \
     X(SUSPECT, 40)       /* compare a partition with a member: hints for it were dropped */        \
-    X(SUSPECT_ANSWER, 41)
+    X(SUSPECT_ANSWER, 41)                                                                          \
+    X(COLLECT, 60) /* a step of a round that collects tombstones; tail: keys, or which of them */  \
+    X(COLLECT_ANSWER, 61)
 
 enum message_kind {
 #define X(name, number) MESSAGE_##name = (number),

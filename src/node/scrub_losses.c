@@ -10,6 +10,7 @@
  * again: nobody knows how far it got. */
 #include "base/hash.h"
 #include "base/planted.h"
+#include "node/collect.h"
 #include "node/scrub_internal.h"
 
 enum { MEND_AGAIN_US = 1000 * 1000, BOUNDS_SIZE_MAX = 2 * ENGINE_KEY_SIZE_MAX + 8 };
@@ -299,8 +300,10 @@ static void on_mended(struct node *node, uint16_t store)
             forget_trees(node, loss);
         if (loss->harmless || PLANTED(DAMAGE_DROPPED))
             scrub_loss_over(node, loss);
-        else
+        else {
+            collect_on_mended(node, store, loss->lower, loss->upper);
             scrub_refill(node, loss);
+        }
     }
 }
 
