@@ -16,8 +16,8 @@
 #include "sim/run.h"
 
 enum {
-    KINDS = 6,
-    RUNS_MAX = 6000, /* 1,000 of each kind */
+    KINDS = 7,
+    RUNS_MAX = 7000, /* 1,000 of each kind */
     EXIT_CAUGHT = 3,
     EXIT_NOT_CAUGHT = 4,
 };
@@ -73,7 +73,8 @@ static void hunt(enum planted_bug bug)
                                        .gossip = i % KINDS == 2,
                                        .liveness = i % KINDS == 3,
                                        .handoff = i % KINDS == 4,
-                                       .yesterday = i % KINDS == 5 };
+                                       .yesterday = i % KINDS == 5,
+                                       .collect = i % KINDS == 6 };
         if (is_of_drops(bug))
             options = (struct run_options){ .seed = seed = first_seed(bug) + i, .drops = true };
         struct run_result result;
@@ -87,6 +88,7 @@ static void hunt(enum planted_bug bug)
                     : options.handoff   ? " --handoff"
                     : options.yesterday ? " --yesterday"
                     : options.drops     ? " --drops"
+                    : options.collect   ? " --collect"
                                         : "");
             _exit(EXIT_CAUGHT);
         }

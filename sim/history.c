@@ -26,6 +26,7 @@ void history_init(struct history *history, struct world *world, bool siblings, u
     history->records = clear_memory((size_t)capacity, sizeof(*history->records));
     history->by_key = clear_memory(key_count, sizeof(*history->by_key));
     history->by_key_count = clear_memory(key_count, sizeof(*history->by_key_count));
+    history->graves = clear_memory(key_count, sizeof(*history->graves));
     for (uint32_t i = 0; i < key_count; i++)
         history->by_key[i] = clear_memory((size_t)capacity, sizeof(**history->by_key));
     map_init(&history->dots);
@@ -45,6 +46,7 @@ void history_done(struct history *history)
     buffer_done(&history->scratch);
     free(history->by_key);
     free(history->by_key_count);
+    free(history->graves);
     free(history->records);
 }
 
@@ -173,6 +175,28 @@ bool maybe_deleted(const struct history *history, const struct record *earlier)
     return false;
 }
 
+bool maybe_collected(const struct history *history, const struct record *earlier)
+{
+    const struct version *grave = &history->graves[earlier->key];
+    const int32_t *ids = history->by_key[earlier->key];
+    if (!history->collects)
+        return false;
+    if (maybe_deleted(history, earlier))
+        return true;
+    if (record_is_kept(history, earlier) && !history->changes)
+        return false;
+    if (!earlier->version_known ||
+        (grave->stamp > 0 && version_compare(grave, &earlier->version) > 0))
+        return true;
+    for (uint32_t i = 0; i < history->by_key_count[earlier->key]; i++) {
+        const struct record *record = &history->records[ids[i]];
+        bool before = record_acknowledged(record) && record->done_us < earlier->invoked_us;
+        if (action_deletes(record->action) && record_may_happen(record) && !before)
+            return true;
+    }
+    return false;
+}
+
 static void add_maybe(const struct history *history, struct record *record,
                       const struct record *seen)
 {
@@ -262,6 +286,9 @@ void history_see(struct history *history, uint32_t key, const struct object *obj
         struct version version = version_of(history, key, sibling);
         check_invented_value(history, key, sibling, &version);
         check_dot(history, key, sibling, &version);
+        struct version *grave = &history->graves[key];
+        if (version.tombstone && version_compare(&version, grave) > 0)
+            *grave = version;
         if (version.writer == NO_OPERATION)
             continue;
         check_birth(history, &history->records[version.writer], &version);

@@ -62,6 +62,8 @@ struct history {
     struct world *world;
     bool siblings; /* the bucket's mode, the last one where it changes: */
     bool changes;
+    bool collects;          /* a tombstone may be gone: */
+    struct version *graves; /* the newest that was seen of each key; stamp 0: none */
     struct record *records;
     int32_t count, capacity;
     uint32_t key_count;
@@ -111,6 +113,8 @@ bool maybe_replaces(const struct record *later, const struct record *earlier);
 bool record_is_kept(const struct history *history, const struct record *write);
 /** Some delete of this key may have replaced `earlier`. */
 bool maybe_deleted(const struct history *history, const struct record *earlier);
+/** Nothing is there of the key any more: may a delete have taken `earlier`, and been collected? */
+bool maybe_collected(const struct history *history, const struct record *earlier);
 /** Order of last write wins: (stamp, actor, counter). */
 int version_compare(const struct version *a, const struct version *b);
 

@@ -15,7 +15,8 @@
 static const char usage[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--hours H] [--seconds S]\n"
     "                  [--bug NAME] [--list-bugs] [--trace] [--twice] [--probes]\n"
-    "                  [--store | --gossip | --liveness | --handoff | --yesterday | --drops]\n"
+    "                  [--store | --gossip | --liveness | --handoff | --yesterday | --drops |\n"
+    "                  --collect]\n"
     "\n"
     "  --seed N     first seed (default 1); run i uses seed N + i\n"
     "  --runs M     how many runs (default 100)\n"
@@ -28,6 +29,7 @@ static const char usage[] =
     "  --twice      make every run twice and compare the trace hashes (default: every 25th)\n"
     "  --store      play with one lsm store alone instead of clusters (--ops: steps, default 250)\n"
     "  --gossip     play with gossip alone, without stores (--ops has no meaning)\n"
+    "  --collect    in each run tombstones are collected while everything goes wrong\n"
     "  --yesterday  in each run one member's disk is put back to older states of itself\n"
     "  --drops      in each run a bucket is dropped again and again while it is used\n"
     "  --liveness   in each run a core with a quorum must serve alone, the rest stays broken\n"
@@ -50,7 +52,7 @@ struct arguments {
     uint64_t seed, runs, hours, seconds;
     uint32_t operations;
     enum planted_bug bug;
-    bool trace, twice, probes, store, gossip, liveness, handoff, yesterday, drops;
+    bool trace, twice, probes, store, gossip, liveness, handoff, yesterday, drops, collect;
     struct tapes_command tapes;
 };
 
@@ -70,6 +72,8 @@ static size_t describe_replay(uint64_t seed, char *text, size_t size)
         used += snprintf(text + used, size - (size_t)used, " --liveness");
     if (arguments.handoff)
         used += snprintf(text + used, size - (size_t)used, " --handoff");
+    if (arguments.collect)
+        used += snprintf(text + used, size - (size_t)used, " --collect");
     if (arguments.yesterday)
         used += snprintf(text + used, size - (size_t)used, " --yesterday");
     if (arguments.drops)
@@ -171,6 +175,8 @@ static bool parse_flag(const char *name)
         arguments.liveness = true;
     else if (strcmp(name, "--handoff") == 0)
         arguments.handoff = true;
+    else if (strcmp(name, "--collect") == 0)
+        arguments.collect = true;
     else if (strcmp(name, "--yesterday") == 0)
         arguments.yesterday = true;
     else if (strcmp(name, "--drops") == 0)
@@ -305,7 +311,8 @@ static bool run_one(struct totals *totals, uint64_t seed)
                                    .liveness = arguments.liveness,
                                    .handoff = arguments.handoff,
                                    .yesterday = arguments.yesterday,
-                                   .drops = arguments.drops };
+                                   .drops = arguments.drops,
+                                   .collect = arguments.collect };
     struct run_result result;
     prepare_epitaph(seed);
     run(&options, &result);
@@ -372,6 +379,7 @@ static uint64_t print_probes(const struct probe_tally *tally)
                              : arguments.liveness  ? BATCH_LIVENESS
                              : arguments.yesterday ? BATCH_YESTERDAY
                              : arguments.drops     ? BATCH_DROPS
+                             : arguments.collect   ? BATCH_COLLECT
                                                    : BATCH_CLUSTERS;
     probes_check(tally, batch, print_missing, &missing);
     return missing;
@@ -443,7 +451,8 @@ static int run_tapes(void)
                                            .handoff = arguments.handoff,
                                            .liveness = arguments.liveness,
                                            .yesterday = arguments.yesterday,
-                                           .drops = arguments.drops };
+                                           .drops = arguments.drops,
+                                           .collect = arguments.collect };
     return tapes_run(tapes);
 }
 

@@ -220,6 +220,37 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* In a third of the runs the disk of one member is put back besides: what is acknowledged is on two
+ * disks then, so a delete is not forgotten. */
+void plan_collect(struct world *world, struct plan *plan)
+{
+    static const uint64_t ages_ms[] = { 1, 10, 50, 200, 1000 };
+    struct quorum_levels *levels = &plan->levels;
+    world_span(world, STREAM_PLAN);
+    plan->collect.age_ms = ages_ms[choose(world, sizeof(ages_ms) / sizeof(*ages_ms))];
+    plan->collect.pause_us = SIM_MILLISECOND << choose(world, 6);
+    plan->collect.interval_us = (10 * SIM_MILLISECOND) << choose(world, 7);
+    plan->weights[ACTION_DELETE_CONTEXT] += 40;
+    plan->weights[ACTION_DELETE_BLIND] += (uint32_t)choose(world, 40);
+    plan->weights[ACTION_PUT_BLIND] += (uint32_t)choose(world, 40);
+    bool put_back = choose(world, 3) == 2 && plan->replica_count >= 2;
+    if (put_back) {
+        plan_put_back(world, plan);
+        plan->varied_levels = plan->zoned = false;
+        plan->sync = NODE_SYNC_ALWAYS;
+        levels->r = level_is_zoned(levels->r) ? 1 : levels->r;
+        levels->w = level_is_zoned(levels->w) ? 2 : larger(levels->w, 2);
+        levels->dw = level_is_zoned(levels->dw) ? 2 : larger(levels->dw, 2);
+        judge_strength(plan);
+    }
+    plan->deletes_hold = put_back || plan->durable;
+}
+
 uint64_t plan_patience_us(const struct plan *plan)
 {
     return swim_patience_us(&plan->gossip, plan->member_count + plan->joiner_count);
@@ -348,5 +379,7 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
     buffer_printf(buffer, ", repair %llu s%s%s",
                   (unsigned long long)(plan->repair.pass_us / SIM_SECOND),
                   plan->unread ? ", unread" : "", plan->loses_object ? ", loses an object" : "");
+    if (plan->collect.age_ms > 0)
+        buffer_printf(buffer, ", collects after %llu ms", (unsigned long long)plan->collect.age_ms);
     describe_features(plan, buffer);
 }

@@ -102,6 +102,8 @@ struct plan {
     int64_t drift_ppm_max, wall_offset_ms_max;
 
     struct node_repair_config repair;
+    struct node_collect_config collect; /* age 0: no tombstones are collected */
+    bool deletes_hold; /* an acknowledged delete survives every fault, whatever else does not */
     bool unread;       /* replicas must become equal before anything is read at the end */
     bool loses_object; /* and once more, after one of them lost an object */
 };
@@ -115,6 +117,8 @@ uint64_t plan_patience_us(const struct plan *plan);
 void plan_ask_majorities(struct plan *plan);
 /** One member's disk is put back to an older state, again and again: sim/yesterday.h. */
 void plan_put_back(struct world *world, struct plan *plan);
+/** Tombstones are collected as soon as may be, while everything goes wrong: sim/graves.h. */
+void plan_collect(struct world *world, struct plan *plan);
 /** Draw other levels for one operation; n stays. */
 void plan_vary_levels(struct world *world, struct quorum_levels *levels);
 /** One line for people. */

@@ -343,6 +343,7 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
         .incarnation_limit = process->identity.incarnation_limit,
         .reserve_incarnations = number == 0 ? reserve_incarnations : NULL,
         .repair = plan->repair,
+        .collect = plan->collect,
         .liveness_changed = number == 0 ? liveness_changed : NULL,
         .liveness_context = process,
         .disk = number == 0 ? &process->disk.base : NULL,

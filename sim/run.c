@@ -10,6 +10,7 @@
 #include "sim/entropy.h"
 #include "sim/epochs.h"
 #include "sim/gossip_run.h"
+#include "sim/graves.h"
 #include "sim/handoff.h"
 #include "sim/liveness.h"
 #include "sim/modes.h"
@@ -22,6 +23,7 @@ enum {
     HANDOFF_KEYS_DEFAULT = 24,
     PLAN_TEXT_LIMIT = 4096,
     FINAL_READS_MAX = 20, /* attempts a key and pass */
+    FINAL_LOTS_MAX = 400,
     FINAL_PASSES = 2,
     FINAL_LIST_MS = 60 * 1000,
     POLL_US = 200 * 1000,
@@ -235,20 +237,23 @@ static bool come_to_rest(struct simulation *s)
 
 static void check_final(struct simulation *s, const struct record *read)
 {
-    if (!s->plan.durable)
-        return;
-    check_acknowledged(&s->history, read);
-    check_superseded(&s->history, read, READING_STRONG);
-    check_deletes(&s->history, read);
+    if (s->plan.durable) {
+        check_acknowledged(&s->history, read);
+        check_superseded(&s->history, read, READING_STRONG);
+    }
+    if (s->plan.durable || s->plan.deletes_hold)
+        check_deletes(&s->history, read);
 }
 
 /* Nothing is wrong any more: the key must be readable from all its owners. */
 static bool read_key(struct simulation *s, uint32_t key)
 {
     struct record *read = NULL;
-    for (int i = 0; i < FINAL_READS_MAX; i++) {
+    int nobody = 0; /* how often the lot fell to one that was switched off: no attempt */
+    for (int i = 0; i < FINAL_READS_MAX + nobody; i++) {
         bool done = false;
         read = workload_read_all(&s->workload, key, &done);
+        nobody += read == NULL && nobody < FINAL_LOTS_MAX;
         while (read != NULL && !done) {
             if (!world_step(&s->world))
                 return false;
@@ -449,7 +454,8 @@ static void play(struct simulation *s)
     drops_stop(&s->drops);
     if (s->liveness && !prove_liveness(s))
         return;
-    if (!heal(s) || !repair_without_reads(s) || !read_everything(s) || !list_everything(s))
+    if (!heal(s) || !graves_rest(&s->cluster) || !repair_without_reads(s) || !read_everything(s) ||
+        !list_everything(s))
         return;
     if (s->plan.mode_changes && !s->plan.memory)
         check_all_told(&s->cluster);
@@ -459,6 +465,9 @@ static void play(struct simulation *s)
     check_bounded(&s->cluster); /* before anybody looks: reads may bring compactions about */
     check_converged(&s->cluster, &s->history, (uint8_t)s->plan.levels.n);
     check_epochs_agree(&s->cluster);
+    if (s->plan.collect.age_ms > 0 && s->world.violation.checker == NULL &&
+        graves_vanish(&s->cluster))
+        (void)(read_everything(s) && list_everything(s));
 }
 
 static void report(const struct simulation *s, struct run_result *ret)
@@ -553,6 +562,8 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     s->liveness = options->liveness;
     if (options->yesterday)
         plan_put_back(&s->world, &s->plan);
+    if (options->collect)
+        plan_collect(&s->world, &s->plan);
     if (s->liveness)
         prepare_liveness(s);
     describe(s, ret_result);
@@ -560,11 +571,14 @@ static void run_cluster(const struct run_options *options, struct run_result *re
     world_span(&s->world, STREAM_PLAN);
     cluster_init(&s->cluster, &s->world, &s->plan);
     int32_t capacity =
-        (int32_t)(s->plan.operation_count + FINAL_PASSES * FINAL_READS_MAX * s->plan.key_count + 1);
+        (int32_t)(s->plan.operation_count +
+                  (options->collect ? 2 : 1) * FINAL_PASSES * FINAL_READS_MAX * s->plan.key_count +
+                  1);
     if (s->liveness)
         capacity += (int32_t)core_operations_max(s->plan.key_count);
     history_init(&s->history, &s->world, s->plan.siblings, s->plan.key_count, capacity);
     s->history.changes = s->plan.mode_changes;
+    s->history.collects = options->collect;
     workload_init(&s->workload, &s->cluster, &s->history);
     mode_change_init(&s->mode_change, &s->cluster, &s->history);
     epoch_changes_init(&s->epoch_changes, &s->cluster);

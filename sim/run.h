@@ -21,6 +21,7 @@ struct run_options {
     bool handoff;                   /* hinted handoff alone: handoff.h; operation_count: keys */
     bool yesterday;                 /* one member's disk is put back again and again: yesterday.h */
     bool drops;                     /* a bucket is dropped under way: drops.h */
+    bool collect;                   /* tombstones are collected under way: graves.h */
     bool telling;                   /* print the outline, */
     int64_t told_key;               /* with operations of this key; -1: all */
     const struct tape *replay;      /* instead of chance; or NULL */

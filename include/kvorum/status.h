@@ -43,6 +43,7 @@ extern "C" {
     X(INTERNAL, 26, FINAL, "internal error")                                                       \
     X(WOULD_BLOCK, 27, RETRY, "this would have to wait for the disk")                              \
     X(DROPPED, 28, RETRY, "the bucket was dropped meanwhile")                                      \
+    X(FENCED, 29, RETRY, "read before deletions that were collected since")                        \
     X(GONE, 30, FINAL, "this node is no member of the cluster any more")
 
 typedef enum kvorum_status {

@@ -55,6 +55,8 @@ static bool accounted(const struct history *history, const struct record *read,
 {
     if (history->changes && gave_way(history, read, write))
         return true;
+    if (read->reading.count == 0 && maybe_collected(history, write))
+        return true;
     for (uint32_t i = 0; i < read->reading.count; i++) {
         const struct version *version = &read->reading.versions[i];
         bool kept = record_is_kept(history, write);

@@ -96,7 +96,7 @@ void check_durable(struct cluster *cluster, struct history *history, const struc
         return; /* one may have held it, and forgot */
     for (uint16_t i = 0; disks < dw && i < cluster->count; i++)
         disks += disk_holds(history, write, &cluster->processes[i]);
-    if (disks >= dw)
+    if (disks >= dw || (history->collects && maybe_collected(history, write)))
         return;
     if (!write->version_known) { /* replaced before anybody saw it: its dot is not known */
         PROBE("checker: durability of an unseen write could not be judged");

@@ -25,7 +25,7 @@ static void check_zone(struct cluster *cluster, struct history *history, const s
                        const uint16_t *owners, uint16_t count, const char *zone)
 {
     struct zone_count found = count_zone(cluster, history, write, owners, count, zone);
-    if (2 * found.hold > found.owners)
+    if (2 * found.hold > found.owners || maybe_collected(history, write))
         return;
     if (!write->version_known) { /* as in durable.c */
         PROBE("checker: zones of an unseen write could not be judged");

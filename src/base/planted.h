@@ -66,7 +66,13 @@
     X(LOSS_FORGOTTEN, "a loss that nobody can refill is over")                                     \
     X(GENERATION_NOT_ASKED, "a replica serves a bucket in the generation it knows itself")         \
     X(HINT_OF_ANY_GENERATION, "a hint of a dropped generation is delivered to the next")           \
-    X(RECLAIM_TOO_FAR, "what is reclaimed of a dropped bucket includes its new generation")
+    X(RECLAIM_TOO_FAR, "what is reclaimed of a dropped bucket includes its new generation")        \
+    X(COLLECTED_BY_CLOCK, "a tombstone goes when it is old enough, whoever lacks it")              \
+    X(COLLECT_ASKS_OWNERS, "only the owners of a tombstone are asked before it is collected")      \
+    X(FENCE_OF_SENDING, "an object travels under the fence of its sending, not of its reading")    \
+    X(COLLECT_NO_FLOOR, "a collected key begins its counters and stamps anew")                     \
+    X(HINT_AFTER_COLLECTION, "a hint is no obstacle to collecting, and is applied afterwards")     \
+    X(BEHIND_NOT_REFILLED, "who is behind what was collected goes on with what it has")
 
 enum planted_bug {
     PLANTED_NONE,

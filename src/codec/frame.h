@@ -57,7 +57,9 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(SUSPECT, 40)       /* compare a partition with a member: hints for it were dropped */        \
     X(SUSPECT_ANSWER, 41)                                                                          \
     X(DROP, 60) /* a new generation of a bucket: node/drop.h */                                    \
-    X(DROP_ANSWER, 61)
+    X(DROP_ANSWER, 61)                                                                             \
+    X(COLLECT, 62) /* a step of a round that collects tombstones; tail: keys, or which of them */  \
+    X(COLLECT_ANSWER, 63)
 
 enum message_kind {
 #define X(name, number) MESSAGE_##name = (number),

@@ -337,10 +337,12 @@ static bool admit_newer(struct node *node, struct net_address from, const struct
 }
 
 /* An exchange between replicas is between owners of one epoch: what it was about to mend may have
- * moved away, or be swept.  It is given up, and begun again in the epoch in force. */
+ * moved away, or be swept.  It is given up, and begun again in the epoch in force; so is a round of
+ * collecting, in which all members of an epoch take part. */
 static bool ends_with_its_epoch(uint8_t kind)
 {
-    return kind == MESSAGE_REPAIR || kind == MESSAGE_REPAIR_ANSWER;
+    return kind == MESSAGE_REPAIR || kind == MESSAGE_REPAIR_ANSWER || kind == MESSAGE_COLLECT ||
+           kind == MESSAGE_COLLECT_ANSWER;
 }
 
 bool epochs_admit(struct node *node, struct net_address from, const struct message *message)

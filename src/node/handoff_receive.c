@@ -11,6 +11,7 @@
 #include "cluster/handoff/streams.h"
 #include "codec/protobuf.h"
 #include "codec/varint.h"
+#include "node/collect.h"
 #include "node/internal.h"
 
 enum {
@@ -29,6 +30,7 @@ struct inbound {
     uint16_t source;
     uint64_t session;
     struct buffer cursor, next; /* where to go on; behind the page under way */
+    uint64_t fence;             /* under which the page was read */
     uint32_t merging; /* merges of the page that wait for the disk, and one for the page */
     bool failed;
 };
@@ -143,13 +145,15 @@ struct late_entry {
     uint64_t id;
     struct key_address address;
     struct bytes encoding;
+    uint64_t fence;
 };
 
 static kvorum_status merge_entry(struct node *node, const struct key_address *address,
-                                 struct bytes encoding)
+                                 struct bytes encoding, uint64_t fence)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
-    kvorum_status status = replica_merge(node, address, encoding, NULL, false, &nothing, NULL);
+    kvorum_status status =
+        replica_merge(node, address, encoding, fence, NULL, false, &nothing, NULL);
     return status == KVORUM_DROPPED ? KVORUM_OK : status; /* the source knows less than we do */
 }
 
@@ -159,7 +163,7 @@ static void merge_again(struct node *node, struct fetch *fetch)
     struct request *request = request_find(node, late->id, REQUEST_STREAM);
     if (request == NULL)
         return; /* the session is over, and so is what belongs to it */
-    if (merge_entry(node, &late->address, late->encoding) != KVORUM_OK)
+    if (merge_entry(node, &late->address, late->encoding, late->fence) != KVORUM_OK)
         request->inbound->failed = true;
     merged(node, request);
 }
@@ -170,7 +174,7 @@ static kvorum_status put_off(struct node *node, struct request *request,
     struct fetch *fetch = fetch_open(node, merge_again, sizeof(struct late_entry), encoding.size);
     if (fetch != NULL) {
         struct late_entry *late = fetch->input;
-        *late = (struct late_entry){ request->id, *address, encoding };
+        *late = (struct late_entry){ request->id, *address, encoding, request->inbound->fence };
         if (!address_copy(&fetch->arena, &late->address) ||
             !arena_copy(&fetch->arena, encoding, &late->encoding)) {
             fetch_close(node, fetch);
@@ -200,7 +204,7 @@ static void merge_page(struct node *node, struct request *request, struct bytes 
         struct bytes key, encoding;
         bool fine = take_entry(&reader, inbound->partition, &address, &key, &encoding);
         assert(fine); /* counted before */
-        kvorum_status status = merge_entry(node, &address, encoding);
+        kvorum_status status = merge_entry(node, &address, encoding, inbound->fence);
         if (status == KVORUM_WOULD_BLOCK) {
             status = put_off(node, request, &address, encoding);
             inbound->merging += status == KVORUM_OK;
@@ -372,6 +376,11 @@ static void take_page(struct node *node, struct request *request, const Peer__St
         event.kind = TRANSFER_LATER;
     buffer_reset(&inbound->next);
     buffer_append(&inbound->next, answer->next.data, answer->next.len);
+    inbound->fence = answer->fence;
+    if (event.kind == TRANSFER_PAGE) {
+        collect_hear(node, inbound->partition, answer->collected);
+        collect_see_stamp(node, inbound->partition, answer->stamp);
+    }
     node->counters.stream_keys += event.found.keys;
     node->counters.stream_bytes += event.found.size;
     step(node, request, event, tail);

@@ -9,6 +9,7 @@
 #include "cluster/handoff/streams.h"
 #include "codec/protobuf.h"
 #include "codec/varint.h"
+#include "node/collect.h"
 #include "node/handoff.h"
 #include "node/internal.h"
 #include "node/scrub.h"
@@ -22,7 +23,7 @@ struct page_read {
     struct bytes next;     /* the key to go on from; empty: nothing follows */
 
     struct net_address to;
-    uint64_t request_id, session;
+    uint64_t request_id, session, fence; /* promised when the reading began */
     uint32_t page;
     struct transfer_totals totals; /* that the receiver has */
 };
@@ -148,6 +149,9 @@ static void page_done(struct node *node, struct reading *reading)
         keep_wanted(&filter, &page->entries, &totals);
         answer.next = protobuf_data(page->next);
         answer.last = page->next.size == 0;
+        answer.fence = page->fence;
+        answer.collected = collect_committed(node, page->partition);
+        answer.stamp = collect_stamp_floor(node, page->partition);
         answer.keys = totals.keys;
         answer.size = totals.size;
         answer.sum = totals.sum;
@@ -198,6 +202,7 @@ static bool page_start(struct node *node, struct net_address from, const struct 
     page->request_id = message->request_id;
     page->session = stream->session;
     page->page = stream->page;
+    page->fence = collect_promised(node, stream->partition);
     page->totals = (struct transfer_totals){ stream->keys, stream->size, stream->sum };
     node->handoff->page_count++;
     if (node->config.jobs != NULL)

@@ -10,6 +10,7 @@
 #include "cluster/handoff/hint.h"
 #include "cluster/handoff/streams.h"
 #include "codec/varint.h"
+#include "node/collect.h"
 #include "node/handoff.h"
 #include "node/internal.h"
 #include "node/repair.h"
@@ -162,6 +163,7 @@ void sweep_on_stored(struct node *node, uint32_t partition, kvorum_status status
     node->handoff->sweep_count--;
     if (status == KVORUM_OK && holding->unready) {
         holding->tenure = holding->session;
+        collect_on_tenure(node, partition, holding->session);
         holding->unready = false;
     }
     handoff_pump(node);

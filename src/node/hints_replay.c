@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/planted.h"
 #include "codec/protobuf.h"
+#include "node/collect.h"
 #include "node/drop.h"
 #include "node/hints.h"
 #include "node/repair.h"
@@ -302,6 +303,9 @@ static bool send_object(struct node *node, struct request *request, uint16_t mem
     Peer__Merge merge = PEER__MERGE__INIT;
     merge.address = &to;
     merge.durable = true; /* what it is removed for must outlive a power failure there */
+    merge.fence =
+        PLANTED(HINT_AFTER_COLLECTION) ? UINT64_MAX : collect_promised(node, address->partition);
+    merge.collected = collect_committed(node, address->partition);
     return node_send(node, placement_of(node, member, address->partition), MESSAGE_MERGE,
                      request->id, node_pack(node, &merge.base), encoding);
 }

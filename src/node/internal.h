@@ -21,6 +21,7 @@
  *      left.c        the end of a membership
  *      handoff.h     partitions on their way to or from this member
  *      repair*.c     anti-entropy: map in repair.h
+ *      collect*.c    tombstones that may go: map in collect.h
  *      tasks.h       the register of background work
  *      scrub*.c      rot of stores, and refilling what is lost: map in scrub.h
  */
@@ -82,6 +83,8 @@ struct target {
     uint16_t owner;        /* stand_in: the owner it stands in for */
     bool in_hand;          /* GET: the object, or the certainty that there is none, is here */
     struct bytes encoding; /* GET: the object as received, empty: none */
+    uint64_t fence;        /* GET: under which that was read */
+    bool asked_again;      /* GET: what it sent first was older than what was collected */
 };
 
 struct key_address {
@@ -153,6 +156,10 @@ struct request {
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
     uint64_t before;       /* PUT: repair_digest of what it replaces here */
+    uint64_t fence;        /* PUT: under which `encoding` was read */
+    uint64_t collected;    /* GET: the newest round that took something, by the answers */
+    uint32_t fence_drops;  /* PUT: collect_drops when it was made */
+    uint32_t fenced;       /* PUT: targets that refused what was read under an older fence */
 };
 
 /** What this shard knows of a member. */
@@ -213,6 +220,7 @@ struct node {
     struct scrub *scrub;
     struct drops *drops;
     struct reclaim *reclaim;
+    struct collect *collect;
     struct node_counters counters;
     struct histogram latency[OPERATION_KINDS];
 };
@@ -341,6 +349,7 @@ enum commit_kind {
     COMMIT_SUSPECT_ANSWER,
     COMMIT_LOSS, /* request_id: the store */
     COMMIT_GENERATION,
+    COMMIT_FENCE, /* request_id: the partition; target: which promise */
 };
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {
@@ -359,14 +368,15 @@ kvorum_status replica_submit(struct node *node, struct engine *store,
 kvorum_status replica_store(struct node *node, const struct key_address *address, uint64_t before,
                             struct bytes encoding, const struct target *target, bool must_sync,
                             const struct commit_plan *plan);
-/** Merge `encoding` into what is stored and acknowledge by `plan`.  WOULD_BLOCK as replica_read.
+/** Merge `encoding`, which was read under `fence`, into what is stored and acknowledge by `plan`.
+ *  WOULD_BLOCK as replica_read; FENCED.
  *  `ret_digest`: object_digest of what is stored when it is OK; or NULL. */
 kvorum_status replica_merge(struct node *node, const struct key_address *address,
-                            struct bytes encoding, const struct target *target, bool must_sync,
-                            const struct commit_plan *plan, uint64_t *ret_digest);
+                            struct bytes encoding, uint64_t fence, const struct target *target,
+                            bool must_sync, const struct commit_plan *plan, uint64_t *ret_digest);
 /** The same for nobody's sake, now or when it would not block. */
 void replica_merge_quietly(struct node *node, const struct key_address *address,
-                           struct bytes encoding);
+                           struct bytes encoding, uint64_t fence);
 void replica_on_get(struct node *node, struct net_address from, const struct message *message);
 void replica_on_merge(struct node *node, struct net_address from, const struct message *message);
 void replica_done(struct node *node);
@@ -387,6 +397,8 @@ void write_on_acknowledged(struct node *node, struct request *request, uint8_t t
                            kvorum_status status, bool durable);
 void write_on_answer(struct node *node, struct net_address from, const struct message *message);
 void write_on_deadline(struct node *node, struct request *request);
+/** A newer fence of `partition` was promised here: writes that others refused go out again. */
+void write_on_promised(struct node *node, uint32_t partition);
 
 /* write_again.c, and what it shares with write.c */
 extern const char write_not_written[];

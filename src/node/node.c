@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A shard's outside: creation, events in, dispatch to the file that knows the rule. */
 #include "codec/protobuf.h"
+#include "node/collect.h"
 #include "node/drop.h"
 #include "node/hints.h"
 #include "node/lives.h"
@@ -11,6 +12,8 @@
 enum {
     DEFAULT_REQUEST_TIMEOUT_US = 10 * 1000 * 1000,
     DEFAULT_SYNC_INTERVAL_US = 1000 * 1000,
+    DEFAULT_COLLECT_PAUSE_US = 50 * 1000,
+    DEFAULT_COLLECT_INTERVAL_US = 600 * 1000 * 1000,
     FIRST_HINTS_US = 1000 * 1000,
 };
 
@@ -21,6 +24,10 @@ static void apply_defaults(struct node_config *config)
         config->request_timeout_us = DEFAULT_REQUEST_TIMEOUT_US;
     if (config->sync_interval_us == 0)
         config->sync_interval_us = DEFAULT_SYNC_INTERVAL_US;
+    if (config->collect.pause_us == 0)
+        config->collect.pause_us = DEFAULT_COLLECT_PAUSE_US;
+    if (config->collect.interval_us == 0)
+        config->collect.interval_us = DEFAULT_COLLECT_INTERVAL_US;
     if (limits->value_size == 0)
         limits->value_size = 50ull << 20;
     if (limits->value_size_warning == 0)
@@ -96,6 +103,8 @@ static kvorum_status start_parts(struct node *node)
     if (status == KVORUM_OK)
         status = handoff_open(node); /* its packets carry what has settled */
     if (status == KVORUM_OK)
+        status = collect_open(node);
+    if (status == KVORUM_OK)
         status = gossip_open(node);
     if (status == KVORUM_OK)
         status = repair_open(node);
@@ -166,6 +175,7 @@ struct node *node_destroy(struct node *node)
     lives_close(node);
     repair_close(node);
     scrub_close(node);
+    collect_close(node);
     handoff_close(node); /* its streams look at the epoch */
     tasks_close(node);
     epochs_close(node);
@@ -273,6 +283,12 @@ static void dispatch_background(struct node *node, struct net_address from,
         break;
     case MESSAGE_LIFE_ANSWER:
         lives_on_answer(node, from, message);
+        break;
+    case MESSAGE_COLLECT:
+        collect_on_question(node, from, message);
+        break;
+    case MESSAGE_COLLECT_ANSWER:
+        collect_on_answer(node, from, message);
         break;
     case MESSAGE_TASKS:
         tasks_on_question(node, from, message);
@@ -437,6 +453,8 @@ static void wake(struct node *node, struct heap_item *item)
         repair_tick(node);
     else if (item == lives_timer(node))
         lives_tick(node);
+    else if (item == collect_timer(node))
+        collect_tick(node);
     else if (item == scrub_timer(node))
         scrub_tick(node);
     else if (item == reclaim_timer(node))

@@ -67,6 +67,13 @@ struct node_repair_config {
 
 struct node_life;
 
+/** Collecting tombstones (node/collect.h). */
+struct node_collect_config {
+    uint64_t age_ms;      /* of tombstones that are looked for; 0: none are collected */
+    uint64_t pause_us;    /* between two steps of a pass; 50 ms */
+    uint64_t interval_us; /* from the end of a pass to the next; 10 min */
+};
+
 /** Scrubbing (node/scrub.h); zeros: defaults. */
 struct node_scrub_config {
     uint64_t rate; /* bytes of files to read a second on this shard; 16 MiB.  UINT64_MAX: any */
@@ -99,6 +106,7 @@ struct node_config {
     uint64_t sync_interval_us;           /* NODE_SYNC_INTERVAL; 0: 1 s */
     struct node_repair_config repair;
     struct node_scrub_config scrub;
+    struct node_collect_config collect;
     /** Shard 0 tells when its judgement of a member changed, so that the process can tell the other
      *  shards (node_set_liveness).  NULL: nobody to tell. */
     void (*liveness_changed)(void *context, uint16_t member, enum liveness_state state);
@@ -262,6 +270,13 @@ void node_scrub(struct node *node);
 void node_scrub_accept(struct node *node);
 /** Wall clock when this shard's last pass ended; 0: none is known of. */
 uint64_t node_scrub_last_ms(const struct node *node);
+/** How tombstones are collected by rounds that this shard begins from now on. */
+enum node_collecting {
+    NODE_COLLECT_OLD, /* those that have the age; so it begins */
+    NODE_COLLECT_NOTHING,
+    NODE_COLLECT_ALL, /* however young */
+};
+void node_collect(struct node *node, enum node_collecting mode);
 /** At a clean shutdown, after the last event and before the stores are synced: keeps the hash trees
  *  for the next start, which otherwise reads everything to compute them. */
 void node_keep_trees(struct node *node);
@@ -333,6 +348,8 @@ uint64_t node_left_epoch(const struct node *node);
     X(scrub_blocks) X(scrub_damaged) X(scrub_mended) X(scrub_losses) X(scrub_refilled)             \
     X(scrub_demands) X(scrub_lost) X(scrub_accepted) X(drops_refused) X(reclaimed_size)            \
     X(reclaims_due)                                                                                \
+    X(tombstones_collected) X(tombstones_kept) X(collect_passes) X(collect_rounds)                 \
+    X(collect_refused) X(collect_silent) X(collect_behind) X(fence_refusals) X(fence_refills)                                                                               \
     X(expired) X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)         \
     X(requests_active)
 /* clang-format on */

@@ -2,6 +2,7 @@
 /* Coordinating a get: cluster/replication/get.h decides, this file asks the replicas, keeps what
  * they sent, merges it, answers, and repairs those that were behind. */
 #include "base/planted.h"
+#include "node/collect.h"
 #include "node/drop.h"
 #include "node/internal.h"
 #include "node/repair.h"
@@ -34,6 +35,7 @@ static void ask_remote(struct node *node, struct request *request, uint8_t at, b
     Peer__Get get = PEER__GET__INIT;
     get.address = &address;
     get.digest = digest;
+    get.collected = request->collected;
     struct bytes body = node_pack(node, &get.base);
     if (!request_send(node, request, request->targets[at].address, MESSAGE_GET, body,
                       (struct bytes){ 0 }))
@@ -80,6 +82,14 @@ static void note_lost(struct request *request, uint8_t at, bool lost)
         request->lost |= 1u << at;
 }
 
+/* False: what `target` sent may be older than tombstones that others have collected. */
+static bool note_collected(struct request *request, const struct target *target, uint64_t collected)
+{
+    if (collected > request->collected)
+        request->collected = collected;
+    return target->fence >= request->collected;
+}
+
 /* What arrives may be gone when the machine is done: an open request keeps a copy. */
 static void ask_local(struct node *node, struct request *request, uint8_t at)
 {
@@ -110,6 +120,13 @@ static void ask_local(struct node *node, struct request *request, uint8_t at)
         return;
     }
     struct target *target = &request->targets[at];
+    target->fence = collect_promised(node, request->address.partition);
+    if (!note_collected(request, target, collect_committed(node, request->address.partition))) {
+        if (read.held)
+            engine_release(&read.view);
+        step(node, request, (struct get_event){ .kind = GET_FAILED, .target = at });
+        return;
+    }
     struct get_event event = { .kind = GET_ANSWER, .target = at, .full = true };
     bool kept = true;
     if (read.encoding.size > 0) {
@@ -280,6 +297,27 @@ static void reply(struct node *node, struct request *request, kvorum_status stat
 
 /* --- repairing ------------------------------------------------------------------------------ */
 
+/* One answer was read before a tombstone was collected, and another one after it. */
+static bool is_mixed(const struct request *request)
+{
+    for (uint8_t i = 0; i < request->target_count; i++)
+        if ((request->get.answered >> i & 1) != 0 && request->targets[i].fence < request->collected)
+            return true;
+    return false;
+}
+
+/* Under which what is merged of all answers was read. */
+static uint64_t oldest_fence(const struct request *request)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (uint8_t i = 0; i < request->target_count; i++) {
+        const struct target *target = &request->targets[i];
+        if (target->in_hand && target->encoding.size > 0 && target->fence < oldest)
+            oldest = target->fence;
+    }
+    return PLANTED(FENCE_OF_SENDING) ? UINT64_MAX : oldest;
+}
+
 static void repair_target(struct node *node, struct request *request, const struct target *target,
                           struct bytes merged)
 {
@@ -287,7 +325,7 @@ static void repair_target(struct node *node, struct request *request, const stru
     repair_suspect(node, request->address.partition, target->address.member);
     PROBE("node: a read repaired a replica");
     if (target->local) {
-        replica_merge_quietly(node, &request->address, merged);
+        replica_merge_quietly(node, &request->address, merged, oldest_fence(request));
         return;
     }
     Peer__Address address = PEER__ADDRESS__INIT;
@@ -300,6 +338,8 @@ static void repair_target(struct node *node, struct request *request, const stru
     address.generation = request->address.generation;
     Peer__Merge merge = PEER__MERGE__INIT;
     merge.address = &address;
+    merge.fence = oldest_fence(request);
+    merge.collected = request->collected;
     node_send(node, target->address, MESSAGE_MERGE, 0, node_pack(node, &merge.base), merged);
 }
 
@@ -313,6 +353,8 @@ static void repair(struct node *node, struct request *request)
         differ |= (get->answered & 1u << i) && get->digests[i] != get->digests[0];
     struct object merged;
     bool any = false;
+    if (is_mixed(request) || request_is_outdated(node, request))
+        return;
     if ((!differ && (get->answered & 1)) ||
         merge_answers(node, request, &merged, &any) != KVORUM_OK || !any)
         return;
@@ -326,8 +368,29 @@ static void repair(struct node *node, struct request *request)
     buffer_done(&encoding);
 }
 
+/* --- older and newer than what was collected ------------------------------------------------- */
+
+static void prepare(struct node *node, struct request *request);
+
+static void ask_anew(struct node *node, struct request *request)
+{
+    PROBE("node: a read met a collection and was made again");
+    for (uint8_t i = 0; i < request->target_count; i++) {
+        request->targets[i].in_hand = false;
+        request->targets[i].encoding = (struct bytes){ 0 };
+    }
+    request->lost = 0;
+    prepare(node, request);
+    step(node, request, (struct get_event){ .kind = GET_START });
+}
+
 static void apply(struct node *node, struct request *request, const struct get_effects *effects)
 {
+    bool answers = effects->status == KVORUM_OK || effects->status == KVORUM_NOT_FOUND;
+    if (effects->reply && answers && is_mixed(request) && node->now_us < request->get.deadline_us) {
+        ask_anew(node, request);
+        return;
+    }
     /* A step made from inside ask() may reply and finish: the request is closed once, at the end of
      * the outermost entry (read_settle). */
     if (effects->reply)
@@ -476,10 +539,26 @@ void read_on_answer(struct node *node, struct net_address from, const struct mes
     struct target *target = &request->targets[at];
     if (answer != NULL && answer->status != KVORUM_OK)
         note_lost(request, (uint8_t)at, answer->lost);
-    bool usable =
+    bool fine =
         answer != NULL && (answer->status == KVORUM_OK ||
                            (answer->status == KVORUM_POISONED && !counts_as_absent(request)));
-    if (usable && (!answer->full || (answer->digest == 0) == (message->tail.size == 0))) {
+    if (fine) {
+        uint64_t before = target->fence;
+        target->fence = answer->fence;
+        collect_hear(node, request->address.partition, answer->collected);
+        if (!note_collected(request, target, answer->collected)) {
+            if (target->in_hand) /* doubled, or to a question before */
+                target->fence = before;
+            else if (!target->asked_again) {
+                target->asked_again = true;
+                ask_remote(node, request, (uint8_t)at, false);
+                read_settle(node, request);
+                return;
+            }
+            fine = false;
+        }
+    }
+    if (fine && (!answer->full || (answer->digest == 0) == (message->tail.size == 0))) {
         event = (struct get_event){ .kind = GET_ANSWER, .target = (uint8_t)at };
         event.digest = answer->digest;
         event.full = answer->full || answer->digest == 0;

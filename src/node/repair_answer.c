@@ -3,6 +3,7 @@
  */
 #include "base/planted.h"
 #include "codec/protobuf.h"
+#include "node/collect.h"
 #include "node/drop.h"
 #include "node/repair_internal.h"
 #include "node/scrub.h"
@@ -154,8 +155,8 @@ struct objects_reading {
     struct bytes encodings[EXCHANGE_BATCH_MAX]; /* empty: not wanted as it is */
     size_t size;
     struct net_address from;
-    uint64_t id;
-    uint32_t question;
+    uint64_t id, fence; /* promised when the reading began */
+    uint32_t question, partition;
 };
 
 static kvorum_status read_object(struct objects_reading *objects, uint32_t index, bool nowait)
@@ -199,6 +200,8 @@ static void objects_done(struct node *node, struct reading *reading)
     found.status = reading->status;
     found.question = objects->question;
     found.considered = objects->considered;
+    found.fence = objects->fence;
+    found.collected = collect_committed(node, objects->partition);
     buffer_reset(&node->encoding);
     for (uint32_t i = 0; i < objects->considered; i++)
         if (objects->encodings[i].size > 0)
@@ -227,6 +230,8 @@ static void on_objects(struct node *node, struct net_address from, uint64_t id,
     objects->from = from;
     objects->id = id;
     objects->question = asked->question;
+    objects->partition = asked->partition;
+    objects->fence = collect_promised(node, asked->partition);
     reading_start(node, reading);
 }
 

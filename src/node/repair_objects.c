@@ -3,6 +3,7 @@
  * is a MERGE like any other, and counts when it is acknowledged. */
 #include "base/planted.h"
 #include "codec/protobuf.h"
+#include "node/collect.h"
 #include "node/repair_internal.h"
 
 static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
@@ -35,6 +36,7 @@ struct fetched {
     uint64_t exchange;
     uint32_t question, index, partition;
     struct bytes key, encoding;
+    uint64_t fence; /* under which it was read */
 };
 
 static bool address_of(struct node *node, uint32_t partition, struct bytes key,
@@ -69,13 +71,13 @@ static kvorum_status put_off(struct node *node, const struct key_address *addres
 }
 
 static kvorum_status merge(struct node *node, const struct key_address *address,
-                           struct bytes encoding, uint64_t *ret_digest)
+                           struct bytes encoding, uint64_t fence, uint64_t *ret_digest)
 {
     if (PLANTED(REPAIR_OVERWRITES)) {
         *ret_digest = object_digest(encoding);
         return replica_store(node, address, REPAIR_UNKNOWN, encoding, NULL, false, &nothing);
     }
-    return replica_merge(node, address, encoding, NULL, false, &nothing, ret_digest);
+    return replica_merge(node, address, encoding, fence, NULL, false, &nothing, ret_digest);
 }
 
 static void merge_fetched(struct node *node, const struct fetched *fetched)
@@ -84,7 +86,7 @@ static void merge_fetched(struct node *node, const struct fetched *fetched)
     enum exchange_result result = EXCHANGE_FAILED;
     uint64_t digest = 0;
     if (address_of(node, fetched->partition, fetched->key, &address)) {
-        kvorum_status status = merge(node, &address, fetched->encoding, &digest);
+        kvorum_status status = merge(node, &address, fetched->encoding, fetched->fence, &digest);
         if (status == KVORUM_WOULD_BLOCK && put_off(node, &address, fetched) == KVORUM_OK)
             return;
         if (status == KVORUM_OK) {
@@ -114,9 +116,11 @@ void exchange_take_objects(struct node *node, struct repair_exchange *exchange,
 {
     uint32_t indices[EXCHANGE_BATCH_MAX], count = exchange->count, index;
     bool came[EXCHANGE_BATCH_MAX] = { false };
-    struct fetched fetched = {
-        exchange->id, answer->question, 0, exchange->partition, { 0 }, { 0 }
-    };
+    struct fetched fetched = { .exchange = exchange->id,
+                               .question = answer->question,
+                               .partition = exchange->partition,
+                               .fence = answer->fence };
+    collect_hear(node, fetched.partition, answer->collected);
     struct bytes keys[EXCHANGE_BATCH_MAX];
     struct reader reader = reader_of(tail);
     for (uint32_t i = 0; i < count; i++) {
@@ -191,6 +195,8 @@ static bool send_object(struct node *node, const struct repair_exchange *exchang
     Peer__Merge merge = PEER__MERGE__INIT;
     merge.address = &to;
     merge.durable = node->config.sync == NODE_SYNC_ALWAYS;
+    merge.fence = collect_promised(node, address->partition);
+    merge.collected = collect_committed(node, address->partition);
     struct bytes body = node_pack(node, &merge.base);
     bool sent = node_send(node, placement_of(node, exchange->member, exchange->partition),
                           MESSAGE_MERGE, request->id, body, encoding);

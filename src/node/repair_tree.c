@@ -9,6 +9,7 @@
  * A scan holds one iterator, which shows the store as it was when the scan began; what is written
  * meanwhile is noted as always.  Its chunks are read by jobs, with a pause after each. */
 #include "base/planted.h"
+#include "node/collect.h"
 #include "node/drop.h"
 #include "node/repair_internal.h"
 #include "node/scrub.h"
@@ -155,6 +156,7 @@ void repair_note(struct node *node, const struct key_address *address, struct by
                  uint64_t before, uint64_t after)
 {
     struct repair_partition *partition = node->repair->partitions[address->partition];
+    collect_note(node, address->partition, key);
     if (partition == NULL || (!partition->scanned && !being_scanned(node, partition)))
         return; /* a scan will see it */
     if (drop_is_old(node, address))

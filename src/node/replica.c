@@ -3,6 +3,7 @@
  * true: it leaves from commit_done, never earlier.  A merge that changes nothing is acknowledged
  * behind a barrier, because what is already here may not be durable yet. */
 #include "base/planted.h"
+#include "node/collect.h"
 #include "node/drop.h"
 #include "node/internal.h"
 #include "node/repair.h"
@@ -202,6 +203,7 @@ void replica_on_get(struct node *node, struct net_address from, const struct mes
         node->counters.messages_bad++;
         return;
     }
+    collect_hear(node, address.partition, get->collected);
     struct replica_read read;
     Peer__GetAnswer answer = PEER__GET_ANSWER__INIT;
     answer.status =
@@ -217,6 +219,8 @@ void replica_on_get(struct node *node, struct net_address from, const struct mes
         answer.status = KVORUM_CORRUPT;
         answer.lost = doubt == SCRUB_LOST;
     }
+    answer.fence = collect_promised(node, address.partition);
+    answer.collected = collect_committed(node, address.partition);
     node->counters.replica_gets++;
     struct bytes tail = { 0 };
     bool held = answer.status == KVORUM_OK;
@@ -251,6 +255,17 @@ static void send_merge_answer(struct node *node, struct net_address to, uint64_t
               (struct bytes){ 0 });
 }
 
+static void send_fenced(struct node *node, struct net_address to, uint64_t request_id,
+                        uint32_t partition)
+{
+    Peer__MergeAnswer answer = PEER__MERGE_ANSWER__INIT;
+    answer.status = KVORUM_FENCED;
+    answer.partition = partition;
+    answer.collected = collect_committed(node, partition);
+    node_send(node, to, MESSAGE_MERGE_ANSWER, request_id, node_pack(node, &answer.base),
+              (struct bytes){ 0 });
+}
+
 static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_status status,
                       bool durable)
 {
@@ -281,6 +296,9 @@ static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_
         break;
     case COMMIT_LOSS:
         scrub_on_stored(node, plan, status);
+        break;
+    case COMMIT_FENCE:
+        collect_on_stored(node, plan, status);
         break;
     }
 }
@@ -445,8 +463,8 @@ static void tell_digest(struct bytes encoding, uint64_t *ret_digest)
 }
 
 kvorum_status replica_merge(struct node *node, const struct key_address *address,
-                            struct bytes encoding, const struct target *target, bool must_sync,
-                            const struct commit_plan *plan, uint64_t *ret_digest)
+                            struct bytes encoding, uint64_t fence, const struct target *target,
+                            bool must_sync, const struct commit_plan *plan, uint64_t *ret_digest)
 {
     struct object incoming, local = { 0 }, merged;
     if (PLANTED(EXPIRY_FROM_INSERT))
@@ -455,6 +473,8 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
     if (status != KVORUM_OK)
         return status;
     see_stamp(node, &incoming);
+    if (!collect_admits(node, address, fence))
+        return KVORUM_FENCED;
     if (PLANTED(ACKNOWLEDGE_AND_FORGET) ||
         (PLANTED(HINT_DROPPED) && target != NULL && target->stand_in))
         return barrier(node, address, must_sync, plan);
@@ -500,25 +520,29 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
 struct late_merge {
     struct key_address address;
     struct bytes encoding;
+    uint64_t fence;
 };
 
 static void merge_again(struct node *node, struct fetch *fetch)
 {
     const struct late_merge *late = fetch->input;
-    replica_merge_quietly(node, &late->address, late->encoding);
+    replica_merge_quietly(node, &late->address, late->encoding, late->fence);
 }
 
 /* Errors of the disk are counted where they are met. */
 void replica_merge_quietly(struct node *node, const struct key_address *address,
-                           struct bytes encoding)
+                           struct bytes encoding, uint64_t fence)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
-    if (replica_merge(node, address, encoding, NULL, false, &nothing, NULL) != KVORUM_WOULD_BLOCK)
+    kvorum_status status =
+        replica_merge(node, address, encoding, fence, NULL, false, &nothing, NULL);
+    if (status != KVORUM_WOULD_BLOCK)
         return;
     struct fetch *fetch = fetch_open(node, merge_again, sizeof(struct late_merge), encoding.size);
     if (fetch != NULL) {
         struct late_merge *late = fetch->input;
         late->address = *address;
+        late->fence = fence;
         if (!address_copy(&fetch->arena, &late->address) ||
             !arena_copy(&fetch->arena, encoding, &late->encoding)) {
             fetch_close(node, fetch);
@@ -547,9 +571,11 @@ void replica_on_merge(struct node *node, struct net_address from, const struct m
     const struct commit_plan plan = { .kind = COMMIT_ANSWER,
                                       .to = from,
                                       .request_id = message->request_id };
+    collect_hear(node, address.partition, merge->collected);
     kvorum_status status = KVORUM_DROPPED;
     if (!drop_refuses(node, from, &address))
-        status = replica_merge(node, &address, message->tail, &target, merge->durable, &plan, NULL);
+        status = replica_merge(node, &address, message->tail, merge->fence, &target, merge->durable,
+                               &plan, NULL);
     if (status == KVORUM_WOULD_BLOCK) {
         status = put_off(node, &address, replica_on_merge, from, message);
         if (status == KVORUM_OK)
@@ -561,6 +587,8 @@ void replica_on_merge(struct node *node, struct net_address from, const struct m
     }
     node->counters.replica_merges++;
     node->counters.stand_in_writes += merge->stand_in;
-    if (status != KVORUM_OK)
+    if (status == KVORUM_FENCED)
+        send_fenced(node, from, message->request_id, address.partition);
+    else if (status != KVORUM_OK)
         send_merge_answer(node, from, message->request_id, status, false);
 }

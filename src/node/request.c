@@ -33,6 +33,8 @@ struct request *request_open(struct node *node, enum request_kind kind)
     request->lost = 0;
     request->target_count = request->stand_in_acks = request->places = 0;
     request->set = request->other_set = 0;
+    request->fence = request->collected = 0;
+    request->fenced = request->fence_drops = 0;
     request->encoding = (struct bytes){ 0 };
     request->strategy = HANDOFF_CONSISTENT;
     request->ttl_seconds = 0;

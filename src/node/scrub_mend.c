@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Damaged tables of a store written anew, once what is lost with them is on disk. */
 #include "base/planted.h"
+#include "node/collect.h"
 #include "node/drop.h"
 #include "node/scrub_internal.h"
 
@@ -53,8 +54,10 @@ static void on_mended(struct node *node, uint16_t store)
             forget_trees(node, loss);
         if (loss->harmless || PLANTED(DAMAGE_DROPPED))
             scrub_loss_over(node, loss);
-        else
+        else {
+            collect_on_mended(node, store, loss->lower, loss->upper);
             scrub_refill(node, loss);
+        }
     }
     reclaim_again(node, store);
 }

@@ -8,10 +8,12 @@
  * clean shutdown the node writes under a new actor (node/identity.h). */
 #include "base/hash.h"
 #include "base/planted.h"
+#include "node/collect.h"
 #include "node/drop.h"
 #include "node/internal.h"
 #include "node/repair.h"
 #include "node/scrub.h"
+#include "object/clock_vector.h"
 
 enum { CONTEXT_AHEAD_MAX_MS = 24 * 60 * 60 * 1000 };
 
@@ -77,6 +79,9 @@ static void send_one(struct node *node, struct request *request, uint8_t at)
     merge.durable = request->quorum.dw > 0;
     merge.stand_in = target->stand_in;
     merge.owner = target->stand_in ? target->owner : 0;
+    merge.fence = PLANTED(FENCE_OF_SENDING) ? collect_promised(node, request->address.partition)
+                                            : request->fence;
+    merge.collected = collect_committed(node, request->address.partition);
     struct bytes body = node_pack(node, &merge.base);
     if (!request_send(node, request, target->address, MESSAGE_MERGE, body, request->encoding))
         write_step(node, request,
@@ -239,6 +244,7 @@ static uint64_t choose_actor(const struct node *node, const struct request *requ
 {
     uint64_t tenure = handoff_tenure(node, request->address.partition);
     uint64_t salt = scrub_salt(node, request->address.partition);
+    salt ^= collect_salt(node, request->address.partition);
     uint64_t base = salt == 0 ? node->config.actor : hash_mix64(node->config.actor ^ salt);
     if (request->address.generation != 0) /* counters of a key begin again in each */
         base = hash_mix64(base ^ hash_mix64(request->address.generation));
@@ -287,6 +293,20 @@ static kvorum_status take_newer(const struct operation *operation, const struct 
     return KVORUM_OK;
 }
 
+/* Of a former life of the key, or of another one, counters were collected: this actor's go on behind
+ * them.  Whatever it wrote here itself is in `local`, so the clock says nothing that is not so. */
+static kvorum_status raise_counters(struct node *node, const struct request *request,
+                                    uint64_t actor, const struct object *local,
+                                    struct object *ret_local)
+{
+    uint64_t floor = collect_counter_floor(node, request->address.partition);
+    *ret_local = local == NULL ? (struct object){ 0 } : *local;
+    if (clock_vector_counter(&ret_local->clock, actor) >= floor)
+        return KVORUM_OK;
+    return clock_vector_add(&ret_local->clock, (struct dot){ actor, floor }, &node->scratch,
+                            &ret_local->clock);
+}
+
 static kvorum_status make_object(struct node *node, struct request *request, int own,
                                  const struct operation *operation, const struct object *local,
                                  struct object *ret_object)
@@ -309,6 +329,9 @@ static kvorum_status make_object(struct node *node, struct request *request, int
         .value = operation->value,
         .deadline_ms = choose_deadline(request, operation, wall_ms),
     };
+    uint64_t floor = collect_stamp_floor(node, request->address.partition);
+    if (fresh.stamp <= floor)
+        fresh.stamp = floor + 1;
     status = take_newer(operation, local, &fresh);
     if (status != KVORUM_OK)
         return status;
@@ -316,7 +339,15 @@ static kvorum_status make_object(struct node *node, struct request *request, int
     if (PLANTED(MODE_OF_THE_MEMBER) && !request->mode.siblings && local != NULL)
         request->mode.since = object_max_stamp(local) + 1;
     uint64_t actor = choose_actor(node, request, &request->targets[own], fresh.stamp);
-    return object_put(local, &context, &fresh, actor, request->mode, &node->scratch, ret_object);
+    struct object raised;
+    if (!request->targets[own].stand_in &&
+        collect_counter_floor(node, request->address.partition) > 0) {
+        status = raise_counters(node, request, actor, local, &raised);
+        local = &raised;
+    }
+    return status != KVORUM_OK ? status
+                               : object_put(local, &context, &fresh, actor, request->mode,
+                                            &node->scratch, ret_object);
 }
 
 static kvorum_status make_encoding(struct node *node, struct request *request, int own,
@@ -328,6 +359,8 @@ static kvorum_status make_encoding(struct node *node, struct request *request, i
     if (status != KVORUM_OK)
         return status;
     request->before = repair_digest(node, read.encoding);
+    request->fence = collect_promised(node, request->address.partition);
+    request->fence_drops = collect_drops(node, request->address.partition);
     if (read.held)
         status = object_decode(read.encoding, &node->scratch, &local);
     if (status == KVORUM_OK && read.held)
@@ -602,6 +635,13 @@ static const char *no_room(struct node *node, const struct request *request, kvo
                          node->config.epoch->members[target->owner].name);
 }
 
+/* The object was made, and waited: what it was made of may be gone. */
+static bool was_overtaken(struct node *node, const struct request *request)
+{
+    return request->fence_drops != collect_drops(node, request->address.partition) ||
+           !collect_is_current(node, &request->address, request->fence);
+}
+
 static uint64_t begin(struct node *node, struct request *request, const struct operation *operation,
                       int own)
 {
@@ -611,6 +651,11 @@ static uint64_t begin(struct node *node, struct request *request, const struct o
     if (drop_is_old(node, &request->address)) {
         PROBE("node: a write met a drop before it began");
         return write_refuse(node, request, KVORUM_UNAVAILABLE, NULL, drop_retry_reason);
+    }
+    if (was_overtaken(node, request)) {
+        PROBE("node: a write waited for room while older tombstones were collected");
+        return write_refuse(node, request, KVORUM_UNAVAILABLE, NULL,
+                            "not written: deletions were collected meanwhile; retry");
     }
     if (request_is_outdated(node, request)) { /* it waited for the disk: its operation is kept */
         PROBE("node: a write met a new epoch before it began");
@@ -754,6 +799,109 @@ static void write_dropped(struct node *node, struct request *request)
     request_close(node, request);
 }
 
+/* --- refused by a fence ----------------------------------------------------------------------- */
+
+/* What our own replica holds by now is the write, or what came after it: that is sent, under the
+ * fence that we have promised by now.  Where it holds nothing any more, the write was deleted, and
+ * all members had the tombstone: it is as good as acknowledged by everybody. */
+
+struct late_resend {
+    uint64_t id;
+    uint32_t fenced;
+};
+
+static void resend(struct node *node, struct request *request);
+
+static void resend_again(struct node *node, struct fetch *fetch)
+{
+    const struct late_resend *late = fetch->input;
+    struct request *request = find_in_time(node, late->id);
+    if (request == NULL)
+        return;
+    request->fenced |= late->fenced;
+    resend(node, request);
+}
+
+static void put_off_resend(struct node *node, struct request *request)
+{
+    struct fetch *fetch = fetch_open(node, resend_again, sizeof(struct late_resend), 0);
+    if (fetch != NULL)
+        *(struct late_resend *)fetch->input = (struct late_resend){ request->id, request->fenced };
+    request->fenced = 0;
+    (void)!replica_wait(node, &request->address, fetch); /* in vain: its time will be over */
+}
+
+static bool own_replica_counts(struct node *node, const struct request *request)
+{
+    int own = write_local_target(request);
+    return own >= 0 && !request->targets[own].stand_in && !request_is_outdated(node, request) &&
+           request->fence_drops == collect_drops(node, request->address.partition);
+}
+
+static void step_fenced(struct node *node, struct request *request, uint32_t fenced,
+                        enum put_event_kind kind)
+{
+    for (uint8_t i = 0; i < request->target_count; i++)
+        if ((fenced >> i & 1) != 0)
+            write_step(
+                node, request,
+                (struct put_event){ .kind = kind, .target = i, .durable = true, .refused = true });
+}
+
+static void resend(struct node *node, struct request *request)
+{
+    struct replica_read read = { 0 };
+    bool counts = own_replica_counts(node, request);
+    kvorum_status status = counts ? replica_read(node, &request->address, &read) : KVORUM_FENCED;
+    if (status == KVORUM_WOULD_BLOCK) {
+        put_off_resend(node, request);
+        return;
+    }
+    uint32_t fenced = request->fenced;
+    request->fenced = 0;
+    if (status == KVORUM_OK && read.held &&
+        arena_copy(&request->arena, read.encoding, &request->encoding)) {
+        PROBE("node: a write went out again under a newer fence");
+        request->fence = collect_promised(node, request->address.partition);
+        for (uint8_t i = 0; i < request->target_count; i++)
+            if ((fenced >> i & 1) != 0)
+                send_one(node, request, i);
+    } else if (status == KVORUM_OK && !read.held) {
+        PROBE("node: a write was deleted and collected while it was under way");
+        step_fenced(node, request, fenced, PUT_ACK);
+    } else
+        step_fenced(node, request, fenced, PUT_FAILED);
+    if (read.held)
+        engine_release(&read.view);
+    write_settle(node, request);
+}
+
+static void on_fenced(struct node *node, struct request *request, uint8_t at)
+{
+    bool lost = request->fence_drops != collect_drops(node, request->address.partition);
+    request->fenced |= 1u << at;
+    if (lost || collect_promised(node, request->address.partition) > request->fence)
+        resend(node, request);
+    /* else we are asked for the promise too, or have been: write_on_promised */
+}
+
+/* Those that were promised to are few; a write may end by what it is told. */
+void write_on_promised(struct node *node, uint32_t partition)
+{
+    struct list *active = &node->active, *item = active->next;
+    while (item != active) {
+        struct request *request = LIST_ENTRY(item, struct request, link);
+        item = item->next;
+        bool waits = request->kind == REQUEST_PUT && request->fenced != 0 &&
+                     request->address.partition == partition &&
+                     request->put.state != PUT_FINISHED && request->put.state != PUT_NEW;
+        if (waits) {
+            resend(node, request);
+            item = active->next; /* whoever was told may have submitted, or ended, another */
+        }
+    }
+}
+
 void write_on_answer(struct node *node, struct net_address from, const struct message *message)
 {
     Peer__MergeAnswer *answer = node_unpack(node, &peer__merge_answer__descriptor, message->body);
@@ -761,6 +909,8 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
         node->counters.messages_bad++;
         return;
     }
+    if (answer->status == KVORUM_FENCED)
+        collect_hear(node, answer->partition, answer->collected);
     struct request *request = request_find(node, message->request_id, REQUEST_PUT);
     if (request != NULL && answer->status == KVORUM_DROPPED) {
         write_dropped(node, request);
@@ -768,8 +918,12 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
     }
     if (request != NULL) {
         int at = request_target_of(request, from.member);
-        if (at >= 0 && !request_is_earlier(request, message) &&
-            !is_stale_refusal(request, (kvorum_status)answer->status, message->epoch))
+        if (at < 0 || request_is_earlier(request, message) ||
+            is_stale_refusal(request, (kvorum_status)answer->status, message->epoch))
+            return;
+        if (answer->status == KVORUM_FENCED)
+            on_fenced(node, request, (uint8_t)at);
+        else
             write_on_acknowledged(node, request, (uint8_t)at, (kvorum_status)answer->status,
                                   answer->durable);
         return;

@@ -41,8 +41,8 @@ void write_store_again(struct node *node, struct request *request, uint8_t at)
     };
     uint64_t id = request->id;
     kvorum_status status =
-        replica_merge(node, &request->address, request->encoding, &request->targets[at],
-                      request->quorum.dw > 0, &plan, NULL);
+        replica_merge(node, &request->address, request->encoding, request->fence,
+                      &request->targets[at], request->quorum.dw > 0, &plan, NULL);
     if (status == KVORUM_WOULD_BLOCK)
         status = put_off(node, request, at);
     if (status == KVORUM_OK) /* the commit tells more */

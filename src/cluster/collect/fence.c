@@ -6,13 +6,22 @@
 static void check(const struct fence *fence)
 {
     assert(fence->committed <= fence->promised);
-    assert(fence->doubt == FENCE_SETTLED || fence->committed < fence->promised);
+    assert(fence->doubt == FENCE_SETTLED || (fence->known && fence->committed < fence->promised));
 }
 
 bool fence_admits(const struct fence *fence, uint64_t under, bool named)
 {
     bool doubtful = fence->doubt == FENCE_ALL || (fence->doubt == FENCE_NAMED && named);
     return under >= fence->committed && (!doubtful || under >= fence->promised);
+}
+
+bool fence_take(struct fence *fence, uint64_t under)
+{
+    if (fence->known || under >= fence->promised)
+        return false;
+    fence->promised = under;
+    check(fence);
+    return true;
 }
 
 enum fence_verdict fence_hear(struct fence *fence, uint64_t committed)
@@ -35,13 +44,14 @@ enum fence_verdict fence_prepare(struct fence *fence, uint64_t number, uint64_t 
         return FENCE_BEHIND;
     fence->promised = number;
     fence->doubt = FENCE_NAMED;
+    fence->known = true;
     check(fence);
     return FENCE_FINE;
 }
 
 bool fence_commit(struct fence *fence, uint64_t number)
 {
-    if (fence->doubt == FENCE_SETTLED || fence->promised != number)
+    if (fence->promised != number)
         return false;
     fence->committed = number;
     fence->doubt = FENCE_SETTLED;
@@ -54,6 +64,7 @@ enum fence_verdict fence_settle(struct fence *fence, uint64_t committed)
     if (fence_hear(fence, committed) == FENCE_BEHIND)
         return FENCE_BEHIND;
     fence->doubt = FENCE_SETTLED;
+    fence->known = true;
     return FENCE_FINE;
 }
 
@@ -70,6 +81,7 @@ void fence_lift(struct fence *fence, uint64_t least)
         return;
     fence->promised = least;
     fence->doubt = FENCE_SETTLED;
+    fence->known = false;
     check(fence);
 }
 

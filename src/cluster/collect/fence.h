@@ -7,6 +7,11 @@
  *                  rounds up to this one collect: nothing of it is older than a tombstone they took
  *      committed   the newest round that is known to have taken anything, anywhere
  *      doubt       whether the promised one will take what it named, or has, is not known here
+ *      known       all was asked for when it promised: what was committed before is `committed`
+ *
+ *  Who begins with nothing has promised all that was committed before, without having been asked; of
+ *  those rounds he knows nothing.  So what he takes over may be unclean without his seeing it, and
+ *  he has then promised no more than whoever gave it to him.
  *
  *  Whoever hears of a committed round that it never promised has lost its disk's newest state: it
  *  may hold what was collected (BEHIND), and goes on only after it has dropped all it holds.
@@ -29,6 +34,7 @@ enum fence_doubt {
 struct fence {
     uint64_t promised, committed;
     enum fence_doubt doubt;
+    bool known;
 };
 
 enum fence_verdict {
@@ -47,6 +53,8 @@ static inline uint64_t fence_of_epoch(uint64_t epoch)
 /** May an object that was read under `under` be merged here?  `named`: its key is one of those that
  *  the promised round named. */
 bool fence_admits(const struct fence *fence, uint64_t under, bool named);
+/** What was read under `under` is merged here (it was admitted).  True: that changed the fence. */
+bool fence_take(struct fence *fence, uint64_t under);
 /** Somebody knows that `committed` is. */
 enum fence_verdict fence_hear(struct fence *fence, uint64_t committed);
 /** Round `number` wants to collect; all that was committed before is at most `committed`, and no

@@ -104,8 +104,7 @@ void round_step(struct round *round, const struct round_event *event,
     bool open = round->phase == ROUND_ASKING || round->phase == ROUND_PREPARING;
     switch (event->kind) {
     case ROUND_START:
-        assert(round->phase == ROUND_NEW && round->key_count > 0 &&
-               round->key_count <= ROUND_KEYS_MAX);
+        assert(round->phase == ROUND_NEW && round->key_count <= ROUND_KEYS_MAX);
         round->promised_least = UINT64_MAX;
         ask_all(round, event, ROUND_ASKING);
         ret_effects->send = ROUND_SEND_ASK;

@@ -39,7 +39,7 @@ enum round_end {
 
 struct round {
     /* to be set before START, the rest zero */
-    uint32_t key_count;
+    uint32_t key_count;                   /* 0: only to settle what is in doubt */
     uint64_t least;                       /* numbers of rounds begin here: fence_of_epoch */
     uint64_t patience_us;                 /* for each of the two questions */
     uint64_t members[ROUND_MEMBER_WORDS]; /* round_add */
