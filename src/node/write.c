@@ -806,7 +806,7 @@ static void write_dropped(struct node *node, struct request *request)
  * all members had the tombstone: it is as good as acknowledged by everybody. */
 
 struct late_resend {
-    uint64_t id;
+    struct late_write write;
     uint32_t fenced;
 };
 
@@ -815,7 +815,7 @@ static void resend(struct node *node, struct request *request);
 static void resend_again(struct node *node, struct fetch *fetch)
 {
     const struct late_resend *late = fetch->input;
-    struct request *request = find_in_time(node, late->id);
+    struct request *request = find_in_time(node, &late->write);
     if (request == NULL)
         return;
     request->fenced |= late->fenced;
@@ -826,7 +826,9 @@ static void put_off_resend(struct node *node, struct request *request)
 {
     struct fetch *fetch = fetch_open(node, resend_again, sizeof(struct late_resend), 0);
     if (fetch != NULL)
-        *(struct late_resend *)fetch->input = (struct late_resend){ request->id, request->fenced };
+        *(struct late_resend *)fetch->input =
+            (struct late_resend){ { .id = request->id, .attempt = request->attempt },
+                                  request->fenced };
     request->fenced = 0;
     (void)!replica_wait(node, &request->address, fetch); /* in vain: its time will be over */
 }
