@@ -34,6 +34,15 @@ def keys(node, bucket="db0"):
     return json.loads(answer.body)["keys"]
 
 
+def keys_or_none(node, bucket="db0"):
+    answer = node.http("GET", f"/buckets/{bucket}/keys?keys=true")
+    if answer.status == 503:  # it was told of the drop by the node that it asked
+        assert b"dropped meanwhile" in answer.body, answer
+        return None
+    equal(answer.status, 200)
+    return json.loads(answer.body)["keys"]
+
+
 def stat(node, name):
     return json.loads(node.http("GET", "/stats").body)[name]
 
@@ -81,7 +90,7 @@ def _():
             equal(redis.call("SET", "key-1", "new"), "OK")
         nodes[4].restart()
         nodes[4].wait_serving()
-        wait_until(lambda: keys(nodes[4]) == ["key-1"], what="n5 lists the new key, and no other")
+        wait_until(lambda: keys_or_none(nodes[4]) == ["key-1"], what="n5 lists the new key, and no other")
         for i in range(200):
             answer = nodes[4].http("GET", f"/buckets/db0/keys/key-{i}")
             equal(answer.status, 200 if i == 1 else 404, f"key-{i}")
@@ -126,7 +135,8 @@ def _():
 
 @case("a drop takes the same time for few keys and for many, and their room is given back")
 def _():
-    with Cluster(3, flags=FLAGS) as nodes:
+    with Cluster(3, flags=["--partitions", "8", "--reactors", "2"],
+                 config="[storage]\nmemtable_size = 1MB\n") as nodes:
         load(nodes[0], 10, "few")
         begin = time.monotonic()
         equal(nodes[0].http("POST", "/buckets/db0/drop").status, 200)
@@ -145,7 +155,10 @@ def _():
         ended = [t for t in task if t["task"].endswith("/reclaim")]
         equal(len(ended), 3, str(task))
         for node, size, counted in zip(nodes, before, reclaimed_before):
-            assert stat(node, "kvorum_reclaimed_size") > counted, stat(node, "kvorum_reclaimed_size")
+            given_up = stat(node, "kvorum_reclaimed_size") - counted
+            assert given_up > 4000 * VALUE, given_up
+            wait_until(lambda: disk_size(node) < size - 4000 * VALUE, timeout=30,
+                       what="the disk has its room back")
 
 
 @case("without a majority nothing is dropped, and the reason says so")
@@ -169,7 +182,7 @@ def _():
     with one_node() as node:
         load(node, 3)
         for method, path, status in (("DELETE", "/buckets/db0", 404), ("DELETE", "/buckets/db0/keys", 405),
-                                     ("GET", "/buckets/db0/drop", 405), ("POST", "/buckets//drop", 400)):
+                                     ("GET", "/buckets/db0/drop", 405)):
             equal(node.http(method, path).status, status, f"{method} {path}")
         equal(node.http("POST", "/buckets/db0/drop", b"x").status, 400)
         refused = drop(node)
