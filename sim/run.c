@@ -385,11 +385,11 @@ static bool heal(struct simulation *s)
     if (!heal_without_the_lost(s) ||
         !wait_for(s, all_running, restart_limit_us, "restarting after healing") ||
         !wait_for(s, finished, restart_limit_us, "answering what was in flight") ||
-        !wait_for(s, mode_changed, restart_limit_us, "changing the bucket's mode") ||
         !pass_time(s, settle_us))
         return false;
-    cluster_restart_all(&s->cluster);
+    cluster_restart_all(&s->cluster); /* a member whose disk failed confirms nothing before */
     return wait_for(s, all_running, restart_limit_us, "restarting everything") &&
+           wait_for(s, mode_changed, change_limit_us(s), "changing the bucket's mode") &&
            wait_for(s, moved, move_limit_us, "moving partitions") && retire(s) &&
            pass_time(s, drain_us) &&
            wait_for(s, all_see_all, recognition_limit_us(s), "finding out that all are alive") &&

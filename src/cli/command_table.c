@@ -141,7 +141,7 @@ static const struct option tasks_wait_options[] = {
 static const char tasks_details[] =
     "Background work of all nodes: move, partitions that a node takes in; repair, comparisons "
     "that\n"
-    "somebody asked it for.  TASK is NODE/KIND, as n6/move, or KIND: that of every node.  Pauses\n"
+    "somebody asked it for; reclaim, the room of dropped buckets.  TASK is NODE/KIND, as n6/move, or KIND: that of every node.  Pauses\n"
     "and limits hold until the node restarts; [cluster] handoff_rate is for longer.";
 static const char tasks_status_details[] =
     "Exit 1: something is stalled, failed or was cancelled, or a node did not answer.";
@@ -166,6 +166,21 @@ static const struct command tasks_commands[] = {
       tasks_options, 2, 2, command_tasks_limit, NULL, NULL },
     { "cancel", "TASK", "Give it up, where that is safe", tasks_cancel_details, tasks_options, 1, 1,
       command_tasks_cancel, NULL, NULL },
+    { .name = NULL },
+};
+
+static const struct option bucket_drop_options[] = {
+    NODE, FLAG("yes", "Do not ask"), OUTPUT("plain"), TYPE, TIMEOUT, END,
+};
+
+static const char bucket_drop_details[] =
+    "Takes the same time for ten keys and for ten million; what is still stored is given back in\n"
+    "the background, as the task reclaim.  The bucket keeps its properties and can be used at once.\n"
+    "Needs a majority of the nodes.  Asks for the bucket's name on a terminal; elsewhere --yes is\n"
+    "needed.";
+static const struct command bucket_commands[] = {
+    { "drop", "BUCKET", "Drop all values of a bucket, on all nodes, for good", bucket_drop_details,
+      bucket_drop_options, 1, 1, command_bucket_drop, NULL, NULL },
     { .name = NULL },
 };
 
@@ -450,11 +465,13 @@ const struct command command_table[] = {
     { "del", "BUCKET/KEY", "Delete a key", NULL, del_options, 1, 2, command_del, NULL, NULL },
     { "list", "[BUCKET]", "List buckets, or the keys of one", NULL, list_options, 0, 1,
       command_list, NULL, NULL },
+    { "bucket", "COMMAND", "What is done to a whole bucket", NULL, NULL, 0, 0, NULL,
+      bucket_commands, NULL },
     { "status", "", "Show the health of the cluster; exit 1 when it is not healthy", NULL,
       status_options, 0, 0, command_status, NULL, NULL },
     { "cluster", "COMMAND", "Show and change what the cluster is made of", cluster_details, NULL, 0,
       0, NULL, cluster_commands, NULL },
-    { "tasks", "COMMAND", "Watch and steer background work: moves, repairs", tasks_details, NULL, 0,
+    { "tasks", "COMMAND", "Watch and steer background work: moves, repairs, room of dropped buckets", tasks_details, NULL, 0,
       0, NULL, tasks_commands, NULL },
     { "repair", "", "Compare a node's replicas with the others and mend them", repair_details,
       repair_options, 0, 0, command_repair, NULL, NULL },

@@ -472,8 +472,6 @@ static bool send_records(struct node *node, struct net_address to, uint64_t requ
 {
     Peer__Properties body = PEER__PROPERTIES__INIT;
     bool all = how == TELL_ALL;
-    if (to.member == node->config.self && node->properties->dropped > 0 && is_durable(node))
-        body.durable = node->properties->digest;
     body.all = all;
     body.everywhere = how == TELL_EVERYWHERE;
     buffer_reset(&node->encoding);
@@ -486,6 +484,22 @@ static bool send_records(struct node *node, struct net_address to, uint64_t requ
     return !node->encoding.failed &&
            node_send(node, to, MESSAGE_PROPERTIES, request_id, node_pack(node, &body.base),
                      buffer_bytes(&node->encoding));
+}
+
+/* Not from an event that has just changed the table: that is on no disk yet. */
+static void tell_durable(struct node *node, uint16_t shard)
+{
+    Peer__Properties body = PEER__PROPERTIES__INIT;
+    body.durable = node->properties->digest;
+    if (node->properties->dropped > 0 && is_durable(node))
+        node_send(node, (struct net_address){ node->config.self, shard }, MESSAGE_PROPERTIES, 0,
+                  node_pack(node, &body.base), (struct bytes){ 0 });
+}
+
+static void tell_all_durable(struct node *node)
+{
+    for (uint16_t i = 1; i < node->config.shard_count; i++)
+        tell_durable(node, i);
 }
 
 void property_push(struct node *node, struct net_address to)
@@ -990,6 +1004,8 @@ void property_on_message(struct node *node, struct net_address from, const struc
     if (body->pull) {
         if (node->ready) /* else it is told when we are */
             property_push(node, from);
+        if (node->ready && node->config.shard == 0 && from.member == node->config.self)
+            tell_durable(node, from.shard);
         return;
     }
     if (goes_round(node, &from, body, message))
@@ -1048,7 +1064,10 @@ static void settle_all(struct node *node, uint16_t member, bool told)
 void property_on_digest(struct node *node, uint16_t member, uint64_t digest)
 {
     if (digest == node->properties->digest) {
+        bool before = node->ready;
         learnt(node, member);
+        if (!before && node->ready)
+            tell_all_durable(node);
         settle_all(node, member, true);
     } else
         property_push(node, (struct net_address){ member, 0 });
@@ -1090,9 +1109,7 @@ void property_on_stored(struct node *node, const struct commit_plan *plan, kvoru
     struct property_table *table = node->properties;
     table->storing--;
     table->not_stored |= status != KVORUM_OK;
-    for (uint16_t i = 1; table->dropped > 0 && is_durable(node) && i < node->config.shard_count;
-         i++)
-        send_records(node, (struct net_address){ node->config.self, i }, 0, TELL_SOME, NULL, 0);
+    tell_all_durable(node);
     reclaim_wake(node);
     if (plan->kind == COMMIT_GENERATION) {
         drop_on_stored(node, plan->request_id, status);

@@ -288,6 +288,7 @@ static void carry_out(struct node *node, const struct commit_plan *plan, kvorum_
         break;
     case COMMIT_PROPERTIES:
     case COMMIT_PROPERTIES_ANSWER:
+    case COMMIT_GENERATION:
         property_on_stored(node, plan, status);
         break;
     case COMMIT_STREAM:
@@ -480,6 +481,8 @@ kvorum_status replica_merge(struct node *node, const struct key_address *address
         return barrier(node, address, must_sync, plan);
     if (!handoff_ready(node, address->partition))
         return KVORUM_NOT_READY;
+    if (!node->ready && node->config.shard != 0)
+        return KVORUM_NOT_READY; /* what was dropped is not known yet */
     if (drop_is_old(node, address))
         return KVORUM_DROPPED; /* whoever it comes from, and however late */
     struct replica_read read;

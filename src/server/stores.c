@@ -190,6 +190,7 @@ static kvorum_status create_node(struct reactor *reactor)
         .epoch_changed = epoch_changed,
         .epoch_context = reactor,
         .handoff_rate = handoff_share(config->handoff_rate, server->reactor_count),
+        .reclaim_compacts = true,
     };
     return node_create(&node_config, &reactor->node);
 }

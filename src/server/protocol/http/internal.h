@@ -161,6 +161,7 @@ void http_list_writable(struct http *http);
 void http_get_props(struct http *http);
 void http_put_props(struct http *http);
 void http_reset_props(struct http *http);
+void http_post_drop(struct http *http);
 void http_write_props_json(struct http *http, struct buffer *json);
 void http_get_bucket_old(struct http *http);
 void http_get_root(struct http *http);

@@ -41,6 +41,7 @@ static const struct route routes[] = {
     { ON(GET) | ON(HEAD), "buckets/B/props", http_get_props },
     { ON(PUT), "buckets/B/props", http_put_props },
     { ON(DELETE), "buckets/B/props", http_reset_props },
+    { ON(POST), "buckets/B/drop", http_post_drop },
     { ON(GET) | ON(HEAD), "riak", http_list_buckets },
     { ON(GET) | ON(HEAD), "riak/B", http_get_bucket_old },
     { ON(PUT), "riak/B", http_put_props },

@@ -26,6 +26,7 @@ enum {
 };
 
 struct resp_gather;
+struct resp_flush;
 
 /* What a request does with its key. */
 enum resp_use { RESP_USE_NONE, RESP_USE_READ, RESP_USE_SET, RESP_USE_DELETE, RESP_USES };
@@ -35,6 +36,7 @@ struct resp_reply {
     struct resp_connection *owner;
     uint64_t operation; /* for node_cancel; 0: none under way */
     struct resp_gather *gather;
+    struct resp_flush *flush;
     struct buffer text; /* while it is not first in the queue */
     uint8_t use, place; /* see hazard.c */
     bool done, counted;
@@ -135,6 +137,12 @@ extern const struct resp_gather_kind resp_gather_get, resp_gather_exists, resp_g
 /** Run one operation a key of the request and answer with all of it. */
 void resp_gather(struct resp_call *call, const struct resp_gather_kind *kind);
 void resp_gather_cancel(struct resp_gather *gather);
+
+/* flush.c */
+void resp_run_flushdb(struct resp_call *call);
+void resp_run_flushall(struct resp_call *call);
+/** Its client is gone. */
+void resp_flush_cancel(struct resp_flush *flush);
 
 /* keys.c */
 void resp_run_get(struct resp_call *call);

@@ -173,6 +173,8 @@ void resp_replies_cancel(struct resp_connection *resp)
             node_cancel(resp->environment->node, reply->operation);
         if (reply->gather != NULL)
             resp_gather_cancel(reply->gather);
+        if (reply->flush != NULL)
+            resp_flush_cancel(reply->flush);
     }
     destroy_all(&resp->queue);
     destroy_all(&resp->spare);
