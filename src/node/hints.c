@@ -62,9 +62,14 @@ static void count(struct node *node, struct hint_queue *queue, uint64_t order, u
     node->counters.hints_waiting_size += size;
 }
 
+/* What is counted may not be what is there: with a damaged table hints are lost, and some come back
+ * that were removed (scrub.h).  The next start counts anew. */
 void hints_uncount(struct node *node, struct hint_queue *queue, uint64_t size)
 {
-    assert(queue->used.count > 0 && queue->used.size >= size);
+    if (queue->used.count == 0)
+        return;
+    if (size > queue->used.size || queue->used.count == 1)
+        size = queue->used.size;
     queue->used.count--;
     queue->used.size -= size;
     if (queue->used.count == 0)
