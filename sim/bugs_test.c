@@ -16,8 +16,8 @@
 #include "sim/run.h"
 
 enum {
-    KINDS = 6,
-    RUNS_MAX = 6000, /* 1,000 of each kind */
+    KINDS = 7,
+    RUNS_MAX = 7000, /* 1,000 of each kind */
     EXIT_CAUGHT = 3,
     EXIT_NOT_CAUGHT = 4,
 };
@@ -37,10 +37,10 @@ static const struct {
     enum planted_bug bug;
     uint64_t seed;
 } rare[] = {
-    { PLANTED_VOTE_BEFORE_DISK, 1900 },
-    { PLANTED_MOVE_NEEDS_ONE_SET, 7100 },
-    { PLANTED_VOTER_REBORN, 1600 },
-    { PLANTED_SCRUB_MISSES_THE_NEWEST, 30040 },
+    { PLANTED_VOTE_BEFORE_DISK, 1900 },  { PLANTED_MOVE_NEEDS_ONE_SET, 7100 },
+    { PLANTED_VOTER_REBORN, 1600 },      { PLANTED_SCRUB_MISSES_THE_NEWEST, 30040 },
+    { PLANTED_SCRUB_SKIPS_THE_LOG, 60 }, { PLANTED_LOST_RANGE_ANSWERED, 130 },
+    { PLANTED_REFILLED_FROM_ONE, 2965 }, { PLANTED_LOSS_FORGOTTEN, 130 },
 };
 
 static uint64_t first_seed(enum planted_bug bug)
@@ -61,7 +61,8 @@ static void hunt(enum planted_bug bug)
                                        .gossip = i % KINDS == 2,
                                        .liveness = i % KINDS == 3,
                                        .handoff = i % KINDS == 4,
-                                       .yesterday = i % KINDS == 5 };
+                                       .yesterday = i % KINDS == 5,
+                                       .decay = i % KINDS == 6 };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL) {
@@ -72,6 +73,7 @@ static void hunt(enum planted_bug bug)
                     : options.liveness  ? " --liveness"
                     : options.handoff   ? " --handoff"
                     : options.yesterday ? " --yesterday"
+                    : options.decay     ? " --decay"
                                         : "");
             _exit(EXIT_CAUGHT);
         }

@@ -15,7 +15,7 @@
 static const char usage[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--hours H] [--seconds S]\n"
     "                  [--bug NAME] [--list-bugs] [--trace] [--twice] [--probes]\n"
-    "                  [--store | --gossip | --liveness | --handoff | --yesterday]\n"
+    "                  [--store | --gossip | --liveness | --handoff | --yesterday | --decay]\n"
     "\n"
     "  --seed N     first seed (default 1); run i uses seed N + i\n"
     "  --runs M     how many runs (default 100)\n"
@@ -29,6 +29,7 @@ static const char usage[] =
     "  --store      play with one lsm store alone instead of clusters (--ops: steps, default 250)\n"
     "  --gossip     play with gossip alone, without stores (--ops has no meaning)\n"
     "  --yesterday  in each run one member's disk is put back to older states of itself\n"
+    "  --decay      in each run disks are damaged, of a minority of the replicas at a time\n"
     "  --liveness   in each run a core with a quorum must serve alone, the rest stays broken\n"
     "  --handoff    play with hinted handoff alone (--ops: keys, default 24)\n"
     "  --probes     print how often each rare path was taken\n"
@@ -49,7 +50,7 @@ struct arguments {
     uint64_t seed, runs, hours, seconds;
     uint32_t operations;
     enum planted_bug bug;
-    bool trace, twice, probes, store, gossip, liveness, handoff, yesterday;
+    bool trace, twice, probes, store, gossip, liveness, handoff, yesterday, decay;
     struct tapes_command tapes;
 };
 
@@ -71,6 +72,8 @@ static size_t describe_replay(uint64_t seed, char *text, size_t size)
         used += snprintf(text + used, size - (size_t)used, " --handoff");
     if (arguments.yesterday)
         used += snprintf(text + used, size - (size_t)used, " --yesterday");
+    if (arguments.decay)
+        used += snprintf(text + used, size - (size_t)used, " --decay");
     if (arguments.operations != 0)
         used += snprintf(text + used, size - (size_t)used, " --ops %" PRIu32, arguments.operations);
     if (arguments.bug != PLANTED_NONE)
@@ -170,6 +173,8 @@ static bool parse_flag(const char *name)
         arguments.handoff = true;
     else if (strcmp(name, "--yesterday") == 0)
         arguments.yesterday = true;
+    else if (strcmp(name, "--decay") == 0)
+        arguments.decay = true;
     else if (strcmp(name, "--probes") == 0)
         arguments.probes = true;
     else if (strcmp(name, "--shrink") == 0)
@@ -299,7 +304,8 @@ static bool run_one(struct totals *totals, uint64_t seed)
                                    .gossip = arguments.gossip,
                                    .liveness = arguments.liveness,
                                    .handoff = arguments.handoff,
-                                   .yesterday = arguments.yesterday };
+                                   .yesterday = arguments.yesterday,
+                                   .decay = arguments.decay };
     struct run_result result;
     prepare_epitaph(seed);
     run(&options, &result);
@@ -365,6 +371,7 @@ static uint64_t print_probes(const struct probe_tally *tally)
                              : arguments.handoff   ? BATCH_HANDOFF
                              : arguments.liveness  ? BATCH_LIVENESS
                              : arguments.yesterday ? BATCH_YESTERDAY
+                             : arguments.decay     ? BATCH_DECAY
                                                    : BATCH_CLUSTERS;
     probes_check(tally, batch, print_missing, &missing);
     return missing;
@@ -435,7 +442,8 @@ static int run_tapes(void)
                                            .gossip = arguments.gossip,
                                            .handoff = arguments.handoff,
                                            .liveness = arguments.liveness,
-                                           .yesterday = arguments.yesterday };
+                                           .yesterday = arguments.yesterday,
+                                           .decay = arguments.decay };
     return tapes_run(tapes);
 }
 

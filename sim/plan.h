@@ -48,7 +48,8 @@ enum action {
     X(DISK_FULL, "disk full")                                                                      \
     X(ZONE, "zone cut")                                                                            \
     X(HOUR_AHEAD, "wall clock an hour ahead")                                                      \
-    X(YESTERDAY, "yesterday's disk") /* drawn by plan_put_back alone */
+    X(YESTERDAY, "yesterday's disk") /* drawn by plan_put_back alone */                            \
+    X(DECAY, "decay of a disk")      /* drawn by plan_decay alone */
 
 enum fault {
 #define X(name, text) FAULT_##name,
@@ -102,8 +103,11 @@ struct plan {
     int64_t drift_ppm_max, wall_offset_ms_max;
 
     struct node_repair_config repair;
-    bool unread;       /* replicas must become equal before anything is read at the end */
-    bool loses_object; /* and once more, after one of them lost an object */
+    struct node_scrub_config scrub;
+    bool decays;        /* disks are damaged under way: sim/decay.h */
+    bool only_detected; /* and of the only replica: what is lost must be said to be */
+    bool unread;        /* replicas must become equal before anything is read at the end */
+    bool loses_object;  /* and once more, after one of them lost an object */
 };
 
 const char *action_name(enum action action);
@@ -115,6 +119,8 @@ uint64_t plan_patience_us(const struct plan *plan);
 void plan_ask_majorities(struct plan *plan);
 /** One member's disk is put back to an older state, again and again: sim/yesterday.h. */
 void plan_put_back(struct world *world, struct plan *plan);
+/** Disks decay, and scrub themselves every few seconds: sim/decay.h. */
+void plan_decay(struct world *world, struct plan *plan);
 /** Draw other levels for one operation; n stays. */
 void plan_vary_levels(struct world *world, struct quorum_levels *levels);
 /** One line for people. */

@@ -73,6 +73,14 @@ static const struct required required[] = {
     { "process: an empty directory waits to be joined", BATCH_LIVENESS, 1000 },
     { "yesterday: a disk was put back", BATCH_YESTERDAY, 200 },
     { "lives: a directory that was put back found out", BATCH_YESTERDAY, 200 },
+    { "decay: a disk was damaged", BATCH_DECAY, 200 },
+    { "decay: a key is lost, and said to be", BATCH_DECAY, 400 },
+    { "decay: a member was whole again", BATCH_DECAY, 200 },
+    { "scrub: a loss was refilled", BATCH_DECAY, 200 },
+    { "scrub: no answer about a key in doubt", BATCH_DECAY, 200 },
+    { "scrub: a read met damage", BATCH_DECAY, 200 },
+    { "lsm: a scrub met damage beside the tables", BATCH_DECAY, 200 },
+    { "process: a start met a damaged disk", BATCH_DECAY, 200 },
     { "lives: the actor of the life before was taken up", BATCH_YESTERDAY, 200 },
 };
 

@@ -29,6 +29,7 @@ enum probe_batch {
     BATCH_GOSSIP = 8,
     BATCH_HANDOFF = 16,
     BATCH_YESTERDAY = 32,
+    BATCH_DECAY = 64,
 };
 
 /** Of the probes that a batch of these runs must fire, calls `missing` with each that did not, or

@@ -185,6 +185,40 @@ static void a_lost_range_is_not_absent(void)
     end(world);
 }
 
+/* Member 2 was away when the keys were written, and never gets what is owed to it. */
+static void every_owner_is_asked(void)
+{
+    struct world *world = world_make(3);
+    char value[VALUE_SIZE + 1] = { 0 };
+    fault_disk_init(&disk);
+    world->work = do_jobs;
+    open_again(world, 0);
+    world->deaf_to_merges[2] = true;
+    memset(value, 'v', VALUE_SIZE);
+    for (int i = 0; i < KEYS; i++) {
+        struct operation operation = operation_on(OPERATION_PUT, key_of(i));
+        operation.value = bytes_of_string(value);
+        operation.levels.sloppy = 0;
+        assert_int_equal(run(world, 0, &operation).status, KVORUM_OK);
+    }
+    assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
+    rot(PLACE);
+    cut(world, 1);
+    open_again(world, 0);
+    node_scrub(world->nodes[0]);
+    pass(world, 30000);
+    assert_true(counters(world)->scrub_mended > 0 && counters(world)->scrub_losses > 0);
+    cut(world, 2);
+    assert_true(count_alone(world, KVORUM_UNAVAILABLE) > 0);
+    heal(world, 2);
+    heal(world, 1);
+    pass(world, 60000);
+    assert_int_equal(counters(world)->scrub_losses, 0);
+    cut_others(world);
+    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), 0);
+    end(world);
+}
+
 /* Which of its own records were there nobody knows: all of the store is compared. */
 static void a_start_on_damage(void)
 {
@@ -268,6 +302,8 @@ static const struct named_test tests[] = {
       a_read_meets_damage },
     { "a replica does not say that a key is absent that it may have lost",
       a_lost_range_is_not_absent },
+    { "a loss is over when every other owner was asked, for one alone may have it",
+      every_owner_is_asked },
     { "a node starts on a store whose own records are damaged, and answers when all were asked",
       a_start_on_damage },
     { "what the only replica lost is an error until it is given up", the_only_replica_is_lost },

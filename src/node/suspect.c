@@ -35,7 +35,7 @@ static bool may_be_renewed(struct node *node, const struct inquiry *inquiry)
 static void all_asked(struct node *node, struct request *request)
 {
     const struct inquiry *inquiry = request->inquiry;
-    if (may_be_renewed(node, inquiry) && !PLANTED(RENEWED_MARK_DROPPED)) {
+    if (may_be_renewed(node, inquiry)) {
         PROBE("node: a mark was put again while it was handed to the owners");
     } else {
         PROBE("node: a mark was handed to the owners");
