@@ -79,6 +79,7 @@ static const struct required required[] = {
     { "scrub: a loss was refilled", BATCH_DECAY, 200 },
     { "scrub: no answer about a key in doubt", BATCH_DECAY, 200 },
     { "scrub: a read met damage", BATCH_DECAY, 200 },
+    { "scrub: a compaction met damage", BATCH_DECAY, 200 },
     { "lsm: a scrub met damage beside the tables", BATCH_DECAY, 200 },
     { "process: a start met a damaged disk", BATCH_DECAY, 200 },
     { "lives: the actor of the life before was taken up", BATCH_YESTERDAY, 200 },

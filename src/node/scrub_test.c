@@ -163,6 +163,23 @@ static void a_read_meets_damage(void)
     end(world);
 }
 
+/* Nobody reads, and no pass is due for days. */
+static void a_compaction_meets_damage(void)
+{
+    struct world *world = begin(3);
+    rot(PLACE);
+    open_again(world, 0);
+    for (int i = 0; i < 12; i++) { /* until level 0 is due */
+        assert_int_equal(put(world, 1, key_of(i), "new", NULL).status, KVORUM_OK);
+        assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
+        do_jobs();
+    }
+    pass(world, 30000);
+    assert_true(counters(world)->scrub_passes > 0 && counters(world)->scrub_mended > 0);
+    assert_int_equal(counters(world)->scrub_losses, 0);
+    end(world);
+}
+
 static void a_lost_range_is_not_absent(void)
 {
     struct world *world = begin(3);
@@ -300,6 +317,8 @@ static void the_last_pass_is_remembered(void)
 static const struct named_test tests[] = {
     { "a read that meets damage is answered by others, and what it met is refilled",
       a_read_meets_damage },
+    { "what a compaction meets is found by a pass at once, and refilled",
+      a_compaction_meets_damage },
     { "a replica does not say that a key is absent that it may have lost",
       a_lost_range_is_not_absent },
     { "a loss is over when every other owner was asked, for one alone may have it",
