@@ -16,8 +16,8 @@
 #include "sim/run.h"
 
 enum {
-    KINDS = 7,
-    RUNS_MAX = 7000, /* 1,000 of each kind */
+    KINDS = 8,
+    RUNS_MAX = 8000, /* 1,000 of each kind */
     EXIT_CAUGHT = 3,
     EXIT_NOT_CAUGHT = 4,
 };
@@ -46,6 +46,10 @@ static const struct {
     { PLANTED_MODE_OF_THE_MEMBER, 50 },
     { PLANTED_HINT_FORGOTTEN_EARLY, 50 },
     { PLANTED_SCRUB_MISSES_THE_NEWEST, 30040 },
+    { PLANTED_SCRUB_SKIPS_THE_LOG, 60 },
+    { PLANTED_LOST_RANGE_ANSWERED, 130 },
+    { PLANTED_REFILLED_FROM_ONE, 2965 },
+    { PLANTED_LOSS_FORGOTTEN, 130 },
 };
 
 /* Found only where a bucket is dropped, which nobody else is looked for in. */
@@ -74,7 +78,8 @@ static void hunt(enum planted_bug bug)
                                        .liveness = i % KINDS == 3,
                                        .handoff = i % KINDS == 4,
                                        .yesterday = i % KINDS == 5,
-                                       .collect = i % KINDS == 6 };
+                                       .collect = i % KINDS == 6,
+                                       .decay = i % KINDS == 7 };
         if (is_of_drops(bug))
             options = (struct run_options){ .seed = seed = first_seed(bug) + i, .drops = true };
         struct run_result result;
@@ -89,6 +94,7 @@ static void hunt(enum planted_bug bug)
                     : options.yesterday ? " --yesterday"
                     : options.drops     ? " --drops"
                     : options.collect   ? " --collect"
+                    : options.decay     ? " --decay"
                                         : "");
             _exit(EXIT_CAUGHT);
         }

@@ -6,6 +6,12 @@
 #include "sim/checkers/epochs.h"
 #include "sim/process.h"
 
+/* When a member's disk was damaged last: sim/decay.h. */
+struct decay_strike {
+    uint32_t life;
+    uint64_t passes; /* that its shards had made in that life, at most */
+};
+
 struct cluster {
     struct world *world;
     const struct plan *plan;
@@ -20,6 +26,9 @@ struct cluster {
     struct process *yesterday_of; /* whose older disk `yesterday` is; NULL: nobody's */
     struct sim_disk yesterday;    /* yesterday.h */
     uint64_t put_back_us;         /* when it was put back last; 0: not yet */
+    uint64_t struck_us;           /* when somebody's disk was damaged last; 0: not yet */
+    uint32_t struck;              /* members with damage that was not made good, as bits */
+    struct decay_strike strikes[SIM_MEMBERS_MAX]; /* by member */
     /** Every frame sent, for those who watch; set by the owner. */
     void (*watch)(void *context, const struct message *message);
     void *watch_context;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/planted.h"
+#include "sim/disk_decay.h"
 #include "sim/fiber.h"
 
 struct sim_file {
@@ -307,7 +308,7 @@ static kvorum_status sim_pread(struct disk_file *base, void *data, size_t size, 
                                size_t *ret_size)
 {
     struct sim_file *file = file_of(base);
-    if (!has_power(file->disk))
+    if (!has_power(file->disk) || sim_disk_unreadable(file->disk, file->inode, offset, size))
         return KVORUM_IO;
     const struct content *content = &file->inode->current;
     size_t left = offset >= content->size ? 0 : content->size - offset;
@@ -567,6 +568,7 @@ void sim_disk_done(struct sim_disk *disk)
     free(disk->current.list);
     free(disk->changes);
     free(disk->inodes);
+    free(disk->scars);
 }
 
 void sim_disk_crash(struct sim_disk *disk)
@@ -592,6 +594,7 @@ void sim_disk_copy_synced(const struct sim_disk *disk, struct sim_disk *ret_copy
         struct inode *inode = add_inode(ret_copy, inode_copy_synced(name->inode));
         names_set(&ret_copy->synced, name->path, inode);
         names_set(&ret_copy->current, name->path, inode);
+        sim_disk_heal_copy(disk, name->inode, inode);
     }
     drop_orphans(&ret_copy->synced);
     names_copy(&ret_copy->current, &ret_copy->synced);

@@ -51,6 +51,8 @@ struct sim_disk {
     uint32_t error_per_million; /* of writes and syncs */
     uint64_t space_limit;       /* bytes of all files; 0: endless */
     uint64_t operations, syncs, errors;
+    struct disk_scar *scars; /* disk_decay.h */
+    size_t scar_count;
 };
 
 /** Own: the caller ends it with sim_disk_done, after all files were closed. */
@@ -65,7 +67,8 @@ void sim_disk_restart(struct sim_disk *disk);
 /** Flip a bit, by choice, of a file whose name has `part` in it, in what is synced of it and what
  *  readers see.  The name, or NULL: there is no such file. */
 const char *sim_disk_rot(struct sim_disk *disk, struct world *world, const char *part);
-/** Make `ret_copy` a disk of its own that holds what this one surely would if power failed now. */
+/** Make `ret_copy` a disk of its own that holds what this one surely would if power failed now, had
+ *  it not decayed. */
 void sim_disk_copy_synced(const struct sim_disk *disk, struct sim_disk *ret_copy);
 
 #endif

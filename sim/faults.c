@@ -5,6 +5,7 @@
 
 #include "base/planted.h"
 #include "sim/cluster.h"
+#include "sim/decay.h"
 #include "sim/yesterday.h"
 
 enum {
@@ -194,6 +195,9 @@ static void begin(struct cluster *cluster, enum fault fault)
     case FAULT_YESTERDAY:
         yesterday_happens(cluster, process, duration(cluster));
         break;
+    case FAULT_DECAY:
+        decay_happens(cluster, process);
+        break;
     case FAULT_HEAL:
     case FAULT_COUNT:
         network_heal(&cluster->network);
@@ -243,6 +247,7 @@ static void repair_run(struct event *event)
     if (world_ended(cluster->world))
         return;
     network_heal(&cluster->network);
+    decay_relieve(cluster);
     for (uint16_t i = 0; i < cluster->count; i++) {
         struct process *process = &cluster->processes[i];
         replace_disk_cable(cluster, process);
@@ -281,6 +286,7 @@ void cluster_end_faults(struct cluster *cluster)
     world_cancel(cluster->world, &cluster->fault);
     world_cancel(cluster->world, &cluster->repair);
     cluster->calm = true;
+    decay_relieve(cluster);
     network_heal(&cluster->network);
     cluster->network.faults.loss = 0;
     cluster->network.faults.duplication = 0;

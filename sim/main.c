@@ -16,7 +16,7 @@ static const char usage[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--hours H] [--seconds S]\n"
     "                  [--bug NAME] [--list-bugs] [--trace] [--twice] [--probes]\n"
     "                  [--store | --gossip | --liveness | --handoff | --yesterday | --drops |\n"
-    "                  --collect]\n"
+    "                  --collect | --decay]\n"
     "\n"
     "  --seed N     first seed (default 1); run i uses seed N + i\n"
     "  --runs M     how many runs (default 100)\n"
@@ -32,6 +32,7 @@ static const char usage[] =
     "  --collect    in each run tombstones are collected while everything goes wrong\n"
     "  --yesterday  in each run one member's disk is put back to older states of itself\n"
     "  --drops      in each run a bucket is dropped again and again while it is used\n"
+    "  --decay      in each run disks are damaged, of a minority of the replicas at a time\n"
     "  --liveness   in each run a core with a quorum must serve alone, the rest stays broken\n"
     "  --handoff    play with hinted handoff alone (--ops: keys, default 24)\n"
     "  --probes     print how often each rare path was taken\n"
@@ -52,7 +53,7 @@ struct arguments {
     uint64_t seed, runs, hours, seconds;
     uint32_t operations;
     enum planted_bug bug;
-    bool trace, twice, probes, store, gossip, liveness, handoff, yesterday, drops, collect;
+    bool trace, twice, probes, store, gossip, liveness, handoff, yesterday, drops, collect, decay;
     struct tapes_command tapes;
 };
 
@@ -78,6 +79,8 @@ static size_t describe_replay(uint64_t seed, char *text, size_t size)
         used += snprintf(text + used, size - (size_t)used, " --yesterday");
     if (arguments.drops)
         used += snprintf(text + used, size - (size_t)used, " --drops");
+    if (arguments.decay)
+        used += snprintf(text + used, size - (size_t)used, " --decay");
     if (arguments.operations != 0)
         used += snprintf(text + used, size - (size_t)used, " --ops %" PRIu32, arguments.operations);
     if (arguments.bug != PLANTED_NONE)
@@ -181,6 +184,8 @@ static bool parse_flag(const char *name)
         arguments.yesterday = true;
     else if (strcmp(name, "--drops") == 0)
         arguments.drops = true;
+    else if (strcmp(name, "--decay") == 0)
+        arguments.decay = true;
     else if (strcmp(name, "--probes") == 0)
         arguments.probes = true;
     else if (strcmp(name, "--shrink") == 0)
@@ -312,7 +317,8 @@ static bool run_one(struct totals *totals, uint64_t seed)
                                    .handoff = arguments.handoff,
                                    .yesterday = arguments.yesterday,
                                    .drops = arguments.drops,
-                                   .collect = arguments.collect };
+                                   .collect = arguments.collect,
+                                   .decay = arguments.decay };
     struct run_result result;
     prepare_epitaph(seed);
     run(&options, &result);
@@ -380,6 +386,7 @@ static uint64_t print_probes(const struct probe_tally *tally)
                              : arguments.yesterday ? BATCH_YESTERDAY
                              : arguments.drops     ? BATCH_DROPS
                              : arguments.collect   ? BATCH_COLLECT
+                             : arguments.decay     ? BATCH_DECAY
                                                    : BATCH_CLUSTERS;
     probes_check(tally, batch, print_missing, &missing);
     return missing;
@@ -452,7 +459,8 @@ static int run_tapes(void)
                                            .liveness = arguments.liveness,
                                            .yesterday = arguments.yesterday,
                                            .drops = arguments.drops,
-                                           .collect = arguments.collect };
+                                           .collect = arguments.collect,
+                                           .decay = arguments.decay };
     return tapes_run(tapes);
 }
 

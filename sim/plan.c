@@ -251,6 +251,48 @@ void plan_collect(struct world *world, struct plan *plan)
     plan->deletes_hold = put_back || plan->durable;
 }
 
+/* Nobody can give back what is lost, and nothing may move: all that is asked is that it is said. */
+static void leave_one_replica(struct plan *plan)
+{
+    struct quorum_levels *levels = &plan->levels;
+    levels->n = levels->r = levels->w = levels->dw = plan->replica_count = 1;
+    plan->epoch_us = 0;
+    plan->joiner_count = 0;
+    plan->mode_changes = plan->unread = false;
+}
+
+/* What is acknowledged must be on one disk more than may be damaged, each an owner's: who stands in
+ * for one holds hints, which nobody else can give back.  Reads are of owners too. */
+void plan_decay(struct world *world, struct plan *plan)
+{
+    struct quorum_levels *levels = &plan->levels;
+    plan->decays = true;
+    plan->memory = false;
+    if (plan->member_count < 3)
+        plan->member_count = 3;
+    if (plan->joiner_count > SIM_MEMBERS_MAX - plan->member_count)
+        plan->joiner_count = (uint16_t)(SIM_MEMBERS_MAX - plan->member_count);
+    plan->replica_count = plan->replica_count < 3 ? 3 : plan->replica_count;
+    plan->zoned = plan->varied_levels = false;
+    plan->losses_max = 0;
+    plan->departures = false;
+    plan->sync = NODE_SYNC_ALWAYS;
+    levels->n = plan->replica_count;
+    levels->sloppy = 0;
+    levels->w = levels->dw = levels->n / 2 + 1;
+    levels->r = (uint32_t)choose_between(world, levels->n - levels->w + 1, levels->n);
+    levels->pr = levels->pw = 0;
+    plan->faults[FAULT_DECAY] = 150;
+    if (plan->fault_interval_us == 0)
+        plan->fault_interval_us = SIM_SECOND / 2;
+    plan->scrub.period_us = SIM_SECOND << choose_between(world, 1, 3);
+    plan->durable = true;
+    plan->only_detected = one_in(world, 5);
+    if (plan->only_detected)
+        leave_one_replica(plan);
+    judge_strength(plan);
+}
+
 uint64_t plan_patience_us(const struct plan *plan)
 {
     return swim_patience_us(&plan->gossip, plan->member_count + plan->joiner_count);
@@ -351,6 +393,10 @@ void plan_describe(const struct plan *plan, struct buffer *buffer)
     if (plan->epoch_us != 0)
         buffer_printf(buffer, "epochs every %llu ms with %u joiners, ",
                       (unsigned long long)(plan->epoch_us / 1000), plan->joiner_count);
+    if (plan->decays)
+        buffer_printf(buffer, "disks decay%s, scrubbed every %llu s, ",
+                      plan->only_detected ? " beyond repair" : "",
+                      (unsigned long long)(plan->scrub.period_us / SIM_SECOND));
     if (plan->departures)
         buffer_printf(buffer, "members leave, %u are lost, ", plan->losses_max);
     buffer_printf(buffer,

@@ -48,7 +48,8 @@ enum action {
     X(DISK_FULL, "disk full")                                                                      \
     X(ZONE, "zone cut")                                                                            \
     X(HOUR_AHEAD, "wall clock an hour ahead")                                                      \
-    X(YESTERDAY, "yesterday's disk") /* drawn by plan_put_back alone */
+    X(YESTERDAY, "yesterday's disk") /* drawn by plan_put_back alone */                            \
+    X(DECAY, "decay of a disk")      /* drawn by plan_decay alone */
 
 enum fault {
 #define X(name, text) FAULT_##name,
@@ -104,8 +105,11 @@ struct plan {
     struct node_repair_config repair;
     struct node_collect_config collect; /* age 0: no tombstones are collected */
     bool deletes_hold; /* an acknowledged delete survives every fault, whatever else does not */
-    bool unread;       /* replicas must become equal before anything is read at the end */
-    bool loses_object; /* and once more, after one of them lost an object */
+    struct node_scrub_config scrub;
+    bool decays;        /* disks are damaged under way: sim/decay.h */
+    bool only_detected; /* and of the only replica: what is lost must be said to be */
+    bool unread;        /* replicas must become equal before anything is read at the end */
+    bool loses_object;  /* and once more, after one of them lost an object */
 };
 
 const char *action_name(enum action action);
@@ -119,6 +123,8 @@ void plan_ask_majorities(struct plan *plan);
 void plan_put_back(struct world *world, struct plan *plan);
 /** Tombstones are collected as soon as may be, while everything goes wrong: sim/graves.h. */
 void plan_collect(struct world *world, struct plan *plan);
+/** Disks decay, and scrub themselves every few seconds: sim/decay.h. */
+void plan_decay(struct world *world, struct plan *plan);
 /** Draw other levels for one operation; n stays. */
 void plan_vary_levels(struct world *world, struct quorum_levels *levels);
 /** One line for people. */

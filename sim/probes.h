@@ -31,6 +31,7 @@ enum probe_batch {
     BATCH_YESTERDAY = 32,
     BATCH_DROPS = 64,
     BATCH_COLLECT = 128,
+    BATCH_DECAY = 256,
 };
 
 /** Of the probes that a batch of these runs must fire, calls `missing` with each that did not, or

@@ -9,6 +9,7 @@
 #include "engine/lsm/lsm.h"
 #include "engine/memory/memory.h"
 #include "sim/checkers/epochs.h"
+#include "sim/disk_decay.h"
 
 enum {
     ITERATION_US = 30,           /* of the event loop, at most */
@@ -344,6 +345,7 @@ static kvorum_status create_shard(struct process *process, uint16_t number)
         .reserve_incarnations = number == 0 ? reserve_incarnations : NULL,
         .repair = plan->repair,
         .collect = plan->collect,
+        .scrub = plan->scrub,
         .liveness_changed = number == 0 ? liveness_changed : NULL,
         .liveness_context = process,
         .disk = number == 0 ? &process->disk.base : NULL,
@@ -392,8 +394,11 @@ static void start_failed(struct process *process, kvorum_status status)
 {
     if (is_dismissed(process, status))
         return;
+    bool decayed = status != KVORUM_OK && sim_disk_undo_decay(&process->disk);
     bool fault = process->disk.dead || status == KVORUM_IO || status == KVORUM_NO_SPACE ||
-                 status == KVORUM_POISONED;
+                 status == KVORUM_POISONED || decayed;
+    if (decayed)
+        PROBE("process: a start met a damaged disk");
     world_tell(process->world, -1, "n%u: start failed: %s", process->member,
                kvorum_status_name(status));
     if (!fault)

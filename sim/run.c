@@ -6,6 +6,7 @@
 
 #include "base/planted.h"
 #include "sim/checkers/checkers.h"
+#include "sim/decay.h"
 #include "sim/drops.h"
 #include "sim/entropy.h"
 #include "sim/epochs.h"
@@ -258,6 +259,10 @@ static bool read_key(struct simulation *s, uint32_t key)
             if (!world_step(&s->world))
                 return false;
         }
+        if (s->plan.only_detected && read != NULL && read->status == KVORUM_CORRUPT) {
+            PROBE("decay: a key is lost, and said to be");
+            return true;
+        }
         if (read != NULL && (read->status == KVORUM_OK || read->status == KVORUM_NOT_FOUND)) {
             s->found[key] = read->status == KVORUM_OK;
             check_final(s, read);
@@ -454,8 +459,9 @@ static void play(struct simulation *s)
     drops_stop(&s->drops);
     if (s->liveness && !prove_liveness(s))
         return;
-    if (!heal(s) || !graves_rest(&s->cluster) || !repair_without_reads(s) || !read_everything(s) ||
-        !list_everything(s))
+    if (!heal(s) || !decay_ends(&s->cluster) || !graves_rest(&s->cluster) ||
+        !repair_without_reads(s) || !read_everything(s) ||
+        (!s->plan.only_detected && !list_everything(s)))
         return;
     if (s->plan.mode_changes && !s->plan.memory)
         check_all_told(&s->cluster);
@@ -564,6 +570,8 @@ static void run_cluster(const struct run_options *options, struct run_result *re
         plan_put_back(&s->world, &s->plan);
     if (options->collect)
         plan_collect(&s->world, &s->plan);
+    if (options->decay)
+        plan_decay(&s->world, &s->plan);
     if (s->liveness)
         prepare_liveness(s);
     describe(s, ret_result);

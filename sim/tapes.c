@@ -100,6 +100,7 @@ bool tapes_read(const char *path, struct tape_header *ret_header, struct tape *r
                                          .yesterday = (ret_header->flags & TAPE_YESTERDAY) != 0,
                                          .drops = (ret_header->flags & TAPE_DROPS) != 0,
                                          .collect = (ret_header->flags & TAPE_COLLECT) != 0,
+                                         .decay = (ret_header->flags & TAPE_DECAY) != 0,
                                          .told_key = -1,
                                          .replay = ret_tape };
     return true;
@@ -110,7 +111,7 @@ static uint8_t flags_of(const struct run_options *options)
     return (uint8_t)((options->store ? TAPE_STORE : 0) | (options->liveness ? TAPE_LIVENESS : 0) |
                      (options->gossip ? TAPE_GOSSIP : 0) | (options->handoff ? TAPE_HANDOFF : 0) |
                      (options->yesterday ? TAPE_YESTERDAY : 0) | (options->drops ? TAPE_DROPS : 0) |
-                     (options->collect ? TAPE_COLLECT : 0));
+                     (options->collect ? TAPE_COLLECT : 0) | (options->decay ? TAPE_DECAY : 0));
 }
 
 static void make_header(const struct run_options *options, const struct run_result *result,

@@ -92,7 +92,7 @@ void check_durable(struct cluster *cluster, struct history *history, const struc
                    uint32_t dw)
 {
     uint32_t disks = 0;
-    if (cluster->put_back_us > write->invoked_us)
+    if (cluster->put_back_us > write->invoked_us || cluster->struck_us > write->invoked_us)
         return; /* one may have held it, and forgot */
     for (uint16_t i = 0; disks < dw && i < cluster->count; i++)
         disks += disk_holds(history, write, &cluster->processes[i]);

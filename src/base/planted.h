@@ -58,7 +58,6 @@
     X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")           \
     X(SCRUB_MISSES_THE_NEWEST, "a scrub misses tables that nobody shows yet when it begins")       \
     X(EPOCH_REFUSAL_TOLD, "a request that meets a newer epoch fails, though there is time")        \
-    X(RENEWED_MARK_DROPPED, "a mark goes though it was put again while owners were asked")         \
     X(SCRUB_SKIPS_THE_FOOT, "a scrub reads the blocks of a table, and not what stands behind")     \
     X(SCRUB_SKIPS_THE_LOG, "a scrub does not read the log")                                        \
     X(LOST_RANGE_ANSWERED, "a replica answers about keys that it may have lost")                   \

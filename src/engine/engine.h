@@ -174,6 +174,7 @@ struct engine_stats {
     uint64_t memory_size;  /* bytes held outside caches */
     uint64_t memory_limit; /* 0: none */
     uint64_t disk_size;    /* bytes of all files */
+    uint64_t damage_met;   /* how often background work met a damaged file, since the open */
     uint64_t batches, puts, deletes, gets;
     uint64_t syncs;             /* fdatasync calls */
     uint64_t synced_batches;    /* made durable by them: batches / syncs is the group size */

@@ -7,6 +7,7 @@
  * the older one is found to be superseded when its turn comes. */
 #include "node/hints.h"
 
+#include "base/hash.h"
 #include "base/planted.h"
 
 enum {
@@ -62,9 +63,14 @@ static void count(struct node *node, struct hint_queue *queue, uint64_t order, u
     node->counters.hints_waiting_size += size;
 }
 
+/* What is counted may not be what is there: with a damaged table hints are lost, and some come back
+ * that were removed (scrub.h).  The next start counts anew. */
 void hints_uncount(struct node *node, struct hint_queue *queue, uint64_t size)
 {
-    assert(queue->used.count > 0 && queue->used.size >= size);
+    if (queue->used.count == 0)
+        return;
+    if (size > queue->used.size || queue->used.count == 1)
+        size = queue->used.size;
     queue->used.count--;
     queue->used.size -= size;
     if (queue->used.count == 0)
@@ -293,6 +299,12 @@ void hints_not_added(struct node *node, const struct hint_change *change)
 
 /* --- marks ----------------------------------------------------------------------------------- */
 
+uint32_t *hints_suspicions(struct node *node, const struct node_id *target, uint32_t partition)
+{
+    uint64_t hash = hash64(bytes_make(target->bytes, sizeof(target->bytes)), partition);
+    return &node->hints->suspicions_put[hash % HINT_RENEWALS];
+}
+
 kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
                              const struct node_id *target, uint32_t partition, enum hint_mark mark)
 {
@@ -303,7 +315,8 @@ kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
         return KVORUM_NO_MEMORY;
     hint_mark_value(clock_wall_ms(node->config.clock), &value);
     queue->marks_put++;
-    queue->suspicions_put += mark == HINT_MARK_SUSPICION;
+    if (mark == HINT_MARK_SUSPICION)
+        ++*hints_suspicions(node, target, partition);
     queue->marks++; /* at least as many as there are: counted again when they are looked at */
     node->counters.hint_marks++;
     return engine_batch_put(batch, key, bytes_make(value.data, value.size));

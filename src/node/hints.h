@@ -21,10 +21,9 @@ struct hint_queue {
     struct list link;
     struct node_id target;
     struct hint_usage used;
-    uint64_t oldest;         /* order of the oldest hint, as far as is known; 0: none */
-    uint32_t marks;          /* at most so many are in the stores */
-    uint32_t marks_put;      /* in this life */
-    uint32_t suspicions_put; /* of them */
+    uint64_t oldest;    /* order of the oldest hint, as far as is known; 0: none */
+    uint32_t marks;     /* at most so many are in the stores */
+    uint32_t marks_put; /* in this life */
     struct hint_pace pace;
     bool was_alive;
 
@@ -40,7 +39,10 @@ struct hint_queue {
     uint64_t suspect_us;
 };
 
+enum { HINT_RENEWALS = 1024 };
+
 struct hints {
+    uint32_t suspicions_put[HINT_RENEWALS]; /* by hash of target and partition, in this life */
     struct list queues;
     struct hint_pace_config pace;
     struct hint_usage quota; /* of this shard, for each target */
@@ -69,6 +71,8 @@ void hints_replay(struct node *node, struct hint_queue *queue);
 /** When hints_replay has something to do; UINT64_MAX: when something happens. */
 uint64_t hints_replay_us(struct node *node, struct hint_queue *queue);
 
+/** How often the target was suspected of lacking writes of the partition: of others too, rarely. */
+uint32_t *hints_suspicions(struct node *node, const struct node_id *target, uint32_t partition);
 void suspect_tick(struct node *node, struct hint_queue *queue);
 
 #endif

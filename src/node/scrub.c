@@ -225,9 +225,30 @@ static bool has_tables(const struct node *node, uint16_t store)
            engine_can(node->config.stores[store], ENGINE_TABLES);
 }
 
+/* Compactions of a store stand still on damage that one of them met, so it is not left alone until
+ * the next pass is due. */
+static bool background_met_damage(struct node *node)
+{
+    struct scrub *scrub = node->scrub;
+    bool met = false;
+    for (uint16_t i = 0; i < node->config.store_count; i++) {
+        struct engine_stats stats;
+        if (!has_tables(node, i))
+            continue;
+        engine_stats(node->config.stores[i], &stats);
+        met = met || stats.damage_met > scrub->damage_met[i];
+        scrub->damage_met[i] = stats.damage_met;
+    }
+    if (met)
+        PROBE("scrub: a compaction met damage");
+    return met;
+}
+
 static void pass_tick(struct node *node)
 {
     struct scrub *scrub = node->scrub;
+    if (!scrub->active && background_met_damage(node))
+        pass_begin(node);
     if (!scrub->active && node->now_us >= scrub->pass_us)
         pass_begin(node);
     if (!scrub->active || scrub->reading || node->now_us < free_us(scrub))

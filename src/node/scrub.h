@@ -2,7 +2,8 @@
 /** Rot in this shard's stores: found by reading all of them now and then, and by reads that meet
  *  it; what is lost with it is fetched from the other owners.
  *
- *      scrub step, or a read that met CORRUPT
+ *      scrub step (now and then, on demand, or since a compaction met damage), or a read that met
+ *      CORRUPT
  *        --> a *loss*: keys [lower, upper) of a store, in doubt from now on
  *        --> a new salt for our actors, and the loss, on disk       COMMIT_LOSS
  *        --> engine_mend: the damaged table without what is damaged (a job)

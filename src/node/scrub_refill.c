@@ -49,8 +49,6 @@ static bool add_owners(struct node *node, struct loss *loss, uint32_t partition,
     if (repair_place(node, partition, n, node->config.self) < 0)
         return true;
     loss->only_here = loss->only_here || count < 2;
-    if (PLANTED(REFILLED_FROM_ONE) && loss->comparison_count > 0)
-        return true;
     for (uint16_t i = 0; i < count; i++) {
         struct loss_comparison comparison = { partition, owners[i], n, node->now_us + 1 };
         if (owners[i] != node->config.self && !add_comparison(loss, &comparison))
@@ -213,6 +211,8 @@ void scrub_on_compared(struct node *node, const struct repair_exchange *exchange
                 own->n == exchange->n)
                 loss->comparisons[i] = loss->comparisons[--loss->comparison_count];
         }
+        if (PLANTED(REFILLED_FROM_ONE))
+            loss->comparison_count = 0;
     }
     if (!list_empty(losses))
         scrub_wake(node, node->now_us + 1);

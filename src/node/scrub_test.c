@@ -163,6 +163,23 @@ static void a_read_meets_damage(void)
     end(world);
 }
 
+/* Nobody reads, and no pass is due for days. */
+static void a_compaction_meets_damage(void)
+{
+    struct world *world = begin(3);
+    rot(PLACE);
+    open_again(world, 0);
+    for (int i = 0; i < 12; i++) { /* until level 0 is due */
+        assert_int_equal(put(world, 1, key_of(i), "new", NULL).status, KVORUM_OK);
+        assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
+        do_jobs();
+    }
+    pass(world, 30000);
+    assert_true(counters(world)->scrub_passes > 0 && counters(world)->scrub_mended > 0);
+    assert_int_equal(counters(world)->scrub_losses, 0);
+    end(world);
+}
+
 static void a_lost_range_is_not_absent(void)
 {
     struct world *world = begin(3);
@@ -178,6 +195,40 @@ static void a_lost_range_is_not_absent(void)
     assert_true(count_alone(world, KVORUM_UNAVAILABLE) > 0);
     for (uint16_t i = 1; i < world->count; i++)
         heal(world, i);
+    pass(world, 60000);
+    assert_int_equal(counters(world)->scrub_losses, 0);
+    cut_others(world);
+    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), 0);
+    end(world);
+}
+
+/* Member 2 was away when the keys were written, and never gets what is owed to it. */
+static void every_owner_is_asked(void)
+{
+    struct world *world = world_make(3);
+    char value[VALUE_SIZE + 1] = { 0 };
+    fault_disk_init(&disk);
+    world->work = do_jobs;
+    open_again(world, 0);
+    world->deaf_to_merges[2] = true;
+    memset(value, 'v', VALUE_SIZE);
+    for (int i = 0; i < KEYS; i++) {
+        struct operation operation = operation_on(OPERATION_PUT, key_of(i));
+        operation.value = bytes_of_string(value);
+        operation.levels.sloppy = 0;
+        assert_int_equal(run(world, 0, &operation).status, KVORUM_OK);
+    }
+    assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
+    rot(PLACE);
+    cut(world, 1);
+    open_again(world, 0);
+    node_scrub(world->nodes[0]);
+    pass(world, 30000);
+    assert_true(counters(world)->scrub_mended > 0 && counters(world)->scrub_losses > 0);
+    cut(world, 2);
+    assert_true(count_alone(world, KVORUM_UNAVAILABLE) > 0);
+    heal(world, 2);
+    heal(world, 1);
     pass(world, 60000);
     assert_int_equal(counters(world)->scrub_losses, 0);
     cut_others(world);
@@ -266,8 +317,12 @@ static void the_last_pass_is_remembered(void)
 static const struct named_test tests[] = {
     { "a read that meets damage is answered by others, and what it met is refilled",
       a_read_meets_damage },
+    { "what a compaction meets is found by a pass at once, and refilled",
+      a_compaction_meets_damage },
     { "a replica does not say that a key is absent that it may have lost",
       a_lost_range_is_not_absent },
+    { "a loss is over when every other owner was asked, for one alone may have it",
+      every_owner_is_asked },
     { "a node starts on a store whose own records are damaged, and answers when all were asked",
       a_start_on_damage },
     { "what the only replica lost is an error until it is given up", the_only_replica_is_lost },

@@ -17,25 +17,24 @@ struct inquiry {
     struct node_id target;
     uint16_t member; /* the target's */
     uint32_t partition;
-    uint32_t suspicions_put; /* of the target, when the first owner was asked */
+    uint32_t suspicions_put; /* when the first owner was asked */
     uint64_t epoch;          /* number of the one whose owners are asked */
     uint16_t owners[PLACEMENT_OWNERS_MAX], owner_count;
     uint16_t place; /* of the owner that is being asked */
 };
 
 /* Another hint may have been dropped since the first owner was asked, which may have compared by
- * now: then the mark is that hint's too.  Which partition a mark was put for is not remembered. */
+ * now: then the mark is that hint's too. */
 static bool may_be_renewed(struct node *node, const struct inquiry *inquiry)
 {
-    const struct hint_queue *queue = hints_queue(node, &inquiry->target);
-    return queue == NULL || queue->suspicions_put != inquiry->suspicions_put;
+    return *hints_suspicions(node, &inquiry->target, inquiry->partition) != inquiry->suspicions_put;
 }
 
 /* All have it: the suspicion is over. */
 static void all_asked(struct node *node, struct request *request)
 {
     const struct inquiry *inquiry = request->inquiry;
-    if (may_be_renewed(node, inquiry) && !PLANTED(RENEWED_MARK_DROPPED)) {
+    if (may_be_renewed(node, inquiry)) {
         PROBE("node: a mark was put again while it was handed to the owners");
     } else {
         PROBE("node: a mark was handed to the owners");
@@ -79,8 +78,7 @@ void suspect_hand_over(struct node *node, uint16_t target, uint32_t partition)
                                  .partition = partition,
                                  .epoch = node->config.epoch->number };
     inquiry->owner_count = suspect_owners(node, partition, inquiry->owners);
-    const struct hint_queue *queue = hints_queue(node, &inquiry->target);
-    inquiry->suspicions_put = queue == NULL ? 0 : queue->suspicions_put;
+    inquiry->suspicions_put = *hints_suspicions(node, &inquiry->target, partition);
     request->inquiry = inquiry;
     request->answered = true;
     ask_next(node, request);

@@ -118,6 +118,7 @@ struct lsm_counts {
     uint64_t flushes, flushed_size, compactions, compaction_read_size, compaction_written_size;
     uint64_t read_compactions;
     uint64_t slowdowns, stalls;
+    uint64_t damage_met;    /* compactions that failed with CORRUPT */
     uint64_t puts, deletes; /* of memtables that are gone */
     struct engine_level_stats levels[ENGINE_LEVELS];
 };

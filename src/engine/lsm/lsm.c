@@ -67,6 +67,7 @@ static void add_counts(const struct lsm *lsm, struct engine_stats *ret_stats)
     ret_stats->compaction_written_size = counts->compaction_written_size;
     ret_stats->read_compactions = counts->read_compactions;
     ret_stats->slowdowns = counts->slowdowns;
+    ret_stats->damage_met = counts->damage_met;
     ret_stats->stalls = counts->stalls;
     ret_stats->puts = counts->puts;
     ret_stats->deletes = counts->deletes;

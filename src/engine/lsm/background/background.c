@@ -98,6 +98,7 @@ static void compact_one(struct lsm *lsm, struct lsm_pick *pick)
     lsm_maker_end(&maker);
     lsm->compactions_running--;
     lsm->compaction_failure = status == KVORUM_CLOSED ? KVORUM_OK : status;
+    lsm->counts.damage_met += status == KVORUM_CORRUPT;
     if (status == KVORUM_NO_SPACE)
         PROBE("lsm: no room for a compaction");
     if (status == KVORUM_OK && before != KVORUM_OK)
