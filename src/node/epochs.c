@@ -157,8 +157,8 @@ static void tell_adopted(struct node *node, const struct epoch *former)
         node->config.epoch_changed(node->config.epoch_context);
 }
 
-/* Who left by itself was LEAVING before, and has given away what it held; unless an epoch was missed,
- * or it was removed while it was leaving. */
+/* Who left by itself was LEAVING before, and has given away what it held; unless an epoch was
+ * missed, or it was removed while it was leaving. */
 static bool somebody_was_removed(const struct epoch *former, const struct epoch *epoch)
 {
     for (uint16_t i = 0; i < former->member_count; i++) {

@@ -2,12 +2,13 @@
 /* A member that leaves owes others what it took for them while they were away.  Its hints would go
  * with it, and with them perhaps the only copy that an acknowledged write counted beside one owner.
  * So it takes no more of them, delivers those that it has, and the last move does not end before it
- * said that none is left: by then reads ask the new owners, one of whom coordinates what is written.
+ * said that none is left: by then reads ask the new owners, one of whom coordinates what is
+ * written.
  *
- *      its shards --dry--> its shard 0 --dry, in this epoch--> voters: the driver ends the last move
+ *      its shards --dry--> its shard 0 --dry, in this epoch--> voters: the last move may end
  *
- * Who is away must come back for that, or be removed: then hints go to the owners of now.  One who is
- * removed itself cannot be waited for; what it held is found by comparisons (repair_on_lost). */
+ * Who is away must come back for that, or be removed: then hints go to the owners of now.  One who
+ * is removed itself cannot be waited for; what it held is found by comparisons (repair_on_lost). */
 #include "base/planted.h"
 #include "node/handoff.h"
 #include "node/hints.h"
