@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/planted.h"
+#include "sim/checkers/checkers.h"
 
 void departures_init(struct departures *departures, struct cluster *cluster)
 {
@@ -162,6 +163,8 @@ void departures_retire(struct departures *departures)
             continue;
         PROBE("departures: a member that had gone was switched off");
         process_resume(process);
+        if (newest(cluster) != NULL)
+            check_debts(process, newest(cluster));
         process_stop(process);
         process->retired = true;
         world_cancel(cluster->world, &process->restart);

@@ -42,6 +42,9 @@ void check_deletes(struct history *history, const struct record *read);
 void check_reopened(struct history *history, const struct record *record, bool outdated,
                     uint64_t timeout_us);
 
+/* debts.c: who left by itself holds no hints for members of `epoch`, the newest. */
+void check_debts(const struct process *process, const struct epoch *epoch);
+
 /* durable.c: at the moment of an acknowledgement at least `dw` disks would still hold the write if
  * power failed everywhere. */
 void check_durable(struct cluster *cluster, struct history *history, const struct record *write,

@@ -33,6 +33,22 @@ static uint64_t digest_of(const struct epoch *epoch)
     return digest;
 }
 
+static void turn_page(struct epoch_book *book, const struct epoch *epoch)
+{
+    uint32_t gone = 0, leaving = 0;
+    for (uint16_t i = 0; i < epoch->member_count; i++) {
+        gone |= epoch->members[i].state == MEMBER_GONE ? 1u << i : 0;
+        leaving |= epoch->members[i].state == MEMBER_LEAVING ? 1u << i : 0;
+    }
+    bool last_move_ended = book->moving && epoch->move_count == 0;
+    if (last_move_ended && epoch->number == book->count + 1)
+        book->parted |= gone & ~book->gone & book->leaving;
+    book->count = epoch->number;
+    book->gone |= gone;
+    book->leaving = leaving;
+    book->moving = epoch->move_count > 0;
+}
+
 static void check_unique(struct process *process, const struct epoch *epoch)
 {
     struct epoch_book *book = process->book;
@@ -44,12 +60,8 @@ static void check_unique(struct process *process, const struct epoch *epoch)
         world_fail(book->world, "epochs", "n%u has another epoch %llu than somebody else",
                    process->member, (unsigned long long)epoch->number);
     *known = digest;
-    if (epoch->number <= book->count)
-        return;
-    book->count = epoch->number;
-    for (uint16_t i = 0; i < epoch->member_count; i++)
-        if (epoch->members[i].state == MEMBER_GONE)
-            book->gone |= 1u << i;
+    if (epoch->number > book->count)
+        turn_page(book, epoch);
 }
 
 static void check_not_back(struct process *process, const struct epoch *epoch)

@@ -19,12 +19,21 @@ struct epoch_book {
     uint64_t highest[SIM_MEMBERS_MAX]; /* that each member went by, in all its lives */
     uint64_t count;                    /* the highest of all */
     uint32_t gone;                     /* members that are none any more by that */
+    uint32_t parted;                   /* of those who left by themselves, with the last move */
+    uint32_t leaving;                  /* members that do so, by that */
+    bool moving;                       /* partitions are, by that */
 };
 
 /** `member` is no member any more by the newest epoch of all. */
 static inline bool epoch_book_gone(const struct epoch_book *book, uint16_t member)
 {
     return (book->gone >> member & 1) != 0;
+}
+
+/** ... and it was not removed. */
+static inline bool epoch_book_parted(const struct epoch_book *book, uint16_t member)
+{
+    return (book->parted >> member & 1) != 0;
 }
 
 void epoch_book_init(struct epoch_book *book, struct world *world, const struct epoch *founding);

@@ -157,6 +157,22 @@ static void tell_adopted(struct node *node, const struct epoch *former)
         node->config.epoch_changed(node->config.epoch_context);
 }
 
+/* Who left by itself was LEAVING before, and has given away what it held; unless an epoch was
+ * missed, or it was removed while it was leaving. */
+static bool somebody_was_removed(const struct epoch *former, const struct epoch *epoch)
+{
+    for (uint16_t i = 0; i < former->member_count; i++) {
+        bool goes = former->members[i].state != MEMBER_GONE &&
+                    (epoch->members[i].state == MEMBER_GONE ||
+                     !node_id_equal(&epoch->members[i].id, &former->members[i].id));
+        bool parted = former->members[i].state == MEMBER_LEAVING && former->move_count > 0 &&
+                      epoch->move_count == 0;
+        if (goes && !parted)
+            return true;
+    }
+    return false;
+}
+
 /* `record` is on disk. */
 static void leave(struct node *node, uint64_t number, struct bytes record)
 {
@@ -188,6 +204,8 @@ static void adopt(struct node *node, struct bytes record)
     note_changes(epochs, former, node->config.epoch);
     handoff_on_adopted(node, former);
     repair_on_adopted(node, former->number);
+    if (somebody_was_removed(former, node->config.epoch))
+        repair_on_lost(node);
     if (node->config.shard == 0) {
         votes_on_adopted(node);
         tell_own_shards(node, node->config.epoch->number, record);

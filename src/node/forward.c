@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes that another node (or another shard of this one) must coordinate, because the coordinator
- * is always an owner.  A forwarded write is with one member at a time, and goes to the next only when
- * it surely did not happen at the one before: the send was refused, that member's store takes no
- * writes, or it goes by a newer epoch (reopen.c).  Otherwise a second try would be a second write. */
+ * is always an owner.  A forwarded write is with one member at a time, and goes to the next only
+ * when it surely did not happen at the one before: the send was refused, that member's store takes
+ * no writes, or it goes by a newer epoch (reopen.c).  Otherwise a second try would be a second
+ * write. */
 #include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/drop.h"

@@ -114,10 +114,13 @@ kvorum_status handoff_open(struct node *node)
     if (fine && node->config.shard == 0) {
         handoff->settled = calloc(RING_MEMBERS_MAX, sizeof(*handoff->settled));
         handoff->shard_epochs = calloc(node->config.shard_count, sizeof(*handoff->shard_epochs));
+        handoff->shard_dry = calloc(node->config.shard_count, sizeof(*handoff->shard_dry));
+        handoff->dry_us = calloc(RING_MEMBERS_MAX, sizeof(*handoff->dry_us));
         handoff->arrivals = calloc(partitions, sizeof(*handoff->arrivals));
         handoff->steps = calloc(HANDOFF_STEPS_MAX, sizeof(*handoff->steps));
         fine = handoff->settled != NULL && handoff->shard_epochs != NULL &&
-               handoff->arrivals != NULL && handoff->steps != NULL;
+               handoff->arrivals != NULL && handoff->steps != NULL && handoff->shard_dry != NULL &&
+               handoff->dry_us != NULL;
     }
     if (!fine || !heap_insert(&node->timers, &handoff->timer, node->now_us + HANDOFF_TICK_US))
         return KVORUM_NO_MEMORY;
@@ -140,6 +143,8 @@ void handoff_close(struct node *node)
     free(handoff->holdings);
     free(handoff->settled);
     free(handoff->shard_epochs);
+    free(handoff->shard_dry);
+    free(handoff->dry_us);
     free(handoff->arrivals);
     free(handoff->steps);
     free(handoff);

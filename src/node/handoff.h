@@ -6,6 +6,7 @@
  *      handoff_receive.c  streams that come in
  *      handoff_source.c   pages for streams that go out
  *      handoff_drive.c    who has what, and the next steps, on shard 0
+ *      parting.c          who leaves owes nothing before it is gone
  *
  *  A shard keeps beside the objects of a partition, in the same store (integers big-endian):
  *
@@ -65,6 +66,8 @@ struct handoff {
     /* shard 0 */
     uint64_t *settled;      /* by member: all shards of it */
     uint64_t *shard_epochs; /* by shard of this member */
+    bool *shard_dry;        /* the same: it holds no hints */
+    uint64_t *dry_us;       /* by member that leaves: when it said last that it holds no hints */
     struct arrival *arrivals;
     bool proposing;
     struct handoff_step *steps; /* that are being proposed */
@@ -92,6 +95,11 @@ void handoff_on_settled(struct node *node, uint16_t member, uint64_t number);
 /** The newest epoch that all shards of this member have adopted. */
 uint64_t handoff_settled(const struct node *node);
 
+/** This member is LEAVING: it takes nothing for others any more. */
+bool parting_is_leaving(const struct node *node);
+/** This shard holds nothing for others. */
+bool parting_is_dry(const struct node *node);
+
 /** No stream asks for its next page, until it is resumed. */
 void handoff_pause(struct node *node, bool on);
 /** At most so many bytes a second come into this shard; 0: no limit. */
@@ -116,6 +124,12 @@ void receive_pump(struct node *node);
 void receive_close_all(struct node *node);
 /** Streams whose session is over end. */
 void receive_on_adopted(struct node *node);
+/** Shard 0: no shard of this member holds anything for others. */
+bool parting_all_dry(const struct node *node);
+/** `member`, who is leaving, says so, or says that it does. */
+void parting_on_told(struct node *node, uint16_t member, bool dry);
+/** How many of the steps may be taken. */
+uint32_t parting_hold_back(struct node *node, const struct handoff_step *steps, uint32_t count);
 void drive_tick(struct node *node);
 /** Tell shard 0, and the voters, how far this shard is. */
 void drive_tell(struct node *node);

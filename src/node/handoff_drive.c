@@ -72,6 +72,7 @@ void drive_tell(struct node *node)
     Peer__Progress progress = PEER__PROGRESS__INIT;
     progress.epoch = epoch->number;
     progress.shard = node->config.shard;
+    progress.dry = parting_is_dry(node);
     progress.partitions = list_whole(node, &progress.n_partitions);
     if (progress.partitions == NULL)
         return;
@@ -82,9 +83,12 @@ void drive_tell(struct node *node)
     } else {
         node->handoff->shard_epochs[0] = epoch->number;
         take_progress(node, node->config.self, progress.partitions, progress.n_partitions);
+        progress.dry = parting_all_dry(node);
+        parting_on_told(node, node->config.self, progress.dry);
         tell_shards(node);
     }
-    for (uint8_t i = 0; progress.n_partitions > 0 && i < epoch->voter_count; i++)
+    bool leaves = node->config.shard == 0 && parting_is_leaving(node);
+    for (uint8_t i = 0; (leaves || progress.n_partitions > 0) && i < epoch->voter_count; i++)
         if (epoch->voters[i] != node->config.self && placement_reachable(node, epoch->voters[i]))
             send_progress(node, (struct net_address){ epoch->voters[i], 0 }, &progress);
 }
@@ -150,8 +154,12 @@ void handoff_on_progress(struct node *node, struct net_address from, const struc
     }
     if (own && from.shard < node->config.shard_count) {
         node->handoff->shard_epochs[from.shard] = progress->epoch;
+        node->handoff->shard_dry[from.shard] = progress->dry;
         tasks_take(node, from.shard, progress);
     }
+    if (!own && from.shard == 0)
+        parting_on_told(node, from.member,
+                        progress->dry && progress->epoch == node->config.epoch->number);
     if (progress->epoch == node->config.epoch->number)
         take_progress(node, from.member, progress->partitions, progress->n_partitions);
 }
@@ -222,6 +230,7 @@ static void drive(struct node *node)
                                          .r = HANDOFF_R_ANY,
                                          .moves_per_member = UINT16_MAX };
     uint32_t count = handoff_steps(&input, node->handoff->steps, HANDOFF_STEPS_MAX);
+    count = parting_hold_back(node, node->handoff->steps, count);
     if (count > 0)
         propose(node, count);
 }

@@ -320,8 +320,8 @@ uint16_t node_self(const struct node *node);
 /** The local wall clock through the node's seam. */
 uint64_t node_wall_ms(const struct node *node);
 const struct node_limits *node_limits(const struct node *node);
-/** The number of an epoch by which this node is no member any more: it serves nothing, and node_epoch
- *  stays what it was.  0: it is one. */
+/** The number of an epoch by which this node is no member any more: it serves nothing, and
+ *  node_epoch stays what it was.  0: it is one. */
 uint64_t node_left_epoch(const struct node *node);
 
 /* Else every row would be indented below the one before. */

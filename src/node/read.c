@@ -69,8 +69,8 @@ static kvorum_status put_off(struct node *node, struct request *request, uint8_t
     return replica_wait(node, &request->address, fine ? fetch : NULL);
 }
 
-/* A member that takes no writes counts as absent where somebody may stand in for it: what it lacks is
- * with whoever does.  Else what it has is as good as before its disk failed. */
+/* A member that takes no writes counts as absent where somebody may stand in for it: what it lacks
+ * is with whoever does.  Else what it has is as good as before its disk failed. */
 static bool counts_as_absent(const struct request *request)
 {
     return request->quorum.sloppy && request->target_count > request->places;

@@ -11,8 +11,8 @@
  *      FORWARD  as a PUT that had no dot: who refused it had not begun
  *      LIST     goes on at its cursor; partitions that changed are asked of their owners now
  *
- * Not before its own epoch is at least the refuser's: then a late copy of a refusal can be told from
- * one of the new round, because it names no newer epoch. */
+ * Not before its own epoch is at least the refuser's: then a late copy of a refusal can be told
+ * from one of the new round, because it names no newer epoch. */
 #include "base/planted.h"
 #include "node/internal.h"
 

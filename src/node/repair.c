@@ -472,6 +472,17 @@ static void on_return(struct node *node, uint16_t member)
             suspect_after(node, p, member, RETURN_US);
 }
 
+void repair_on_lost(struct node *node)
+{
+    if (node->repair == NULL)
+        return;
+    PROBE("repair: a member was removed, and what it held with it");
+    for (uint32_t p = 0; p < node->repair->partition_count; p++)
+        if (placement_store(node, p) != NULL &&
+            repair_place(node, p, TARGETS_MAX, node->config.self) >= 0)
+            suspect_after(node, p, RING_NO_MEMBER, RETURN_US);
+}
+
 static void look_at_members(struct node *node)
 {
     struct repair *repair = node->repair;

@@ -60,6 +60,10 @@ void repair_suspect(struct node *node, uint32_t partition, uint16_t member);
  *  with slots, that have changed end, and begin again where the two are still owners. */
 void repair_on_adopted(struct node *node, uint64_t former);
 
+/** A member was removed that did not part by itself: what it held for others is lost, and owners
+ *  may differ by that.  Compared soon. */
+void repair_on_lost(struct node *node);
+
 /** Somebody may lack writes of partition `number` that we have now (a mark, node/suspect.c): only
  *  comparisons that begin from here on settle that (hints_compared). */
 void repair_on_mark(struct node *node, uint32_t number);

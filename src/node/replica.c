@@ -570,6 +570,11 @@ void replica_on_merge(struct node *node, struct net_address from, const struct m
         send_merge_answer(node, from, message->request_id, KVORUM_NOT_READY, false);
         return;
     }
+    if (merge->stand_in && parting_is_leaving(node) && !PLANTED(LEAVER_DROPS_HINTS)) {
+        PROBE("node: a leaver did not stand in for anybody");
+        send_merge_answer(node, from, message->request_id, KVORUM_NOT_READY, false);
+        return;
+    }
     struct target target = { .stand_in = merge->stand_in, .owner = (uint16_t)merge->owner };
     const struct commit_plan plan = { .kind = COMMIT_ANSWER,
                                       .to = from,

@@ -13,7 +13,7 @@ enum { TASK_NAME_MAX = 15, TASK_UNKNOWN_MEMBER = RING_NO_MEMBER };
 #define TASK_NEVER UINT64_MAX
 
 /* Kinds: the name is what people type.  Who adds one fills a row in task_sources.c. */
-enum task_kind { TASK_MOVE, TASK_REPAIR, TASK_RECLAIM, TASK_KINDS };
+enum task_kind { TASK_MOVE, TASK_REPAIR, TASK_HINTS, TASK_RECLAIM, TASK_KINDS };
 
 /* Numbers go on the wire. */
 enum task_state { TASK_IDLE, TASK_RUNNING, TASK_PAUSED, TASK_DONE, TASK_CANCELLED };

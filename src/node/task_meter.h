@@ -18,6 +18,7 @@ enum task_note {
     TASK_NOTE_SWEEP,  /* what is left of an earlier ownership goes first */
     TASK_NOTE_SOURCE, /* a member does not give what it should */
     TASK_NOTE_OTHERS, /* all is here; the others have to take the next step */
+    TASK_NOTE_AWAY,   /* a member for whom something is kept is away */
 };
 
 /** What one shard says of one kind, or the sum of what all say. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kinds of background work.  To add one: a name in enum task_kind, and a row at the end. */
 #include "node/drop.h"
+#include "node/hints.h"
 #include "node/internal.h"
 #include "node/reclaim.h"
 #include "node/repair_internal.h"
@@ -123,6 +124,42 @@ static void look_at_reclaim(struct node *node, struct task_figures *ret)
     ret->limit = reclaim->throttle.rate;
 }
 
+/* --- what a member that leaves still keeps for others ----------------------------------------- */
+
+static uint16_t first_away(const struct node *node)
+{
+    const struct list *queues = &node->hints->queues;
+    for (const struct list *item = queues->next; item != queues; item = item->next) {
+        const struct hint_queue *queue = LIST_ENTRY(item, struct hint_queue, link);
+        uint16_t target = hints_target(node, queue);
+        if (queue->used.count > 0 && target != RING_NO_MEMBER &&
+            node_liveness(node, target) != LIVENESS_ALIVE)
+            return target;
+    }
+    return RING_NO_MEMBER;
+}
+
+static void look_at_parting(struct node *node, struct task_figures *ret)
+{
+    const struct node_counters *counters = &node->counters;
+    struct tasks *tasks = node->tasks;
+    uint64_t gone =
+        counters->hints_delivered + counters->hints_rerouted + counters->hints_destroyed;
+    bool active = parting_is_leaving(node) && counters->hints_waiting > 0;
+    if (active && !tasks->parting.active) {
+        tasks->parting.runs++;
+        tasks->parting.gone_before = gone;
+    }
+    tasks->parting.active = active;
+    ret->active = active;
+    ret->runs = tasks->parting.runs;
+    ret->done = tasks->parting.runs == 0 ? 0 : gone - tasks->parting.gone_before;
+    ret->total = ret->done + (active ? counters->hints_waiting : 0);
+    ret->advances = gone;
+    ret->member = active ? first_away(node) : RING_NO_MEMBER;
+    ret->note = ret->member == RING_NO_MEMBER ? TASK_NOTE_NONE : TASK_NOTE_AWAY;
+}
+
 /* --- the kinds -------------------------------------------------------------------------------- */
 
 const struct task_source task_sources[TASK_KINDS] = {
@@ -132,6 +169,8 @@ const struct task_source task_sources[TASK_KINDS] = {
                     "pause); then kvorum cluster leave takes a node out again" },
     [TASK_REPAIR] = { "repair", "pairs", look_at_repair, repair_pause, repair_limit, repair_cancel,
                       NULL },
+    [TASK_HINTS] = { "hints", "objects", look_at_parting, NULL, NULL, NULL,
+                     "what a node that leaves keeps for others is not given up" },
     [TASK_RECLAIM] = { "reclaim", "partitions", look_at_reclaim, reclaim_pause, reclaim_limit, NULL,
                        "what was dropped is dropped: nobody can read it any more, and only its "
                        "room "

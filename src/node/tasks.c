@@ -186,6 +186,11 @@ static const char *note_text(struct node *node, const struct task *task,
                                  : "a node");
     case TASK_NOTE_OTHERS:
         return "all is here; every owner has to learn of it: see kvorum cluster status";
+    case TASK_NOTE_AWAY:
+        return reason_printf(
+            node, "keeps writes for %s, which is away: bring it back, or remove it",
+            figures->member < epoch->member_count ? epoch->members[figures->member].name
+                                                  : "a node");
     default:
         return "";
     }

@@ -34,6 +34,11 @@ struct tasks {
         uint64_t runs, size_before;
         uint32_t total, moving, done_before;
     } moves;
+    /* Of hints of this shard while its member leaves: from its beginning until none is left. */
+    struct {
+        uint64_t runs, gone_before;
+        bool active;
+    } parting;
     uint64_t repair_size_before; /* bytes, when the demand under way began */
     uint64_t repair_demand;      /* its number */
     /* shard 0 */

@@ -468,7 +468,8 @@ static bool is_newcomer(struct node *node, const struct request *request, int lo
  * us. */
 static bool coordinates(struct node *node, const struct request *request, int local)
 {
-    if (local < 0)
+    bool read_here = local >= 0 && (request->other_set == 0 || (request->set & 1u << local) != 0);
+    if (local < 0 || (parting_is_leaving(node) && (request->targets[local].stand_in || !read_here)))
         return false;
     if (is_newcomer(node, request, local))
         return (request->flags & OPERATION_FORWARDED) != 0;

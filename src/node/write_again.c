@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A put that met a newer epoch (reopen.c).  Before its object was made it begins from the beginning.
- * Afterwards it is resumed: the same object with the same dot goes to those who own the key now, and
- * levels are counted anew among them.  Who has it already merges it into itself and acknowledges it
- * again, behind a barrier, so nothing is counted that is not on the new owners' side. */
+/* A put that met a newer epoch (reopen.c).  Before its object was made it begins from the
+ * beginning. Afterwards it is resumed: the same object with the same dot goes to those who own the
+ * key now, and levels are counted anew among them.  Who has it already merges it into itself and
+ * acknowledges it again, behind a barrier, so nothing is counted that is not on the new owners'
+ * side. */
 #include "base/planted.h"
 #include "node/internal.h"
 

@@ -32,8 +32,8 @@ void peer_link_greeted(struct peer_link *link);
 /** Write; to be called for links in peers->dirty, which it leaves. */
 void peer_link_flush(struct peer_link *link);
 void peer_link_stop(struct peer_link *link);
-/** `link`, a new one, leads to where the member of `old` is now: it takes over what waits there, and
- *  dials if that did. */
+/** `link`, a new one, leads to where the member of `old` is now: it takes over what waits there,
+ *  and dials if that did. */
 void peer_link_inherit(struct peer_link *link, struct peer_link *old);
 /** It was made for this member, which is one still. */
 bool peer_link_is_of(const struct peer_link *link, const struct member *member);

@@ -109,6 +109,33 @@ def _():
         is_quiet(nodes[3], [nodes[0], nodes[1], nodes[2]])
 
 
+@case("who leaves first delivers what it keeps for a node that is away; tasks show for whom it waits")
+def _():
+    with Cluster(5) as nodes:
+        away, leaver = nodes[1], nodes[4]
+        away.kill()
+        wait_until(lambda: b'"dead"' in nodes[0].http("GET", "/kvorum/status").body, what="it is dead")
+        for i in range(200):
+            equal(leaver.http("PUT", f"/buckets/b/keys/{i}", b"v", {"Content-Type": "text/plain"}).status,
+                  204)
+        kept = json.loads(leaver.http("GET", "/stats").body)["kvorum_hints_waiting"]
+        assert kept > 0
+        for word in ("stage", "commit"):
+            equal(leaver.http("POST", f"/kvorum/cluster/{word}",
+                              json.dumps({"change": "leave", "node": leaver.name} if word == "stage"
+                                         else {})).status, 200)
+        row = wait_until(lambda: [line for line in kvorum(nodes[0], "tasks", "list").stdout.splitlines()
+                                  if line.startswith(leaver.name.encode() + b"/hints")], what="the task")
+        assert b"keeps writes for " + away.name.encode() in row[0], row
+        away.start()
+        told(leaver)
+        for i in range(200):
+            equal(away.http("GET", f"/buckets/b/keys/{i}").body, b"v")
+        stats = json.loads(leaver.http("GET", "/stats").body)
+        equal(stats["kvorum_hints_waiting"], 0)
+        assert stats["kvorum_hints_delivered"] + stats["kvorum_hints_rerouted"] > 0, stats
+
+
 @case("who joins by way of a node that left is told so")
 def _():
     with four() as nodes:
