@@ -56,7 +56,6 @@
     X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")              \
     X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")                     \
     X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")           \
-    X(SCRUB_MISSES_THE_NEWEST, "a scrub misses tables that nobody shows yet when it begins")       \
     X(SCRUB_SKIPS_THE_FOOT, "a scrub reads the blocks of a table, and not what stands behind")     \
     X(SCRUB_SKIPS_THE_LOG, "a scrub does not read the log")                                        \
     X(LOST_RANGE_ANSWERED, "a replica answers about keys that it may have lost")                   \

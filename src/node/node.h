@@ -317,7 +317,7 @@ const struct node_limits *node_limits(const struct node *node);
     X(repair_demands) X(repair_demand_total) X(repair_demand_done) X(repair_demand_failed)         \
     X(scrub_passes) X(scrub_running) X(scrub_pass_size) X(scrub_pass_total) X(scrub_size)          \
     X(scrub_blocks) X(scrub_damaged) X(scrub_mended) X(scrub_losses) X(scrub_refilled)             \
-    X(scrub_demands) X(scrub_lost) X(scrub_accepted)                                                                               \
+    X(scrub_demands) X(scrub_lost) X(scrub_accepted)                                               \
     X(expired) X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)         \
     X(requests_active)
 /* clang-format on */
