@@ -5,8 +5,8 @@
  *  of the same key a majority is sound.  A member is whole again when all its files were read
  *  since, nothing of it is in doubt, and every sector can be read; then another may be struck.
  *
- *  In one run of five there is one replica only, and everybody may be struck: then what is lost must
- *  be an error, and never "not found".
+ *  In one run of five there is one replica only, and everybody may be struck: then what is lost
+ *  must be an error, and never "not found".
  *
  *  Damage that a start meets cannot be made good by a scrub: an operator would fill a new directory
  *  from the others, and here the disk is as it was before (probe). */

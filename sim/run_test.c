@@ -67,8 +67,8 @@ static void what_a_mark_stands_for_reaches_its_owners(void **state)
     }
 }
 
-/* A compaction was making a table of which a bit flipped before anybody was shown it; the scrub that
- * was asked for then was over before it was installed. */
+/* A compaction was making a table of which a bit flipped before anybody was shown it; the scrub
+ * that was asked for then was over before it was installed. */
 static void a_scrub_finds_what_was_being_written_when_it_began(void **state)
 {
     (void)state;

@@ -57,7 +57,6 @@
     X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")                     \
     X(LEAVER_DROPS_HINTS, "a member that leaves takes its undelivered hints along")                \
     X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")           \
-    X(SCRUB_MISSES_THE_NEWEST, "a scrub misses tables that nobody shows yet when it begins")       \
     X(EPOCH_REFUSAL_TOLD, "a request that meets a newer epoch fails, though there is time")        \
     X(SCRUB_SKIPS_THE_FOOT, "a scrub reads the blocks of a table, and not what stands behind")     \
     X(SCRUB_SKIPS_THE_LOG, "a scrub does not read the log")                                        \

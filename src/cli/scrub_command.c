@@ -23,7 +23,8 @@ static bool over(const json_t *before, const json_t *now)
            number(now, "running") == 0 && number(now, "in_doubt") == number(now, "lost");
 }
 
-/* Until all is read, and nothing is in doubt that somebody may still have; the node goes on when we are interrupted. */
+/* Until all is read, and nothing is in doubt that somebody may still have; the node goes on when we
+ * are interrupted. */
 static kvorum_status watch(struct session *session, const json_t *before, json_t **ret_now)
 {
     struct progress progress;

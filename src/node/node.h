@@ -349,7 +349,7 @@ uint64_t node_left_epoch(const struct node *node);
     X(scrub_demands) X(scrub_lost) X(scrub_accepted) X(drops_refused) X(reclaimed_size)            \
     X(reclaims_due)                                                                                \
     X(tombstones_collected) X(tombstones_kept) X(collect_passes) X(collect_rounds)                 \
-    X(collect_refused) X(collect_silent) X(collect_behind) X(fence_refusals) X(fence_refills)                                                                               \
+    X(collect_refused) X(collect_silent) X(collect_behind) X(fence_refusals) X(fence_refills)      \
     X(expired) X(siblings_refused) X(too_large) X(overloaded) X(disk_errors) X(disk_reads)         \
     X(requests_active)
 /* clang-format on */

@@ -157,7 +157,7 @@ kvorum_status lsm_scrub(struct engine *engine, struct engine_scrub *scrub,
     lsm_state_reference(state);
     if (scrub->end == 0)
         scrub->end = lsm->next_file;
-    scrubbing.making = !PLANTED(SCRUB_MISSES_THE_NEWEST) && lsm_making_before(lsm, scrub->end);
+    scrubbing.making = lsm_making_before(lsm, scrub->end);
     pthread_mutex_unlock(&lsm->mutex);
     scrub->size = scrub->blocks = 0;
     scrub->finished = scrub->waits = false;
