@@ -5,6 +5,7 @@
  *      keep      of `previous` what is still legal
  *      fill      the holes, with members below their targets                      plan_fill.c
  *      balance   single owners, from members above target to members below       plan_balance.c
+ *      save      what moved without need goes back                                plan_save.c
  *      columns   two owners of a partition change places, until every prefix of
  *                columns is balanced as well                                      plan_columns.c
  *
@@ -85,10 +86,12 @@ static bool init(struct plan *plan, const struct ring_plan_input *input, struct 
     plan->zone_limit = ring_zone_limit(&plan->zones, input->members, members, columns);
     plan->targets = arena_allocate_zero(arena, members * sizeof(*plan->targets));
     plan->loads = arena_allocate_zero(arena, members * sizeof(*plan->loads));
+    plan->least = arena_allocate_zero(arena, members * sizeof(*plan->least));
+    plan->most = arena_allocate_zero(arena, members * sizeof(*plan->most));
     plan->column_targets = arena_allocate_zero(arena, cells * sizeof(*plan->column_targets));
     plan->column_loads = arena_allocate_zero(arena, cells * sizeof(*plan->column_loads));
-    return plan->targets != NULL && plan->loads != NULL && plan->column_targets != NULL &&
-           plan->column_loads != NULL;
+    return plan->targets != NULL && plan->loads != NULL && plan->least != NULL &&
+           plan->most != NULL && plan->column_targets != NULL && plan->column_loads != NULL;
 }
 
 static kvorum_status plan_holders(const struct ring_plan_input *input, struct arena *arena,
@@ -103,6 +106,8 @@ static kvorum_status plan_holders(const struct ring_plan_input *input, struct ar
         status = plan_fill(plan, arena);
     if (status == KVORUM_OK)
         status = plan_balance(plan, arena);
+    if (status == KVORUM_OK)
+        status = plan_save_moves(plan, arena);
     if (status == KVORUM_OK)
         status = plan_balance_columns(plan, arena);
     return status;

@@ -13,6 +13,7 @@ struct plan {
     const uint16_t *previous;  /* NULL, or like table */
     uint16_t *table;           /* partition * column_count + column -> member or RING_NO_MEMBER */
     uint32_t *targets, *loads; /* by member: replicas it should hold, holds */
+    uint32_t *least, *most;    /* by member: targets that round its share as well as this one */
     uint32_t *column_targets, *column_loads; /* by column * member_count + member */
 };
 
@@ -21,10 +22,15 @@ struct plan {
  *  a choice it favours what members hold already.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status plan_targets(struct plan *plan, const struct member *members,
                                           struct arena *arena);
+/** The same for the columns alone, once totals have changed.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status plan_column_targets(struct plan *plan, struct arena *arena);
 /** Fill every hole, with members below their targets if possible.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status plan_fill(struct plan *plan, struct arena *arena);
 /** Replace single owners until nobody is below target.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status plan_balance(struct plan *plan, struct arena *arena);
+/** Take back moves that were not needed, with loads that stay between `least` and `most`; where a
+ *  load changes, so do targets.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status plan_save_moves(struct plan *plan, struct arena *arena);
 /** Exchange the columns of two owners of a partition until the columns are balanced too: moves
  *  nothing for buckets that use all columns.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status plan_balance_columns(struct plan *plan, struct arena *arena);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From shares to whole numbers.  Everybody gets the whole part; what is left over goes out one by
- * one, by rank.  In all: where one more raises load / share least, which is the heavier members.
+ * one, by rank.  In all: where one more raises load / share least, which is the heavier members,
+ * and where that is no fuller than the fullest must be anyhow, to those that hold it already.
  * In a column: to those that hold more there already, then to the largest fractions. */
 #include "cluster/ring/plan.h"
 
 #define RANK_ENTITLED (UINT64_C(1) << 62) /* the share has a fraction */
+#define RANK_AS_EVEN (UINT64_C(1) << 60) /* and one more would make nobody fuller than he must be */
 
 struct rounding {
     uint32_t *amounts;
@@ -30,25 +32,62 @@ static void hand_out(const struct plan *plan, struct rounding *rounding, uint64_
     }
 }
 
-static void round_totals(struct plan *plan, const uint64_t *shares, struct rounding *rounding)
+/* How full one more makes a member, in 2^-40 of its share: below 2^57, and the lower the better. */
+static uint64_t ratio_of(uint64_t share)
 {
-    uint64_t left = (uint64_t)plan->partition_count * plan->column_count;
+    return (((share >> SHARE_BITS) + 1) << 40) / (share > 0 ? share : 1);
+}
+
+static void rank_totals(const struct plan *plan, const uint64_t *shares, uint64_t fullest,
+                        struct rounding *rounding)
+{
     for (uint16_t z = 0; z < plan->zones.count; z++)
         rounding->zone_room[z] = (uint64_t)plan->partition_count * plan->zone_limit;
     for (uint16_t m = 0; m < plan->member_count; m++) {
-        uint64_t whole = shares[m] >> SHARE_BITS;
-        uint64_t share = shares[m] > 0 ? shares[m] : 1;
-        uint64_t ratio = ((whole + 1) << 40) / share; /* below 2^57, and the lower the better */
-        bool entitled = whole << SHARE_BITS != shares[m];
+        uint64_t whole = shares[m] >> SHARE_BITS, ratio = ratio_of(shares[m]);
+        bool entitled = whole << SHARE_BITS != shares[m], holds_more = plan->loads[m] > whole;
         rounding->amounts[m] = (uint32_t)whole;
-        rounding->ranks[m] = (entitled ? RANK_ENTITLED : 0) | ((UINT64_C(1) << 58) - ratio) << 1 |
-                             (plan->loads[m] > whole);
+        rounding->ranks[m] = (entitled ? RANK_ENTITLED : 0) |
+                             (holds_more && ratio <= fullest ? RANK_AS_EVEN : 0) |
+                             ((UINT64_C(1) << 58) - ratio) << 1 | holds_more;
         if (whole >= plan->partition_count)
             rounding->ranks[m] = 0;
         rounding->zone_room[plan->zones.of[m]] -= whole;
-        left -= whole;
     }
+}
+
+/* Of those that were given one more. */
+static uint64_t fullest_of(const struct plan *plan, const uint64_t *shares)
+{
+    uint64_t fullest = 0;
+    for (uint16_t m = 0; m < plan->member_count; m++) {
+        bool more = plan->targets[m] > shares[m] >> SHARE_BITS;
+        if (more && ratio_of(shares[m]) > fullest)
+            fullest = ratio_of(shares[m]);
+    }
+    return fullest;
+}
+
+/* Once to see how full the fullest must be; then whoever holds one more already keeps it, if that
+ * makes nobody fuller: one replica less to move. */
+static void round_totals(struct plan *plan, const uint64_t *shares, struct rounding *rounding)
+{
+    uint64_t left = (uint64_t)plan->partition_count * plan->column_count;
+    for (uint16_t m = 0; m < plan->member_count; m++)
+        left -= shares[m] >> SHARE_BITS;
+    rank_totals(plan, shares, 0, rounding);
     hand_out(plan, rounding, left);
+    uint64_t fullest = fullest_of(plan, shares);
+    rank_totals(plan, shares, fullest, rounding);
+    hand_out(plan, rounding, left);
+    for (uint16_t m = 0; m < plan->member_count; m++) {
+        uint64_t exact = shares[m] + 2; /* they are cut off: a whole share may lack that much */
+        bool more = (exact & ((UINT64_C(1) << SHARE_BITS) - 1)) > 4;
+        plan->least[m] = (uint32_t)(exact >> SHARE_BITS);
+        plan->most[m] = plan->least[m] + (more && ratio_of(shares[m]) <= fullest);
+        plan->least[m] = plan->least[m] < plan->targets[m] ? plan->least[m] : plan->targets[m];
+        plan->most[m] = plan->most[m] > plan->targets[m] ? plan->most[m] : plan->targets[m];
+    }
 }
 
 /* Rounding a tiny target may leave too many in one column for the next to need any. */
@@ -88,19 +127,28 @@ static void round_column(struct plan *plan, uint8_t column, uint32_t *prefix, ui
         prefix[m] += targets[m];
 }
 
+kvorum_status plan_column_targets(struct plan *plan, struct arena *arena)
+{
+    uint16_t count = plan->member_count;
+    uint64_t *ranks = arena_allocate(arena, count * sizeof(*ranks));
+    uint32_t *prefix = arena_allocate_zero(arena, count * sizeof(*prefix));
+    if (ranks == NULL || prefix == NULL)
+        return KVORUM_NO_MEMORY;
+    for (uint8_t c = 0; c < plan->column_count; c++)
+        round_column(plan, c, prefix, ranks);
+    return KVORUM_OK;
+}
+
 kvorum_status plan_targets(struct plan *plan, const struct member *members, struct arena *arena)
 {
     uint16_t count = plan->member_count;
     uint64_t *shares = arena_allocate(arena, count * sizeof(*shares));
     uint64_t *ranks = arena_allocate(arena, count * sizeof(*ranks));
     uint64_t *zone_room = arena_allocate(arena, count * sizeof(*zone_room));
-    uint32_t *prefix = arena_allocate_zero(arena, count * sizeof(*prefix));
-    if (shares == NULL || ranks == NULL || zone_room == NULL || prefix == NULL)
+    if (shares == NULL || ranks == NULL || zone_room == NULL)
         return KVORUM_NO_MEMORY;
     ring_shares(&plan->zones, members, count, plan->partition_count, plan->column_count,
                 plan->zone_limit, shares);
     round_totals(plan, shares, &(struct rounding){ plan->targets, ranks, zone_room });
-    for (uint8_t c = 0; c < plan->column_count; c++)
-        round_column(plan, c, prefix, ranks);
-    return KVORUM_OK;
+    return plan_column_targets(plan, arena);
 }

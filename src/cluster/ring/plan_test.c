@@ -28,15 +28,15 @@ static const struct row rows[] = {
     { "three replicas in one zone", 3, 1, { 100, 100, 100 }, 1, 1 },
     { "three replicas in two zones", 3, 2, { 100, 100, 100 }, 1, 1 },
     { "three replicas in three zones", 3, 3, { 100, 100, 100 }, 1, 1 },
-    { "three replicas in four zones", 3, 4, { 100, 100, 100 }, 1.01, 1.33 },
+    { "three replicas in four zones", 3, 4, { 100, 100, 100 }, 1, 1.33 },
     { "three replicas in seven zones", 3, 7, { 100, 100, 100 }, 1, 1 },
     { "three replicas, each in its own zone", 3, 64, { 100, 100, 100 }, 1, 1 },
     { "five replicas in one zone", 5, 1, { 100, 100, 100 }, 1, 1 },
-    { "five replicas in six zones", 5, 6, { 100, 100, 100 }, 1.03, 1.4 },
+    { "five replicas in six zones", 5, 6, { 100, 100, 100 }, 1, 1.4 },
     { "seven replicas in one zone", 7, 1, { 100, 100, 100 }, 1, 1 },
     { "seven replicas in seven zones", 7, 7, { 100, 100, 100 }, 1, 1 },
     { "weights one, two, four", 3, 1, { 100, 200, 400 }, 1, 1.11 },
-    { "weights one, two, four across four zones", 3, 4, { 100, 200, 400 }, 1.01, 1.38 },
+    { "weights one, two, four across four zones", 3, 4, { 100, 200, 400 }, 1, 1.36 },
     { "one giant among dwarfs", 3, 1, { 10000, 1, 1 }, 1, 1 },
 };
 

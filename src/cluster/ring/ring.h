@@ -122,7 +122,7 @@ struct ring_plan_input {
  *  with a smaller n may see a few more, where rounding shifts between columns.
  *  A pure function of integers: the same input gives the same table on every machine.
  *  INVALID when no legal table exists (a weight of 0, no members, sizes out of range); `why` says
- *  which rule.  NO_MEMORY.  Scratch memory comes from `arena`: about 8 bytes a partition and 200 a
+ *  which rule.  NO_MEMORY.  Scratch memory comes from `arena`: about 16 bytes a partition and 250 a
  *  member.  1,000 members and 65,536 partitions take well below a second. */
 KVORUM_CHECKED kvorum_status ring_plan(const struct ring_plan_input *input, struct arena *arena,
                                        uint16_t *ret_table, const char **ret_why);
