@@ -108,6 +108,7 @@ static const struct option cluster_commit_options[] = {
     OUTPUT("table"),
     NUMBER("epoch", "NUMBER", 1, INT64_MAX, NULL,
            "Only if this is still the epoch that the plan was made for"),
+    FLAG("allow-zone-loss", "Also where copies will then be in fewer zones than they are now"),
     FLAG("no-wait", "Do not show how the partitions move (nor with -o other than table)"),
     TIMEOUT,
     END,
