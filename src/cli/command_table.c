@@ -129,7 +129,7 @@ static const struct option repair_options[] = {
 
 static const struct option tasks_options[] = { NODE, OUTPUT("table"), TIMEOUT, END };
 static const struct option tasks_list_options[] = {
-    NODE, OUTPUT("table"), FLAG("all", "Also what is idle"), TIMEOUT, END,
+    NODE, OUTPUT("table"), FLAG("all", "Also what is idle or goes on by itself"), TIMEOUT, END,
 };
 static const struct option tasks_wait_options[] = {
     NODE,
@@ -140,14 +140,16 @@ static const struct option tasks_wait_options[] = {
 };
 
 static const char tasks_details[] =
-    "Background work of all nodes: move, partitions that a node takes in; repair, comparisons "
-    "that\n"
-    "somebody asked it for.  TASK is NODE/KIND, as n6/move, or KIND: that of every node.  Pauses\n"
-    "and limits hold until the node restarts; [cluster] handoff_rate is for longer.";
+    "Background work of all nodes: move, partitions that a node takes in; repair, comparisons\n"
+    "that somebody asked it for; hints, writes that it kept for others and delivers; and what\n"
+    "always goes on: compare, each pair of replicas within the hour; scrub, all files in turn.\n"
+    "TASK is NODE/KIND, as n6/move, or KIND: that of every node.  Pauses and limits outlive a\n"
+    "restart of the node.";
 static const char tasks_status_details[] =
     "Exit 1: something is stalled, failed or was cancelled, or a node did not answer.";
 static const char tasks_wait_details[] =
     "Until nothing of it is under way, with its progress on standard error.  Exit 1 as in status.\n"
+    "Without TASK: of move, repair and hints.  compare never ends.\n"
     "Interrupting the command interrupts nothing else.";
 static const char tasks_cancel_details[] =
     "A repair is given up: the pairs that are left count as failed.  A move that was committed is\n"
@@ -451,8 +453,8 @@ const struct command command_table[] = {
       status_options, 0, 0, command_status, NULL, NULL },
     { "cluster", "COMMAND", "Show and change what the cluster is made of", cluster_details, NULL, 0,
       0, NULL, cluster_commands, NULL },
-    { "tasks", "COMMAND", "Watch and steer background work: moves, repairs", tasks_details, NULL, 0,
-      0, NULL, tasks_commands, NULL },
+    { "tasks", "COMMAND", "Watch and steer background work: moves, repairs, hints", tasks_details,
+      NULL, 0, 0, NULL, tasks_commands, NULL },
     { "repair", "", "Compare a node's replicas with the others and mend them", repair_details,
       repair_options, 0, 0, command_repair, NULL, NULL },
     { "scrub", "", "Have a node read and check all its files", scrub_details, scrub_options, 0, 0,

@@ -413,6 +413,20 @@ void hints_owe(struct node *node, const struct key_address *address, uint16_t ow
         owe_later(node, address, key, owner, size, status);
 }
 
+/* --- steering -------------------------------------------------------------------------------- */
+
+void hints_pause(struct node *node, bool on)
+{
+    node->hints->paused = on;
+    hints_wake(node, node->now_us);
+}
+
+void hints_limit(struct node *node, uint64_t rate)
+{
+    node->hints->pace.rate = rate == 0 || rate > HINTS_UNLIMITED ? HINTS_UNLIMITED : rate;
+    hints_wake(node, node->now_us);
+}
+
 /* --- time ------------------------------------------------------------------------------------ */
 
 void hints_wake(struct node *node, uint64_t when_us)

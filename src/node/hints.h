@@ -44,6 +44,8 @@ struct hints {
     struct hint_pace_config pace;
     struct hint_usage quota; /* of this shard, for each target */
     uint64_t horizon_ms;
+    bool paused;            /* nothing is delivered */
+    uint64_t sent_size;     /* bytes delivered, or tried to be, in this life */
     uint64_t *collected_ms; /* by partition; NULL: nothing was ever collected */
 };
 
@@ -67,6 +69,12 @@ kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
 void hints_replay(struct node *node, struct hint_queue *queue);
 /** When hints_replay has something to do; UINT64_MAX: when something happens. */
 uint64_t hints_replay_us(struct node *node, struct hint_queue *queue);
+
+/** What kvorum tasks says of n/hints: no hint leaves while it is paused; bytes a second of this
+ *  shard to one member, 0: no limit. */
+void hints_pause(struct node *node, bool on);
+void hints_limit(struct node *node, uint64_t rate);
+#define HINTS_UNLIMITED (UINT64_C(1) << 40) /* bytes a second */
 
 void suspect_tick(struct node *node, struct hint_queue *queue);
 

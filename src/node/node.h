@@ -66,6 +66,7 @@ struct node_repair_config {
 };
 
 struct node_life;
+struct task_orders;
 
 /** Scrubbing (node/scrub.h); zeros: defaults. */
 struct node_scrub_config {
@@ -119,6 +120,8 @@ struct node_config {
      *  to tell. */
     void (*epoch_changed)(void *context);
     void *epoch_context;
+    /** What was ordered of background work (task_orders.h); copied.  NULL: nothing. */
+    const struct task_orders *task_orders;
     uint64_t handoff_rate; /* bytes a second of moving partitions into this shard; 0: no limit */
 };
 
