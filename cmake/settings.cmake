@@ -18,7 +18,7 @@ set(CMAKE_C_FLAGS_RELEASE "-O3 -g")
 set(CMAKE_C_FLAGS_DEBUG "-O1 -g")
 add_compile_definitions(_GNU_SOURCE KVORUM_VERSION="${PROJECT_VERSION}")
 add_compile_options(-Wall -Wextra -Werror=implicit-function-declaration
-  -Werror=incompatible-pointer-types -Werror=unused-result -Wshadow -Wstrict-prototypes
+  -Werror=incompatible-pointer-types -Werror=int-conversion -Werror=unused-result -Wshadow -Wstrict-prototypes
   -Wmissing-prototypes -Wvla -fno-omit-frame-pointer -fvisibility=hidden)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   add_compile_options(-march=x86-64-v2) # every processor since 2009: counting bits in one instruction

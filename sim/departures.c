@@ -125,7 +125,8 @@ bool departures_insist(struct departures *departures, uint32_t step, struct chan
     enum change_ask ask = asks[step % 3];
     if (departures->lost == RING_NO_MEMBER || is_gone(departures->cluster, departures->lost))
         return false;
-    *ret = (struct change_request){ .kind = ask };
+    *ret = (struct change_request){ .kind = ask, .allow_zone_loss = true };
+    departures->cluster->book.zone_loss_allowed = true;
     if (ask == ASK_STAGE)
         stage(ret, CHANGE_REMOVE, departures->lost);
     return true;

@@ -2,6 +2,7 @@
 #include "sim/checkers/epochs.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "sim/checkers/checkers.h"
@@ -49,6 +50,46 @@ static void turn_page(struct epoch_book *book, const struct epoch *epoch)
     book->moving = epoch->move_count > 0;
 }
 
+/* --- zones ----------------------------------------------------------------------------------- */
+
+/* Zones with copies of a partition, where they are fewest; where it moves, once that is over. */
+static uint32_t fewest_zones(const struct epoch *epoch, bool once_moved)
+{
+    uint32_t fewest = UINT32_MAX;
+    for (uint32_t p = 0; p < epoch->partition_count; p++) {
+        const struct move *move = once_moved ? ring_move_of(epoch, p) : NULL;
+        const uint16_t *row = move == NULL ? ring_row(epoch, p) : move->to;
+        uint32_t found = 0;
+        for (uint8_t c = 0; c < ring_row_size(epoch, row); c++) {
+            bool first = true;
+            for (uint8_t d = 0; d < c; d++)
+                first &= strcmp(epoch->members[row[c]].zone, epoch->members[row[d]].zone) != 0;
+            found += first;
+        }
+        fewest = found < fewest ? found : fewest;
+    }
+    return fewest;
+}
+
+/* A commit leaves copies in as many zones as there are copies, or as they were in. */
+static void check_zones_kept(struct epoch_book *book, const struct epoch *epoch)
+{
+    bool committed =
+        book->zones != 0 && epoch->number == book->zones_number + 1 && epoch->change_count == 0;
+    uint32_t active = 0, after = fewest_zones(epoch, true);
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        active += epoch->members[i].state == MEMBER_ACTIVE;
+    uint32_t wanted = active < epoch->replicas_wanted ? active : epoch->replicas_wanted;
+    wanted = wanted < book->zones ? wanted : book->zones;
+    if (committed && !book->zone_loss_allowed && after < wanted)
+        world_fail(book->world, "zones",
+                   "epoch %llu puts copies into %u zones, where they were in %u",
+                   (unsigned long long)epoch->number, after, book->zones);
+    bool may_be_committed = epoch->move_count == 0 && epoch->change_count > 0;
+    book->zones = may_be_committed ? fewest_zones(epoch, false) : 0;
+    book->zones_number = epoch->number;
+}
+
 static void check_unique(struct process *process, const struct epoch *epoch)
 {
     struct epoch_book *book = process->book;
@@ -60,8 +101,10 @@ static void check_unique(struct process *process, const struct epoch *epoch)
         world_fail(book->world, "epochs", "n%u has another epoch %llu than somebody else",
                    process->member, (unsigned long long)epoch->number);
     *known = digest;
-    if (epoch->number > book->count)
-        turn_page(book, epoch);
+    if (epoch->number <= book->count)
+        return;
+    turn_page(book, epoch);
+    check_zones_kept(book, epoch);
 }
 
 static void check_not_back(struct process *process, const struct epoch *epoch)

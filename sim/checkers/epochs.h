@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** epochs.c: one record for each number, for ever and everywhere; on no member does the number go
  *  back, not even by a crash; and no member goes by an epoch that a power failure would take from
- *  its disk. */
+ *  its disk.  No commit leaves copies in fewer zones than before, unless that was allowed. */
 #ifndef SIM_CHECKERS_EPOCHS_H
 #define SIM_CHECKERS_EPOCHS_H
 
@@ -22,6 +22,9 @@ struct epoch_book {
     uint32_t parted;                   /* of those who left by themselves, with the last move */
     uint32_t leaving;                  /* members that do so, by that */
     bool moving;                       /* partitions are, by that */
+    uint64_t zones_number;             /* the epoch that `zones` is of */
+    uint32_t zones;         /* with copies of a partition, where fewest; 0: no commit can follow */
+    bool zone_loss_allowed; /* somebody said so in this run */
 };
 
 /** `member` is no member any more by the newest epoch of all. */

@@ -55,6 +55,7 @@
     X(HINT_TO_A_STRANGER, "a hint is delivered to a member that is no owner any more")             \
     X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")              \
     X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")                     \
+    X(ZONES_LOST, "a commit leaves copies in fewer zones than before, unasked")                    \
     X(LEAVER_DROPS_HINTS, "a member that leaves takes its undelivered hints along")                \
     X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")           \
     X(EPOCH_REFUSAL_TOLD, "a request that meets a newer epoch fails, though there is time")        \

@@ -137,6 +137,25 @@ static void print_cluster(const json_t *json, enum output_format format)
     print_staged(json);
 }
 
+/* Zones are worth a word where there is more than one of them. */
+static void print_zones(const json_t *json)
+{
+    const json_t *zones = json_object_get(json, "zones_of_a_partition");
+    long long before = number_at(zones, "before"), after = number_at(zones, "after");
+    if (before > 1 || after > 1)
+        printf("copies of a partition: in at least %lld zone%s before, %lld after\n", before,
+               before == 1 ? "" : "s", after);
+}
+
+static bool has_zones(const json_t *survives)
+{
+    const char *name;
+    json_t *moment;
+    json_object_foreach((json_t *)survives, name,
+                        moment) if (number_at(moment, "zones") > 0) return true;
+    return false;
+}
+
 static void print_survival(const json_t *json)
 {
     static const char *const moments[] = { "before", "during", "after" };
@@ -148,8 +167,11 @@ static void print_survival(const json_t *json)
                nodes == 1 ? "" : "s");
         if (zones > 0)
             printf(", any %lld zone%s", zones, zones == 1 ? "" : "s");
+        else if (has_zones(survives))
+            printf(", no zone");
     }
     putchar('\n');
+    print_zones(json);
 }
 
 static void print_plan(const json_t *json, enum output_format format)
@@ -235,7 +257,11 @@ int command_cluster_clear(const struct invocation *invocation)
 int command_cluster_commit(const struct invocation *invocation)
 {
     int64_t epoch = option_number(invocation, "epoch", 0);
-    json_t *body = epoch == 0 ? NULL : json_pack("{s:I}", "epoch", (json_int_t)epoch), *json = NULL;
+    json_t *body = json_object(), *json = NULL;
+    if (epoch != 0)
+        json_object_set_new(body, "epoch", json_integer((json_int_t)epoch));
+    if (option_flag(invocation, "allow-zone-loss"))
+        json_object_set_new(body, "allow_zone_loss", json_true());
     bool waits = output_format_parse(option_text(invocation, "output")) == OUTPUT_TABLE &&
                  !option_flag(invocation, "no-wait");
     struct session session;

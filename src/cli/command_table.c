@@ -108,6 +108,7 @@ static const struct option cluster_commit_options[] = {
     OUTPUT("table"),
     NUMBER("epoch", "NUMBER", 1, INT64_MAX, NULL,
            "Only if this is still the epoch that the plan was made for"),
+    FLAG("allow-zone-loss", "Also where copies will then be in fewer zones than they are now"),
     FLAG("no-wait", "Do not show how the partitions move (nor with -o other than table)"),
     TIMEOUT,
     END,
@@ -128,7 +129,7 @@ static const struct option repair_options[] = {
 
 static const struct option tasks_options[] = { NODE, OUTPUT("table"), TIMEOUT, END };
 static const struct option tasks_list_options[] = {
-    NODE, OUTPUT("table"), FLAG("all", "Also what is idle"), TIMEOUT, END,
+    NODE, OUTPUT("table"), FLAG("all", "Also what is idle or goes on by itself"), TIMEOUT, END,
 };
 static const struct option tasks_wait_options[] = {
     NODE,
@@ -139,14 +140,17 @@ static const struct option tasks_wait_options[] = {
 };
 
 static const char tasks_details[] =
-    "Background work of all nodes: move, partitions that a node takes in; repair, comparisons "
-    "that\n"
-    "somebody asked it for; reclaim, the room of dropped buckets.  TASK is NODE/KIND, as n6/move, or KIND: that of every node.  Pauses\n"
-    "and limits hold until the node restarts; [cluster] handoff_rate is for longer.";
+    "Background work of all nodes: move, partitions that a node takes in; repair, comparisons\n"
+    "that somebody asked it for; hints, writes that it kept for others and delivers; reclaim, the\n"
+    "room of dropped buckets; and what\n"
+    "always goes on: compare, each pair of replicas within the hour; scrub, all files in turn.\n"
+    "TASK is NODE/KIND, as n6/move, or KIND: that of every node.  Pauses and limits outlive a\n"
+    "restart of the node.";
 static const char tasks_status_details[] =
     "Exit 1: something is stalled, failed or was cancelled, or a node did not answer.";
 static const char tasks_wait_details[] =
     "Until nothing of it is under way, with its progress on standard error.  Exit 1 as in status.\n"
+    "Without TASK: of move, repair and hints.  compare never ends.\n"
     "Interrupting the command interrupts nothing else.";
 static const char tasks_cancel_details[] =
     "A repair is given up: the pairs that are left count as failed.  A move that was committed is\n"
@@ -175,7 +179,8 @@ static const struct option bucket_drop_options[] = {
 
 static const char bucket_drop_details[] =
     "Takes the same time for ten keys and for ten million; what is still stored is given back in\n"
-    "the background, as the task reclaim.  The bucket keeps its properties and can be used at once.\n"
+    "the background, as the task reclaim.  The bucket keeps its properties and can be used at "
+    "once.\n"
     "Needs a majority of the nodes.  Asks for the bucket's name on a terminal; elsewhere --yes is\n"
     "needed.";
 static const struct command bucket_commands[] = {
@@ -471,8 +476,8 @@ const struct command command_table[] = {
       status_options, 0, 0, command_status, NULL, NULL },
     { "cluster", "COMMAND", "Show and change what the cluster is made of", cluster_details, NULL, 0,
       0, NULL, cluster_commands, NULL },
-    { "tasks", "COMMAND", "Watch and steer background work: moves, repairs, room of dropped buckets", tasks_details, NULL, 0,
-      0, NULL, tasks_commands, NULL },
+    { "tasks", "COMMAND", "Watch and steer background work: moves, repairs, hints, room",
+      tasks_details, NULL, 0, 0, NULL, tasks_commands, NULL },
     { "repair", "", "Compare a node's replicas with the others and mend them", repair_details,
       repair_options, 0, 0, command_repair, NULL, NULL },
     { "scrub", "", "Have a node read and check all its files", scrub_details, scrub_options, 0, 0,

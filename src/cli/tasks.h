@@ -38,6 +38,13 @@ static inline bool task_is(const json_t *task, const char *state)
     return strcmp(task_text(task, "state"), state) == 0;
 }
 
+/** It begins by itself, and nobody waits for it. */
+static inline bool task_is_background(const json_t *task)
+{
+    return strcmp(task_text(task, "nature"), "background") == 0 ||
+           strcmp(task_text(task, "nature"), "endless") == 0;
+}
+
 static inline bool task_is_under_way(const json_t *task)
 {
     return task_is(task, "running") || task_is(task, "paused");

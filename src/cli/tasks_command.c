@@ -83,9 +83,31 @@ static void add_row(struct table *table, const json_t *task)
     table_cell(table, "%s", task_text(task, "note"));
 }
 
+/* Runs by itself, as it should. */
+static bool is_quiet(const json_t *task)
+{
+    return task_is_background(task) && !task_is(task, "paused") &&
+           !json_is_true(json_object_get(task, "stalled")) && task_number(task, "failed") == 0;
+}
+
 static bool is_shown(const json_t *task, bool all)
 {
-    return all || !task_is(task, "idle") || task_text(task, "note")[0] != '\0';
+    return all || (!task_is(task, "idle") && !is_quiet(task)) || task_text(task, "note")[0] != '\0';
+}
+
+/* One line for what always goes on somewhere. */
+static void print_quiet(const json_t *json)
+{
+    const json_t *tasks = json_object_get(json, "tasks"), *task;
+    size_t i, count = 0;
+    json_array_foreach(tasks, i, task)
+    {
+        if (!is_quiet(task) || !task_is(task, "running"))
+            continue;
+        printf("%s%s", count++ == 0 ? "in the background: " : ", ", task_text(task, "task"));
+    }
+    if (count > 0)
+        puts(" (kvorum tasks list --all)");
 }
 
 static void warn_of_silent(const json_t *json)
@@ -115,6 +137,8 @@ static void print_table(const json_t *json, bool all, enum output_format format)
         table_print(&table, format, stdout);
     else
         puts("nothing is under way");
+    if (!all && format == OUTPUT_TABLE)
+        print_quiet(json);
     table_done(&table);
 }
 

@@ -15,6 +15,7 @@ struct waiting {
     struct os_clock clock;
     uint64_t begin_us, printed_us;
     bool terminal, shown, told_stalled, told_paused;
+    bool named;     /* else what runs by itself is not waited for */
     unsigned quiet; /* polls in which nothing was under way */
 };
 
@@ -33,19 +34,21 @@ struct sums {
     uint64_t done, total, size, rate, left_ms;
     unsigned under_way;
     bool left_known;
-    const json_t *stalled, *paused;
+    const json_t *stalled, *paused, *endless;
     const char *unit;
 };
 
-static struct sums add_up(const json_t *json)
+static struct sums add_up(const json_t *json, bool named)
 {
     struct sums sums = { .left_known = true, .unit = "" };
     const json_t *tasks = json_object_get(json, "tasks"), *task;
     size_t i;
     json_array_foreach(tasks, i, task)
     {
-        if (!task_is_under_way(task))
+        if (!task_is_under_way(task) || (!named && task_is_background(task)))
             continue;
+        if (strcmp(task_text(task, "nature"), "endless") == 0)
+            sums.endless = task;
         sums.under_way++;
         sums.unit = task_text(task, "unit");
         sums.done += task_number(task, "done");
@@ -110,9 +113,19 @@ static bool is_over(struct waiting *waiting, const json_t *json, const struct su
     return seen || ++waiting->quiet > GRACE_POLLS;
 }
 
+static int refuse_endless(const struct sums *sums, json_t **json)
+{
+    int code =
+        fail(EXIT_USAGE, "%s begins anew each time it is through; there is nothing to wait for",
+             task_text(sums->endless, "task"));
+    json_decref(*json);
+    *json = NULL;
+    return code;
+}
+
 static int watch(struct session *session, const char *task, uint64_t limit_ms, json_t **ret_json)
 {
-    struct waiting waiting = { .terminal = isatty(STDERR_FILENO) };
+    struct waiting waiting = { .terminal = isatty(STDERR_FILENO), .named = task != NULL };
     os_clock_init(&waiting.clock);
     waiting.begin_us = waiting.printed_us = clock_monotonic_us(&waiting.clock.clock);
     for (;;) {
@@ -120,7 +133,9 @@ static int watch(struct session *session, const char *task, uint64_t limit_ms, j
         int code = tasks_get(session, task, ret_json);
         if (code != EXIT_DONE)
             return code;
-        const struct sums sums = add_up(*ret_json);
+        const struct sums sums = add_up(*ret_json, waiting.named);
+        if (sums.endless != NULL)
+            return refuse_endless(&sums, ret_json);
         if (is_over(&waiting, *ret_json, &sums))
             break;
         print_progress(&waiting, &sums);

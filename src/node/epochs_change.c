@@ -335,9 +335,14 @@ void wishes_drop(struct node *node)
 
 struct change_options node_change_options(const struct node *node)
 {
-    return (struct change_options){ .n = (uint8_t)node->config.default_levels.n,
-                                    .largest_n = property_table_largest_n(node),
-                                    .can_move = true };
+    const struct epoch *epoch = node->config.epoch;
+    struct change_options options = { .n = (uint8_t)node->config.default_levels.n,
+                                      .largest_n = property_table_largest_n(node),
+                                      .can_move = true };
+    for (uint16_t i = 0; i < epoch->member_count; i++)
+        if (node_liveness(node, i) == LIVENESS_DEAD)
+            options.dead[i / 8] |= (uint8_t)(1 << i % 8);
+    return options;
 }
 
 static void refuse(node_answer_fn on_answer, void *context, kvorum_status status,
@@ -395,6 +400,7 @@ static void hand_over(struct node *node, const struct change_request *asked,
     change.weight = asked->change.weight;
     change.zone = (char *)asked->change.zone;
     change.expected = asked->expected;
+    change.allow_zone_loss = asked->allow_zone_loss;
     change.newcomer = &newcomer;
     uint64_t deadline_us = node->now_us + CHANGE_TIMEOUT_US + OTHER_SHARD_SLACK_US;
     kvorum_status status = KVORUM_NO_MEMORY;
@@ -460,6 +466,7 @@ static bool read_change(const Peer__EpochChange *change, struct change_request *
     ret->change.kind = (enum change_kind)change->kind;
     ret->change.weight = change->weight;
     ret->expected = change->expected;
+    ret->allow_zone_loss = change->allow_zone_loss;
     if (newcomer == NULL || newcomer->node.len != NODE_ID_SIZE)
         return false;
     memcpy(ret->newcomer.id.bytes, newcomer->node.data, NODE_ID_SIZE);

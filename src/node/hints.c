@@ -439,6 +439,20 @@ void hints_suspect(struct node *node, uint32_t partition, uint16_t owner)
     node->counters.hints_refused += status != KVORUM_OK;
 }
 
+/* --- steering -------------------------------------------------------------------------------- */
+
+void hints_pause(struct node *node, bool on)
+{
+    node->hints->paused = on;
+    hints_wake(node, node->now_us);
+}
+
+void hints_limit(struct node *node, uint64_t rate)
+{
+    node->hints->pace.rate = rate == 0 || rate > HINTS_UNLIMITED ? HINTS_UNLIMITED : rate;
+    hints_wake(node, node->now_us);
+}
+
 /* --- time ------------------------------------------------------------------------------------ */
 
 void hints_wake(struct node *node, uint64_t when_us)

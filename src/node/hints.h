@@ -47,6 +47,8 @@ struct hints {
     struct hint_pace_config pace;
     struct hint_usage quota; /* of this shard, for each target */
     uint64_t horizon_ms;
+    bool paused;            /* nothing is delivered */
+    uint64_t sent_size;     /* bytes delivered, or tried to be, in this life */
     uint64_t *collected_ms; /* by partition; NULL: nothing was ever collected */
 };
 
@@ -73,6 +75,12 @@ uint64_t hints_replay_us(struct node *node, struct hint_queue *queue);
 
 /** How often the target was suspected of lacking writes of the partition: of others too, rarely. */
 uint32_t *hints_suspicions(struct node *node, const struct node_id *target, uint32_t partition);
+/** What kvorum tasks says of n/hints: no hint leaves while it is paused; bytes a second of this
+ *  shard to one member, 0: no limit. */
+void hints_pause(struct node *node, bool on);
+void hints_limit(struct node *node, uint64_t rate);
+#define HINTS_UNLIMITED (UINT64_C(1) << 40) /* bytes a second */
+
 void suspect_tick(struct node *node, struct hint_queue *queue);
 
 #endif

@@ -347,6 +347,7 @@ static void deliver(struct node *node, const struct hint_turn *turn, const struc
         return;
     }
     hint_pace_spend(&turn->queue->pace, look->object.encoding.size);
+    node->hints->sent_size += look->object.encoding.size;
     bool sent = send_object(node, request, member, &look->address, look->object.encoding);
     if (!sent || PLANTED(HINT_FORGOTTEN_EARLY))
         hints_on_acknowledged(node, request, sent ? KVORUM_OK : KVORUM_UNAVAILABLE, sent);
@@ -465,6 +466,8 @@ static bool is_alive(struct node *node, const struct hint_queue *queue)
 static bool may_go_on(struct node *node, struct hint_queue *queue)
 {
     const struct hint_pace_config *config = &node->hints->pace;
+    if (queue->was_alive && node->hints->paused)
+        return false;
     if (queue->was_alive)
         return hint_pace_admits(&queue->pace, config, node->now_us);
     return queue->pace.in_flight < config->window;
@@ -573,6 +576,8 @@ void hints_replay(struct node *node, struct hint_queue *queue)
 uint64_t hints_replay_us(struct node *node, struct hint_queue *queue)
 {
     if (!queue->walking || queue->scanning || queue->pace.in_flight >= node->hints->pace.window)
+        return UINT64_MAX;
+    if (queue->was_alive && node->hints->paused)
         return UINT64_MAX;
     uint64_t soon_us = node->now_us + STEP_US;
     if (!queue->was_alive)

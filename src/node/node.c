@@ -121,7 +121,10 @@ static kvorum_status start_parts(struct node *node)
     if (timed && node->config.sync == NODE_SYNC_INTERVAL)
         timed = heap_insert(&node->timers, &node->sync_timer,
                             node->now_us + node->config.sync_interval_us);
-    return timed ? KVORUM_OK : KVORUM_NO_MEMORY;
+    if (!timed)
+        return KVORUM_NO_MEMORY;
+    tasks_go_by_orders(node);
+    return KVORUM_OK;
 }
 
 kvorum_status node_create(const struct node_config *config, struct node **ret_node)

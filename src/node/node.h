@@ -66,6 +66,7 @@ struct node_repair_config {
 };
 
 struct node_life;
+struct task_orders;
 
 /** Collecting tombstones (node/collect.h). */
 struct node_collect_config {
@@ -124,6 +125,8 @@ struct node_config {
      *  to tell. */
     void (*epoch_changed)(void *context);
     void *epoch_context;
+    /** What was ordered of background work (task_orders.h); copied.  NULL: nothing. */
+    const struct task_orders *task_orders;
     uint64_t handoff_rate; /* bytes a second of moving partitions into this shard; 0: no limit */
     bool reclaim_compacts; /* tables are rewritten to give back what dropped buckets took, in jobs
                               that wait for one another: where those are threads */

@@ -141,7 +141,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 static void pace(struct node *node)
 {
     struct repair *repair = node->repair;
-    repair->pair_us = node->config.repair.pass_us / (count_pairs(node, true, 0) + 1);
+    repair->pass_total = count_pairs(node, true, 0);
+    repair->pair_us = node->config.repair.pass_us / (repair->pass_total + 1);
     if (repair->pair_us < PAIR_US_MIN)
         repair->pair_us = PAIR_US_MIN;
     repair->paced_for = node->config.epoch->number;
@@ -163,11 +164,14 @@ static void pass_tick(struct node *node)
     struct repair *repair = node->repair;
     struct replica_pair pair;
     keep_pace(node);
-    if (node->now_us < repair->pass_us || !exchanges_have_room(node))
+    if (repair->pass_paused || node->now_us < repair->pass_us || !exchanges_have_room(node))
         return;
     if (next_pair(node, &repair->pass_partition, &repair->pass_slot, true, &pair)) {
         begin(node, &pair, 0);
+        repair->pass_done++;
     } else {
+        repair->passes++;
+        repair->pass_done = 0;
         repair->ns = 0;
         repair->pass_partition = 0;
         repair->pass_slot = 0;
@@ -287,6 +291,12 @@ static uint64_t demand_due_us(const struct node *node)
 void repair_pause(struct node *node, bool on)
 {
     node->repair->demand.paused = on;
+    repair_wake(node);
+}
+
+void repair_pass_pause(struct node *node, bool on)
+{
+    node->repair->pass_paused = on;
     repair_wake(node);
 }
 
@@ -530,7 +540,8 @@ static uint64_t due_us(const struct node *node)
     next_us = least(next_us, suspects_due_us(node));
     if (!exchanges_have_room(node))
         return next_us;
-    return least(least(next_us, demand_due_us(node)), repair->pass_us);
+    next_us = least(next_us, demand_due_us(node));
+    return repair->pass_paused ? next_us : least(next_us, repair->pass_us);
 }
 
 void repair_wake(struct node *node)

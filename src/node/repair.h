@@ -75,6 +75,8 @@ void repair_on_answer(struct node *node, struct net_address from, const struct m
 void repair_pause(struct node *node, bool on);
 void repair_limit(struct node *node, uint64_t rate);
 void repair_cancel(struct node *node);
+/** The pass over all pairs in the background rests. */
+void repair_pass_pause(struct node *node, bool on);
 /** Of a push (REQUEST_REPAIR), also its deadline. */
 void repair_on_pushed(struct node *node, struct request *request, kvorum_status status);
 

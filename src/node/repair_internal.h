@@ -135,12 +135,14 @@ struct repair {
     struct list suspects;
     uint32_t pass_partition; /* of the pass in the background: next */
     uint16_t pass_slot;
-    uint64_t pass_us, pair_us;  /* next one; the time between two */
-    uint64_t paced_for;         /* the epoch whose pairs that is for */
-    uint32_t refresh_partition; /* next to be looked at: does it need a scan? */
-    uint64_t look_us;           /* at members and partitions */
-    bool *away;                 /* by member: it was dead when we looked last */
-    uint16_t away_count;        /* members of `away` */
+    uint64_t pass_us, pair_us; /* next one; the time between two */
+    bool pass_paused;
+    uint64_t passes, pass_done, pass_total; /* begun in this life; pairs of the one under way */
+    uint64_t paced_for;                     /* the epoch whose pairs that is for */
+    uint32_t refresh_partition;             /* next to be looked at: does it need a scan? */
+    uint64_t look_us;                       /* at members and partitions */
+    bool *away;                             /* by member: it was dead when we looked last */
+    uint16_t away_count;                    /* members of `away` */
     struct repair_demand demand;
 };
 

@@ -251,7 +251,7 @@ static void pass_tick(struct node *node)
         pass_begin(node);
     if (!scrub->active && node->now_us >= scrub->pass_us)
         pass_begin(node);
-    if (!scrub->active || scrub->reading || node->now_us < free_us(scrub))
+    if (!scrub->active || scrub->reading || scrub->paused || node->now_us < free_us(scrub))
         return;
     while (scrub->store < node->config.store_count && !has_tables(node, scrub->store))
         next_store(node);
@@ -287,11 +287,23 @@ void scrub_tick(struct node *node)
         scrub_mend(node, i);
     scrub_refill_tick(node);
     pass_tick(node);
-    if (scrub->active && !scrub->reading)
+    if (scrub->active && !scrub->reading && !scrub->paused)
         scrub_wake(node, free_us(scrub) > node->now_us ? free_us(scrub) : node->now_us + 1);
 }
 
 /* --- on demand ------------------------------------------------------------------------------- */
+
+void scrub_pause(struct node *node, bool on)
+{
+    node->scrub->paused = on;
+    scrub_wake(node, node->now_us);
+}
+
+void scrub_limit(struct node *node, uint64_t rate)
+{
+    throttle_set(&node->scrub->throttle, rate, node->now_us);
+    scrub_wake(node, node->now_us);
+}
 
 void scrub_on_begin(struct node *node)
 {

@@ -67,6 +67,9 @@ uint64_t scrub_salt(const struct node *node, uint32_t partition);
 void scrub_on_stored(struct node *node, const struct commit_plan *plan, kvorum_status status);
 /** `exchange` is over; `whole`: the two replicas held the same then, of all its keys. */
 void scrub_on_compared(struct node *node, const struct repair_exchange *exchange, bool whole);
+/** What kvorum tasks asks of this shard: no step while paused; bytes a second, 0: no limit. */
+void scrub_pause(struct node *node, bool on);
+void scrub_limit(struct node *node, uint64_t rate);
 /** Another shard of this member was asked to (node_scrub, node_scrub_accept). */
 void scrub_on_begin(struct node *node);
 void scrub_on_accept(struct node *node);

@@ -41,7 +41,7 @@ struct scrub {
     struct heap_item timer;
     struct throttle throttle;
     /* the pass */
-    bool active, reading;
+    bool active, reading, paused;
     bool again; /* another one was asked for meanwhile */
     uint16_t store;
     struct engine_scrub position;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Background work of the nodes, for those who look at it and steer it: partitions that come in,
- *  comparisons that somebody asked for.  Each node has one task of each kind, which is idle, runs,
+ *  comparisons that somebody asked for, hints for members that are back, the comparisons and scrubs
+ *  that never cease.  Each node has one task of each kind, which is idle, runs,
  *  is paused, or has ended; it is named NODE/KIND.
  *
- *  Pauses and limits hold for this life of a node: they are forgotten at a restart. */
+ *  Pauses and limits outlive a restart of the node (task_orders.h). */
 #ifndef NODE_TASK_H
 #define NODE_TASK_H
 
@@ -13,16 +14,27 @@ enum { TASK_NAME_MAX = 15, TASK_UNKNOWN_MEMBER = RING_NO_MEMBER };
 #define TASK_NEVER UINT64_MAX
 
 /* Kinds: the name is what people type.  Who adds one fills a row in task_sources.c. */
-enum task_kind { TASK_MOVE, TASK_REPAIR, TASK_HINTS, TASK_RECLAIM, TASK_KINDS };
+enum task_kind {
+    TASK_MOVE,
+    TASK_REPAIR,
+    TASK_HINTS,
+    TASK_COMPARE,
+    TASK_SCRUB,
+    TASK_RECLAIM,
+    TASK_KINDS
+};
 
 /* Numbers go on the wire. */
 enum task_state { TASK_IDLE, TASK_RUNNING, TASK_PAUSED, TASK_DONE, TASK_CANCELLED };
+/* BACKGROUND begins by itself, and nobody waits for it; what is ENDLESS begins anew at once. */
+enum task_nature { TASK_ASKED, TASK_BACKGROUND, TASK_ENDLESS };
 enum task_ask { TASK_LIST = 1, TASK_PAUSE, TASK_RESUME, TASK_LIMIT, TASK_CANCEL };
 
 /** One task as its node told. */
 struct task {
     uint16_t member;
     const char *kind, *unit; /* "move", "partitions" */
+    enum task_nature nature;
     enum task_state state;
     bool stalled;              /* running, and nothing has come for a while, though it may */
     uint64_t done, total;      /* units of this run, or of the last one */

@@ -17,6 +17,7 @@ void task_figures_add(struct task_figures *sum, const struct task_figures *more)
     sum->size += more->size;
     sum->advances += more->advances;
     sum->limit += more->limit;
+    sum->left_us = more->left_us > sum->left_us ? more->left_us : sum->left_us;
     if (more->note > sum->note) {
         sum->note = more->note;
         sum->member = more->member;
@@ -102,6 +103,8 @@ static uint64_t left_ms(const struct task_meter *meter)
     const struct task_figures *now = &meter->now;
     if (now->total > 0 && now->done >= now->total)
         return 0;
+    if (now->left_us > 0)
+        return now->left_us / MILLI;
     if (now->size_total > 0 && meter->size_rate > 0)
         return growth(now->size, now->size_total) * MILLI / meter->size_rate;
     if (meter->done_rate > 0)

@@ -18,7 +18,7 @@ enum task_note {
     TASK_NOTE_SWEEP,  /* what is left of an earlier ownership goes first */
     TASK_NOTE_SOURCE, /* a member does not give what it should */
     TASK_NOTE_OTHERS, /* all is here; the others have to take the next step */
-    TASK_NOTE_AWAY,   /* a member for whom something is kept is away */
+    TASK_NOTE_AWAY,   /* what is kept here is for a member that is away */
 };
 
 /** What one shard says of one kind, or the sum of what all say. */
@@ -31,6 +31,7 @@ struct task_figures {
     uint64_t size, size_total; /* bytes; total 0: not known */
     uint64_t advances;         /* grows with every bit of progress */
     uint64_t limit;            /* bytes a second; 0: none */
+    uint64_t left_us;          /* known of what goes by a timetable; 0: to be measured */
     enum task_note note;
     uint16_t member; /* that the note is about */
 };

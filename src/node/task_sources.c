@@ -5,6 +5,7 @@
 #include "node/internal.h"
 #include "node/reclaim.h"
 #include "node/repair_internal.h"
+#include "node/scrub_internal.h"
 #include "node/tasks.h"
 
 /* --- partitions that come in ------------------------------------------------------------------ */
@@ -124,54 +125,138 @@ static void look_at_reclaim(struct node *node, struct task_figures *ret)
     ret->limit = reclaim->throttle.rate;
 }
 
-/* --- what a member that leaves still keeps for others ----------------------------------------- */
+/* --- hints for members that are back ---------------------------------------------------------- */
 
-static uint16_t first_away(const struct node *node)
+struct owed {
+    uint64_t count, size; /* to members that are alive; of who leaves, to all */
+    bool throttled;
+    uint16_t away; /* one that is owed something, and away */
+};
+
+static struct owed count_owed(struct node *node)
 {
-    const struct list *queues = &node->hints->queues;
-    for (const struct list *item = queues->next; item != queues; item = item->next) {
+    struct owed owed = { .away = RING_NO_MEMBER };
+    struct list *queues = &node->hints->queues;
+    for (struct list *item = queues->next; item != queues; item = item->next) {
         const struct hint_queue *queue = LIST_ENTRY(item, struct hint_queue, link);
-        uint16_t target = hints_target(node, queue);
-        if (queue->used.count > 0 && target != RING_NO_MEMBER &&
-            node_liveness(node, target) != LIVENESS_ALIVE)
-            return target;
+        uint16_t member = hints_target(node, queue);
+        if (queue->used.count == 0)
+            continue;
+        if (member == RING_NO_MEMBER || node_liveness(node, member) != LIVENESS_ALIVE) {
+            owed.away = member;
+            if (!parting_is_leaving(node))
+                continue;
+        }
+        owed.count += queue->used.count;
+        owed.size += queue->used.size;
+        owed.throttled |= queue->pace.failures == 0 && queue->pace.credit <= 0;
     }
-    return RING_NO_MEMBER;
+    return owed;
 }
 
-static void look_at_parting(struct node *node, struct task_figures *ret)
+static void look_at_hints(struct node *node, struct task_figures *ret)
 {
     const struct node_counters *counters = &node->counters;
+    const struct hints *hints = node->hints;
+    const struct owed owed = count_owed(node);
     struct tasks *tasks = node->tasks;
-    uint64_t gone =
+    uint64_t settled =
         counters->hints_delivered + counters->hints_rerouted + counters->hints_destroyed;
-    bool active = parting_is_leaving(node) && counters->hints_waiting > 0;
-    if (active && !tasks->parting.active) {
-        tasks->parting.runs++;
-        tasks->parting.gone_before = gone;
+    if (tasks->hints.left == 0 && owed.count > 0) {
+        tasks->hints.runs++;
+        tasks->hints.settled_before = settled;
+        tasks->hints.size_before = hints->sent_size;
     }
-    tasks->parting.active = active;
-    ret->active = active;
-    ret->runs = tasks->parting.runs;
-    ret->done = tasks->parting.runs == 0 ? 0 : gone - tasks->parting.gone_before;
-    ret->total = ret->done + (active ? counters->hints_waiting : 0);
-    ret->advances = gone;
-    ret->member = active ? first_away(node) : RING_NO_MEMBER;
-    ret->note = ret->member == RING_NO_MEMBER ? TASK_NOTE_NONE : TASK_NOTE_AWAY;
+    tasks->hints.left = owed.count;
+    ret->active = owed.count > 0;
+    ret->paused = hints->paused;
+    ret->throttled = owed.throttled;
+    ret->runs = tasks->hints.runs;
+    ret->done = ret->runs == 0 ? 0 : settled - tasks->hints.settled_before;
+    ret->total = ret->done + owed.count;
+    ret->size = ret->runs == 0 ? 0 : hints->sent_size - tasks->hints.size_before;
+    ret->size_total = ret->size + owed.size;
+    ret->advances = settled + hints->sent_size;
+    ret->limit = hints->pace.rate >= HINTS_UNLIMITED ? 0 : hints->pace.rate;
+    if (owed.away != RING_NO_MEMBER) {
+        ret->note = TASK_NOTE_AWAY;
+        ret->member = owed.away;
+    }
+}
+
+/* --- the comparison of all pairs, over and over ----------------------------------------------- */
+
+static void look_at_compare(struct node *node, struct task_figures *ret)
+{
+    const struct node_counters *counters = &node->counters;
+    const struct repair *repair = node->repair;
+    struct tasks *tasks = node->tasks;
+    uint64_t size = counters->repair_bytes_in + counters->repair_bytes_out;
+    if (tasks->compare.runs != repair->passes + 1) {
+        tasks->compare.runs = repair->passes + 1;
+        tasks->compare.size_before = size;
+        tasks->compare.failed_before = counters->repair_failures;
+    }
+    ret->active = repair->pass_total > 0;
+    ret->paused = repair->pass_paused;
+    ret->throttled = repair->pass_us > node->now_us; /* it keeps to its timetable */
+    ret->runs = tasks->compare.runs;
+    ret->done = repair->pass_done;
+    ret->total = repair->pass_total > ret->done ? repair->pass_total : ret->done;
+    ret->failed = counters->repair_failures - tasks->compare.failed_before;
+    ret->size = size - tasks->compare.size_before;
+    ret->advances = repair->pass_done + counters->repair_exchanges;
+    ret->left_us = (ret->total - ret->done) * repair->pair_us;
+}
+
+/* --- looking for rot -------------------------------------------------------------------------- */
+
+enum { KILO = 1000 };
+
+static void look_at_scrub(struct node *node, struct task_figures *ret)
+{
+    const struct node_counters *counters = &node->counters;
+    const struct scrub *scrub = node->scrub;
+    struct tasks *tasks = node->tasks;
+    uint64_t runs = counters->scrub_passes + scrub->active;
+    if (tasks->scrub.runs != runs) {
+        tasks->scrub.runs = runs;
+        tasks->scrub.damaged_before = counters->scrub_damaged;
+    }
+    ret->active = scrub->active;
+    ret->paused = scrub->paused;
+    ret->throttled = throttle_free_us(&scrub->throttle) > node->now_us;
+    ret->runs = runs;
+    ret->size = counters->scrub_pass_size;
+    ret->size_total =
+        counters->scrub_pass_total > ret->size ? counters->scrub_pass_total : ret->size;
+    ret->done = ret->size / KILO;
+    ret->total = ret->size_total / KILO;
+    ret->failed = counters->scrub_damaged - tasks->scrub.damaged_before;
+    ret->advances = counters->scrub_size + counters->scrub_passes;
+    ret->limit = scrub->throttle.rate;
 }
 
 /* --- the kinds -------------------------------------------------------------------------------- */
 
 const struct task_source task_sources[TASK_KINDS] = {
-    [TASK_MOVE] = { "move", "partitions", look_at_moves, handoff_pause, handoff_limit, NULL,
+    [TASK_MOVE] = { "move", "partitions", TASK_ASKED, look_at_moves, handoff_pause, handoff_limit,
+                    NULL,
                     "a committed move is not given up: what is written meanwhile goes to the old "
                     "and to the new owners. Let it end, or slow it down (kvorum tasks limit, "
                     "pause); then kvorum cluster leave takes a node out again" },
-    [TASK_REPAIR] = { "repair", "pairs", look_at_repair, repair_pause, repair_limit, repair_cancel,
-                      NULL },
-    [TASK_HINTS] = { "hints", "objects", look_at_parting, NULL, NULL, NULL,
-                     "what a node that leaves keeps for others is not given up" },
-    [TASK_RECLAIM] = { "reclaim", "partitions", look_at_reclaim, reclaim_pause, reclaim_limit, NULL,
+    [TASK_REPAIR] = { "repair", "pairs", TASK_ASKED, look_at_repair, repair_pause, repair_limit,
+                      repair_cancel, NULL },
+    [TASK_HINTS] = { "hints", "hints", TASK_ASKED, look_at_hints, hints_pause, hints_limit, NULL,
+                     "hints are writes that were acknowledged, and what they are for is owed. Let "
+                     "it end, or slow it down (kvorum tasks limit, pause)" },
+    [TASK_COMPARE] = { "compare", "pairs", TASK_ENDLESS, look_at_compare, repair_pass_pause, NULL,
+                       NULL,
+                       "it begins anew each time it is through; kvorum tasks pause stops it" },
+    [TASK_SCRUB] = { "scrub", "kB", TASK_BACKGROUND, look_at_scrub, scrub_pause, scrub_limit, NULL,
+                     "it would only begin again; kvorum tasks pause stops it" },
+    [TASK_RECLAIM] = { "reclaim", "partitions", TASK_ASKED, look_at_reclaim, reclaim_pause,
+                       reclaim_limit, NULL,
                        "what was dropped is dropped: nobody can read it any more, and only its "
                        "room "
                        "is given back. Slow it down, or pause it (kvorum tasks limit, pause)" },

@@ -15,16 +15,24 @@ kvorum_status tasks_open(struct node *node)
     node->tasks = tasks;
     if (tasks == NULL)
         return KVORUM_NO_MEMORY;
+    if (node->config.task_orders != NULL)
+        tasks->orders = *node->config.task_orders;
+    node->config.task_orders = NULL; /* it was the caller's */
     if (node->config.shard != 0)
         return KVORUM_OK;
+    kvorum_status status = task_orders_open(node);
+    if (status != KVORUM_OK)
+        return status;
     tasks->figures = calloc((size_t)TASK_KINDS * node->config.shard_count, sizeof(*tasks->figures));
     return tasks->figures == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
 }
 
 void tasks_close(struct node *node)
 {
-    if (node->tasks != NULL)
+    if (node->tasks != NULL) {
+        task_orders_close(node);
         free(node->tasks->figures);
+    }
     free(node->tasks);
     node->tasks = NULL;
 }
@@ -54,6 +62,7 @@ void tasks_fill(struct node *node, Peer__Progress *progress)
         to->size_total = figures.size_total;
         to->advances = figures.advances;
         to->limit = figures.limit;
+        to->left_us = figures.left_us;
         to->note = figures.note;
         to->member = figures.member;
     }
@@ -79,6 +88,7 @@ void tasks_take(struct node *node, uint16_t shard, const Peer__Progress *progres
             .size_total = from->size_total,
             .advances = from->advances,
             .limit = from->limit,
+            .left_us = from->left_us,
             .note = (enum task_note)from->note,
             .member = (uint16_t)from->member,
         };
@@ -96,8 +106,11 @@ static void step(struct node *node, int kind)
     task_meter_step(&tasks->meters[kind], &sum, node->now_us);
 }
 
+static void remind(struct node *node);
+
 void tasks_tick(struct node *node)
 {
+    remind(node);
     for (int kind = 0; kind < TASK_KINDS; kind++)
         step(node, kind);
 }
@@ -142,21 +155,74 @@ static kvorum_status refusal(const struct task_source *source, uint32_t ask, con
     return ask == TASK_CANCEL ? KVORUM_NOT_ALLOWED : KVORUM_UNSUPPORTED;
 }
 
+static bool tell_shard(struct node *node, uint16_t shard, int kind, uint32_t ask, uint64_t limit)
+{
+    Peer__Tasks asked = PEER__TASKS__INIT;
+    asked.ask = ask;
+    asked.kind = (char *)task_sources[kind].name;
+    asked.limit = limit;
+    return node_send(node, (struct net_address){ node->config.self, shard }, MESSAGE_TASKS, 0,
+                     node_pack(node, &asked.base), (struct bytes){ 0 });
+}
+
+void tasks_go_by_orders(struct node *node)
+{
+    for (int kind = 0; kind < TASK_KINDS; kind++) {
+        const struct task_order *order = &node->tasks->orders.kinds[kind];
+        if (order->limited && task_sources[kind].limit != NULL)
+            carry_out(node, kind, TASK_LIMIT, order->limit);
+        if (order->paused && task_sources[kind].pause != NULL)
+            carry_out(node, kind, TASK_PAUSE, 0);
+    }
+}
+
+/* A shard that does not go by the orders missed a message: it is told again. */
+static void remind(struct node *node)
+{
+    for (int kind = 0; kind < TASK_KINDS; kind++) {
+        const struct task_order *order = &node->tasks->orders.kinds[kind];
+        for (uint16_t shard = 1; shard < node->config.shard_count; shard++) {
+            const struct task_figures *told = figures_of(node->tasks, node, kind, shard);
+            if (told->paused != order->paused)
+                (void)tell_shard(node, shard, kind, order->paused ? TASK_PAUSE : TASK_RESUME, 0);
+            if (order->limited && told->limit != share(node, order->limit))
+                (void)tell_shard(node, shard, kind, TASK_LIMIT, order->limit);
+        }
+    }
+}
+
+/* Shards tell of it half a second later; whoever asks sees it at once. */
+static void note_order(struct node *node, int kind, uint32_t ask, uint64_t limit)
+{
+    struct task_order *order = &node->tasks->orders.kinds[kind];
+    if (ask == TASK_CANCEL)
+        return;
+    if (ask == TASK_LIMIT) {
+        order->limited = true;
+        order->limit = limit;
+    } else {
+        order->paused = ask == TASK_PAUSE;
+    }
+    for (uint16_t shard = 1; shard < node->config.shard_count; shard++) {
+        struct task_figures *told = figures_of(node->tasks, node, kind, shard);
+        told->paused = order->paused;
+        if (order->limited)
+            told->limit = share(node, order->limit);
+    }
+    task_orders_save(node);
+}
+
 /* In every shard of this node, this one first. */
 static kvorum_status carry_out_everywhere(struct node *node, int kind, const Peer__Tasks *asked,
                                           const char **ret_why)
 {
-    Peer__Tasks passed_on = PEER__TASKS__INIT;
     kvorum_status status = refusal(&task_sources[kind], asked->ask, ret_why);
     if (status != KVORUM_OK || asked->ask == TASK_LIST)
         return status;
-    passed_on.ask = asked->ask;
-    passed_on.kind = (char *)task_sources[kind].name;
-    passed_on.limit = asked->limit;
     carry_out(node, kind, asked->ask, asked->limit);
+    note_order(node, kind, asked->ask, asked->limit);
     for (uint16_t shard = 1; shard < node->config.shard_count; shard++)
-        if (!node_send(node, (struct net_address){ node->config.self, shard }, MESSAGE_TASKS, 0,
-                       node_pack(node, &passed_on.base), (struct bytes){ 0 })) {
+        if (!tell_shard(node, shard, kind, asked->ask, asked->limit)) {
             *ret_why = "not all of the node's threads could be told; ask again";
             status = KVORUM_OVERLOADED;
         }
@@ -172,6 +238,11 @@ static const char *note_text(struct node *node, const struct task *task,
 {
     const struct epoch *epoch = node->config.epoch;
     bool under_way = task->state == TASK_RUNNING || task->state == TASK_PAUSED;
+    if (!under_way && figures->note == TASK_NOTE_AWAY && !figures->paused)
+        return reason_printf(node, "keeps hints for %s, which is away",
+                             figures->member < epoch->member_count
+                                 ? epoch->members[figures->member].name
+                                 : "a node");
     if (!under_way)
         return figures->paused ? "paused: what comes next waits for kvorum tasks resume" : "";
     if (task->state == TASK_PAUSED)
@@ -207,6 +278,7 @@ static Peer__Task *tell(struct node *node, int kind)
     peer__task__init(told);
     told->kind = (char *)task_sources[kind].name;
     told->unit = (char *)task_sources[kind].unit;
+    told->nature = task_sources[kind].nature;
     told->state = task.state;
     told->stalled = task.stalled;
     told->done = task.done;

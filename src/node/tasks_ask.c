@@ -92,6 +92,7 @@ static void take_task(struct request *request, uint16_t member, const Peer__Task
         .member = member,
         .kind = keep_text(&request->arena, from->kind),
         .unit = keep_text(&request->arena, from->unit),
+        .nature = from->nature <= TASK_ENDLESS ? (enum task_nature)from->nature : TASK_ASKED,
         .state = from->state <= TASK_CANCELLED ? (enum task_state)from->state : TASK_IDLE,
         .stalled = from->stalled,
         .done = from->done,

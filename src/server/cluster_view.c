@@ -118,6 +118,9 @@ static void add_filled(json_t *json, const struct epoch *epoch, const struct cha
     json_object_set_new(json, "nodes", json_effects(epoch, plan));
     json_object_set_new(json, "moves", json_integer((json_int_t)plan->next.move_count));
     json_object_set_new(json, "copies", json_integer((json_int_t)plan->gain_count));
+    json_object_set_new(json, "zones_of_a_partition",
+                        json_pack("{s:i, s:i}", "before", (int)plan->spread_before, "after",
+                                  (int)plan->spread_after));
     json_object_set_new(json, "survives",
                         json_pack("{s:o, s:o, s:o}", "before", json_survival(plan->before),
                                   "during", json_survival(plan->during), "after",

@@ -4,6 +4,7 @@
  */
 #include "engine/lsm/lsm.h"
 #include "engine/memory/memory.h"
+#include "node/task_orders.h"
 #include "os/entropy.h"
 #include "os/jobs_thread.h"
 #include "server/internal.h"
@@ -145,11 +146,25 @@ static bool save_life(void *context, const struct node_life *life)
     return identity_save_life(server->disk, &server->identity, life) == KVORUM_OK;
 }
 
+/* A node without them does its work as the configuration has it. */
+static void load_orders(struct server *server, uint16_t reactor, struct task_orders *ret_orders)
+{
+    kvorum_status status = task_orders_load(server->disk, ret_orders);
+    if (status != KVORUM_OK && status != KVORUM_NOT_FOUND && reactor == 0)
+        log_error(server->log,
+                  "the file `tasks` in the data directory cannot be read: pauses and limits of "
+                  "background work are forgotten",
+                  LOG_STATUS(status), LOG_TEXT("next", "order them again: kvorum tasks"));
+}
+
 static kvorum_status create_node(struct reactor *reactor)
 {
     struct server *server = reactor->server;
     const struct config *config = &server->config;
+    struct task_orders orders = { 0 };
+    load_orders(server, reactor->index, &orders);
     const struct node_config node_config = {
+        .task_orders = &orders,
         .epoch = &server->epoch,
         .self = server->self,
         .shard = reactor->index,

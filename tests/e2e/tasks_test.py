@@ -55,7 +55,8 @@ def newcomer(nodes, *flags):
 def _():
     with Cluster(3, flags=["--partitions", str(PARTITIONS), "--reactors", "2"]) as nodes:
         load(nodes[0])
-        equal(tasks(nodes[1], "list").stdout, b"nothing is under way\n")
+        listing = tasks(nodes[1], "list").stdout
+        assert listing.startswith(b"nothing is under way\n"), listing
         node = newcomer(nodes, "--handoff-rate", f"{SLOWLY}", "--reactors", "2")
         cluster(nodes[0], "commit")
         begin = time.monotonic()
@@ -141,6 +142,112 @@ def _():
         equal(nodes[1].http("POST", "/kvorum/repair").status, 202)
         equal(tasks(nodes[0], "wait", "n2/repair", "--seconds", "60").returncode, 0)
         equal(task(nodes[0], "n2/repair")["failed"], 0)
+
+
+def hinted(nodes, away, keys=200):
+    """n1 owes `away` writes."""
+    away.kill()
+    wait_until(lambda: shape(nodes[0])[away.name]["state"] == "dead", what="it is dead")
+    for i in range(keys):
+        answer = nodes[0].http("PUT", f"/buckets/b/keys/k{i}", os.urandom(2000),
+                               {"Content-Type": "text/plain"})
+        equal(answer.status, 204, answer.body)
+
+
+@case("hints are a task: kept, paused, limited, delivered, over restarts")
+def _():
+    with Cluster(3, flags=["--partitions", str(PARTITIONS), "--gossip", "local",
+                           "--reactors", "2"]) as nodes:
+        hinted(nodes, nodes[2])
+        kept = task(nodes[0], "n1/hints")
+        equal(kept["note"], "keeps hints for n3, which is away")
+        equal(kept["nature"], "asked")
+        equal(tasks(nodes[0], "pause", "n1/hints").returncode, 0)
+        equal(tasks(nodes[0], "limit", "n1/hints", "20KB").returncode, 0)
+        path = os.path.join(nodes[0].data, "tasks")
+        wait_until(lambda: os.path.exists(path), what="the order is on disk")
+        time.sleep(0.5)
+        nodes[0].kill()
+        nodes[0].launch()
+        nodes[0].wait_serving()
+        nodes[2].launch()
+        nodes[2].wait_serving()
+        paused = wait_until(lambda: (lambda t: t["state"] == "paused" and t["total"] == 200 and t)(
+            task(nodes[0], "n1/hints")), what="both reactors know that it was paused")
+        equal(paused["done"], 0)
+        assert 20 << 10 <= paused["limit"] <= (20 << 10) + 1, paused
+        time.sleep(2)
+        after = task(nodes[0], "n1/hints")
+        equal((after["state"], after["done"], after["size"]), ("paused", 0, 0))
+        waited = tasks(nodes[0], "wait", "n1/hints", "--seconds", "1")
+        equal(waited.returncode, 5)
+
+        equal(tasks(nodes[1], "resume", "n1/hints").returncode, 0)
+        slow = wait_until(lambda: (lambda t: t["done"] > 20 and t)(task(nodes[0], "n1/hints")),
+                          what="some are delivered")
+        assert slow["rate"] < 100000 and not slow["stalled"], slow
+        assert slow["left_ms"] is not None, slow
+        refused = tasks(nodes[0], "cancel", "n1/hints")
+        equal(refused.returncode, 8)
+        equal(tasks(nodes[0], "limit", "n1/hints", "none").returncode, 0)
+        waited = tasks(nodes[0], "wait", "n1/hints", "--seconds", "60")
+        equal(waited.returncode, 0, waited.stderr)
+        end = task(nodes[0], "n1/hints")
+        equal((end["state"], end["done"]), ("done", end["total"]))
+        assert end["size"] >= 200 * 2000, end
+
+
+@case("comparisons and scrubs go on in the background, and can be paused for good")
+def _():
+    with Cluster(3, flags=["--partitions", str(PARTITIONS), "--reactors", "2"]) as nodes:
+        wait_until(lambda: task(nodes[0], "n1/compare")["state"] == "running", what="it compares")
+        compare = task(nodes[0], "n1/compare")
+        equal((compare["unit"], compare["nature"], compare["failed"]), ("pairs", "endless", 0))
+        assert compare["total"] > 0 and compare["left_ms"] > 60000, compare
+        equal(tasks(nodes[0], "wait").returncode, 0)  # nobody waits for it
+        waited = tasks(nodes[0], "wait", "n1/compare")
+        equal(waited.returncode, 2)
+        assert b"there is nothing to wait for" in waited.stderr, waited.stderr
+        assert tasks(nodes[0], "limit", "n1/compare", "1MB").returncode != 0
+        for kind in ("compare", "scrub"):
+            equal(tasks(nodes[1], "pause", f"n1/{kind}").returncode, 0)
+        listing = tasks(nodes[2], "list").stdout
+        assert b"n1/compare  paused" in listing, listing
+        behind = listing[listing.index(b"in the background: "):]
+        assert b"n2/compare" in behind and b"n3/compare" in behind, listing
+        assert b"n1/compare" not in behind, listing
+
+        load(nodes[0])
+        nodes[0].stop()  # what is in memory goes to tables, which can be scrubbed
+        nodes[0].launch()
+        nodes[0].wait_serving()
+        wait_until(lambda: task(nodes[0], "n1/compare")["state"] == "paused", what="it is paused")
+        equal(command("scrub", "--node", f"127.0.0.1:{nodes[0].http_port}").returncode, 0)
+        scrub = wait_until(lambda: (lambda t: t["state"] == "paused" and t)(
+            task(nodes[0], "n1/scrub")), what="the scrub is paused")
+        equal(scrub["nature"], "background")
+        equal(tasks(nodes[0], "resume", "n1/scrub").returncode, 0)
+        waited = tasks(nodes[0], "wait", "n1/scrub", "--seconds", "60")
+        equal(waited.returncode, 0, waited.stderr)
+        end = task(nodes[0], "n1/scrub")
+        equal((end["state"], end["done"], end["failed"]), ("done", end["total"], 0))
+
+
+@case("a damaged file of orders is said, and forgotten")
+def _():
+    with Cluster(1) as nodes:
+        equal(tasks(nodes[0], "pause", "n1/scrub").returncode, 0)
+        path = os.path.join(nodes[0].data, "tasks")
+        wait_until(lambda: os.path.exists(path), what="the order is on disk")
+        nodes[0].stop()
+        with open(path, "r+b") as file:
+            file.seek(9)
+            file.write(b"X")
+        nodes[0].launch()
+        nodes[0].wait_serving()
+        assert "pauses and limits of background work are forgotten" in nodes[0].log(), \
+            nodes[0].log_tail()
+        equal(task(nodes[0], "n1/scrub")["state"], "idle")
 
 
 @case("a node that is down is named, and what is misspelt too")

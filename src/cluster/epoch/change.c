@@ -240,11 +240,13 @@ static kvorum_status commit(const struct making *making)
     struct change_plan plan;
     bool filled;
     uint64_t expected = making->request->expected;
+    struct change_options options = *making->options;
+    options.allow_zone_loss |= making->request->allow_zone_loss;
     if (expected != 0 && expected != making->from->number)
         return refuse(making, KVORUM_CONFLICT,
                       "the cluster has changed since this plan was made; look at the new one");
     kvorum_status status =
-        change_plan(making->from, making->options, making->arena, &plan, &filled, making->why);
+        change_plan(making->from, &options, making->arena, &plan, &filled, making->why);
     if (status == KVORUM_OK)
         *making->next = plan.next;
     return status;

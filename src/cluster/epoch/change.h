@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** From an epoch and what somebody asks for to the epoch that should come next.  Pure functions:
  *  whoever makes it, and whenever it is made again because another epoch came first, the same epoch
- *  and the same request give the same next epoch, or the same refusal.
+ *  and the same request give the same next epoch, or a refusal.
  *
  *  Changes of the shape are staged first, which changes nothing but the list of them, and committed
  *  together; so several moves become one, and the plan can be looked at before.
@@ -29,7 +29,8 @@ struct change_request {
     struct member newcomer;
     struct change change;
     char name[RING_NAME_MAX + 1], with[RING_NAME_MAX + 1];
-    uint64_t expected; /* COMMIT: the number of the epoch whose plan was looked at; 0: any */
+    uint64_t expected;    /* COMMIT: the number of the epoch whose plan was looked at; 0: any */
+    bool allow_zone_loss; /* COMMIT: also where copies will be in fewer zones than they are */
     const struct handoff_step *steps; /* stay until the request is answered */
     uint32_t step_count;
 };
@@ -38,7 +39,12 @@ struct change_options {
     uint8_t n;         /* of the default bucket type: what "survives" is said for */
     uint8_t largest_n; /* of any bucket; 0: n */
     bool can_move;     /* this release moves partitions */
+    bool allow_zone_loss;
+    uint8_t dead[(RING_MEMBERS_MAX + 7) / 8]; /* who does not answer, a bit a slot: may be refused
+                                                 for that, and is not planned otherwise */
 };
+
+bool change_is_dead(const struct change_options *options, uint16_t member);
 
 /** The next epoch.  EXISTS: nothing would change (done already).  NOT_FOUND: no such member.
  *  INVALID, NOT_ALLOWED, UNSUPPORTED, CONFLICT (the plan looked at is not the plan any more):
@@ -57,6 +63,8 @@ struct change_plan {
     struct epoch next;
     uint16_t *table; /* in the end, with next.replica_count columns; RING_NO_MEMBER as there */
     struct change_survival before, during, after;
+    uint8_t spread_before,
+        spread_after;         /* zones with copies of a partition, where they are fewest */
     uint32_t *gains, *losses; /* by slot: replicas of partitions to take and to give */
     uint32_t gain_count;      /* their sum: replicas that travel */
 };

@@ -13,7 +13,7 @@ enum { MEMBERS = 4, PARTITIONS = 64, STEPS_MAX = 6 };
 struct row {
     const char *name;
     const char *asked; /* words: join=n5 leave=n1 remove=n1 replace=n1/n5 weight=n1/200 zone=n1/z9
-                          address=n1/x clear commit */
+                          address=n1/x clear commit accept (the loss of zones) dead=n1 */
     kvorum_status status;
     const char *members;
     uint16_t staged;
@@ -55,6 +55,19 @@ static const struct row rows[] = {
     { "or be replaced", "join=n5 commit join=n6 replace=n1/n6 commit", KVORUM_OK, "-AAAAA", 0 },
     { "who is removed is not called back", "join=n5 remove=n5 replace=n1/n5 commit", KVORUM_OK,
       "-AAA-", 0 },
+    { "copies would be in one zone instead of two", "zone=n1/z0 zone=n3/z0 commit",
+      KVORUM_NOT_ALLOWED, "AAAA", 2 },
+    { "where that is accepted they are", "zone=n1/z0 zone=n3/z0 accept", KVORUM_OK, "AAAA", 0 },
+    { "acceptance allows nothing else", "leave=n1 leave=n2 accept", KVORUM_NOT_ALLOWED, "AAAA", 2 },
+    { "a zone of one node cannot have a copy of everything", "zone=n1/z0 commit",
+      KVORUM_NOT_ALLOWED, "AAAA", 1 },
+    { "a third zone is welcome", "zone=n1/z9 commit", KVORUM_OK, "AAAA", 0 },
+    { "who does not answer cannot leave", "dead=n1 leave=n1 commit", KVORUM_NOT_ALLOWED, "AAAA",
+      1 },
+    { "it can be removed", "dead=n1 remove=n1 commit", KVORUM_OK, "-AAA", 0 },
+    { "a majority of those who vote next must answer", "dead=n2 dead=n3 weight=n1/101 commit",
+      KVORUM_NOT_ALLOWED, "AAAA", 1 },
+    { "a majority is enough", "dead=n2 weight=n1/101 commit", KVORUM_OK, "AAAA", 0 },
     { "a member moves to another address", "address=n1/10.0.0.9:1", KVORUM_OK, "AAAA", 0 },
     { "an address is taken", "address=n1/n2:1", KVORUM_NOT_ALLOWED, "AAAA", 0 },
     { "an address with a blank", "address=n1/a_b", KVORUM_INVALID, "AAAA", 0 },
@@ -108,7 +121,8 @@ static void read_word(const char *word, struct change_request *ret)
                   { "zone", ASK_STAGE, CHANGE_ZONE },
                   { "address", ASK_ADDRESS, 0 },
                   { "clear", ASK_CLEAR, 0 },
-                  { "commit", ASK_COMMIT, 0 } };
+                  { "commit", ASK_COMMIT, 0 },
+                  { "accept", ASK_COMMIT, 0 } };
     char verb[16] = "", name[16] = "", rest[64] = "";
     memset(ret, 0, sizeof(*ret));
     sscanf(word, "%15[a-z]=%15[^/]/%63s", verb, name, rest);
@@ -118,6 +132,7 @@ static void read_word(const char *word, struct change_request *ret)
         ret->kind = verbs[i].ask;
         ret->change.kind = verbs[i].kind;
     }
+    ret->allow_zone_loss = strcmp(verb, "accept") == 0;
     snprintf(ret->name, sizeof(ret->name), "%s", name);
     snprintf(ret->with, sizeof(ret->with), "%s", rest);
     snprintf(ret->change.zone, sizeof(ret->change.zone), "%s", rest);
@@ -149,14 +164,20 @@ static kvorum_status play(const char *asked, const struct change_options *option
                           struct arena *arena, struct epoch *epoch)
 {
     char words[256], *rest = words;
+    struct change_options now = *options;
     kvorum_status status = KVORUM_OK;
     snprintf(words, sizeof(words), "%s", asked);
     for (char *word; (word = strsep(&rest, " ")) != NULL;) {
         struct change_request request;
         struct epoch next;
         const char *why = NULL;
+        if (strncmp(word, "dead=", 5) == 0) {
+            unsigned slot = number_of(word + 5) - 1;
+            now.dead[slot / 8] |= (uint8_t)(1 << slot % 8);
+            continue;
+        }
         read_word(word, &request);
-        status = change_apply(epoch, &request, options, arena, &next, &why);
+        status = change_apply(epoch, &request, &now, arena, &next, &why);
         assert_non_null(why);
         if (status != KVORUM_OK)
             continue;
@@ -253,10 +274,10 @@ static void a_removal_while_partitions_move_leaves_nobody_behind(void **state)
     struct epoch epoch;
     arena_init(&arena, 1 << 27);
     found(&epoch, &arena);
-    assert_int_equal(play("join=n5 leave=n2 commit", &moving, &arena, &epoch), KVORUM_OK);
+    assert_int_equal(play("join=n5 leave=n2 accept", &moving, &arena, &epoch), KVORUM_OK);
     take(&epoch, MOVE_WRITE_BOTH_READ_OLD, HANDOFF_READ_NEW, 2, &arena); /* every other */
     struct epoch before = epoch;
-    assert_int_equal(play("remove=n1 commit", &moving, &arena, &epoch), KVORUM_OK);
+    assert_int_equal(play("remove=n1 accept", &moving, &arena, &epoch), KVORUM_OK);
     assert_int_equal(epoch.members[0].state, MEMBER_GONE);
     for (uint32_t i = 0; i < before.move_count; i++) {
         const struct move *was = &before.moves[i], *is = ring_move_of(&epoch, was->partition);
@@ -288,7 +309,7 @@ static void what_is_staged_about_a_leaver_goes_with_him(void **state)
     arena_init(&arena, 1 << 27);
     found(&epoch, &arena);
     assert_int_equal(
-        play("join=n5 leave=n2 commit remove=n2 weight=n3/200", &moving, &arena, &epoch),
+        play("join=n5 leave=n2 accept remove=n2 weight=n3/200", &moving, &arena, &epoch),
         KVORUM_OK);
     finish(&epoch, &arena);
     assert_int_equal(epoch.members[1].state, MEMBER_GONE);

@@ -6,7 +6,7 @@
  *      moves     partition by partition, where the two differ
  *      survival  before, in between (when a write needs quorums of the old owners and of the new),
  *                and after
- *      refusals  plans under which something acknowledged could be lost
+ *      refusals  plans under which something acknowledged could be lost; and those of plan_safety.c
  */
 #include <string.h>
 
@@ -307,11 +307,14 @@ static kvorum_status make(struct planning *planning, bool *ret_filled)
     if (status != KVORUM_OK)
         return status;
     plan_survival(planning);
+    planning_spread(planning);
     *ret_filled = true;
     status = check_sources(planning);
     if (status == KVORUM_OK)
         status = check_copies(planning);
-    return status == KVORUM_OK ? check_moves(planning) : status;
+    if (status == KVORUM_OK)
+        status = check_moves(planning);
+    return status == KVORUM_OK ? planning_check_safety(planning) : status;
 }
 
 static bool somebody_is_lost(const struct epoch *epoch)

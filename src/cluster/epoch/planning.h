@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A plan in the making, among plan.c and plan_moves.c.
+/** A plan in the making, among plan.c, plan_moves.c and plan_safety.c.
  *
  *  A commit that removes a lost member may come while partitions move, since they may be waiting
  *  for him.  What then becomes of each move:
@@ -35,6 +35,10 @@ void planning_reach_moves(const struct epoch *from, uint8_t columns, uint16_t *t
 /** The owners in these rows are those that are left. */
 void planning_evict_lost(const struct planning *planning, uint16_t *rows, uint32_t count,
                          uint8_t columns);
+/** How far copies are spread over zones, before and after. */
+void planning_spread(const struct planning *planning);
+/** NOT_ALLOWED where the cluster would be weaker afterwards than it has to be. */
+kvorum_status planning_check_safety(const struct planning *planning);
 /** The moves of plan->next, from its table to plan->table.  False: no memory. */
 bool planning_moves(const struct planning *planning);
 

@@ -4,8 +4,8 @@
  *      source -> partition -> (partition, zone) -> member -> sink
  *                R           zone limit            1, costs 1 if new   what the plan gives it
  *
- * of least cost, path by path.  The planner never sees it, and must cost no more.  For sizes that it
- * is too slow for, another (tests/support/fewest_moves.h) is asked, which must agree with it,
+ * of least cost, path by path.  The planner never sees it, and must cost no more.  For sizes that
+ * it is too slow for, another is asked (tests/support/fewest_moves.h), which must agree with it,
  * also where it begins with a table that is far from the cheapest. */
 #include "tests/support/fewest_moves.h"
 

@@ -127,6 +127,13 @@ static bool read_number(const json_t *body, const char *name, bool needed, json_
     return json_is_integer(value) && *ret >= 1 && *ret <= most;
 }
 
+static bool read_flag(const json_t *body, const char *name, bool *ret)
+{
+    const json_t *value = json_object_get(body, name);
+    *ret = json_is_true(value);
+    return value == NULL || json_is_boolean(value);
+}
+
 static bool read_stage(const json_t *body, struct change_request *ret)
 {
     json_int_t weight = 0;
@@ -174,11 +181,14 @@ void http_post_cluster_commit(struct http *http)
     json_t *body = read_body(http);
     json_int_t epoch = 0;
     struct change_request request = { .kind = ASK_COMMIT };
-    if (json_is_object(body) && read_number(body, "epoch", false, INT64_MAX, &epoch)) {
+    if (json_is_object(body) && read_number(body, "epoch", false, INT64_MAX, &epoch) &&
+        read_flag(body, "allow_zone_loss", &request.allow_zone_loss)) {
         request.expected = (uint64_t)epoch;
         submit(http, &request);
     } else {
-        http_text(http, 400, "the body must be empty or {\"epoch\": NUMBER of the plan}\n");
+        http_text(http, 400,
+                  "the body must be empty or {\"epoch\": NUMBER of the plan, "
+                  "\"allow_zone_loss\": true or false}, each as needed\n");
     }
     json_decref(body);
 }

@@ -11,6 +11,9 @@ enum { JSON_LIMIT = 8 << 20 };
 
 /* --- showing -------------------------------------------------------------------------------- */
 
+static const char *const nature_names[] = {
+    [TASK_ASKED] = "asked", [TASK_BACKGROUND] = "background", [TASK_ENDLESS] = "endless"
+};
 static const char *const state_names[] = { [TASK_IDLE] = "idle",
                                            [TASK_RUNNING] = "running",
                                            [TASK_PAUSED] = "paused",
@@ -33,12 +36,14 @@ static json_t *json_task(const struct epoch *epoch, const struct task *task)
     char id[RING_NAME_MAX + TASK_NAME_MAX + 2];
     snprintf(id, sizeof(id), "%s/%.*s", node, TASK_NAME_MAX, task->kind);
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:I, s:I, s:s}",
-        "task", id, "node", node, "kind", task->kind, "state", state_names[task->state], "stalled",
-        task->stalled, "unit", task->unit, "done", (json_int_t)task->done, "total",
-        (json_int_t)task->total, "failed", (json_int_t)task->failed, "size", (json_int_t)task->size,
-        "size_total", known(task->size_total > 0, task->size_total), "rate", (json_int_t)task->rate,
-        "limit", known(task->limit > 0, task->limit), "left_ms",
+        "{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:I, s:I, "
+        "s:s}",
+        "task", id, "node", node, "kind", task->kind, "nature", nature_names[task->nature], "state",
+        state_names[task->state], "stalled", task->stalled, "unit", task->unit, "done",
+        (json_int_t)task->done, "total", (json_int_t)task->total, "failed",
+        (json_int_t)task->failed, "size", (json_int_t)task->size, "size_total",
+        known(task->size_total > 0, task->size_total), "rate", (json_int_t)task->rate, "limit",
+        known(task->limit > 0, task->limit), "left_ms",
         known(task->left_ms != TASK_NEVER, task->left_ms), "age_ms", (json_int_t)task->age_ms,
         "idle_ms", (json_int_t)task->idle_ms, "note", task->note);
 }
