@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Collecting tombstones, over the machines of cluster/collect/ (docs/decisions/0010).
  *
- *      collect.c         fences, as they are kept, heard of, and asked; who is behind starts anew
+ *      collect.c         fences, asked by whoever reads, sends or stores an object
+ *      collect_keep.c    fences on disk
+ *      collect_behind.c  who is behind what was collected, or lost deletions, starts anew
  *      collect_member.c  answers to questions of a round: what is held here, promises, deleting
  *      collect_round.c   rounds that this shard proposes, of partitions whose first owner it is
  *      collect_scan.c    looking for old tombstones, and when

@@ -3,7 +3,7 @@
 #ifndef NODE_COLLECT_INTERNAL_H
 #define NODE_COLLECT_INTERNAL_H
 
-#include "cluster/collect/fence.h"
+#include "cluster/collect/fence_record.h"
 #include "cluster/collect/round.h"
 #include "node/collect.h"
 #include "node/internal.h"
@@ -36,11 +36,7 @@ struct collect_turn {
 };
 
 struct fenced {
-    struct fence fence;
-    uint64_t lifted;         /* the session, or first epoch, for which it was */
-    uint64_t counter, stamp; /* the largest that were collected */
-    uint64_t salt;           /* 0: nothing was dropped */
-    bool refilling;          /* dropped, and not yet compared with the other owners */
+    struct fence_record kept;
     uint32_t drops;
     uint8_t saves;
     struct collect_turn *turn;
@@ -79,8 +75,16 @@ void collect_wake(struct node *node, uint64_t due_us);
 kvorum_status collect_put(struct node *node, struct engine_batch *batch, uint32_t partition);
 /** On disk before whatever is stored after it. */
 void collect_save(struct node *node, uint32_t partition);
-/** What is here of the partition is older than what was collected: it goes, and comes anew. */
-void collect_drop(struct node *node, uint32_t partition, uint64_t committed);
+kvorum_status collect_submit(struct node *node, uint32_t partition);
+/** Reads what a store holds of fences. */
+kvorum_status collect_load(struct node *node, uint16_t store);
+/** It has been ours, with nothing in it at first, since epoch `since`. */
+void collect_lift(struct fenced *fenced, uint64_t since);
+/** With `nowait`: WOULD_BLOCK. */
+kvorum_status collect_is_empty(struct engine *store, bool nowait, struct bytes lower,
+                               struct bytes upper, bool *ret_empty);
+/** No answers about the partition until it was compared with all other owners.  False: no memory. */
+bool collect_doubt(struct node *node, uint32_t partition);
 void collect_free_turn(struct collect_turn *turn);
 struct grave *collect_find(const struct collect_turn *turn, struct bytes key);
 /** What `encoding` (empty: nothing) is of `grave`. */

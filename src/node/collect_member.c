@@ -62,8 +62,8 @@ static void answer(struct node *node, struct net_address to, const Peer__Collect
     answer.status = status;
     answer.phase = asked->phase;
     answer.round = asked->round;
-    answer.fence = fenced->fence.promised;
-    answer.collected = fenced->fence.committed;
+    answer.fence = fenced->kept.fence.promised;
+    answer.collected = fenced->kept.fence.committed;
     for (uint32_t i = 0; turn != NULL && i < turn->count; i++)
         held[i] = turn->graves[i].changed ? ROUND_KEY_OTHER : turn->graves[i].held;
     if (turn != NULL)
@@ -211,7 +211,7 @@ static struct collect_turn *make_turn(struct node *node, struct net_address from
 static void replace_turn(struct fenced *fenced, struct collect_turn *turn)
 {
     struct collect_turn *former = fenced->turn;
-    if (former != NULL && former->number != 0 && fenced->fence.doubt == FENCE_NAMED) {
+    if (former != NULL && former->number != 0 && fenced->kept.fence.doubt == FENCE_NAMED) {
         collect_free_turn(fenced->named);
         fenced->named = former;
     } else
@@ -257,10 +257,10 @@ static void promise(struct node *node, struct collect_turn *turn, const Peer__Co
     turn->saving = fenced->saves;
     collect_free_turn(fenced->named);
     fenced->named = NULL;
-    if (asked->counter > fenced->counter)
-        fenced->counter = asked->counter;
-    if (asked->stamp > fenced->stamp)
-        fenced->stamp = asked->stamp;
+    if (asked->counter > fenced->kept.counter)
+        fenced->kept.counter = asked->counter;
+    if (asked->stamp > fenced->kept.stamp)
+        fenced->kept.stamp = asked->stamp;
     (void)hlc_see(&node->hlc, asked->stamp, clock_wall_ms(node->config.clock));
     engine_batch_reset(node->batch);
     kvorum_status status = collect_put(node, node->batch, asked->partition);
@@ -285,7 +285,7 @@ static void on_prepare(struct node *node, struct net_address from, const Peer__C
     if (status == KVORUM_OK && turn->epoch != node->config.epoch->number)
         status = KVORUM_WRONG_EPOCH;
     if (status == KVORUM_OK) {
-        switch (fence_prepare(&fenced->fence, asked->number, asked->collected)) {
+        switch (fence_prepare(&fenced->kept.fence, asked->number, asked->collected)) {
         case FENCE_FINE:
             promise(node, turn, asked);
             return;
@@ -356,8 +356,8 @@ static void on_commit(struct node *node, const Peer__Collect *asked, struct byte
         return;
     }
     uint32_t count = 0;
-    struct fence before = fenced->fence;
-    if (!fence_commit(&fenced->fence, turn->number))
+    struct fence before = fenced->kept.fence;
+    if (!fence_commit(&fenced->kept.fence, turn->number))
         return;
     engine_batch_reset(node->batch);
     kvorum_status status = put_collected(node, turn, wanted, &count);
@@ -367,7 +367,7 @@ static void on_commit(struct node *node, const Peer__Collect *asked, struct byte
         status = replica_submit(node, placement_store(node, asked->partition), node->batch,
                                 replica_durability(node, false), &nothing);
     if (status != KVORUM_OK) {
-        fenced->fence = before; /* they stay, for the next round */
+        fenced->kept.fence = before; /* they stay, for the next round */
         return;
     }
     PROBE("collect: tombstones were collected");
@@ -383,15 +383,15 @@ static void on_settle(struct node *node, const Peer__Collect *asked)
     struct collect_turn *turn = find_turn(node, asked->partition, asked->round);
     if (turn == NULL)
         return;
-    struct fence before = fenced->fence;
-    if (fence_settle(&fenced->fence, asked->collected) == FENCE_BEHIND) {
+    struct fence before = fenced->kept.fence;
+    if (fence_settle(&fenced->kept.fence, asked->collected) == FENCE_BEHIND) {
         collect_hear(node, asked->partition, asked->collected);
         return;
     }
     collect_free_turn(fenced->named);
     collect_free_turn(turn);
     fenced->turn = fenced->named = NULL;
-    if (before.doubt != fenced->fence.doubt || before.known != fenced->fence.known)
+    if (before.doubt != fenced->kept.fence.doubt || before.known != fenced->kept.fence.known)
         collect_save(node, asked->partition);
 }
 

@@ -163,7 +163,7 @@ void collect_ask_to_settle(struct node *node)
     collect->doubts = false;
     for (uint32_t p = 0; p < collect->partition_count; p++) {
         Peer__Collect please = PEER__COLLECT__INIT;
-        if (collect->partitions[p].fence.doubt == FENCE_SETTLED)
+        if (collect->partitions[p].kept.fence.doubt == FENCE_SETTLED)
             continue;
         collect->doubts = true;
         uint16_t first = ring_row(node->config.epoch, p)[0];

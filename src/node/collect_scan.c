@@ -222,9 +222,9 @@ static void end_refills(struct node *node)
     struct collect *collect = node->collect;
     for (uint32_t p = 0; p < collect->partition_count && collect->refilling > 0; p++) {
         struct fenced *fenced = &collect->partitions[p];
-        if (!fenced->refilling || scrub_doubts_partition(node, p))
+        if (!fenced->kept.refilling || scrub_doubts_partition(node, p))
             continue;
-        fenced->refilling = false;
+        fenced->kept.refilling = false;
         collect->refilling--;
         collect_save(node, p);
     }

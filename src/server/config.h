@@ -42,6 +42,7 @@ struct config {
     uint64_t pipeline, header_size, header_deadline_ms, idle_timeout_ms, output_buffer, peer_queue;
     uint64_t request_timeout_ms;
     uint64_t hints, hints_size, hint_rate, hint_horizon_ms, clock_offset_ms;
+    uint64_t tombstone_age_ms;
     /* [cluster] */
     config_text key_file;
     uint64_t handoff_rate; /* bytes a second into this node; 0: no limit */

@@ -127,6 +127,9 @@ const struct config_option config_options[] = {
 
     { "cluster", "key_file", "--cluster-key-file", CONFIG_TEXT, AT(key_file), 0, 0, NULL, "",
       "File of at least 16 bytes, the same on all nodes, that signs gossip; mode 0600." },
+    { "cluster", "tombstone_age_ms", NULL, CONFIG_DURATION, AT(tombstone_age_ms), 0,
+      UINT64_C(315360000000), NULL, "0",
+      "Tombstones so old are collected once all nodes have them, 86400000 is a day; 0: never." },
     { "cluster", "handoff_rate", "--handoff-rate", CONFIG_SIZE, AT(handoff_rate), 0, 1024 * GB,
       NULL, "8MB",
       "Bytes a second of moving partitions that this node takes in, its reactors together; 0: as "

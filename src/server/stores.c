@@ -157,6 +157,14 @@ static void load_orders(struct server *server, uint16_t reactor, struct task_ord
                   LOG_STATUS(status), LOG_TEXT("next", "order them again: kvorum tasks"));
 }
 
+/* A tombstone waits a tenth of its age longer, at most; 10 minutes where that is more. */
+static uint64_t collect_interval_us(uint64_t age_ms)
+{
+    enum { LEAST_MS = 1000, MOST_MS = 600 * 1000 };
+    uint64_t interval_ms = age_ms / 10 < LEAST_MS ? LEAST_MS : age_ms / 10;
+    return (interval_ms > MOST_MS ? MOST_MS : interval_ms) * 1000;
+}
+
 static kvorum_status create_node(struct reactor *reactor)
 {
     struct server *server = reactor->server;
@@ -204,6 +212,8 @@ static kvorum_status create_node(struct reactor *reactor)
         .disk = reactor->index == 0 ? server->disk : NULL,
         .epoch_changed = epoch_changed,
         .epoch_context = reactor,
+        .collect = { .age_ms = config->tombstone_age_ms,
+                     .interval_us = collect_interval_us(config->tombstone_age_ms) },
         .handoff_rate = handoff_share(config->handoff_rate, server->reactor_count),
         .reclaim_compacts = true,
     };
