@@ -30,8 +30,8 @@ struct drops_operation {
     uint32_t life;       /* of the member */
     uint64_t generation; /* that it knew */
     uint64_t invoked_us, done_us;
-    uint64_t list;       /* its id in the node */
-    bool found;          /* GET: there was a value */
+    uint64_t list; /* its id in the node */
+    bool found;    /* GET: there was a value */
     bool wants_page;
 };
 

@@ -23,7 +23,7 @@ enum { TABLE_RECORDS_MAX = 100000, UPDATE_SLACK_US = 1000 * 1000, OVERRIDES_MAX 
 
 struct record {
     struct map_item by_name;
-    struct list due; /* table->due, while older generations are to be reclaimed here */
+    struct list due;    /* table->due, while older generations are to be reclaimed here */
     uint64_t reclaimed; /* generations before this one are gone here */
     uint64_t stamp;
     struct bytes type, bucket;
@@ -291,8 +291,7 @@ static void append_in(const struct record *record, uint64_t generation, struct b
     }
     struct buffer whole;
     buffer_init(&whole, 2 * OVERRIDES_MAX);
-    kvorum_status status =
-        bucket_properties_with_generation(record->overrides, generation, &whole);
+    kvorum_status status = bucket_properties_with_generation(record->overrides, generation, &whole);
     assert(status == KVORUM_OK); /* decoded when it came */
     (void)status;
     buffer->failed |= whole.failed;
@@ -978,7 +977,8 @@ static bool goes_round(struct node *node, struct net_address *from, const Peer__
     size_t count;
     if (!body->everywhere || node->config.shard_count == 1)
         return false;
-    if (node->config.shard != 0 && merge_records(node, message->tail, &changed, &count) != KVORUM_OK)
+    if (node->config.shard != 0 &&
+        merge_records(node, message->tail, &changed, &count) != KVORUM_OK)
         return true; /* whoever waits for it asks again */
     if (begins || node->config.shard != 0) {
         pass_on(node, begins ? *from : asker, message);

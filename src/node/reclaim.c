@@ -63,8 +63,8 @@ static bool set_bounds(struct reclaim_page *page, const struct reclaim *reclaim,
                                    .bucket = buffer_bytes(&reclaim->bucket),
                                    .partition = partition };
     page->lower[0] = store_key(arena, &address);
-    page->upper[0] = page->lower[0].data == NULL ? page->lower[0]
-                                                 : store_key_end(arena, page->lower[0]);
+    page->upper[0] =
+        page->lower[0].data == NULL ? page->lower[0] : store_key_end(arena, page->lower[0]);
     address.generation = 1;
     page->lower[1] = store_key(arena, &address);
     address.generation = reclaim->generation + PLANTED(RECLAIM_TOO_FAR);
@@ -177,8 +177,8 @@ static kvorum_status delete_found(struct node *node, const struct reclaim_page *
     if (status != KVORUM_OK || engine_batch_count(node->batch) == 0)
         return status;
     PROBE("reclaim: an earlier generation was deleted");
-    status = replica_submit(node, page->store, node->batch, replica_durability(node, false),
-                            &nothing);
+    status =
+        replica_submit(node, page->store, node->batch, replica_durability(node, false), &nothing);
     if (status == KVORUM_OK)
         repair_forget_partition(node, page->partition);
     return status;
@@ -188,8 +188,8 @@ static bool put_marker(struct node *node, uint16_t store)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
     const struct reclaim *reclaim = node->reclaim;
-    struct bytes key = marker_key(&node->scratch, buffer_bytes(&reclaim->type),
-                                  buffer_bytes(&reclaim->bucket));
+    struct bytes key =
+        marker_key(&node->scratch, buffer_bytes(&reclaim->type), buffer_bytes(&reclaim->bucket));
     uint64_t value = htole64(reclaim->generation);
     engine_batch_reset(node->batch);
     return key.data != NULL &&
