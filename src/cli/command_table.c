@@ -142,8 +142,8 @@ static const struct option tasks_wait_options[] = {
 static const char tasks_details[] =
     "Background work of all nodes: move, partitions that a node takes in; repair, comparisons\n"
     "that somebody asked it for; hints, writes that it kept for others and delivers; reclaim, the\n"
-    "room of dropped buckets; and what\n"
-    "always goes on: compare, each pair of replicas within the hour; scrub, all files in turn.\n"
+    "room of dropped buckets; and what always goes on: compare, each pair of replicas within the\n"
+    "hour; scrub, all files in turn.\n"
     "TASK is NODE/KIND, as n6/move, or KIND: that of every node.  Pauses and limits outlive a\n"
     "restart of the node.";
 static const char tasks_status_details[] =
