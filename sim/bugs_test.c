@@ -37,9 +37,9 @@ static const struct {
     enum planted_bug bug;
     uint64_t seed;
 } rare[] = {
-    { PLANTED_VOTE_BEFORE_DISK, 1900 },
-    { PLANTED_MOVE_NEEDS_ONE_SET, 7100 },
-    { PLANTED_VOTER_REBORN, 1600 },
+    { PLANTED_VOTE_BEFORE_DISK, 1900 }, { PLANTED_MOVE_NEEDS_ONE_SET, 7100 },
+    { PLANTED_VOTER_REBORN, 1600 },     { PLANTED_COLLECT_ASKS_OWNERS, 3490 },
+    { PLANTED_FENCE_OF_SENDING, 330 },
 };
 
 static uint64_t first_seed(enum planted_bug bug)
