@@ -43,6 +43,7 @@ static const struct {
     { PLANTED_MODE_OF_THE_MEMBER, 50 },     { PLANTED_HINT_FORGOTTEN_EARLY, 50 },
     { PLANTED_SCRUB_SKIPS_THE_LOG, 60 },    { PLANTED_LOST_RANGE_ANSWERED, 130 },
     { PLANTED_REFILLED_FROM_ONE, 2965 },    { PLANTED_LOSS_FORGOTTEN, 130 },
+    { PLANTED_COLLECT_ASKS_OWNERS, 3490 },  { PLANTED_FENCE_OF_SENDING, 330 },
 };
 
 /* Found only where a bucket is dropped, which nobody else is looked for in. */

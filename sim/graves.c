@@ -5,6 +5,7 @@
 
 #include "base/planted.h"
 #include "object/object.h"
+#include "sim/history.h"
 
 enum { REST_S = 12, LIMIT_S = 240, ARENA_LIMIT = 1 << 26 };
 
@@ -30,7 +31,7 @@ static bool owns(const struct cluster *cluster, uint16_t member, struct bytes ke
     const struct epoch *epoch = node_epoch(cluster->processes[member].shards[0].node);
     uint16_t owners[RING_OWNERS_MAX];
     uint32_t partition = (uint32_t)key.data[1] << 8 | key.data[2];
-    uint16_t count = ring_preference(epoch, partition, owners, ring_owner_limit(epoch, partition));
+    uint16_t count = ring_preference(epoch, partition, owners, (uint16_t)cluster->plan->levels.n);
     for (uint16_t i = 0; i < count; i++)
         if (owners[i] == member)
             return true;
@@ -50,8 +51,14 @@ static uint32_t count_graves(const struct cluster *cluster, uint16_t member, str
     for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator)) {
         struct object object;
         arena_reset(&arena);
-        count += object_decode(iterator->value, &arena, &object) == KVORUM_OK &&
-                 object_is_deleted(&object) && owns(cluster, member, iterator->key);
+        bool left = object_decode(iterator->value, &arena, &object) == KVORUM_OK &&
+                    object_is_deleted(&object) && owns(cluster, member, iterator->key);
+        if (left)
+            world_trace(cluster->world, "n%u has the tombstone of %.*s in partition %u", member,
+                        SIM_KEY_SIZE - 1,
+                        (const char *)iterator->key.data + iterator->key.size - (SIM_KEY_SIZE - 1),
+                        iterator->key.data[1] << 8 | iterator->key.data[2]);
+        count += left;
     }
     engine_iterator_close(iterator);
     arena_done(&arena);
