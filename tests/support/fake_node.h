@@ -60,6 +60,7 @@ struct node {
     struct operation last; /* its views are dead: for levels, flags, timeout */
     uint32_t submitted;
     uint32_t repairs; /* asked for */
+    uint32_t drops;   /* of buckets, which keep what they hold here */
     uint32_t scrubs;  /* the same */
     uint32_t accepts; /* of what scrubs found to be lost */
 };
@@ -365,6 +366,16 @@ void node_repair(struct node *node, struct bytes type, struct bytes bucket)
     (void)type;
     (void)bucket;
     node->repairs++;
+}
+
+void node_drop_bucket(struct node *node, struct bytes type, struct bytes bucket,
+                      node_answer_fn on_answer, void *context)
+{
+    const struct answer answer = { .status = KVORUM_OK };
+    (void)type;
+    (void)bucket;
+    node->drops++;
+    on_answer(context, &answer);
 }
 
 void node_scrub(struct node *node)
