@@ -2,8 +2,8 @@
 /** A bucket of its own is written, read, listed and dropped, again and again, beside the operations
  *  of the other clients and under the faults of the run.
  *
- *  Every operation remembers which generation of the bucket the member knew that was asked.  Half of
- *  the writes are to a key that nobody else writes, so that a lost one cannot hide behind another. */
+ *  Every operation remembers which generation of the bucket the member knew that was asked.  Half
+ *  of the writes are to a key that nobody else writes: a lost one cannot hide behind another. */
 #ifndef SIM_DROPS_H
 #define SIM_DROPS_H
 
@@ -30,8 +30,8 @@ struct drops_operation {
     uint32_t life;       /* of the member */
     uint64_t generation; /* that it knew */
     uint64_t invoked_us, done_us;
-    uint64_t list;       /* its id in the node */
-    bool found;          /* GET: there was a value */
+    uint64_t list; /* its id in the node */
+    bool found;    /* GET: there was a value */
     bool wants_page;
 };
 

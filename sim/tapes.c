@@ -108,8 +108,7 @@ static uint8_t flags_of(const struct run_options *options)
 {
     return (uint8_t)((options->store ? TAPE_STORE : 0) | (options->liveness ? TAPE_LIVENESS : 0) |
                      (options->gossip ? TAPE_GOSSIP : 0) | (options->handoff ? TAPE_HANDOFF : 0) |
-                     (options->yesterday ? TAPE_YESTERDAY : 0) |
-                     (options->drops ? TAPE_DROPS : 0));
+                     (options->yesterday ? TAPE_YESTERDAY : 0) | (options->drops ? TAPE_DROPS : 0));
 }
 
 static void make_header(const struct run_options *options, const struct run_result *result,

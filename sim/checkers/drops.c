@@ -41,12 +41,12 @@ static void check_value(const struct drops_operation *read, const struct drops_o
         return;
     }
     if (write->generation != read->generation)
-        world_fail(world_of(read), "dropped",
-                   "operation %d reads d%u at n%u.%u in generation %llx, and what operation %d wrote "
-                   "in %llx",
-                   read->id, read->key, read->member, read->shard,
-                   (unsigned long long)read->generation, write->id,
-                   (unsigned long long)write->generation);
+        world_fail(
+            world_of(read), "dropped",
+            "operation %d reads d%u at n%u.%u in generation %llx, and what operation %d wrote "
+            "in %llx",
+            read->id, read->key, read->member, read->shard, (unsigned long long)read->generation,
+            write->id, (unsigned long long)write->generation);
     bool knows = drops->confirmed[read->member] > write->generation;
     for (int32_t i = 0; i < drops->count && knows; i++)
         if (is_between(&drops->operations[i], write, read))
@@ -108,9 +108,9 @@ static bool another_is_under_way(const struct drops_operation *drop)
     const struct drops *drops = drop->drops;
     for (int32_t i = 0; i < drops->count; i++) {
         const struct drops_operation *other = &drops->operations[i];
-        bool may_go_on = other->state == DROPS_OPEN ||
-                         (other->status != KVORUM_OK &&
-                          drop->done_us < other->done_us + 10 * SIM_SECOND);
+        bool may_go_on =
+            other->state == DROPS_OPEN ||
+            (other->status != KVORUM_OK && drop->done_us < other->done_us + 10 * SIM_SECOND);
         if (other != drop && other->action == DROPS_DROP && may_go_on)
             return true;
     }
@@ -173,10 +173,11 @@ void check_drop_lost(const struct drops_operation *read)
     }
 }
 
-/* The generation in a key of a store (docs/formats/keys.md); false: of no dropped bucket of ours. */
+/* The generation in a key of a store (docs/formats/keys.md); false: it is not of our bucket. */
 static bool key_generation(struct bytes key, uint64_t *ret_generation)
 {
-    static const char first[] = "\7default\0\7" DROPS_BUCKET, later[] = "\7default\x80\7" DROPS_BUCKET;
+    static const char first[] = "\7default\0\7" DROPS_BUCKET,
+                      later[] = "\7default\x80\7" DROPS_BUCKET;
     enum { SIZE = sizeof(first) - 1 };
     *ret_generation = 0;
     if (key.size < 3 + SIZE)

@@ -141,7 +141,8 @@ static const struct option tasks_wait_options[] = {
 static const char tasks_details[] =
     "Background work of all nodes: move, partitions that a node takes in; repair, comparisons "
     "that\n"
-    "somebody asked it for; reclaim, the room of dropped buckets.  TASK is NODE/KIND, as n6/move, or KIND: that of every node.  Pauses\n"
+    "somebody asked it for; reclaim, the room of dropped buckets.  TASK is NODE/KIND, as n6/move, "
+    "or KIND: that of every node.  Pauses\n"
     "and limits hold until the node restarts; [cluster] handoff_rate is for longer.";
 static const char tasks_status_details[] =
     "Exit 1: something is stalled, failed or was cancelled, or a node did not answer.";
@@ -175,7 +176,8 @@ static const struct option bucket_drop_options[] = {
 
 static const char bucket_drop_details[] =
     "Takes the same time for ten keys and for ten million; what is still stored is given back in\n"
-    "the background, as the task reclaim.  The bucket keeps its properties and can be used at once.\n"
+    "the background, as the task reclaim.  The bucket keeps its properties and can be used at "
+    "once.\n"
     "Needs a majority of the nodes.  Asks for the bucket's name on a terminal; elsewhere --yes is\n"
     "needed.";
 static const struct command bucket_commands[] = {
@@ -467,8 +469,9 @@ const struct command command_table[] = {
       status_options, 0, 0, command_status, NULL, NULL },
     { "cluster", "COMMAND", "Show and change what the cluster is made of", cluster_details, NULL, 0,
       0, NULL, cluster_commands, NULL },
-    { "tasks", "COMMAND", "Watch and steer background work: moves, repairs, room of dropped buckets", tasks_details, NULL, 0,
-      0, NULL, tasks_commands, NULL },
+    { "tasks", "COMMAND",
+      "Watch and steer background work: moves, repairs, room of dropped buckets", tasks_details,
+      NULL, 0, 0, NULL, tasks_commands, NULL },
     { "repair", "", "Compare a node's replicas with the others and mend them", repair_details,
       repair_options, 0, 0, command_repair, NULL, NULL },
     { "scrub", "", "Have a node read and check all its files", scrub_details, scrub_options, 0, 0,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deciding a generation: shard 0 asks every member whether it may be this one.  Each of them promises
- * to agree to none that is not later.  Every member that is not known to be dead must say yes, and so
- * must a majority; one that has heard of a later one says which, and the next attempt goes above
- * it.  So of two drops one behind the other the second is the later one, whoever was away for the
- * first, and a drop that was begun where few can be reached comes to nothing at once, not when they
- * are back. */
+/* Deciding a generation: shard 0 asks every member whether it may be this one.  Each of them
+ * promises to agree to none that is not later.  Every member that is not known to be dead must say
+ * yes, and so must a majority; one that has heard of a later one says which, and the next attempt
+ * goes above it.  So of two drops one behind the other the second is the later one, whoever was away
+ * for the first, and a drop that was begun where few can be reached comes to nothing at once, not
+ * when they are back. */
 #include "node/drop.h"
 
 #include "base/planted.h"
@@ -32,11 +32,11 @@ struct drop {
     uint64_t generation; /* what the others are asked for */
     uint64_t refused;    /* the latest that somebody else knows of */
     uint64_t end_us;     /* given up */
-    bool storing;     /* decided, as far as others are concerned */
-    bool going_round; /* stored, and on its way through the shards */
-    unsigned refusals; /* so far */
-    bool again;        /* the next attempt begins when the timer says so */
-    bool *agreed; /* by member; NULL: shard 0 does it for us */
+    bool storing;        /* decided, as far as others are concerned */
+    bool going_round;    /* stored, and on its way through the shards */
+    unsigned refusals;   /* so far */
+    bool again;          /* the next attempt begins when the timer says so */
+    bool *agreed;        /* by member; NULL: shard 0 does it for us */
 };
 
 const char drop_retry_reason[] = "the bucket was dropped meanwhile; retry";
@@ -276,8 +276,9 @@ void drop_on_deadline(struct node *node, struct request *request)
     else if (drop->agreed != NULL)
         end(node, request, KVORUM_UNAVAILABLE, reason_of_silence(node, drop, false));
     else
-        end(node, request, KVORUM_TIMEOUT, "this node did not drop the bucket in time. Next: "
-                                           "repeat it");
+        end(node, request, KVORUM_TIMEOUT,
+            "this node did not drop the bucket in time. Next: "
+            "repeat it");
 }
 
 /* --- beginning ------------------------------------------------------------------------------- */
@@ -316,7 +317,8 @@ static void hand_over(struct node *node, struct request *request)
     body.bucket = protobuf_data(request->drop->bucket);
     if (!node_send(node, (struct net_address){ node->config.self, 0 }, MESSAGE_DROP, request->id,
                    node_pack(node, &body.base), (struct bytes){ 0 }))
-        end(node, request, KVORUM_OVERLOADED, "nothing was dropped: this node is overloaded; retry");
+        end(node, request, KVORUM_OVERLOADED,
+            "nothing was dropped: this node is overloaded; retry");
 }
 
 static const char *drop_problem(const struct node *node, struct bytes type, struct bytes bucket)
@@ -405,7 +407,8 @@ static void on_promise(struct node *node, struct net_address from, uint64_t requ
                        const Peer__Drop *asked)
 {
     struct drops *drops = node->drops;
-    uint64_t own = drop_generation(node, protobuf_bytes(asked->type), protobuf_bytes(asked->bucket));
+    uint64_t own =
+        drop_generation(node, protobuf_bytes(asked->type), protobuf_bytes(asked->bucket));
     bool again = asked->generation == drops->promised && drops->to == from.member;
     if (!node->ready) {
         answer(node, from, request_id, KVORUM_NOT_READY, NULL, 0);

@@ -16,7 +16,7 @@ static struct outcome drop_bucket(struct world *world, uint16_t at)
     return outcome;
 }
 
-static struct outcome delete(struct world *world, uint16_t at, const char *key)
+static struct outcome delete (struct world *world, uint16_t at, const char *key)
 {
     struct operation operation = operation_on(OPERATION_DELETE, key);
     return run(world, at, &operation);

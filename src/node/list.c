@@ -180,8 +180,8 @@ struct scan {
 static kvorum_status scan_partition(struct scan *scan, size_t index, bool nowait)
 {
     struct arena *arena = &scan->reading.arena;
-    struct bytes prefix = range_prefix(arena, scan->partitions[index], scan->type, scan->bucket,
-                                       scan->generation);
+    struct bytes prefix =
+        range_prefix(arena, scan->partitions[index], scan->type, scan->bucket, scan->generation);
     struct bytes cursor = scan->cursor;
     if (prefix.data == NULL)
         return KVORUM_NO_MEMORY;

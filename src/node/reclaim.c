@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deleting what earlier generations of dropped buckets left in the stores of this shard: bucket after
- * bucket, store after store, partition after partition.  In a partition the keys of one generation
- * stand together, so an engine that can is told to delete a range; from others they are deleted one
- * by one, a page at a time.  Nobody reads them any more, so it may take as long as it likes.
+/* Deleting what earlier generations of dropped buckets left in the stores of this shard: bucket
+ * after bucket, store after store, partition after partition.  In a partition the keys of one
+ * generation stand together, so an engine that can is told to delete a range; from others they are
+ * deleted one by one, a page at a time.  Nobody reads them any more, so it may take as long as it
+ * likes.
  *
  *      'g'  type size u8  type  bucket       value: generation u64 (little-endian)
  *
@@ -63,8 +64,8 @@ static bool set_bounds(struct reclaim_page *page, const struct reclaim *reclaim,
                                    .bucket = buffer_bytes(&reclaim->bucket),
                                    .partition = partition };
     page->lower[0] = store_key(arena, &address);
-    page->upper[0] = page->lower[0].data == NULL ? page->lower[0]
-                                                 : store_key_end(arena, page->lower[0]);
+    page->upper[0] =
+        page->lower[0].data == NULL ? page->lower[0] : store_key_end(arena, page->lower[0]);
     address.generation = 1;
     page->lower[1] = store_key(arena, &address);
     address.generation = reclaim->generation + PLANTED(RECLAIM_TOO_FAR);
@@ -177,8 +178,8 @@ static kvorum_status delete_found(struct node *node, const struct reclaim_page *
     if (status != KVORUM_OK || engine_batch_count(node->batch) == 0)
         return status;
     PROBE("reclaim: an earlier generation was deleted");
-    status = replica_submit(node, page->store, node->batch, replica_durability(node, false),
-                            &nothing);
+    status =
+        replica_submit(node, page->store, node->batch, replica_durability(node, false), &nothing);
     if (status == KVORUM_OK)
         repair_forget_partition(node, page->partition);
     return status;
@@ -188,8 +189,8 @@ static bool put_marker(struct node *node, uint16_t store)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
     const struct reclaim *reclaim = node->reclaim;
-    struct bytes key = marker_key(&node->scratch, buffer_bytes(&reclaim->type),
-                                  buffer_bytes(&reclaim->bucket));
+    struct bytes key =
+        marker_key(&node->scratch, buffer_bytes(&reclaim->type), buffer_bytes(&reclaim->bucket));
     uint64_t value = htole64(reclaim->generation);
     engine_batch_reset(node->batch);
     return key.data != NULL &&
@@ -381,8 +382,8 @@ void reclaim_wake(struct node *node)
     set_timer(node, node->now_us + STEP_US);
 }
 
-/* A range that was deleted may have been lost with what was damaged, and older tables show again what
- * it had hidden. */
+/* A range that was deleted may have been lost with what was damaged, and older tables show again
+ * what it had hidden. */
 void reclaim_again(struct node *node, uint16_t store)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };

@@ -84,8 +84,8 @@ struct chunk *repair_page_open(struct node *node, const Peer__Repair *asked,
     if (chunk == NULL)
         return NULL;
     struct bytes after = protobuf_bytes(asked->after);
-    bool fine =
-        take_leaves(asked, &chunk->wanted) && (asked->bucket.len == 0 || narrow(node, chunk, asked));
+    bool fine = take_leaves(asked, &chunk->wanted) &&
+                (asked->bucket.len == 0 || narrow(node, chunk, asked));
     if (fine && bytes_compare(after, chunk->lower) > 0)
         fine = bytes_compare(after, chunk->upper) < 0 &&
                arena_copy(&chunk->reading.arena, after, &chunk->lower);

@@ -157,7 +157,8 @@ void node_prefetch(struct node *node, struct bytes type, struct bytes bucket,
         done[addressed] = false;
         bool fine = placement_address(node, type, bucket, keys[i], &addresses[addressed]);
         if (fine)
-            addresses[addressed].generation = drop_generation(node, addresses[addressed].type, bucket);
+            addresses[addressed].generation =
+                drop_generation(node, addresses[addressed].type, bucket);
         addressed += fine;
     }
     while (prefetch_store(node, addresses, addressed, done) > 0)
@@ -202,8 +203,8 @@ void replica_on_get(struct node *node, struct net_address from, const struct mes
     }
     struct replica_read read;
     Peer__GetAnswer answer = PEER__GET_ANSWER__INIT;
-    answer.status = drop_refuses(node, from, &address) ? KVORUM_DROPPED
-                                                       : replica_read(node, &address, &read);
+    answer.status =
+        drop_refuses(node, from, &address) ? KVORUM_DROPPED : replica_read(node, &address, &read);
     if (answer.status == KVORUM_WOULD_BLOCK) {
         answer.status = put_off(node, &address, replica_on_get, from, message);
         if (answer.status == KVORUM_OK)

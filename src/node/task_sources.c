@@ -107,7 +107,7 @@ static void look_at_repair(struct node *node, struct task_figures *ret)
     ret->limit = demand->throttle.rate;
 }
 
-/* --- what dropped buckets left ----------------------------------------------------------------- */
+/* --- what dropped buckets left ---------------------------------------------------------------- */
 
 static void look_at_reclaim(struct node *node, struct task_figures *ret)
 {
@@ -133,6 +133,7 @@ const struct task_source task_sources[TASK_KINDS] = {
     [TASK_REPAIR] = { "repair", "pairs", look_at_repair, repair_pause, repair_limit, repair_cancel,
                       NULL },
     [TASK_RECLAIM] = { "reclaim", "partitions", look_at_reclaim, reclaim_pause, reclaim_limit, NULL,
-                       "what was dropped is dropped: nobody can read it any more, and only its room "
+                       "what was dropped is dropped: nobody can read it any more, and only its "
+                       "room "
                        "is given back. Slow it down, or pause it (kvorum tasks limit, pause)" },
 };

@@ -52,7 +52,7 @@ static void flush_databases(struct resp_call *call, uint8_t first, uint8_t end)
 {
     struct resp_connection *resp = call->connection;
     if (call->count > 2 || (call->count == 2 && !resp_is(resp_call_argument(call, 1), "async") &&
-        !resp_is(resp_call_argument(call, 1), "sync"))) {
+                            !resp_is(resp_call_argument(call, 1), "sync"))) {
         resp_reply_error(resp, "ERR", "syntax error");
         return;
     }
