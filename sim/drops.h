@@ -2,8 +2,8 @@
 /** A bucket of its own is written, read, listed and dropped, again and again, beside the operations
  *  of the other clients and under the faults of the run.
  *
- *  Every operation remembers which generation of the bucket the member knew that was asked.  Half of
- *  the writes are to a key that nobody else writes, so that a lost one cannot hide behind another. */
+ *  Every operation remembers which generation of the bucket the member knew that was asked.  Half
+ *  of the writes are to a key that nobody else writes: a lost one cannot hide behind another. */
 #ifndef SIM_DROPS_H
 #define SIM_DROPS_H
 

@@ -173,7 +173,7 @@ void check_drop_lost(const struct drops_operation *read)
     }
 }
 
-/* The generation in a key of a store (docs/formats/keys.md); false: of no dropped bucket of ours. */
+/* The generation in a key of a store (docs/formats/keys.md); false: it is not of our bucket. */
 static bool key_generation(struct bytes key, uint64_t *ret_generation)
 {
     static const char first[] = "\7default\0\7" DROPS_BUCKET,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deciding a generation: shard 0 asks every member whether it may be this one.  Each of them promises
- * to agree to none that is not later.  Every member that is not known to be dead must say yes, and so
- * must a majority; one that has heard of a later one says which, and the next attempt goes above
- * it.  So of two drops one behind the other the second is the later one, whoever was away for the
- * first, and a drop that was begun where few can be reached comes to nothing at once, not when they
- * are back. */
+/* Deciding a generation: shard 0 asks every member whether it may be this one.  Each of them
+ * promises to agree to none that is not later.  Every member that is not known to be dead must say
+ * yes, and so must a majority; one that has heard of a later one says which, and the next attempt
+ * goes above it.  So of two drops one behind the other the second is the later one, whoever was away
+ * for the first, and a drop that was begun where few can be reached comes to nothing at once, not
+ * when they are back. */
 #include "node/drop.h"
 
 #include "base/planted.h"
@@ -334,6 +334,8 @@ static void begin(struct node *node, struct bytes type, struct bytes bucket,
     struct answer refused = { .status = node->ready ? KVORUM_INVALID : KVORUM_NOT_READY,
                               .reason = drop_problem(node, type, bucket) };
     struct request *request = NULL;
+    if (node->left_epoch != 0)
+        refused = (struct answer){ .status = KVORUM_GONE, .reason = left_reason(node) };
     if (refused.reason == NULL) {
         request = open_drop(node, type, bucket, on_answer, context);
         refused = (struct answer){ .status = KVORUM_NO_MEMORY, .reason = "out of memory" };

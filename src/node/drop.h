@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Dropping a bucket: a *generation* of it ends and another begins, docs/decisions/0011.
  *
- *  A generation is named by the stamp of the drop that began it; 0 names the first.  It is a part of
- *  every key in the stores (placement.c), so what belongs to an earlier one is in another place,
+ *  A generation is named by the stamp of the drop that began it; 0 names the first.  It is a part
+ *  of every key in the stores (placement.c), so what belongs to an earlier one is in another place,
  *  wherever it comes from, and however late.
  *
  *      drop.c             deciding a generation, and what happens to messages of another one
- *      property_table.c   which one is in force: a register in the replicated table of properties
+ *      property_drop.c    which one is in force: a register in the replicated table of properties
  *      reclaim.c          deleting what earlier ones left in the stores
  *
  *      node_drop_bucket --> shard 0: "may it be this one?" --> every member that is not known dead
@@ -57,7 +57,7 @@ void drop_on_everywhere(struct node *node, uint64_t id);
 /** A member died, or there are others. */
 void drop_on_members(struct node *node);
 
-/* --- property_table.c ------------------------------------------------------------------------ */
+/* --- property_drop.c, property_table.c -------------------------------------------------------- */
 
 /** On shard 0: write the bucket's record as drop_staged has it; then drop_on_stored. */
 KVORUM_CHECKED kvorum_status property_store_generation(struct node *node, uint64_t request_id,

@@ -12,7 +12,7 @@
  *      reopen.c      requests that met a newer epoch begin again by it
  *      composite.c   operations made of a read and a write (delete, conditional put)
  *      list.c        listing keys and buckets      reason.c   texts for people
- *      properties.c  bucket properties as values   property_table.c  their replicated table
+ *      properties.c  bucket properties as values   property_*.c  their replicated table
  *      drop.h        generations of buckets: dropping one, and reclaiming what it held
  *      expiry.c      values whose deadline has come
  *      hints.h       objects held for members that were away

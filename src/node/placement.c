@@ -310,8 +310,8 @@ kvorum_status placement_quorum(struct node *node, struct request *request,
  *      'o'  partition u16  type size u8  type  bucket size u16  bucket  key        (big-endian)
  *
  * so a partition is a range, a bucket in it too, and its keys are in order.  A bucket that was
- * dropped has the top bit of its size set, and its generation u64 before the key: each generation is
- * a range, and those before the one in force are two, the first and the others. */
+ * dropped has the top bit of its size set, and its generation u64 before the key: each generation
+ * is a range, and those before the one in force are two, the first and the others. */
 enum { GENERATION_FLAG = 0x80, GENERATION_SIZE = 8 };
 
 _Static_assert(NODE_BUCKET_SIZE_MAX < GENERATION_FLAG << 8, "the flag is no size");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deleting what earlier generations of dropped buckets left in the stores of this shard: bucket after
- * bucket, store after store, partition after partition.  In a partition the keys of one generation
- * stand together, so an engine that can is told to delete a range; from others they are deleted one
- * by one, a page at a time.  Nobody reads them any more, so it may take as long as it likes.
+/* Deleting what earlier generations of dropped buckets left in the stores of this shard: bucket
+ * after bucket, store after store, partition after partition.  In a partition the keys of one
+ * generation stand together, so an engine that can is told to delete a range; from others they are
+ * deleted one by one, a page at a time.  Nobody reads them any more, so it may take as long as it
+ * likes.
  *
  *      'g'  type size u8  type  bucket       value: generation u64 (little-endian)
  *
@@ -381,8 +382,8 @@ void reclaim_wake(struct node *node)
     set_timer(node, node->now_us + STEP_US);
 }
 
-/* A range that was deleted may have been lost with what was damaged, and older tables show again what
- * it had hidden. */
+/* A range that was deleted may have been lost with what was damaged, and older tables show again
+ * what it had hidden. */
 void reclaim_again(struct node *node, uint16_t store)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };

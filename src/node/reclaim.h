@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Where the reclaiming of dropped buckets stands on a shard: for reclaim.c, and for the register of
- *  background work.  What others call is in drop.h. */
+/** Where the reclaiming of dropped buckets stands on a shard: for reclaim.c, and for the register
+ *  of background work.  What others call is in drop.h. */
 #ifndef NODE_RECLAIM_H
 #define NODE_RECLAIM_H
 

@@ -109,7 +109,7 @@ static void look_at_repair(struct node *node, struct task_figures *ret)
     ret->limit = demand->throttle.rate;
 }
 
-/* --- what dropped buckets left ----------------------------------------------------------------- */
+/* --- what dropped buckets left ---------------------------------------------------------------- */
 
 static void look_at_reclaim(struct node *node, struct task_figures *ret)
 {
