@@ -309,6 +309,8 @@ static bool save_life(void *context, const struct node_life *life)
 static void epoch_changed(void *context)
 {
     struct process_shard *shard = context;
+    if (node_left_epoch(shard->node) != 0)
+        return; /* it goes by no epoch any more; on its disk is the one that does not list it */
     if (process_alive(shard->process) || !shard->process->running)
         check_epoch_adopted(shard->process, node_epoch(shard->node));
 }
