@@ -94,6 +94,8 @@ void check_durable(struct cluster *cluster, struct history *history, const struc
     uint32_t disks = 0;
     if (cluster->put_back_us > write->invoked_us || cluster->struck_us > write->invoked_us)
         return; /* one may have held it, and forgot */
+    if (history->collects && cluster->put_back_us > 0)
+        return; /* one whose disk was put back drops what it took until it found out (0010) */
     for (uint16_t i = 0; disks < dw && i < cluster->count; i++)
         disks += disk_holds(history, write, &cluster->processes[i]);
     if (disks >= dw || (history->collects && maybe_collected(history, write)))

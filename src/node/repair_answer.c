@@ -299,7 +299,10 @@ void repair_on_question(struct node *node, struct net_address from, const struct
         return;
     }
     node->counters.repair_bytes_in += FRAME_HEADER_SIZE + message->body.size + message->tail.size;
-    if (!both_own(node, asked, from.member)) {
+    bool both = both_own(node, asked, from.member);
+    if (both)
+        collect_hear(node, asked->partition, asked->collected);
+    if (!both) {
         node->counters.messages_bad++;
         refuse(node, from, message->request_id, asked->question, KVORUM_INVALID);
     } else if (!node->ready) /* the n of buckets is not known yet */

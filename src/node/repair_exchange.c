@@ -3,6 +3,7 @@
  * sends its questions, lists our own keys, and hands it what came back. */
 #include "base/planted.h"
 #include "codec/protobuf.h"
+#include "node/collect.h"
 #include "node/repair_internal.h"
 
 enum {
@@ -48,6 +49,7 @@ bool exchange_send(struct node *node, const struct repair_exchange *exchange,
     question->partition = exchange->partition;
     question->n = exchange->n;
     question->question = number;
+    question->collected = collect_committed(node, exchange->partition);
     struct bytes body = node_pack(node, &question->base);
     bool sent = body.data != NULL &&
                 node_send(node, placement_of(node, exchange->member, exchange->partition),
