@@ -2,9 +2,9 @@
 /* Deciding a generation: shard 0 asks every member whether it may be this one.  Each of them
  * promises to agree to none that is not later.  Every member that is not known to be dead must say
  * yes, and so must a majority; one that has heard of a later one says which, and the next attempt
- * goes above it.  So of two drops one behind the other the second is the later one, whoever was away
- * for the first, and a drop that was begun where few can be reached comes to nothing at once, not
- * when they are back. */
+ * goes above it.  So of two drops one behind the other the second is the later one, whoever was
+ * away for the first, and a drop that was begun where few can be reached comes to nothing at once,
+ * not when they are back. */
 #include "node/drop.h"
 
 #include "base/planted.h"
