@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Tombstones that are collected: `kvorum-sim --collect`.  They are while clients and faults are at
- *  work; not while replicas are compared at the end, since a COMMIT reaches one before the other; and
- *  then again, until none is left. */
+/** Tombstones that are collected: `kvorum-sim --collect`.  They are while clients and faults are
+ *  at work; not while replicas are compared at the end, since a COMMIT reaches one before the
+ *  other; and then again, until none is left. */
 #ifndef SIM_GRAVES_H
 #define SIM_GRAVES_H
 

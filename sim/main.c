@@ -241,6 +241,10 @@ static void parse_arguments(char **argument)
             fail_usage("unknown option", name);
         argument++;
     }
+    int kinds = arguments.store + arguments.gossip + arguments.liveness + arguments.handoff +
+                arguments.yesterday + arguments.drops + arguments.collect + arguments.decay;
+    if (kinds > 1)
+        fail_usage("a run is of one kind", "--store, --gossip, ... exclude each other");
 }
 
 /* --- runs ------------------------------------------------------------------------------------ */

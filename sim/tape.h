@@ -84,8 +84,6 @@ enum {
     TAPE_DROPS = 32,
     TAPE_COLLECT = 64,
     TAPE_DECAY = 128,
-    TAPE_FLAGS = TAPE_STORE | TAPE_LIVENESS | TAPE_GOSSIP | TAPE_HANDOFF | TAPE_YESTERDAY |
-                 TAPE_DROPS | TAPE_COLLECT | TAPE_DECAY
 };
 
 struct tape_header {

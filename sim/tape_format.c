@@ -95,7 +95,7 @@ static void decode_header(struct reader *reader, struct tape_header *ret)
     ret->trace_hash = read_u64(reader);
     ret->operation_count = read_u32(reader);
     ret->flags = read_u8(reader);
-    if ((ret->flags & ~TAPE_FLAGS) != 0)
+    if ((ret->flags & (ret->flags - 1)) != 0) /* a run is of one kind */
         reader_fail(reader);
     decode_name(reader, ret->bug);
     decode_name(reader, ret->checker);

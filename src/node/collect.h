@@ -55,8 +55,8 @@ void collect_on_tenure(struct node *node, uint32_t partition, uint64_t session);
 void collect_see_stamp(struct node *node, uint32_t partition, uint64_t stamp);
 
 /** What was damaged in a store between the two keys (upper empty: to the end) is gone.  What is
- *  there of it now may be older than what was collected, since deletions were lost too: it goes, where
- *  anything was. */
+ *  there of it now may be older than what was collected, since deletions were lost too: it goes,
+ *  where anything was. */
 void collect_on_mended(struct node *node, uint16_t store, struct bytes lower, struct bytes upper);
 
 void collect_on_question(struct node *node, struct net_address from, const struct message *message);

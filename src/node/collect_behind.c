@@ -2,9 +2,9 @@
 /* Whoever holds what may be older than tombstones that were collected.
  *
  * Behind (cluster/collect/fence.h): all of the partition goes, in one batch with a fence that has
- * promised what was collected and with a salt for our actors, since the counters go too.  Then it is
- * in doubt like what was lost with a damaged block (node/scrub.h): no answers about it until it was
- * compared with every other owner.
+ * promised what was collected and with a salt for our actors, since the counters go too.  Then it
+ * is in doubt like what was lost with a damaged block (node/scrub.h): no answers about it until it
+ * was compared with every other owner.
  *
  * Damage: a deletion that was lost with a block uncovers what it had deleted.  Between the keys of
  * the block all goes, and comes anew. */

@@ -83,7 +83,8 @@ void collect_lift(struct fenced *fenced, uint64_t since);
 /** With `nowait`: WOULD_BLOCK. */
 kvorum_status collect_is_empty(struct engine *store, bool nowait, struct bytes lower,
                                struct bytes upper, bool *ret_empty);
-/** No answers about the partition until it was compared with all other owners.  False: no memory. */
+/** No answers about the partition until it was compared with all other owners.  False: no memory.
+ * */
 bool collect_doubt(struct node *node, uint32_t partition);
 void collect_free_turn(struct collect_turn *turn);
 struct grave *collect_find(const struct collect_turn *turn, struct bytes key);

@@ -8,8 +8,8 @@
  *      COMMIT   tombstones that are as they were promised go, in one batch with the fence
  *      SETTLE   nothing is collected
  *
- * A turn is in memory only: after a restart no COMMIT finds it, and the tombstones stay for the next
- * round.  All members do the same, whether they own the key or not. */
+ * A turn is in memory only: after a restart no COMMIT finds it, and the tombstones stay for the
+ * next round.  All members do the same, whether they own the key or not. */
 #include "base/planted.h"
 #include "codec/protobuf.h"
 #include "codec/varint.h"

@@ -405,6 +405,16 @@ extern const char write_not_written[];
 void write_reopen(struct node *node, struct request *request);
 /** Resumed: give the object to our own store, target `at`. */
 void write_store_again(struct node *node, struct request *request, uint8_t at);
+/** write_object.c: what is stored and sent, into request->encoding.  `own`: our target.
+ *  WOULD_BLOCK as from replica_read, before anything was done. */
+kvorum_status write_make(struct node *node, struct request *request, int own,
+                         const struct operation *operation);
+/** The object to target `at`, another member or shard. */
+void write_send(struct node *node, struct request *request, uint8_t at);
+/** NULL: its time is over, and its timer answers, or has answered; or it has begun again. */
+struct request *write_in_time(struct node *node, uint64_t id, uint8_t attempt);
+/** write_fenced.c: target `at` promised a newer fence than that of the object. */
+void write_on_fenced(struct node *node, struct request *request, uint8_t at);
 /** Parked, and its time is over. */
 void write_on_parked(struct node *node, struct request *request);
 void write_step(struct node *node, struct request *request, struct put_event event);

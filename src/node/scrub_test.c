@@ -6,7 +6,11 @@
 #include "engine/lsm/lsm.h"
 #include "tests/support/fault_disk.h"
 
-enum { KEYS = 40, VALUE_SIZE = 100, PLACE = 200 /* in the first block of entries */ };
+enum {
+    KEYS = 40,
+    VALUE_SIZE = 100,
+    PLACE = 5000 /* in a block of objects, not in the one that begins with own records */
+};
 
 static struct fault_disk disk;
 

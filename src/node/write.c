@@ -15,8 +15,6 @@
 #include "node/scrub.h"
 #include "object/clock_vector.h"
 
-enum { CONTEXT_AHEAD_MAX_MS = 24 * 60 * 60 * 1000 };
-
 static void apply(struct node *node, struct request *request, const struct put_effects *effects);
 
 void write_step(struct node *node, struct request *request, struct put_event event)
@@ -57,7 +55,7 @@ static void choose_owner(struct request *request, struct target *spare)
     }
 }
 
-static void send_one(struct node *node, struct request *request, uint8_t at)
+void write_send(struct node *node, struct request *request, uint8_t at)
 {
     struct target *target = &request->targets[at];
     if (at >= request->places)
@@ -169,7 +167,7 @@ static void apply(struct node *node, struct request *request, const struct put_e
         reply(node, request, effects->status);
     for (uint8_t i = 0; effects->send != 0 && i < request->target_count; i++)
         if ((effects->send & (1u << i)) && (request->resumed || !request->targets[i].local))
-            send_one(node, request, i);
+            write_send(node, request, i);
 }
 
 int write_local_target(const struct request *request)
@@ -218,171 +216,6 @@ bool write_settle(struct node *node, struct request *request)
     owe_to_the_silent(node, request);
     request_close(node, request);
     return true;
-}
-
-/* --- making the object ---------------------------------------------------------------------- */
-
-static void warn_size(struct node *node, const struct request *request, uint32_t siblings)
-{
-    const struct node_limits *limits = &node->config.limits;
-    if (request->encoding.size > limits->value_size_warning)
-        log_warn(node->config.log, "large object written",
-                 LOG_TEXT("key", reason_key(node, &request->address)),
-                 LOG_U64("size", request->encoding.size));
-    if (siblings > limits->siblings_warning)
-        log_warn(node->config.log, "many siblings: write with the context of a read",
-                 LOG_TEXT("key", reason_key(node, &request->address)),
-                 LOG_U64("siblings", siblings));
-}
-
-/* A stand-in gives its object away and forgets it, so it cannot find its counter again: each of its
- * writes has an actor of its own.  Who comes to a partition has forgotten what it wrote when it was
- * there before, so each ownership has an actor too, and so has each time something rotted away, and
- * each generation of a bucket: contexts of an earlier one must not cover what is written in it. */
-static uint64_t choose_actor(const struct node *node, const struct request *request,
-                             const struct target *own, uint64_t stamp)
-{
-    uint64_t tenure = handoff_tenure(node, request->address.partition);
-    uint64_t salt = scrub_salt(node, request->address.partition);
-    salt ^= collect_salt(node, request->address.partition);
-    uint64_t base = salt == 0 ? node->config.actor : hash_mix64(node->config.actor ^ salt);
-    if (request->address.generation != 0) /* counters of a key begin again in each */
-        base = hash_mix64(base ^ hash_mix64(request->address.generation));
-    if (!own->stand_in)
-        return tenure == 0 ? base : hash_mix64(base ^ hash_mix64(~tenure));
-    PROBE("node: a stand-in coordinated a write");
-    return hash_mix64(base ^ hash_mix64(stamp));
-}
-
-/* Where the client saw nothing: RESP's SET replaces what is here, and so does every write to a key
- * that holds nothing but tombstones. */
-static void adopt_context(const struct operation *operation, const struct object *local,
-                          struct object_context *context)
-{
-    bool replaces = (operation->flags & OPERATION_OVERWRITE) != 0;
-    if (local == NULL || operation->context.size > 0 || !(replaces || object_is_deleted(local)))
-        return;
-    *context = object_context_of(local);
-}
-
-/* "Store an absolute deadline inside the versioned value." */
-static uint64_t choose_deadline(const struct request *request, const struct operation *operation,
-                                uint64_t wall_ms)
-{
-    if (operation->kind == OPERATION_DELETE || operation->deadline_ms == NODE_NEVER)
-        return 0;
-    if (operation->deadline_ms != 0)
-        return operation->deadline_ms;
-    return request->ttl_seconds == 0 ? 0 : wall_ms + request->ttl_seconds * UINT64_C(1000);
-}
-
-/* Between the read of a TOUCH and its write here another write may have come: that one stays, with
- * the new deadline.  NOT_FOUND: it was a deletion. */
-static kvorum_status take_newer(const struct operation *operation, const struct object *local,
-                                struct sibling *fresh)
-{
-    const struct sibling *winner = local == NULL ? NULL : object_winner(local);
-    bool touches = (operation->flags & OPERATION_TOUCH) != 0;
-    if (!touches || winner == NULL || winner->stamp <= operation->seen_stamp)
-        return KVORUM_OK;
-    if (winner->tombstone)
-        return KVORUM_NOT_FOUND;
-    fresh->value = winner->value;
-    fresh->metadata = winner->metadata;
-    fresh->metadata_count = winner->metadata_count;
-    return KVORUM_OK;
-}
-
-/* Of a former life of the key, or of another one, counters were collected: this actor's go on behind
- * them.  Whatever it wrote here itself is in `local`, so the clock says nothing that is not so. */
-static kvorum_status raise_counters(struct node *node, const struct request *request,
-                                    uint64_t actor, const struct object *local,
-                                    struct object *ret_local)
-{
-    uint64_t floor = collect_counter_floor(node, request->address.partition);
-    *ret_local = local == NULL ? (struct object){ 0 } : *local;
-    if (clock_vector_counter(&ret_local->clock, actor) >= floor)
-        return KVORUM_OK;
-    return clock_vector_add(&ret_local->clock, (struct dot){ actor, floor }, &node->scratch,
-                            &ret_local->clock);
-}
-
-static kvorum_status make_object(struct node *node, struct request *request, int own,
-                                 const struct operation *operation, const struct object *local,
-                                 struct object *ret_object)
-{
-    struct object_context context = { 0 };
-    kvorum_status status = KVORUM_OK;
-    uint64_t wall_ms = clock_wall_ms(node->config.clock);
-    if (operation->context.size > 0)
-        status = context_decode(operation->context, &node->scratch, &context);
-    if (status == KVORUM_OK && hlc_wall_ms(context.stamp) > wall_ms + CONTEXT_AHEAD_MAX_MS)
-        status = KVORUM_INVALID; /* forged: it would leave no stamp for anybody else */
-    if (status != KVORUM_OK)
-        return status;
-    (void)hlc_see(&node->hlc, context.stamp, wall_ms);
-    struct sibling fresh = {
-        .stamp = hlc_now(&node->hlc, wall_ms),
-        .tombstone = operation->kind == OPERATION_DELETE,
-        .metadata = (struct metadata *)operation->metadata,
-        .metadata_count = operation->metadata_count,
-        .value = operation->value,
-        .deadline_ms = choose_deadline(request, operation, wall_ms),
-    };
-    uint64_t floor = collect_stamp_floor(node, request->address.partition);
-    if (fresh.stamp <= floor)
-        fresh.stamp = floor + 1;
-    status = take_newer(operation, local, &fresh);
-    if (status != KVORUM_OK)
-        return status;
-    adopt_context(operation, local, &context);
-    if (PLANTED(MODE_OF_THE_MEMBER) && !request->mode.siblings && local != NULL)
-        request->mode.since = object_max_stamp(local) + 1;
-    uint64_t actor = choose_actor(node, request, &request->targets[own], fresh.stamp);
-    struct object raised;
-    if (!request->targets[own].stand_in &&
-        collect_counter_floor(node, request->address.partition) > 0) {
-        status = raise_counters(node, request, actor, local, &raised);
-        local = &raised;
-    }
-    return status != KVORUM_OK ? status
-                               : object_put(local, &context, &fresh, actor, request->mode,
-                                            &node->scratch, ret_object);
-}
-
-static kvorum_status make_encoding(struct node *node, struct request *request, int own,
-                                   const struct operation *operation)
-{
-    struct replica_read read;
-    struct object local, object;
-    kvorum_status status = replica_read(node, &request->address, &read);
-    if (status != KVORUM_OK)
-        return status;
-    request->before = repair_digest(node, read.encoding);
-    request->fence = collect_promised(node, request->address.partition);
-    request->fence_drops = collect_drops(node, request->address.partition);
-    if (read.held)
-        status = object_decode(read.encoding, &node->scratch, &local);
-    if (status == KVORUM_OK && read.held)
-        status = object_expire(&local, expiry_passed_ms(node), &node->scratch, &local);
-    if (status == KVORUM_OK)
-        status = make_object(node, request, own, operation, read.held ? &local : NULL, &object);
-    if (status == KVORUM_OK && object.sibling_count > node->config.limits.siblings) {
-        node->counters.siblings_refused++;
-        status = KVORUM_TOO_MANY_SIBLINGS;
-    }
-    buffer_reset(&node->encoding);
-    if (status == KVORUM_OK) {
-        object_encode(&object, &node->encoding);
-        bool kept = !node->encoding.failed &&
-                    arena_copy(&request->arena, buffer_bytes(&node->encoding), &request->encoding);
-        status = kept ? KVORUM_OK : KVORUM_NO_MEMORY;
-    }
-    if (read.held)
-        engine_release(&read.view);
-    if (status == KVORUM_OK)
-        warn_size(node, request, object.sibling_count);
-    return status;
 }
 
 /* --- starting ------------------------------------------------------------------------------- */
@@ -542,17 +375,17 @@ static uint64_t give_away(struct node *node, struct request *request,
                           const char *reason);
 
 /* NULL: its time is over, and its timer answers, or has answered; or it has begun again. */
-static struct request *find_in_time(struct node *node, const struct late_write *late)
+struct request *write_in_time(struct node *node, uint64_t id, uint8_t attempt)
 {
-    struct request *request = request_find(node, late->id, REQUEST_PUT);
-    bool same = request != NULL && !request->parked && request->attempt == late->attempt;
+    struct request *request = request_find(node, id, REQUEST_PUT);
+    bool same = request != NULL && !request->parked && request->attempt == attempt;
     return same && node->now_us < request->deadline_us ? request : NULL;
 }
 
 static void launch_again(struct node *node, struct fetch *fetch)
 {
     const struct late_write *late = fetch->input;
-    struct request *request = find_in_time(node, late);
+    struct request *request = write_in_time(node, late->id, late->attempt);
     if (request != NULL)
         launch(node, request, request->kept, late->own);
 }
@@ -573,7 +406,7 @@ static kvorum_status put_off(struct node *node, struct request *request,
 static uint64_t launch(struct node *node, struct request *request,
                        const struct operation *operation, int own)
 {
-    kvorum_status status = make_encoding(node, request, own, operation);
+    kvorum_status status = write_make(node, request, own, operation);
     if (status == KVORUM_WOULD_BLOCK) {
         status = put_off(node, request, operation, own);
         if (status == KVORUM_OK)
@@ -589,7 +422,7 @@ static uint64_t launch(struct node *node, struct request *request,
 static void begin_again(struct node *node, struct fetch *fetch)
 {
     const struct late_write *late = fetch->input;
-    struct request *request = find_in_time(node, late);
+    struct request *request = write_in_time(node, late->id, late->attempt);
     node->fetch_pass = NULL; /* what it would have to read, it has read */
     if (request != NULL)
         begin(node, request, request->kept, late->own);
@@ -800,111 +633,6 @@ static void write_dropped(struct node *node, struct request *request)
     request_close(node, request);
 }
 
-/* --- refused by a fence ----------------------------------------------------------------------- */
-
-/* What our own replica holds by now is the write, or what came after it: that is sent, under the
- * fence that we have promised by now.  Where it holds nothing any more, the write was deleted, and
- * all members had the tombstone: it is as good as acknowledged by everybody. */
-
-struct late_resend {
-    struct late_write write;
-    uint32_t fenced;
-};
-
-static void resend(struct node *node, struct request *request);
-
-static void resend_again(struct node *node, struct fetch *fetch)
-{
-    const struct late_resend *late = fetch->input;
-    struct request *request = find_in_time(node, &late->write);
-    if (request == NULL)
-        return;
-    request->fenced |= late->fenced;
-    resend(node, request);
-}
-
-static void put_off_resend(struct node *node, struct request *request)
-{
-    struct fetch *fetch = fetch_open(node, resend_again, sizeof(struct late_resend), 0);
-    if (fetch != NULL)
-        *(struct late_resend *)fetch->input =
-            (struct late_resend){ { .id = request->id, .attempt = request->attempt },
-                                  request->fenced };
-    request->fenced = 0;
-    (void)!replica_wait(node, &request->address, fetch); /* in vain: its time will be over */
-}
-
-static bool own_replica_counts(struct node *node, const struct request *request)
-{
-    int own = write_local_target(request);
-    return own >= 0 && !request->targets[own].stand_in && !request_is_outdated(node, request) &&
-           request->fence_drops == collect_drops(node, request->address.partition);
-}
-
-static void step_fenced(struct node *node, struct request *request, uint32_t fenced,
-                        enum put_event_kind kind)
-{
-    for (uint8_t i = 0; i < request->target_count; i++)
-        if ((fenced >> i & 1) != 0)
-            write_step(
-                node, request,
-                (struct put_event){ .kind = kind, .target = i, .durable = true, .refused = true });
-}
-
-static void resend(struct node *node, struct request *request)
-{
-    struct replica_read read = { 0 };
-    bool counts = own_replica_counts(node, request);
-    kvorum_status status = counts ? replica_read(node, &request->address, &read) : KVORUM_FENCED;
-    if (status == KVORUM_WOULD_BLOCK) {
-        put_off_resend(node, request);
-        return;
-    }
-    uint32_t fenced = request->fenced;
-    request->fenced = 0;
-    if (status == KVORUM_OK && read.held &&
-        arena_copy(&request->arena, read.encoding, &request->encoding)) {
-        PROBE("node: a write went out again under a newer fence");
-        request->fence = collect_promised(node, request->address.partition);
-        for (uint8_t i = 0; i < request->target_count; i++)
-            if ((fenced >> i & 1) != 0)
-                send_one(node, request, i);
-    } else if (status == KVORUM_OK && !read.held) {
-        PROBE("node: a write was deleted and collected while it was under way");
-        step_fenced(node, request, fenced, PUT_ACK);
-    } else
-        step_fenced(node, request, fenced, PUT_FAILED);
-    if (read.held)
-        engine_release(&read.view);
-    write_settle(node, request);
-}
-
-static void on_fenced(struct node *node, struct request *request, uint8_t at)
-{
-    bool lost = request->fence_drops != collect_drops(node, request->address.partition);
-    request->fenced |= 1u << at;
-    if (lost || collect_promised(node, request->address.partition) > request->fence)
-        resend(node, request);
-    /* else we are asked for the promise too, or have been: write_on_promised */
-}
-
-/* Those that were promised to are few; a write may end by what it is told. */
-void write_on_promised(struct node *node, uint32_t partition)
-{
-    struct list *active = &node->active, *item = active->next;
-    while (item != active) {
-        struct request *request = LIST_ENTRY(item, struct request, link);
-        item = item->next;
-        bool waits = request->kind == REQUEST_PUT && request->fenced != 0 &&
-                     request->address.partition == partition &&
-                     request->put.state != PUT_FINISHED && request->put.state != PUT_NEW;
-        if (waits) {
-            resend(node, request);
-            item = active->next; /* whoever was told may have submitted, or ended, another */
-        }
-    }
-}
-
 void write_on_answer(struct node *node, struct net_address from, const struct message *message)
 {
     Peer__MergeAnswer *answer = node_unpack(node, &peer__merge_answer__descriptor, message->body);
@@ -925,7 +653,7 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
             is_stale_refusal(request, (kvorum_status)answer->status, message->epoch))
             return;
         if (answer->status == KVORUM_FENCED)
-            on_fenced(node, request, (uint8_t)at);
+            write_on_fenced(node, request, (uint8_t)at);
         else
             write_on_acknowledged(node, request, (uint8_t)at, (kvorum_status)answer->status,
                                   answer->durable);

@@ -65,6 +65,7 @@ static void resume(struct node *node, struct request *request)
 {
     const char *level = NULL, *reason = NULL;
     request->resumed = true;
+    request->fenced = 0; /* bits of the targets of before, who refuse again if they still do */
     request->held |= may_be_held(&request->put);
     kvorum_status status = write_place(node, request, &level, &reason);
     if (status != KVORUM_OK) {

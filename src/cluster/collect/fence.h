@@ -9,9 +9,9 @@
  *      doubt       whether the promised one will take what it named, or has, is not known here
  *      known       all was asked for when it promised: what was committed before is `committed`
  *
- *  Who begins with nothing has promised all that was committed before, without having been asked; of
- *  those rounds he knows nothing.  So what he takes over may be unclean without his seeing it, and
- *  he has then promised no more than whoever gave it to him.
+ *  Who begins with nothing has promised all that was committed before, without having been asked;
+ *  of those rounds he knows nothing.  So what he takes over may be unclean without his seeing it,
+ *  and he has then promised no more than whoever gave it to him.
  *
  *  Whoever hears of a committed round that it never promised has lost its disk's newest state: it
  *  may hold what was collected (BEHIND), and goes on only after it has dropped all it holds.
@@ -43,8 +43,8 @@ enum fence_verdict {
     FENCE_LATE,   /* the question is older than what was promised or is known */
 };
 
-/** The first number of rounds in epoch `epoch`: above all those of the epochs before, so that whoever
- *  came to hold a partition in it, with nothing, has promised all of them (fence_lift). */
+/** The first number of rounds in epoch `epoch`: above all those of the epochs before, so that
+ *  whoever came to hold a partition in it, with nothing, has promised all of them (fence_lift). */
 static inline uint64_t fence_of_epoch(uint64_t epoch)
 {
     return epoch << 32;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** One round that collects tombstones of a partition (docs/decisions/0010), as its proposer sees it,
- *  the first owner of the row:
+/** One round that collects tombstones of a partition (docs/decisions/0010), as its proposer sees
+ *  it, the first owner of the row:
  *
  *      ASKING      every member of the epoch: what do you hold of these keys, what did you promise?
  *                  Whoever answers takes no COMMIT of an earlier round any more.

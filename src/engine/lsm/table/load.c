@@ -139,8 +139,8 @@ static uint64_t region_size(const struct table_open *open)
     return least > REGION_SIZE_MIN ? least : REGION_SIZE_MIN;
 }
 
-/* Everything will be asked for sooner or later, and a disk takes little longer for a region than for
- * a block. */
+/* Everything will be asked for sooner or later, and a disk takes little longer for a region than
+ * for a block. */
 static void announce_region(struct table_open *open, uint64_t offset)
 {
     uint64_t size = region_size(open), bit = (uint64_t)1 << (offset / size);

@@ -187,7 +187,7 @@ static const struct row rows[] = {
       "*4\r\n$9\r\ndatabases\r\n$2\r\n16\r\n$4\r\nport\r\n$4\r\n6379\r\n", false },
     { "CONFIG SET", "CONFIG SET save x\r\n",
       "-ERR only CONFIG GET is supported: settings are in kvorum.conf, read at start\r\n", false },
-    { "COMMAND COUNT", "COMMAND COUNT\r\n", ":28\r\n", false },
+    { "COMMAND COUNT", "COMMAND COUNT\r\n", ":30\r\n", false },
     { "COMMAND INFO", "COMMAND INFO get nothing\r\n",
       "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n"
       "*0\r\n*0\r\n*-1\r\n",
