@@ -6,7 +6,10 @@
 
 #include "base/planted.h"
 
-enum { INSIST_AGAIN_US = 12 * 1000 * 1000 }; /* longer than a change may take */
+enum {
+    INSIST_AGAIN_US = 12 * 1000 * 1000, /* longer than a change may take */
+    LAST_LOOK_US = 2 * 1000 * 1000      /* at what was decided just before the end */
+};
 
 static struct process *any_running(struct epoch_changes *changes)
 {
@@ -171,7 +174,13 @@ void epoch_changes_begin(struct epoch_changes *changes)
 
 void epoch_changes_end(struct epoch_changes *changes)
 {
+    struct world *world = changes->cluster->world;
+    struct event *event = &changes->event;
     changes->over = true;
+    if (!event_is_set(event) || event->item.key <= world->now_us + LAST_LOOK_US)
+        return;
+    world_cancel(world, event); /* a rare delay is long, and who has joined is not started before */
+    world_after(world, event, LAST_LOOK_US);
 }
 
 bool epoch_changes_settled(const struct epoch_changes *changes)

@@ -77,7 +77,7 @@ kvorum_status collect_put(struct node *node, struct engine_batch *batch, uint32_
 void collect_save(struct node *node, uint32_t partition);
 kvorum_status collect_submit(struct node *node, uint32_t partition);
 /** Reads what a store holds of fences. */
-kvorum_status collect_load(struct node *node, uint16_t store);
+kvorum_status collect_load(struct node *node, uint16_t number);
 /** It has been ours, with nothing in it at first, since epoch `since`. */
 void collect_lift(struct fenced *fenced, uint64_t since);
 /** With `nowait`: WOULD_BLOCK. */

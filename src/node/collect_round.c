@@ -185,10 +185,10 @@ void collect_ask_to_settle(struct node *node)
 static void add_members(struct node *node, struct round *machine, uint32_t partition)
 {
     const struct epoch *epoch = node->config.epoch;
-    uint8_t owners = ring_owner_limit(epoch, partition);
     for (uint16_t i = 0; i < epoch->member_count; i++)
         if (epoch->members[i].state != MEMBER_GONE &&
-            (!PLANTED(COLLECT_ASKS_OWNERS) || placement_is_owner(node, partition, owners, i)))
+            (!PLANTED(COLLECT_ASKS_OWNERS) ||
+             placement_is_owner(node, partition, ring_owner_limit(epoch, partition), i)))
             round_add(machine, i);
 }
 

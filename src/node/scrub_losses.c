@@ -161,7 +161,9 @@ enum scrub_doubt scrub_judge(struct node *node, const struct key_address *addres
     struct list *losses = &node->scrub->losses;
     uint16_t store = (uint16_t)(address->partition % node->config.store_count);
     enum scrub_doubt doubt = SCRUB_SOUND;
-    if (list_empty(losses) || PLANTED(DAMAGE_DROPPED) || PLANTED(LOST_RANGE_ANSWERED))
+    if (PLANTED(LOST_RANGE_ANSWERED))
+        return SCRUB_SOUND;
+    if (list_empty(losses) || PLANTED(DAMAGE_DROPPED))
         return SCRUB_SOUND;
     struct bytes key = store_key(&node->scratch, address);
     if (key.data == NULL)
