@@ -213,7 +213,8 @@ static bool was_just_told(struct peers *peers, const Peer__Hello *hello)
 static void refuse(struct peer_guest *guest, const Peer__Hello *hello,
                    const struct verdict *verdict)
 {
-    if (verdict->status == KVORUM_NOT_READY || was_just_told(guest->peers, hello))
+    bool again = verdict->status == KVORUM_NOT_ALLOWED && was_just_told(guest->peers, hello);
+    if (verdict->status == KVORUM_NOT_READY || again)
         log_debug(server_of(guest)->log, "peer link refused", LOG_TEXT("from", guest->address),
                   LOG_TEXT("member", hello->name), LOG_STATUS(verdict->status));
     else
