@@ -44,8 +44,8 @@ static void die_of_signals(void)
     sigaction(SIGBUS, &action, NULL);
 }
 
-/* Those that take many runs from 1 on are looked for near a seed that finds them, and those that only
- * one kind of runs can show in that kind. */
+/* Those that take many runs from 1 on are looked for near a seed that finds them, and those that
+ * only one kind of runs can show in that kind. */
 static const struct known {
     enum planted_bug bug;
     enum kind kind;
@@ -61,7 +61,7 @@ static const struct known {
     { PLANTED_LOSS_FORGOTTEN, DECAY, 130 },         { PLANTED_COLLECTED_BY_CLOCK, COLLECT, 1 },
     { PLANTED_COLLECT_ASKS_OWNERS, COLLECT, 3490 }, { PLANTED_FENCE_OF_SENDING, COLLECT, 330 },
     { PLANTED_COLLECT_NO_FLOOR, COLLECT, 1 },       { PLANTED_HINT_AFTER_COLLECTION, COLLECT, 300 },
-    { PLANTED_BEHIND_NOT_REFILLED, COLLECT, 1370 },   { PLANTED_GENERATION_NOT_ASKED, DROPS, 1 },
+    { PLANTED_BEHIND_NOT_REFILLED, COLLECT, 1370 }, { PLANTED_GENERATION_NOT_ASKED, DROPS, 1 },
     { PLANTED_HINT_OF_ANY_GENERATION, DROPS, 1 },   { PLANTED_RECLAIM_TOO_FAR, DROPS, 1 },
 };
 
