@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 
-enum { WARM_STEP = 16, STEPS = 9 /* of seek + 10, behind the first entry */ };
+enum { BLOCK_SIZE = 4096, STEPS = 9 /* of seek + 10, behind the first entry */ };
 
 struct reader {
     struct bench *bench;
@@ -59,12 +59,21 @@ static void read_one(struct reader *reader, uint64_t number, struct outcome *out
     outcome->operations++;
 }
 
+/* Half a block on, so that each is read and memory of caches is touched before something is
+ * measured. */
+static uint64_t warm_step(const struct bench *bench)
+{
+    uint64_t step = BLOCK_SIZE / 2 / (KEY_SIZE + bench->settings.value_size);
+    return step == 0 ? 1 : step;
+}
+
 void phase_warm(struct bench *bench, const struct phase *phase, struct outcome *ret_outcome)
 {
     struct reader reader;
     reader_init(&reader, bench, phase);
     begin(&reader, ret_outcome);
-    for (uint64_t number = 0; number < bench->records.count; number += WARM_STEP)
+    uint64_t step = warm_step(bench);
+    for (uint64_t number = 0; number < bench->records.count; number += step)
         read_one(&reader, number, ret_outcome);
     usage_end(&ret_outcome->end);
     reader_done(&reader);

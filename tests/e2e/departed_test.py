@@ -31,8 +31,8 @@ def says_it_left(node):
 
 
 def told(node):
-    """What it is like to be no member, for whoever asks."""
-    wait_until(lambda: says_it_left(node), what=f"{node.name} refuses what it is asked")
+    """What it is like to be no member, for whoever asks.  Before that all its data moves away."""
+    wait_until(lambda: says_it_left(node), 60, f"{node.name} refuses what it is asked")
     put = node.http("PUT", PATH, b"w", {"Content-Type": "text/plain"})
     equal(put.status, 503)
     assert b"Next: ask another node" in put.body, put.body
