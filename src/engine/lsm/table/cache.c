@@ -13,7 +13,7 @@ enum {
     SEGMENT_SIZE_MAX = 1024 * 1024,
     HUGE_PAGE_SIZE = 2 * 1024 * 1024,
     LINE_SIZE = 64,
-    EVICT_BATCH = 8, /* blocks under one lock */
+    EVICT_AHEAD = 4, /* bytes emptied for each that is cut: a segment is free before it is needed */
 };
 
 /* --- pins and the end of a segment ------------------------------------------------------------ */
@@ -182,47 +182,42 @@ static size_t evict_block(struct lsm_cache *cache, struct lsm_block *block, bool
     return 0;
 }
 
-static void empty_segment(struct lsm_cache *cache, struct table_segment *segment)
-{
-    size_t at = 0, kept = 0;
-    while (at < segment->used) {
-        pthread_mutex_lock(&cache->mutex);
-        for (int i = 0; i < EVICT_BATCH && at < segment->used; i++) {
-            struct lsm_block *block = (struct lsm_block *)(segment->memory + at);
-            kept += evict_block(cache, block, kept + block->size <= segment->size / 2);
-            at += block->size;
-        }
-        pthread_mutex_unlock(&cache->mutex);
-    }
-}
-
 /* With the mutex: is memory short, and nothing on its way back? */
 static bool eviction_due(const struct lsm_cache *cache)
 {
     return cache->free == NULL && cache->segment_count >= cache->segment_limit &&
-           cache->retired_count == 0 && !cache->evicting && cache->oldest != NULL;
+           cache->retired_count == 0 && cache->victim.segment == NULL && cache->oldest != NULL;
 }
 
 /* With the mutex: take the oldest segment out of the queue. */
-static struct table_segment *take_oldest(struct lsm_cache *cache)
+static void begin_eviction(struct lsm_cache *cache)
 {
     struct table_segment *segment = cache->oldest;
     cache->oldest = segment->next;
     if (cache->oldest == NULL)
         cache->newest = &cache->oldest;
     segment->live = false;
-    cache->retired_count++;
-    cache->evicting = true;
-    return segment;
+    cache->victim = (struct table_victim){ .segment = segment };
 }
 
-static void evict(struct lsm_cache *cache, struct table_segment *segment)
+/* With the mutex: empty a piece of the victim, `size` bytes at least.  Returns the victim when
+ * nothing is left in it: it is to be retired. */
+static struct table_segment *evict_piece(struct lsm_cache *cache, size_t size)
 {
-    empty_segment(cache, segment);
-    pthread_mutex_lock(&cache->mutex);
-    cache->evicting = false;
-    pthread_mutex_unlock(&cache->mutex);
-    epoch_retire(cache->epoch, &segment->item);
+    struct table_victim *victim = &cache->victim;
+    struct table_segment *segment = victim->segment;
+    size_t end = victim->at + size < segment->used ? victim->at + size : segment->used;
+    while (victim->at < end) {
+        struct lsm_block *block = (struct lsm_block *)(segment->memory + victim->at);
+        bool may_keep = victim->kept + block->size <= segment->size / 2;
+        victim->kept += evict_block(cache, block, may_keep);
+        victim->at += block->size;
+    }
+    if (victim->at < segment->used)
+        return NULL;
+    victim->segment = NULL;
+    cache->retired_count++;
+    return segment;
 }
 
 /* --- blocks -------------------------------------------------------------------------------- */
@@ -251,14 +246,16 @@ struct lsm_block *table_cache_reserve(struct lsm_cache *cache, size_t data_size)
 {
     size_t size = sizeof(struct lsm_block) + data_size + TABLE_SLACK;
     size = (size + LINE_SIZE - 1) / LINE_SIZE * LINE_SIZE;
-    struct table_segment *victim = NULL;
+    struct table_segment *emptied = NULL;
     pthread_mutex_lock(&cache->mutex);
     struct lsm_block *block = cut(cache, size);
     if (size <= cache->segment_size && eviction_due(cache))
-        victim = take_oldest(cache);
+        begin_eviction(cache);
+    if (cache->victim.segment != NULL)
+        emptied = evict_piece(cache, size * EVICT_AHEAD);
     pthread_mutex_unlock(&cache->mutex);
-    if (victim != NULL)
-        evict(cache, victim);
+    if (emptied != NULL)
+        epoch_retire(cache->epoch, &emptied->item);
     if (block == NULL)
         block = reserve_outside(cache, size);
     return block;
@@ -404,6 +401,8 @@ void lsm_cache_destroy(struct lsm_cache *cache)
         return;
     epoch_poll(cache->epoch);
     assert(cache->retired_count == 0 && cache->outside_size == 0 && cache->open_count == 0);
+    if (cache->victim.segment != NULL)
+        free_homes(cache->victim.segment);
     if (cache->current != NULL)
         *cache->newest = cache->current;
     for (struct table_segment *s = cache->oldest; s != NULL; s = s->next)

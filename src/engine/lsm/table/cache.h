@@ -10,7 +10,8 @@
  *
  *  Memory is a fixed number of segments, cut from front to back; a full cache empties its oldest
  *  segment: blocks whose bit is set move to the current one (at most half a segment: where nearly
- *  everything is used again, moving more than that costs more than it saves), the others go.  So
+ *  everything is used again, moving more than that costs more than it saves), the others go.  Each
+ *  miss empties a piece, so that none waits for a whole segment.  So
  *  blocks of any sizes share the memory without gaps, it is faulted in once and in huge pages, the
  *  limit holds exactly, and what an eviction costs is shared by all blocks of a segment: second
  *  chance over segments (Yang, Yue and Rashmi 2021, "Segcache"; Corbato 1968).
@@ -80,6 +81,12 @@ struct table_counters {
 
 struct lsm_table_inside;
 
+/* The segment that is being emptied. */
+struct table_victim {
+    struct table_segment *segment; /* NULL: none */
+    size_t at, kept;               /* bytes: behind us, and moved to the current segment */
+};
+
 struct lsm_cache {
     struct epoch *epoch;
     struct table_counters counters[TABLE_COUNTERS];
@@ -93,7 +100,7 @@ struct lsm_cache {
     uint8_t *chunk_next, *chunk_end; /* not yet cut into segments */
     struct table_segment *current, *oldest, **newest, *free;
     size_t retired_count; /* segments that wait for the epoch */
-    bool evicting;
+    struct table_victim victim;
     uint64_t live_size, outside_size; /* bytes of blocks */
     uint64_t limit;
     _Atomic uint64_t files_size; /* bytes of all tables that there are */
