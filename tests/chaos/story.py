@@ -341,6 +341,9 @@ def run(options, say=lambda text: None):
                     forget_all(field, options.seconds, world)
                 else:
                     Schedule(field, faults).run(options.seconds, world.check)
+            except (AssertionError, TimeoutError):
+                say_what_they_do(field.nodes, say)
+                raise
             finally:
                 world.stop()
             verdict.seconds = time.monotonic() - begin
@@ -354,6 +357,13 @@ def run(options, say=lambda text: None):
         if "forget" not in options.plants:  # which leaves nothing on disk
             compare_disks(options, nodes, verdict)
     return verdict
+
+
+def say_what_they_do(nodes, say):
+    """While all still runs: the background work of each, as each sees it."""
+    for node in nodes:
+        tasks = e2e.command("tasks", "list", "--node", f"127.0.0.1:{node.http_port}")
+        say(f"{node.name}: {(tasks.stdout or tasks.stderr).decode(errors='replace').rstrip()}")
 
 
 def maker(like):
