@@ -130,8 +130,7 @@ static void sweep(struct node *node, struct bytes entry)
         repair_note(node, &address, swept.key, swept.before, swept.after);
         PROBE("node: an expired value was dropped");
     }
-    if (read.held)
-        engine_release(&read.view);
+    replica_release(&read);
 }
 
 /* --- looking for them ------------------------------------------------------------------------ */

@@ -50,11 +50,8 @@ static bool fill_metadata(struct node *node, const struct operation *operation,
 static struct bytes pack_forward(struct node *node, const struct operation *operation,
                                  const struct key_address *key, uint64_t timeout_us)
 {
-    Peer__Address address = PEER__ADDRESS__INIT;
-    address.type = protobuf_data(key->type);
-    address.bucket = protobuf_data(key->bucket);
-    address.key = protobuf_data(key->key);
-    address.generation = key->generation;
+    Peer__Address address;
+    address_pack(key, &address);
     Peer__Levels levels = PEER__LEVELS__INIT;
     fill_levels(&operation->levels, &levels);
     Peer__Forward forward = PEER__FORWARD__INIT;

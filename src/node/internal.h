@@ -4,7 +4,8 @@
  *      node.c        create, destroy, dispatch of messages, timers
  *      request.c     the pool of requests, their ids and deadlines
  *      zones.c       who is near, and levels by zone
- *      placement.c   which members a request talks to; addresses of keys in stores
+ *      placement.c   which members a request talks to
+ *      address.c     the address of a key in messages and in stores
  *      fetch.c       reads that would wait for the disk, and who waits for them
  *      replica.c     this shard as a replica: read, merge, and acknowledge when durable
  *      read.c        coordinating a get            write.c    coordinating a put
@@ -298,8 +299,6 @@ bool zones_append_lacking(struct node *node, const struct request *request, cons
 /** The generation is the bucket's first: who means another one says so. */
 bool placement_address(struct node *node, struct bytes type, struct bytes bucket, struct bytes key,
                        struct key_address *ret_address);
-/** Let the views of `address` live as long as `arena`.  False: no memory. */
-bool address_copy(struct arena *arena, struct key_address *address);
 struct engine *placement_store(struct node *node, uint32_t partition); /* NULL: not this shard's */
 /** Resolve levels for the owners of request->address into request->quorum, and for a write to a
  *  partition that moves into request->other.  QUORUM_IMPOSSIBLE names the level. */
@@ -316,6 +315,14 @@ void placement_read_targets(struct node *node, struct request *request);
 void placement_write_targets(struct node *node, struct request *request);
 struct net_address placement_of(struct node *node, uint16_t member, uint32_t partition);
 bool placement_reachable(struct node *node, uint16_t member);
+
+/* address.c */
+/** Let the views of `address` live as long as `arena`.  False: no memory. */
+bool address_copy(struct arena *arena, struct key_address *address);
+/** Into a message, which points to the same names. */
+void address_pack(const struct key_address *address, Peer__Address *ret);
+/** Of a message.  False: there is none, or it makes no sense, or another shard has its store. */
+bool address_unpack(struct node *node, const Peer__Address *from, struct key_address *ret_address);
 /** Store keys: 'o' partition u16 type-size u8 type bucket-size u16 bucket [generation u64] key,
  *  numbers big-endian; the generation is there where the top bit of the bucket's size is set. */
 struct bytes store_key(struct arena *arena, const struct key_address *address);
@@ -325,13 +332,15 @@ bool store_key_parse(struct bytes key, struct key_address *ret_address);
 
 /* replica.c */
 struct replica_read {
-    struct engine_view view; /* give back with engine_release when `held` */
+    struct engine_view view; /* give back with replica_release */
     bool held;
     struct bytes encoding; /* empty: no such key */
 };
 /** WOULD_BLOCK as from fetch_view: replica_wait, before anything was done. */
 kvorum_status replica_read(struct node *node, const struct key_address *address,
                            struct replica_read *ret_read);
+/** Give back what it lent, if it did; twice is fine. */
+void replica_release(struct replica_read *read);
 /** The partition's store takes no writes any more. */
 bool replica_is_poisoned(const struct node *node, uint32_t partition);
 /** Put off by an event that replica_read told WOULD_BLOCK.  `fetch` may be NULL: OVERLOADED. */

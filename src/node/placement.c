@@ -10,8 +10,6 @@
  * those to come; those whom reads ask come first, since the coordinator should be one of them.
  * Reads have the places of one list.
  */
-#include <endian.h>
-
 #include "base/planted.h"
 #include "cluster/handoff/stand_in.h"
 #include "node/internal.h"
@@ -29,13 +27,6 @@ bool placement_address(struct node *node, struct bytes type, struct bytes bucket
     ret_address->partition = ring_partition_of_hash(
         epoch, ring_hash(epoch, ret_address->type, ret_address->bucket, ret_address->key));
     return true;
-}
-
-bool address_copy(struct arena *arena, struct key_address *address)
-{
-    return arena_copy(arena, address->type, &address->type) &&
-           arena_copy(arena, address->bucket, &address->bucket) &&
-           arena_copy(arena, address->key, &address->key);
 }
 
 struct engine *placement_store(struct node *node, uint32_t partition)
@@ -303,84 +294,4 @@ kvorum_status placement_quorum(struct node *node, struct request *request,
     if (status == KVORUM_OK && other != NULL && request->kind != REQUEST_GET)
         status = resolve_row(node, asked, bucket, other, &request->other, ret_level);
     return status;
-}
-
-/* --- keys in stores --------------------------------------------------------------------------
- *
- *      'o'  partition u16  type size u8  type  bucket size u16  bucket  key        (big-endian)
- *
- * so a partition is a range, a bucket in it too, and its keys are in order.  A bucket that was
- * dropped has the top bit of its size set, and its generation u64 before the key: each generation
- * is a range, and those before the one in force are two, the first and the others. */
-enum { GENERATION_FLAG = 0x80, GENERATION_SIZE = 8 };
-
-_Static_assert(NODE_BUCKET_SIZE_MAX < GENERATION_FLAG << 8, "the flag is no size");
-
-static size_t generation_size(const struct key_address *address)
-{
-    return address->generation == 0 ? 0 : GENERATION_SIZE;
-}
-
-static uint8_t *append(uint8_t *at, struct bytes part)
-{
-    if (part.size > 0)
-        memcpy(at, part.data, part.size);
-    return at + part.size;
-}
-
-struct bytes store_key(struct arena *arena, const struct key_address *address)
-{
-    size_t generation = generation_size(address);
-    size_t size = 6 + address->type.size + address->bucket.size + generation + address->key.size;
-    uint8_t *data = arena_allocate(arena, size), *at = data;
-    if (data == NULL)
-        return (struct bytes){ 0 };
-    *at++ = 'o';
-    *at++ = (uint8_t)(address->partition >> 8);
-    *at++ = (uint8_t)address->partition;
-    *at++ = (uint8_t)address->type.size;
-    at = append(at, address->type);
-    *at++ = (uint8_t)(address->bucket.size >> 8 | (generation > 0 ? GENERATION_FLAG : 0));
-    *at++ = (uint8_t)address->bucket.size;
-    at = append(at, address->bucket);
-    uint64_t big = htobe64(address->generation);
-    at = append(at, bytes_make(&big, generation));
-    append(at, address->key);
-    return bytes_make(data, size);
-}
-
-struct bytes store_key_end(struct arena *arena, struct bytes prefix)
-{
-    struct bytes end;
-    if (!arena_copy(arena, prefix, &end))
-        return (struct bytes){ 0 };
-    uint8_t *data = (uint8_t *)end.data;
-    while (data[end.size - 1] == 0xff)
-        end.size--;
-    data[end.size - 1]++;
-    return end;
-}
-
-bool store_key_parse(struct bytes key, struct key_address *ret_address)
-{
-    if (key.size < 6 || key.data[0] != 'o')
-        return false;
-    size_t type_size = key.data[3];
-    if (key.size < 6 + type_size)
-        return false;
-    const uint8_t *sizes = key.data + 4 + type_size;
-    size_t bucket_size = (size_t)(sizes[0] & ~GENERATION_FLAG) << 8 | sizes[1];
-    size_t generation = (sizes[0] & GENERATION_FLAG) != 0 ? GENERATION_SIZE : 0;
-    uint64_t big = 0;
-    if (key.size < 6 + type_size + bucket_size + generation)
-        return false;
-    memcpy(&big, sizes + 2 + bucket_size, generation);
-    ret_address->generation = be64toh(big);
-    if (generation > 0 && big == 0)
-        return false; /* it would be written without */
-    ret_address->partition = (uint32_t)key.data[1] << 8 | key.data[2];
-    ret_address->type = bytes_make(key.data + 4, type_size);
-    ret_address->bucket = bytes_make(sizes + 2, bucket_size);
-    ret_address->key = bytes_from(key, 6 + type_size + bucket_size + generation);
-    return true;
 }

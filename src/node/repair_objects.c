@@ -247,8 +247,7 @@ static void push_one(struct node *node, uint64_t id, uint32_t question, uint32_t
     bool waits = false;
     if (status == KVORUM_OK)
         result = push_object(node, exchange, &push, &address, read.encoding, &waits);
-    if (read.held)
-        engine_release(&read.view);
+    replica_release(&read);
     if (!waits)
         exchange_object_done(node, id, question, index, result, 0);
 }
