@@ -7,7 +7,7 @@
 #include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/drop.h"
-#include "node/internal.h"
+#include "node/write_internal.h"
 
 /* --- asking --------------------------------------------------------------------------------- */
 

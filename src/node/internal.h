@@ -256,6 +256,8 @@ static inline bool request_is_earlier(const struct request *request, const struc
 }
 /** Let it live on beyond this call, until its deadline_us.  False: no memory. */
 bool request_keep(struct node *node, struct request *request);
+/** When the time of an operation that comes now is over. */
+uint64_t request_time_over_us(const struct node *node, const struct operation *operation);
 /** Handle a message whose epoch has been looked at. */
 void node_dispatch(struct node *node, struct net_address from, const struct message *message);
 /** Pack a protobuf message into node->body and return it; empty on failure. */
@@ -408,35 +410,7 @@ void write_on_answer(struct node *node, struct net_address from, const struct me
 void write_on_deadline(struct node *node, struct request *request);
 /** A newer fence of `partition` was promised here: writes that others refused go out again. */
 void write_on_promised(struct node *node, uint32_t partition);
-
-/* write_again.c, and what it shares with write.c */
-extern const char write_not_written[];
 void write_reopen(struct node *node, struct request *request);
-/** Resumed: give the object to our own store, target `at`. */
-void write_store_again(struct node *node, struct request *request, uint8_t at);
-/** write_object.c: what is stored and sent, into request->encoding.  `own`: our target.
- *  WOULD_BLOCK as from replica_read, before anything was done. */
-kvorum_status write_make(struct node *node, struct request *request, int own,
-                         const struct operation *operation);
-/** The object to target `at`, another member or shard. */
-void write_send(struct node *node, struct request *request, uint8_t at);
-/** NULL: its time is over, and its timer answers, or has answered; or it has begun again. */
-struct request *write_in_time(struct node *node, uint64_t id, uint8_t attempt);
-/** write_fenced.c: target `at` promised a newer fence than that of the object. */
-void write_on_fenced(struct node *node, struct request *request, uint8_t at);
-/** Parked, and its time is over. */
-void write_on_parked(struct node *node, struct request *request);
-void write_step(struct node *node, struct request *request, struct put_event event);
-bool write_settle(struct node *node, struct request *request);
-int write_local_target(const struct request *request); /* -1: none */
-/** Levels and targets, by the epoch in force; else what level cannot be met. */
-kvorum_status write_place(struct node *node, struct request *request, const char **ret_level,
-                          const char **ret_reason);
-/** A new machine for the targets. */
-void write_prepare(struct node *node, struct request *request);
-/** Answer and close.  Returns 0. */
-uint64_t write_refuse(struct node *node, struct request *request, kvorum_status status,
-                      const char *level, const char *reason);
 
 /** `request`, a write whose targets are known and of which nothing has happened yet, goes to one of
  *  them.  Returns its id, or 0 when it was answered already. */
@@ -581,6 +555,8 @@ const char *reason_quorum(struct node *node, const struct request *request, kvor
                           const char *level, uint8_t answered, uint8_t needed);
 const char *reason_printf(struct node *node, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/** A level that a bucket with `n` replicas cannot have here. */
+const char *reason_impossible(struct node *node, const char *level, uint32_t n);
 /** "pets/cat", shortened and made printable. */
 const char *reason_key(struct node *node, const struct key_address *address);
 

@@ -107,6 +107,12 @@ bool request_keep(struct node *node, struct request *request)
                                    request_register(node, request, request->deadline_us));
 }
 
+uint64_t request_time_over_us(const struct node *node, const struct operation *operation)
+{
+    return node->now_us + (operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
+                                                     : node->config.request_timeout_us);
+}
+
 struct request *request_find(struct node *node, uint64_t id, enum request_kind kind)
 {
     struct map_item *item = map_find(&node->requests, id);

@@ -4,8 +4,9 @@
  * key now, and levels are counted anew among them.  Who has it already merges it into itself and
  * acknowledges it again, behind a barrier, so nothing is counted that is not on the new owners'
  * side. */
+#include "node/write_internal.h"
+
 #include "base/planted.h"
-#include "node/internal.h"
 
 const char write_not_written[] = "not written: the cluster has just changed; retry";
 

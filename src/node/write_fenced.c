@@ -5,9 +5,10 @@
  * What our own replica holds by now is the write, or what came after it: that is sent, under the
  * fence that we have promised by now.  Where it holds nothing any more, the write was deleted, and
  * all members had the tombstone: it is as good as acknowledged by everybody. */
+#include "node/write_internal.h"
+
 #include "base/planted.h"
 #include "node/collect.h"
-#include "node/internal.h"
 
 struct late_resend {
     uint64_t id;
@@ -77,8 +78,7 @@ static void resend(struct node *node, struct request *request)
         step_fenced(node, request, fenced, PUT_ACK);
     } else
         step_fenced(node, request, fenced, PUT_FAILED);
-    if (read.held)
-        engine_release(&read.view);
+    replica_release(&read);
     write_settle(node, request);
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The object of a put: what this replica held, what the client wrote, and the dot by which it is
  * told from all other writes. */
+#include "node/write_internal.h"
+
 #include "base/hash.h"
 #include "base/planted.h"
 #include "node/collect.h"
-#include "node/internal.h"
 #include "node/repair.h"
 #include "node/scrub.h"
 #include "object/clock_vector.h"
@@ -168,8 +169,7 @@ kvorum_status write_make(struct node *node, struct request *request, int own,
                     arena_copy(&request->arena, buffer_bytes(&node->encoding), &request->encoding);
         status = kept ? KVORUM_OK : KVORUM_NO_MEMORY;
     }
-    if (read.held)
-        engine_release(&read.view);
+    replica_release(&read);
     if (status == KVORUM_OK)
         warn_size(node, request, object.sibling_count);
     return status;
