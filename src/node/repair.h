@@ -12,7 +12,12 @@
  *  A tree is of a partition and a number of replicas: buckets with other n have other owners, and
  *  keys that only one of two members owns must not make their trees differ.
  *
- *      repair.c           open, close, timers; which pair is next
+ *      repair.c           open, close, the timer; a look around
+ *      repair_pairs.c     which pairs of replicas there are
+ *      repair_pass.c      all of them in the hour
+ *      repair_suspects.c  those that may differ, soon
+ *      repair_demand.c    those that somebody asked for, now
+ *      repair_outcome.c   what an exchange that ended tells
  *      repair_tree.c      trees: notes of writes, recomputing, memory
  *      repair_scan.c      reading a piece of a partition in a job
  *      repair_exchange.c  carrying out an exchange that we began

@@ -221,14 +221,55 @@ struct repair_push {
     uint64_t digest; /* of what was sent */
 };
 
-/* repair.c */
+void repair_exchange_over(struct node *node, const struct repair_exchange *exchange,
+                          kvorum_status status); /* repair_outcome.c */
+
+/* --- which pair is next ----------------------------------------------------------------------- */
+
+/** Our replica of a partition and another owner's, for buckets with n replicas. */
+struct replica_pair {
+    uint32_t partition;
+    uint16_t member;
+    uint8_t n;
+};
+
+/* repair_pairs.c */
+/** The owners for buckets with `n` replicas, as far as there are any.  Returns how many. */
+uint16_t repair_owners(const struct node *node, uint32_t partition, uint8_t n,
+                       uint16_t ret_owners[TARGETS_MAX]);
+/** Where `member` stands among them; -1: nowhere. */
+int repair_place(const struct node *node, uint32_t partition, uint8_t n, uint16_t member);
+/** Bit n: some bucket has n replicas. */
+uint32_t repair_ns(struct node *node);
+/** Bit n of those: this member and `member` are both owners. */
+uint32_t repair_shared_ns(struct node *node, uint32_t partition, uint16_t member);
+/** The next pair from (*partition, *slot) on, which then stand behind it; `begins`: only where this
+ *  member is the one that begins.  False: no more. */
+bool repair_pair_next(struct node *node, uint32_t *partition, uint16_t *slot, bool begins,
+                      struct replica_pair *ret);
+/** `n` 0: of any. */
+uint64_t repair_pair_count(struct node *node, bool begins, uint8_t n);
+/** Compare them.  `demand`: its number, or 0.  False: it cannot be now. */
+bool repair_pair_begin(struct node *node, const struct replica_pair *pair, uint32_t demand);
+
+/* repair_pass.c */
+void repair_pass_tick(struct node *node);
+
+/* repair_suspects.c */
+void repair_suspects_tick(struct node *node);
+uint64_t repair_suspects_due_us(const struct node *node);
+/** `member` was away. */
+void repair_on_return(struct node *node, uint16_t member);
+
+/* repair_demand.c */
 void repair_on_begin(struct node *node, struct net_address from, struct bytes type,
                      struct bytes bucket);
-void repair_exchange_over(struct node *node, const struct repair_exchange *exchange,
-                          kvorum_status status);
+void repair_demand_tick(struct node *node);
+uint64_t repair_demand_due_us(const struct node *node);
+
+/* repair.c */
+/** Set the timer anew: something is due earlier, or later. */
 void repair_wake(struct node *node);
-/** Where `member` stands among the owners of `partition` for buckets with `n`; -1: nowhere. */
-int repair_place(const struct node *node, uint32_t partition, uint8_t n, uint16_t member);
 
 /* repair_keep.c */
 kvorum_status repair_load(struct node *node);
