@@ -2,7 +2,10 @@
 /** What property_*.c share: the replicated table of bucket properties.
  *
  *      property_table.c    the records, in memory and on disk
- *      property_change.c   changing one, telling everybody, and who was told
+ *      property_change.c   changing one, and when that is answered
+ *      property_errand.c   the same for a client of another shard
+ *      property_spread.c   telling others
+ *      property_hear.c     what others tell
  *      property_drop.c     generations: what node/drop.h asks of the table */
 #ifndef NODE_PROPERTY_INTERNAL_H
 #define NODE_PROPERTY_INTERNAL_H
@@ -66,15 +69,34 @@ kvorum_status property_merge_records(struct node *node, struct bytes bytes,
 /** All that this shard goes by is on the disk of the node: values may be deleted for it. */
 bool property_is_durable(const struct node *node);
 
-/* property_change.c */
+/* property_spread.c */
 enum tell { TELL_SOME, TELL_ALL, TELL_EVERYWHERE };
 bool property_send_records(struct node *node, struct net_address to, uint64_t request_id,
                            enum tell how, struct record *const *records, size_t count);
 void property_tell_own_shards(struct node *node, struct record *const *records, size_t count);
+/** On shard 0: what is on disk here, to another shard, or to all of them.  Not from an event that
+ *  has just changed the table: that is on no disk yet. */
+void property_tell_durable(struct node *node, uint16_t shard);
+void property_tell_all_durable(struct node *node);
+/** `request_id` 0: nobody waits. */
+void property_answer(struct node *node, struct net_address to, uint64_t request_id,
+                     kvorum_status status, const char *reason);
+
+/* property_change.c */
 /** On shard 0: store, and tell everybody. */
 kvorum_status property_spread(struct node *node, struct request *request, struct record *record);
+/** Answer, if it is stored and known to whom it must be. */
 void property_update_settle(struct node *node, struct request *request);
+/** Every change under way: `member` has it when `told`, or its state changed. */
+void property_settle_all(struct node *node, uint16_t member, bool told);
+void property_update_end(struct node *node, struct request *request, kvorum_status status,
+                         const char *reason);
 uint64_t property_update_timeout_us(const struct node *node);
+
+/* property_errand.c */
+/** `record` was changed on shard `to` of this node, whose request it is. */
+void property_run_errand(struct node *node, struct net_address to, uint64_t request_id,
+                         struct record *record);
 
 /* property_drop.c */
 /** A drop must be known to every shard here before anybody counts on it, so it goes through them
