@@ -5,7 +5,10 @@
  *  of every key in the stores (placement.c), so what belongs to an earlier one is in another place,
  *  wherever it comes from, and however late.
  *
- *      drop.c             deciding a generation, and what happens to messages of another one
+ *      drop.c             what happens to messages of another generation
+ *      drop_begin.c       somebody asks for a drop
+ *      drop_decide.c      every member is asked, until the generation is decided
+ *      drop_promise.c     being asked
  *      property_drop.c    which one is in force: a register in the replicated table of properties
  *      reclaim.c          deleting what earlier ones left in the stores
  *
