@@ -3,7 +3,7 @@
  *
  *      handoff.c          what this shard knows of each partition, and keeps on disk
  *      handoff_sweep.c    what is left of an earlier ownership goes before a new one begins
- *      handoff_receive.c  streams that come in
+ *      handoff_receive.c  streams that come in: map in handoff_inbound.h
  *      handoff_source.c   pages for streams that go out
  *      handoff_drive.c    who has what, and the next steps, on shard 0
  *      parting.c          who leaves owes nothing before it is gone
@@ -11,7 +11,7 @@
  *  A shard keeps beside the objects of a partition, in the same store (integers big-endian):
  *
  *      'm' 't' partition u16               session u64: of the move by which it came here
- *      'm' 's' partition u16 place u8      a stream: see handoff_receive.c
+ *      'm' 's' partition u16 place u8      a stream: see handoff_record.c
  */
 #ifndef NODE_HANDOFF_H
 #define NODE_HANDOFF_H
