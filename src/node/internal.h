@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** What the files of node/ share.
  *
- *      node.c        create, destroy, dispatch of messages, timers
+ *      node.c        create, destroy, what brackets every call
+ *      submit.c      operations in                 dispatch.c   messages in and out
+ *      timers.c      time                          links.c      links that break
+ *      inspect.c     looking in                    reason.c     texts for people
  *      request.c     the pool of requests, their ids and deadlines
  *      zones.c       who is near, and levels by zone
  *      placement.c   which members a request talks to
  *      address.c     the address of a key in messages and in stores
  *      fetch.c       reads that would wait for the disk, and who waits for them
- *      replica.c     this shard as a replica: read, merge, and acknowledge when durable
- *      read.c        coordinating a get            write.c    coordinating a put
+ *      replica*.c    this shard as a replica: map in replica_internal.h
+ *      read*.c       coordinating a get: map in read_internal.h
+ *      write*.c      coordinating a put: map in write_internal.h
  *      forward.c     puts that another node must coordinate
  *      reopen.c      requests that met a newer epoch begin again by it
  *      composite.c   operations made of a read and a write (delete, conditional put)
- *      list.c        listing keys and buckets      reason.c   texts for people
+ *      list*.c       listing keys and buckets: map in list_internal.h
  *      properties.c  bucket properties as values   property_*.c  their replicated table
  *      drop.h        generations of buckets: dropping one, and reclaiming what it held
  *      expiry.c      values whose deadline has come
@@ -235,29 +239,21 @@ void left_tell(struct node *node, struct net_address from, uint64_t number);
 /** For clients, with GONE. */
 const char *left_reason(struct node *node);
 
-/* node.c */
+/* links.c */
 /** Nobody will answer any more. */
 void node_fail_all(struct node *node);
+
+/* node.c */
 void node_enter(struct node *node);
 void node_leave(struct node *node);
+
+/* dispatch.c */
 bool node_send(struct node *node, struct net_address to, uint8_t kind, uint64_t request_id,
                struct bytes body, struct bytes tail);
 /** In the name of `request`, whose targets count by the epoch that they are of: a member that knows
  *  a newer one for the partition refuses, whatever this member has adopted since. */
 bool request_send(struct node *node, const struct request *request, struct net_address to,
                   uint8_t kind, struct bytes body, struct bytes tail);
-/** The owners of its key, or how they are asked, have changed since `request` chose its targets:
- *  our own store is no replica of it any more. */
-bool request_is_outdated(const struct node *node, const struct request *request);
-/** An answer to what `request` asked before it began again. */
-static inline bool request_is_earlier(const struct request *request, const struct message *answer)
-{
-    return request->parked || (request->attempt > 0 && answer->epoch < request->epoch);
-}
-/** Let it live on beyond this call, until its deadline_us.  False: no memory. */
-bool request_keep(struct node *node, struct request *request);
-/** When the time of an operation that comes now is over. */
-uint64_t request_time_over_us(const struct node *node, const struct operation *operation);
 /** Handle a message whose epoch has been looked at. */
 void node_dispatch(struct node *node, struct net_address from, const struct message *message);
 /** Pack a protobuf message into node->body and return it; empty on failure. */
@@ -279,6 +275,18 @@ struct request *request_find(struct node *node, uint64_t id, enum request_kind k
 void request_answer(struct node *node, struct request *request, const struct answer *answer);
 void request_timeout(struct node *node, struct request *request);
 int request_target_of(const struct request *request, uint16_t member);
+/** The owners of its key, or how they are asked, have changed since `request` chose its targets:
+ *  our own store is no replica of it any more. */
+bool request_is_outdated(const struct node *node, const struct request *request);
+/** An answer to what `request` asked before it began again. */
+static inline bool request_is_earlier(const struct request *request, const struct message *answer)
+{
+    return request->parked || (request->attempt > 0 && answer->epoch < request->epoch);
+}
+/** Let it live on beyond this call, until its deadline_us.  False: no memory. */
+bool request_keep(struct node *node, struct request *request);
+/** When the time of an operation that comes now is over. */
+uint64_t request_time_over_us(const struct node *node, const struct operation *operation);
 
 /* zones.c */
 /** `member` is this one, or of its zone. */
