@@ -60,7 +60,7 @@ void drop_on_everywhere(struct node *node, uint64_t id);
 /** A member died, or there are others. */
 void drop_on_members(struct node *node);
 
-/* --- property_drop.c, property_table.c -------------------------------------------------------- */
+/* --- property_drop.c ------------------------------------------------------------------------- */
 
 /** On shard 0: write the bucket's record as drop_staged has it; then drop_on_stored. */
 KVORUM_CHECKED kvorum_status property_store_generation(struct node *node, uint64_t request_id,

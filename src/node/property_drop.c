@@ -135,3 +135,57 @@ void property_tell(struct node *node, struct net_address from, struct bytes type
     if (record != NULL)
         property_send_records(node, to, 0, TELL_SOME, &record, 1);
 }
+
+/* --- what is to be reclaimed ----------------------------------------------------------------- */
+
+bool property_is_durable(const struct node *node)
+{
+    const struct property_table *table = node->properties;
+    if (node->config.shard == 0)
+        return table->storing == 0 && !table->not_stored;
+    return table->digest == table->durable;
+}
+
+bool property_first_due(const struct node *node, struct drop_due *ret)
+{
+    struct list *due = &node->properties->due;
+    if (list_empty(due) || !property_is_durable(node))
+        return false;
+    const struct record *record = LIST_ENTRY(due->next, struct record, due);
+    *ret = (struct drop_due){ record->type, record->bucket, record->properties.generation };
+    return true;
+}
+
+uint32_t property_count_due(const struct node *node)
+{
+    uint32_t count = 0;
+    struct list *due = &node->properties->due;
+    for (struct list *item = due->next; item != due; item = item->next)
+        count++;
+    return count;
+}
+
+bool property_all_due(struct node *node)
+{
+    struct property_table *table = node->properties;
+    for (struct map_item *item = map_any(&table->records); item != NULL;
+         item = map_next(&table->records, item)) {
+        struct record *record = LIST_ENTRY(item, struct record, by_name);
+        if (record->properties.generation == 0)
+            continue;
+        record->reclaimed = 0;
+        list_remove(&record->due);
+        list_append(&table->due, &record->due);
+    }
+    return table->dropped > 0;
+}
+
+void property_reclaimed(struct node *node, const struct drop_due *done)
+{
+    struct record *record = property_find(node->properties, done->type, done->bucket);
+    if (record == NULL || record->reclaimed >= done->generation)
+        return;
+    record->reclaimed = done->generation;
+    if (record->properties.generation <= record->reclaimed)
+        list_remove(&record->due);
+}

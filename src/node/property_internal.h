@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** What property_*.c share: the replicated table of bucket properties.
  *
- *      property_table.c    the records, in memory and on disk
+ *      property_table.c    the records in memory
+ *      property_records.c  the records as bytes: in messages, and on disk
  *      property_change.c   changing one, and when that is answered
  *      property_errand.c   the same for a client of another shard
  *      property_spread.c   telling others
@@ -59,6 +60,8 @@ kvorum_status property_merge(struct property_table *table, uint64_t stamp, struc
                              struct bytes bucket, struct bytes overrides, bool *ret_changed);
 uint8_t property_bucket_n(const struct property_table *table, struct bytes type,
                           struct bytes bucket);
+
+/* property_records.c */
 void property_append_record(const struct record *record, struct buffer *buffer);
 /** On shard 0, with all that an earlier batch did not bring to the disk; then `plan`. */
 kvorum_status property_store_records(struct node *node, struct record *const *records, size_t count,
@@ -66,8 +69,8 @@ kvorum_status property_store_records(struct node *node, struct record *const *re
 /** Merge all records of `bytes`; those that changed are listed in the scratch arena. */
 kvorum_status property_merge_records(struct node *node, struct bytes bytes,
                                      struct record ***ret_changed, size_t *ret_count);
-/** All that this shard goes by is on the disk of the node: values may be deleted for it. */
-bool property_is_durable(const struct node *node);
+/** From the disk, when the shard begins. */
+kvorum_status property_load(struct node *node);
 
 /* property_spread.c */
 enum tell { TELL_SOME, TELL_ALL, TELL_EVERYWHERE };
@@ -99,6 +102,8 @@ void property_run_errand(struct node *node, struct net_address to, uint64_t requ
                          struct record *record);
 
 /* property_drop.c */
+/** All that this shard goes by is on the disk of the node: values may be deleted for it. */
+bool property_is_durable(const struct node *node);
 /** A drop must be known to every shard here before anybody counts on it, so it goes through them
  *  one after another, and comes back to shard 0 last.  It carries whom to answer. */
 void property_pass_on(struct node *node, struct net_address asker, const struct message *message);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The replicated table of bucket properties: every shard of every node holds all of it.
- *
- *      record   stamp u64 | type sized | bucket sized | overrides sized     (empty overrides:
- *      reset) stored   in store 0 under 'p' type-size u8 type bucket
- *
  * The record with the larger (stamp, overrides) wins, so copies merge in any order; the generation,
  * which is written among the overrides, is apart from that: the larger one stays.  A change goes
  * to shard 0, which stores it and tells every member's shard 0 and its own other shards; whoever
@@ -12,9 +8,7 @@
  * "OK" says that the change is stored here and known to every member that is not known to be dead;
  * a link that broke under way is no answer, the digest in a later packet is. */
 #include "base/hash.h"
-#include "codec/varint.h"
 #include "node/property_internal.h"
-#include "node/repair.h"
 
 /* --- the table ------------------------------------------------------------------------------ */
 
@@ -244,132 +238,7 @@ uint8_t property_table_largest_n(const struct node *node)
     return (uint8_t)(largest < REPLICAS_MAX ? largest : REPLICAS_MAX);
 }
 
-/* --- records as bytes ----------------------------------------------------------------------- */
-
-static void append_in(const struct record *record, uint64_t generation, struct buffer *buffer)
-{
-    write_u64(buffer, record->stamp);
-    write_sized(buffer, record->type);
-    write_sized(buffer, record->bucket);
-    if (generation == 0) {
-        write_sized(buffer, record->overrides);
-        return;
-    }
-    struct buffer whole;
-    buffer_init(&whole, 2 * OVERRIDES_MAX);
-    kvorum_status status = bucket_properties_with_generation(record->overrides, generation, &whole);
-    assert(status == KVORUM_OK); /* decoded when it came */
-    (void)status;
-    buffer->failed |= whole.failed;
-    write_sized(buffer, buffer_bytes(&whole));
-    buffer_done(&whole);
-}
-
-void property_append_record(const struct record *record, struct buffer *buffer)
-{
-    append_in(record, record->properties.generation, buffer);
-}
-
-static struct bytes stored_name(struct arena *arena, const struct record *record)
-{
-    size_t size = 2 + record->type.size + record->bucket.size;
-    uint8_t *data = arena_allocate(arena, size);
-    if (data == NULL)
-        return (struct bytes){ 0 };
-    data[0] = 'p';
-    data[1] = (uint8_t)record->type.size;
-    memcpy(data + 2, record->type.data, record->type.size);
-    memcpy(data + 2 + record->type.size, record->bucket.data, record->bucket.size);
-    return bytes_make(data, size);
-}
-
-static kvorum_status put_record(struct node *node, const struct record *record)
-{
-    struct bytes name = stored_name(&node->scratch, record);
-    uint64_t staged = drop_staged(node, record->type, record->bucket);
-    uint64_t generation = record->properties.generation;
-    buffer_reset(&node->encoding);
-    append_in(record, staged > generation ? staged : generation, &node->encoding);
-    if (name.data == NULL || node->encoding.failed)
-        return KVORUM_NO_MEMORY;
-    return engine_batch_put(node->batch, name, buffer_bytes(&node->encoding));
-}
-
-/* With all that an earlier batch did not bring to the disk. */
-kvorum_status property_store_records(struct node *node, struct record *const *records, size_t count,
-                                     const struct commit_plan *plan)
-{
-    struct property_table *table = node->properties;
-    struct engine *store = node->config.stores[0];
-    kvorum_status status = KVORUM_OK;
-    assert(node->config.shard == 0 && store != NULL);
-    engine_batch_reset(node->batch);
-    struct map_item *item = table->not_stored ? map_any(&table->records) : NULL;
-    for (; item != NULL && status == KVORUM_OK; item = map_next(&table->records, item))
-        status = put_record(node, LIST_ENTRY(item, struct record, by_name));
-    for (size_t i = 0; i < count && status == KVORUM_OK; i++)
-        status = put_record(node, records[i]);
-    bool whole = status == KVORUM_OK;
-    if (whole) {
-        table->not_stored = false; /* again when it fails, now or later */
-        table->storing++;          /* until property_on_stored */
-        status = replica_submit(node, store, node->batch, ENGINE_SYNC, plan);
-        table->storing -= status != KVORUM_OK;
-    }
-    table->not_stored |= status != KVORUM_OK;
-    return status;
-}
-
-/* Merge all records of `bytes`; those that changed are listed in the scratch arena. */
-kvorum_status property_merge_records(struct node *node, struct bytes bytes,
-                                     struct record ***ret_changed, size_t *ret_count)
-{
-    size_t limit = bytes.size / 11 + 1, count = 0; /* 11: the smallest record */
-    struct record **changed = arena_allocate(&node->scratch, limit * sizeof(struct record *));
-    struct reader reader = reader_of(bytes);
-    kvorum_status status = changed == NULL ? KVORUM_NO_MEMORY : KVORUM_OK;
-    while (status == KVORUM_OK && !reader.failed && reader.rest.size > 0) {
-        uint64_t stamp = read_u64(&reader);
-        struct bytes type = read_sized(&reader, NODE_TYPE_SIZE_MAX);
-        struct bytes bucket = read_sized(&reader, NODE_BUCKET_SIZE_MAX);
-        struct bytes overrides = read_sized(&reader, OVERRIDES_MAX + 16);
-        bool merged = false;
-        if (reader.failed)
-            break;
-        (void)hlc_see(&node->hlc, stamp, clock_wall_ms(node->config.clock));
-        uint8_t n = property_bucket_n(node->properties, type, bucket);
-        status = property_merge(node->properties, stamp, type, bucket, overrides, &merged);
-        if (merged && property_bucket_n(node->properties, type, bucket) != n)
-            repair_forget_trees(node);
-        if (merged && count < limit)
-            changed[count++] = property_find(node->properties, type, bucket);
-    }
-    *ret_changed = changed;
-    *ret_count = count;
-    if (!list_empty(&node->properties->due))
-        reclaim_wake(node);
-    return reader.failed ? KVORUM_CORRUPT : status;
-}
-
-/* --- opening -------------------------------------------------------------------------------- */
-
-static kvorum_status load(struct node *node)
-{
-    struct engine_range range = { .lower = BYTES_LITERAL("p"), .upper = BYTES_LITERAL("q") };
-    struct engine_iterator *iterator = NULL;
-    kvorum_status status = engine_iterate(node->config.stores[0], &range, &iterator);
-    if (status != KVORUM_OK)
-        return status;
-    struct record **changed;
-    size_t count;
-    for (engine_iterator_first(iterator); iterator->valid && status == KVORUM_OK;
-         engine_iterator_next(iterator))
-        status = property_merge_records(node, iterator->value, &changed, &count);
-    if (status == KVORUM_OK)
-        status = iterator->error;
-    engine_iterator_close(iterator);
-    return status;
-}
+/* --- opening ---------------------------------------------------------------------------------- */
 
 kvorum_status property_table_open(struct node *node)
 {
@@ -389,7 +258,7 @@ kvorum_status property_table_open(struct node *node)
         return KVORUM_OK;
     }
     node->ready = !node->newcomer;
-    return load(node);
+    return property_load(node);
 }
 
 void property_table_close(struct node *node)
@@ -405,59 +274,4 @@ void property_table_close(struct node *node)
     map_done(&table->records);
     free(table);
     node->properties = NULL;
-}
-
-/* --- what is to be reclaimed ----------------------------------------------------------------- */
-
-/* All that this shard goes by is on the disk of the node: values may be deleted for it. */
-bool property_is_durable(const struct node *node)
-{
-    const struct property_table *table = node->properties;
-    if (node->config.shard == 0)
-        return table->storing == 0 && !table->not_stored;
-    return table->digest == table->durable;
-}
-
-bool property_first_due(const struct node *node, struct drop_due *ret)
-{
-    struct list *due = &node->properties->due;
-    if (list_empty(due) || !property_is_durable(node))
-        return false;
-    const struct record *record = LIST_ENTRY(due->next, struct record, due);
-    *ret = (struct drop_due){ record->type, record->bucket, record->properties.generation };
-    return true;
-}
-
-uint32_t property_count_due(const struct node *node)
-{
-    uint32_t count = 0;
-    struct list *due = &node->properties->due;
-    for (struct list *item = due->next; item != due; item = item->next)
-        count++;
-    return count;
-}
-
-bool property_all_due(struct node *node)
-{
-    struct property_table *table = node->properties;
-    for (struct map_item *item = map_any(&table->records); item != NULL;
-         item = map_next(&table->records, item)) {
-        struct record *record = LIST_ENTRY(item, struct record, by_name);
-        if (record->properties.generation == 0)
-            continue;
-        record->reclaimed = 0;
-        list_remove(&record->due);
-        list_append(&table->due, &record->due);
-    }
-    return table->dropped > 0;
-}
-
-void property_reclaimed(struct node *node, const struct drop_due *done)
-{
-    struct record *record = property_find(node->properties, done->type, done->bucket);
-    if (record == NULL || record->reclaimed >= done->generation)
-        return;
-    record->reclaimed = done->generation;
-    if (record->properties.generation <= record->reclaimed)
-        list_remove(&record->due);
 }
