@@ -18,139 +18,13 @@
 #include "node/repair.h"
 
 enum {
-    PAGE = 256,
     STEP_US = 2000,          /* between two pages or partitions */
     AGAIN_US = 1000 * 1000,  /* after an error */
     RATE_DEFAULT = 64 << 20, /* bytes a second */
     COMPACT_SIZE = 1 << 20,  /* a range that takes so much of the tables is compacted at once */
 };
 
-/* Looks at a partition, and at the marker of a store where it begins. */
-struct reclaim_page {
-    struct reading reading; /* first */
-    struct engine *store;
-    struct bytes marker; /* empty: it is known */
-    struct bytes lower[2], upper[2];
-    uint64_t generation;
-    bool compacts;
-    uint32_t partition;
-    /* read */
-    bool marked; /* nothing is left in this store */
-    bool found[2], more;
-    uint64_t size;
-    struct bytes keys[PAGE]; /* where the engine deletes no ranges */
-    uint32_t count;
-};
-
-/* --- keys ------------------------------------------------------------------------------------ */
-
-static struct bytes marker_key(struct arena *arena, struct bytes type, struct bytes bucket)
-{
-    uint8_t *data = arena_allocate(arena, 2 + type.size + bucket.size);
-    if (data == NULL)
-        return (struct bytes){ 0 };
-    data[0] = 'g';
-    data[1] = (uint8_t)type.size;
-    memcpy(data + 2, type.data, type.size);
-    memcpy(data + 2 + type.size, bucket.data, bucket.size);
-    return bytes_make(data, 2 + type.size + bucket.size);
-}
-
-/* The first generation stands by itself, the later ones behind each other in order. */
-static bool set_bounds(struct reclaim_page *page, const struct reclaim *reclaim, uint32_t partition)
-{
-    struct arena *arena = &page->reading.arena;
-    struct key_address address = { .type = buffer_bytes(&reclaim->type),
-                                   .bucket = buffer_bytes(&reclaim->bucket),
-                                   .partition = partition };
-    page->lower[0] = store_key(arena, &address);
-    page->upper[0] =
-        page->lower[0].data == NULL ? page->lower[0] : store_key_end(arena, page->lower[0]);
-    address.generation = 1;
-    page->lower[1] = store_key(arena, &address);
-    address.generation = reclaim->generation + PLANTED(RECLAIM_TOO_FAR);
-    page->upper[1] = store_key(arena, &address);
-    return page->upper[0].data != NULL && page->lower[1].data != NULL &&
-           page->upper[1].data != NULL;
-}
-
-/* --- looking, in a job ----------------------------------------------------------------------- */
-
-static kvorum_status read_marker(struct reclaim_page *page, const struct engine_read *how)
-{
-    struct engine_view view;
-    uint64_t value = 0;
-    kvorum_status status = engine_view_at(page->store, page->marker, how, &view);
-    if (status == KVORUM_NOT_FOUND)
-        return KVORUM_OK;
-    if (status != KVORUM_OK)
-        return status;
-    if (view.value.size == sizeof(value))
-        memcpy(&value, view.value.data, sizeof(value));
-    engine_release(&view);
-    page->marked = le64toh(value) >= page->generation;
-    return KVORUM_OK;
-}
-
-static kvorum_status read_range(struct reclaim_page *page, int at, const struct engine_read *how)
-{
-    bool ranges = engine_can(page->store, ENGINE_RANGES);
-    struct engine_range range = { .lower = page->lower[at], .upper = page->upper[at] };
-    struct engine_iterator *iterator;
-    uint64_t size = 0;
-    range.keys_only = ranges;
-    kvorum_status status = engine_iterate_at(page->store, &range, how, &iterator);
-    if (status != KVORUM_OK)
-        return status;
-    engine_iterator_first(iterator);
-    page->found[at] = iterator->valid;
-    for (; iterator->valid && !ranges; engine_iterator_next(iterator)) {
-        if (page->count == PAGE) {
-            page->more = true;
-            break;
-        }
-        if (!arena_copy(&page->reading.arena, iterator->key, &page->keys[page->count]))
-            break;
-        page->count++;
-        page->size += iterator->key.size + iterator->value.size;
-    }
-    status = iterator->error;
-    engine_iterator_close(iterator);
-    if (status == KVORUM_OK && ranges && page->found[at] && !how->nowait)
-        status = engine_range_size(page->store, &range, &size);
-    page->size += size;
-    return status;
-}
-
-static kvorum_status page_read(struct reading *reading, bool nowait)
-{
-    struct reclaim_page *page = (struct reclaim_page *)reading;
-    const struct engine_read how = { .nowait = nowait };
-    kvorum_status status = KVORUM_OK;
-    page->marked = page->more = page->found[0] = page->found[1] = false;
-    page->size = page->count = 0;
-    if (page->marker.size > 0)
-        status = read_marker(page, &how);
-    for (int i = 0; i < 2 && status == KVORUM_OK && !page->marked; i++)
-        status = read_range(page, i, &how);
-    return status;
-}
-
-/* --- giving the room back, in a job ----------------------------------------------------------- */
-
-static kvorum_status compact_read(struct reading *reading, bool nowait)
-{
-    struct reclaim_page *page = (struct reclaim_page *)reading;
-    kvorum_status status = KVORUM_OK;
-    if (nowait)
-        return KVORUM_WOULD_BLOCK;
-    for (int i = 0; i < 2 && status == KVORUM_OK; i++) {
-        struct engine_range range = { .lower = page->lower[i], .upper = page->upper[i] };
-        if (page->found[i])
-            status = engine_compact(page->store, &range);
-    }
-    return status;
-}
+/* --- giving the room back --------------------------------------------------------------------- */
 
 static void next_partition(struct node *node);
 
@@ -189,8 +63,8 @@ static bool put_marker(struct node *node, uint16_t store)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
     const struct reclaim *reclaim = node->reclaim;
-    struct bytes key =
-        marker_key(&node->scratch, buffer_bytes(&reclaim->type), buffer_bytes(&reclaim->bucket));
+    struct bytes key = reclaim_marker_key(&node->scratch, buffer_bytes(&reclaim->type),
+                                          buffer_bytes(&reclaim->bucket));
     uint64_t value = htole64(reclaim->generation);
     engine_batch_reset(node->batch);
     return key.data != NULL &&
@@ -268,7 +142,7 @@ static void page_done(struct node *node, struct reading *reading)
     throttle_spend(&reclaim->throttle, page->size, node->now_us);
     bool marked = page->marked, more = page->more;
     if (page->compacts && page->size >= COMPACT_SIZE && node->config.jobs != NULL) {
-        reading->read = compact_read;
+        reading->read = reclaim_compact;
         reading->done = compact_done;
         reclaim->reading = true;
         reading_submit(node, reading);
@@ -331,10 +205,10 @@ static void read_page(struct node *node)
     struct reclaim *reclaim = node->reclaim;
     struct reading *reading = reading_open(sizeof(struct reclaim_page));
     struct reclaim_page *page = (struct reclaim_page *)reading;
-    bool fine = page != NULL && set_bounds(page, reclaim, reclaim->partition);
+    bool fine = page != NULL && reclaim_set_bounds(page, reclaim, reclaim->partition);
     if (fine && reclaim->enters) {
-        page->marker = marker_key(&reading->arena, buffer_bytes(&reclaim->type),
-                                  buffer_bytes(&reclaim->bucket));
+        page->marker = reclaim_marker_key(&reading->arena, buffer_bytes(&reclaim->type),
+                                          buffer_bytes(&reclaim->bucket));
         fine = page->marker.data != NULL;
     }
     if (!fine) {
@@ -347,7 +221,7 @@ static void read_page(struct node *node)
     page->generation = reclaim->generation;
     page->partition = reclaim->partition;
     page->compacts = node->config.reclaim_compacts && engine_can(page->store, ENGINE_TABLES);
-    reading->read = page_read;
+    reading->read = reclaim_page_read;
     reading->done = page_done;
     reclaim->reading = true;
     if (node->config.jobs != NULL)
