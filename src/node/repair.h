@@ -18,9 +18,12 @@
  *      repair_suspects.c  those that may differ, soon
  *      repair_demand.c    those that somebody asked for, now
  *      repair_outcome.c   what an exchange that ended tells
- *      repair_tree.c      trees: notes of writes, recomputing, memory
+ *      repair_tree.c      trees: notes of writes, memory
+ *      repair_tree_scan.c computing them
  *      repair_scan.c      reading a piece of a partition in a job
  *      repair_exchange.c  carrying out an exchange that we began
+ *      repair_exchanges.c all of them
+ *      repair_keys.c      its keys: listed on both sides
  *      repair_objects.c   its objects: fetched and merged, or pushed
  *      repair_answer.c    answering questions of others
  *      repair_keep.c      trees over a clean restart

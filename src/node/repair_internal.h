@@ -158,6 +158,8 @@ void repair_scan_end(struct node *node);
 uint64_t repair_scan_due_us(const struct node *node);
 void repair_trees_free(struct node *node);
 void repair_partition_drop(struct node *node, struct repair_partition *partition);
+/** NULL: no object of a bucket with `n` replicas is known. */
+struct repair_tree *repair_tree_find(const struct repair_partition *partition, uint8_t n);
 /** Add a tree that is known; NULL: no memory. */
 struct repair_tree *repair_tree_add(struct node *node, struct repair_partition *partition,
                                     uint8_t n);
@@ -185,9 +187,27 @@ struct repair_exchange {
     struct exchange_page ours, theirs;
 };
 
+/* repair_exchange.c */
 /** False: no memory. */
 bool exchange_open(struct node *node, uint32_t partition, uint16_t member, uint8_t n,
                    uint32_t demand);
+/** Also anew, after it has waited.  May end it. */
+void exchange_begin(struct node *node, struct repair_exchange *exchange);
+/** May end it. */
+void exchange_event(struct node *node, struct repair_exchange *exchange,
+                    struct exchange_event event);
+/** The question under way is refused, by them or by us. */
+void exchange_refuse(struct node *node, struct repair_exchange *exchange, kvorum_status status);
+void exchange_object_done(struct node *node, uint64_t id, uint32_t question, uint32_t index,
+                          enum exchange_result result, uint64_t digest);
+/** A question of kind `question->kind`; counted.  False: refused. */
+bool exchange_send(struct node *node, const struct repair_exchange *exchange,
+                   Peer__Repair *question, uint32_t number, struct bytes tail);
+void exchange_end(struct node *node, struct repair_exchange *exchange, kvorum_status status);
+void exchange_free(struct node *node, struct repair_exchange *exchange);
+
+/* repair_exchanges.c */
+struct repair_exchange *exchange_find(struct node *node, uint64_t id);
 void exchanges_tick(struct node *node);
 /** Those whose partition or member is not what it was in the epoch of number `former`. */
 void exchanges_end_outdated(struct node *node, uint64_t former);
@@ -197,16 +217,15 @@ uint64_t exchanges_due_us(const struct node *node);
 void exchanges_close(struct node *node);
 /** The trees of `partition` have been computed: those that wait for them try again. */
 void exchanges_hurry(struct node *node, uint32_t partition);
-struct repair_exchange *exchange_find(struct node *node, uint64_t id);
-void exchange_event(struct node *node, struct repair_exchange *exchange,
-                    struct exchange_event event);
-void exchange_object_done(struct node *node, uint64_t id, uint32_t question, uint32_t index,
-                          enum exchange_result result, uint64_t digest);
-/** A question of kind `question->kind`; counted.  False: refused. */
-bool exchange_send(struct node *node, const struct repair_exchange *exchange,
-                   Peer__Repair *question, uint32_t number, struct bytes tail);
+
+/* repair_keys.c */
 /** Name `leaves` in a question, in scratch memory.  False: none left. */
 bool repair_pack_leaves(struct node *node, const struct leaf_set *leaves, Peer__Repair *question);
+/** False: refused. */
+bool exchange_ask_keys(struct node *node, struct repair_exchange *exchange,
+                       const struct exchange_effects *asked);
+void exchange_take_keys(struct node *node, struct repair_exchange *exchange,
+                        const Peer__RepairAnswer *answer, struct bytes tail);
 
 /* repair_objects.c; exchange_fetch: false: refused */
 bool exchange_fetch(struct node *node, struct repair_exchange *exchange, uint32_t question);
