@@ -10,6 +10,7 @@
  *      write_reply.c    the answer to the client: which level was met, and which was not
  *      write_again.c    a put that met a newer epoch
  *      write_fenced.c   a put that others refused for a newer fence
+ *      forward*.c       a put that another member coordinates, or that we do for another
  *
  *  The local store comes first: a dot that could not be stored here must not leave the node, or the
  *  next write would reuse it.  Its durability may lag behind the sends, because after anything but
@@ -72,5 +73,14 @@ void write_on_parked(struct node *node, struct request *request);
 
 /** Target `at` promised a newer fence than that of the object. */
 void write_on_fenced(struct node *node, struct request *request, uint8_t at);
+
+/* --- forward_wire.c -------------------------------------------------------------------------- */
+
+/** The body of a message, whose tail is the value.  Empty: no memory. */
+struct bytes forward_pack(struct node *node, const struct operation *operation,
+                          const struct key_address *key, uint64_t timeout_us);
+/** In scratch memory.  False: it makes no sense, or is too large. */
+bool forward_read(struct node *node, const Peer__Forward *from, struct bytes value,
+                  struct operation *ret);
 
 #endif
