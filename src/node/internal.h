@@ -9,11 +9,11 @@
  *      zones.c       who is near, and levels by zone
  *      placement.c   which members a request talks to
  *      address.c     the address of a key in messages and in stores
- *      fetch.c       reads that would wait for the disk, and who waits for them
+ *      fetch.c       reads that would wait for the disk, and who waits for them: fetch.h, reading.c
  *      replica*.c    this shard as a replica: map in replica_internal.h
  *      read*.c       coordinating a get: map in read_internal.h
  *      write*.c      coordinating a put: map in write_internal.h
- *      forward.c     puts that another node must coordinate
+ *      forward*.c    puts that another node must coordinate
  *      reopen.c      requests that met a newer epoch begin again by it
  *      composite.c   operations made of a read and a write (delete, conditional put)
  *      list*.c       listing keys and buckets: map in list_internal.h
