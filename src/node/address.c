@@ -83,6 +83,21 @@ struct bytes store_key(struct arena *arena, const struct key_address *address)
     return bytes_make(data, size);
 }
 
+bool store_key_range(struct arena *arena, uint32_t partition, struct bytes *ret_lower,
+                     struct bytes *ret_upper)
+{
+    uint8_t *bounds = arena_allocate(arena, 6);
+    if (bounds == NULL)
+        return false;
+    const uint8_t both[] = { 'o', (uint8_t)(partition >> 8),       (uint8_t)partition,
+                             'o', (uint8_t)((partition + 1) >> 8), (uint8_t)(partition + 1) };
+    memcpy(bounds, both, sizeof(both));
+    bounds[3] += partition == UINT16_MAX; /* behind it there is no other */
+    *ret_lower = bytes_make(bounds, 3);
+    *ret_upper = bytes_make(bounds + 3, 3);
+    return true;
+}
+
 struct bytes store_key_end(struct arena *arena, struct bytes prefix)
 {
     struct bytes end;

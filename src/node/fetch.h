@@ -49,6 +49,8 @@ struct reading *reading_open(size_t size);
 void reading_close(struct reading *reading);
 /** Read from memory, or else in a job; then `done`, which closes it.  True: done from inside. */
 bool reading_start(struct node *node, struct reading *reading);
+/** In a job if there are jobs, however much is in memory. */
+void reading_begin(struct node *node, struct reading *reading);
 /** In a job in any case. */
 void reading_submit(struct node *node, struct reading *reading);
 /** The node goes: those under way will find nobody. */

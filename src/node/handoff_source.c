@@ -166,15 +166,8 @@ static void page_done(struct node *node, struct reading *reading)
 static bool range_of(struct arena *arena, uint32_t partition, struct bytes after,
                      struct page_read *ret)
 {
-    uint8_t *bounds = arena_allocate(arena, 6);
-    if (bounds == NULL)
+    if (!store_key_range(arena, partition, &ret->lower, &ret->upper))
         return false;
-    const uint8_t both[] = { 'o', (uint8_t)(partition >> 8),       (uint8_t)partition,
-                             'o', (uint8_t)((partition + 1) >> 8), (uint8_t)(partition + 1) };
-    memcpy(bounds, both, sizeof(both));
-    bounds[3] += partition == UINT16_MAX;
-    ret->lower = bytes_make(bounds, 3);
-    ret->upper = bytes_make(bounds + 3, 3);
     if (after.size == 0)
         return true;
     bool inside = bytes_compare(after, ret->lower) >= 0 && bytes_compare(after, ret->upper) < 0;
@@ -205,10 +198,7 @@ static bool page_start(struct node *node, struct net_address from, const struct 
     page->fence = collect_promised(node, stream->partition);
     page->totals = (struct transfer_totals){ stream->keys, stream->size, stream->sum };
     node->handoff->page_count++;
-    if (node->config.jobs != NULL)
-        reading_submit(node, reading);
-    else
-        reading_start(node, reading);
+    reading_begin(node, reading);
     return true;
 }
 

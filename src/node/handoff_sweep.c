@@ -209,16 +209,9 @@ static bool sweep_prepare(struct node *node, struct sweep *sweep, uint32_t parti
 {
     const struct epoch *epoch = node->config.epoch;
     struct arena *arena = &sweep->reading.arena;
-    uint8_t *bounds = arena_allocate(arena, 6);
     sweep->targets = arena_allocate(arena, epoch->member_count * sizeof(*sweep->targets));
-    if (bounds == NULL || sweep->targets == NULL)
+    if (sweep->targets == NULL || !store_key_range(arena, partition, &sweep->lower, &sweep->upper))
         return false;
-    const uint8_t both[] = { 'o', (uint8_t)(partition >> 8),       (uint8_t)partition,
-                             'o', (uint8_t)((partition + 1) >> 8), (uint8_t)(partition + 1) };
-    memcpy(bounds, both, sizeof(both));
-    bounds[3] += partition == UINT16_MAX;
-    sweep->lower = bytes_make(bounds, 3);
-    sweep->upper = bytes_make(bounds + 3, 3);
     for (uint16_t i = 0; i < epoch->member_count; i++)
         sweep->targets[i] = epoch->members[i].id;
     sweep->target_count = epoch->member_count;

@@ -336,6 +336,9 @@ bool address_unpack(struct node *node, const Peer__Address *from, struct key_add
 /** Store keys: 'o' partition u16 type-size u8 type bucket-size u16 bucket [generation u64] key,
  *  numbers big-endian; the generation is there where the top bit of the bucket's size is set. */
 struct bytes store_key(struct arena *arena, const struct key_address *address);
+/** All keys of objects of `partition`: [lower, upper).  False: no memory. */
+bool store_key_range(struct arena *arena, uint32_t partition, struct bytes *ret_lower,
+                     struct bytes *ret_upper);
 /** The smallest key above everything that starts with `prefix`, which has a byte below 0xff. */
 struct bytes store_key_end(struct arena *arena, struct bytes prefix);
 bool store_key_parse(struct bytes key, struct key_address *ret_address);

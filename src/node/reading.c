@@ -65,6 +65,14 @@ bool reading_start(struct node *node, struct reading *reading)
     return true;
 }
 
+void reading_begin(struct node *node, struct reading *reading)
+{
+    if (node->config.jobs != NULL)
+        reading_submit(node, reading);
+    else
+        reading_start(node, reading);
+}
+
 void readings_leave(struct node *node)
 {
     struct list *item;

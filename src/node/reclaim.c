@@ -224,10 +224,7 @@ static void read_page(struct node *node)
     reading->read = reclaim_page_read;
     reading->done = page_done;
     reclaim->reading = true;
-    if (node->config.jobs != NULL)
-        reading_submit(node, reading);
-    else
-        reading_start(node, reading);
+    reading_begin(node, reading);
 }
 
 void reclaim_tick(struct node *node)

@@ -150,10 +150,7 @@ struct chunk *chunk_open(struct node *node, uint32_t partition,
 
 void chunk_start(struct node *node, struct chunk *chunk)
 {
-    if (node->config.jobs != NULL)
-        reading_submit(node, &chunk->reading);
-    else
-        reading_start(node, &chunk->reading);
+    reading_begin(node, &chunk->reading);
 }
 
 uint8_t repair_bucket_n(struct node *node, struct bytes type, struct bytes bucket)
