@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages in and out.  Each kind has one file that knows the rule: the table below. */
 #include "codec/protobuf.h"
-#include "node/collect.h"
-#include "node/drop.h"
-#include "node/hints.h"
-#include "node/lives.h"
-#include "node/repair.h"
-#include "node/tasks.h"
+#include "node/buckets/drop.h"
+#include "node/collect/collect.h"
+#include "node/hints/hints.h"
+#include "node/members/lives.h"
+#include "node/repair/repair.h"
+#include "node/tasks/tasks.h"
 
 /* --- out ------------------------------------------------------------------------------------- */
 

@@ -43,10 +43,10 @@
 #include "cluster/replication/get.h"
 #include "cluster/replication/put.h"
 #include "codec/peer.pb-c.h"
-#include "node/epochs.h"
-#include "node/fetch.h"
-#include "node/handoff.h"
+#include "node/epochs/epochs.h"
+#include "node/handoff/handoff.h"
 #include "node/node.h"
+#include "node/replica/fetch.h"
 #include "object/hlc.h"
 
 enum {
@@ -95,7 +95,7 @@ struct target {
 struct key_address {
     struct bytes type, bucket, key;
     uint32_t partition;
-    uint64_t generation; /* of the bucket: node/drop.h */
+    uint64_t generation; /* of the bucket: node/buckets/drop.h */
 };
 
 struct request {
@@ -492,7 +492,7 @@ void property_on_death(struct node *node, uint16_t member);
 void property_push(struct node *node, struct net_address to);
 void property_pull(struct node *node);
 
-/* hints.c, hints_replay.c, suspect*.c: see node/hints.h */
+/* hints.c, hints_replay.c, suspect*.c: see node/hints/hints.h */
 struct hint_queue;
 /** What hints_add put into a batch; counted by hints_added before the store is given it, since the
  *  next event may come from inside. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A shard begins and ends, and what brackets every call from outside. */
-#include "node/collect.h"
-#include "node/drop.h"
-#include "node/hints.h"
-#include "node/lives.h"
-#include "node/repair.h"
-#include "node/scrub.h"
-#include "node/tasks.h"
+#include "node/buckets/drop.h"
+#include "node/collect/collect.h"
+#include "node/hints/hints.h"
+#include "node/members/lives.h"
+#include "node/repair/repair.h"
+#include "node/scrub/scrub.h"
+#include "node/tasks/tasks.h"
 
 enum {
     DEFAULT_REQUEST_TIMEOUT_US = 10 * 1000 * 1000,

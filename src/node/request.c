@@ -2,10 +2,10 @@
 /* The pool of requests.  A request that is answered within the call that started it never enters
  * the map or the heap; ids start at a random place, so that a late answer to an earlier life of
  * this node finds nobody. */
-#include "node/drop.h"
+#include "node/buckets/drop.h"
 #include "node/internal.h"
-#include "node/repair.h"
-#include "node/tasks.h"
+#include "node/repair/repair.h"
+#include "node/tasks/tasks.h"
 
 struct request *request_open(struct node *node, enum request_kind kind)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Time.  One heap has the timers of a shard; each part of the node has one, and so has each request
  * that somebody may wait for. */
-#include "node/collect.h"
-#include "node/drop.h"
-#include "node/hints.h"
-#include "node/lives.h"
-#include "node/repair.h"
-#include "node/scrub.h"
+#include "node/buckets/drop.h"
+#include "node/collect/collect.h"
+#include "node/hints/hints.h"
+#include "node/members/lives.h"
+#include "node/repair/repair.h"
+#include "node/scrub/scrub.h"
 
 /* --- what some of them do -------------------------------------------------------------------- */
 

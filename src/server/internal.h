@@ -21,7 +21,7 @@
 
 #include "cluster/ring/ring.h"
 #include "codec/peer.pb-c.h"
-#include "node/identity.h"
+#include "node/members/identity.h"
 #include "os/clock.h"
 #include "os/log_file.h"
 #include "server/address_book.h"

@@ -3,7 +3,7 @@
  * must go on answering), then its shard of the node; synced and closed. */
 #include "engine/lsm/lsm.h"
 #include "engine/memory/memory.h"
-#include "node/task_orders.h"
+#include "node/tasks/task_orders.h"
 #include "os/entropy.h"
 #include "os/jobs_thread.h"
 #include "server/stores_internal.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POST /buckets/B/drop: every value of a bucket goes at once (node/drop.h).  Not a DELETE of the
- * bucket or of its keys, which is what a client sends that forgot to name the key. */
+/* POST /buckets/B/drop: every value of a bucket goes at once (node/buckets/drop.h).  Not a DELETE
+ * of the bucket or of its keys, which is what a client sends that forgot to name the key. */
 #include "object/hlc.h"
 #include "server/protocol/http/internal.h"
 

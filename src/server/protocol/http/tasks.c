@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "node/task.h"
+#include "node/tasks/task.h"
 
 enum { JSON_LIMIT = 8 << 20 };
 
