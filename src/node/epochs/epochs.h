@@ -27,6 +27,7 @@
 #include "node/node.h"
 
 struct epochs;
+struct request;
 
 KVORUM_CHECKED kvorum_status epochs_open(struct node *node);
 void epochs_close(struct node *node);
@@ -49,6 +50,7 @@ void epochs_on_vote(struct node *node, struct net_address from, const struct mes
 void epochs_on_change(struct node *node, struct net_address from, const struct message *message);
 void epochs_on_change_answer(struct node *node, struct net_address from,
                              const struct message *message);
+void epochs_on_deadline(struct node *node, struct request *request); /* of such a change */
 
 /* --- among the files of it ------------------------------------------------------------------ */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** This shard as a replica: what its files share.  What others call is in internal.h.
+/** This shard as a replica: what its files share.  What others call: replica.h.
  *
  *      replica.c          questions of coordinators: get and merge
  *      replica_read.c     what is stored here under a key
