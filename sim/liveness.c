@@ -275,8 +275,8 @@ static bool is_local(enum action action, const struct quorum_levels *levels)
 }
 
 /* A quorum of its own zone is asked of a member whose zone has no owner of the key.  It can never
- * be met there, and the product says so at once (node/zones.c); to go on elsewhere would be to
- * promise a zone that nobody named. */
+ * be met there, and the product says so at once (node/placement/zones.c); to go on elsewhere would
+ * be to promise a zone that nobody named. */
 static bool is_elsewhere(const struct core *core, enum action action, uint32_t key,
                          const struct quorum_levels *levels, uint16_t member)
 {

@@ -13,7 +13,7 @@
 #define SIM_PROCESS_H
 
 #include "base/log.h"
-#include "node/identity.h"
+#include "node/members/identity.h"
 #include "sim/clock.h"
 #include "sim/disk.h"
 #include "sim/jobs.h"

@@ -47,9 +47,7 @@ int cluster_ask(struct session *session, const char *method, const char *path, j
         return session_fail(&session->client, what, status);
     if (session->client.response.code != 200)
         return refused(session, what);
-    struct bytes answer = buffer_bytes(&session->client.response.body);
-    *ret_json =
-        json_loadb(answer.size == 0 ? "" : (const char *)answer.data, answer.size, 0, &error);
+    *ret_json = session_json(&session->client, &error);
     if (!json_is_object(*ret_json)) {
         json_decref(*ret_json);
         return fail(EXIT_INTERNAL, "%s: the node's answer is malformed", what);

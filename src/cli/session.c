@@ -150,6 +150,12 @@ void session_append_path(struct buffer *path, const char *type, struct bytes buc
     http_append_encoded(path, key);
 }
 
+json_t *session_json(const struct http_client *client, json_error_t *ret_error)
+{
+    struct bytes body = buffer_bytes(&client->response.body);
+    return json_loadb(body.size == 0 ? "" : (const char *)body.data, body.size, 0, ret_error);
+}
+
 kvorum_status session_object(struct http_client *client, const char *method, struct bytes path,
                              json_t **ret_json)
 {
@@ -161,9 +167,8 @@ kvorum_status session_object(struct http_client *client, const char *method, str
         snprintf(client->reason, sizeof(client->reason), "HTTP %d", client->response.code);
         return KVORUM_NOT_READY;
     }
-    struct bytes body = buffer_bytes(&client->response.body);
     json_error_t error;
-    json_t *json = json_loadb(body.size == 0 ? "" : (const char *)body.data, body.size, 0, &error);
+    json_t *json = session_json(client, &error);
     if (!json_is_object(json)) {
         snprintf(client->reason, sizeof(client->reason), "the answer is malformed: %s",
                  json == NULL ? error.text : "no object");

@@ -31,6 +31,8 @@ int session_refused(const struct http_client *client, const char *what);
  *  was no answer.  Blocks. */
 KVORUM_CHECKED kvorum_status session_object(struct http_client *client, const char *method,
                                             struct bytes path, json_t **ret_json);
+/** The answer's body, to be given back by json_decref.  NULL: it is no JSON, as *ret_error says. */
+json_t *session_json(const struct http_client *client, json_error_t *ret_error);
 /** The exit code of an answer; EXIT_DONE for 2xx, 3xx. */
 int session_exit_code(const struct http_response *response);
 

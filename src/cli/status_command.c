@@ -17,9 +17,8 @@ kvorum_status status_fetch(struct http_client *client, json_t **ret_status)
         snprintf(client->reason, sizeof(client->reason), "HTTP %d", client->response.code);
         return KVORUM_NOT_READY;
     }
-    struct bytes body = buffer_bytes(&client->response.body);
     json_error_t error;
-    json_t *json = json_loadb(body.size == 0 ? "" : (const char *)body.data, body.size, 0, &error);
+    json_t *json = session_json(client, &error);
     const char *problem = json == NULL ? error.text : status_problem(json);
     if (problem != NULL) {
         snprintf(client->reason, sizeof(client->reason), "the status is malformed: %s", problem);

@@ -26,9 +26,7 @@ static int ask(struct session *session, const struct http_request *request, cons
         return session_fail(&session->client, what, status);
     if (session->client.response.code != 200)
         return refused(session, what);
-    struct bytes answer = buffer_bytes(&session->client.response.body);
-    *ret_json =
-        json_loadb(answer.size == 0 ? "" : (const char *)answer.data, answer.size, 0, &error);
+    *ret_json = session_json(&session->client, &error);
     if (json_is_array(json_object_get(*ret_json, "tasks")))
         return EXIT_DONE;
     json_decref(*ret_json);

@@ -50,13 +50,13 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(STREAM, 50)        /* a page of a moving partition, please */                                \
     X(STREAM_ANSWER, 51) /* tail: the page */                                                      \
     X(PROGRESS, 52)      /* what has come to a shard, and which epoch it has */                    \
-    X(TASKS, 53)         /* to shard 0 of a member, or from it to its others: node/tasks.h */      \
+    X(TASKS, 53) /* to shard 0 of a member, or from it to its others: node/tasks/tasks.h */        \
     X(TASKS_ANSWER, 54)                                                                            \
     X(REPAIR, 30)        /* a question about a replica; tail: the objects wanted */                \
     X(REPAIR_ANSWER, 31) /* tail: keys, or objects */                                              \
     X(SUSPECT, 40)       /* compare a partition with a member: hints for it were dropped */        \
     X(SUSPECT_ANSWER, 41)                                                                          \
-    X(DROP, 60) /* a new generation of a bucket: node/drop.h */                                    \
+    X(DROP, 60) /* a new generation of a bucket: node/buckets/drop.h */                            \
     X(DROP_ANSWER, 61)                                                                             \
     X(COLLECT, 62) /* a step of a round that collects tombstones; tail: keys, or which of them */  \
     X(COLLECT_ANSWER, 63)

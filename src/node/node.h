@@ -27,7 +27,7 @@
 #include "cluster/ring/ring.h"
 #include "codec/frame.h"
 #include "engine/engine.h"
-#include "node/properties.h"
+#include "node/buckets/properties.h"
 #include "object/object.h"
 
 enum {
@@ -53,7 +53,7 @@ struct node_limits {
     uint64_t clock_offset_ms; /* two nodes' clocks differ by no more; default 500 */
 };
 
-/** Anti-entropy (node/repair.h); zeros: defaults. */
+/** Anti-entropy (node/repair/repair.h); zeros: defaults. */
 struct node_repair_config {
     uint64_t pass_us;          /* in which every partition is compared with its owners; 1 h */
     uint64_t settle_us;        /* how long a difference lasts before it is acted on; 3 s */
@@ -68,14 +68,14 @@ struct node_repair_config {
 struct node_life;
 struct task_orders;
 
-/** Collecting tombstones (node/collect.h). */
+/** Collecting tombstones (node/collect/collect.h). */
 struct node_collect_config {
     uint64_t age_ms;      /* of tombstones that are looked for; 0: none are collected */
     uint64_t pause_us;    /* between two steps of a pass; 50 ms */
     uint64_t interval_us; /* from the end of a pass to the next; 10 min */
 };
 
-/** Scrubbing (node/scrub.h); zeros: defaults. */
+/** Scrubbing (node/scrub/scrub.h); zeros: defaults. */
 struct node_scrub_config {
     uint64_t rate; /* bytes of files to read a second on this shard; 16 MiB.  UINT64_MAX: any */
     uint64_t period_us; /* from the end of a pass to the next; 14 days.  UINT64_MAX: never */
@@ -87,11 +87,12 @@ struct node_config {
     uint16_t shard, shard_count;
     uint16_t store_count;
     struct engine **stores; /* store_count; NULL where another shard owns it; outlive the node */
-    uint64_t actor;         /* names this data directory in this life: see node/identity.h */
+    uint64_t actor; /* names this data directory in this life: see node/members/identity.h */
     /** Of the life before, to be taken up when all members agree that this one follows it; 0: none.
      *  On shard 0, which tells the others.  Works with `life`. */
     uint64_t actor_inherited;
-    const struct node_life *life; /* copied; NULL: nobody is asked about it (node/lives.h) */
+    const struct node_life
+        *life; /* copied; NULL: nobody is asked about it (node/members/lives.h) */
     /** Remember another one, durably; false: it cannot be.  Rare: the directory was put back. */
     bool (*save_life)(void *context, const struct node_life *life);
     enum node_sync sync;
@@ -171,7 +172,7 @@ struct operation {
     /* Of the bucket, as the node knew it that forwarded this to us; zero: nobody did. */
     struct object_mode mode;
     /* Between nodes, and between the parts of an operation: it must happen in this generation of
-     * the bucket, or not at all (node/drop.h). */
+     * the bucket, or not at all (node/buckets/drop.h). */
     bool pinned;
     uint64_t generation;
     /* PUT */

@@ -98,3 +98,10 @@ const char *reason_quorum(struct node *node, const struct request *request, kvor
     buffer_done(&text);
     return kept ? (const char *)copy.data : kvorum_status_text(status);
 }
+
+const char *reason_impossible(struct node *node, const char *level, uint32_t n)
+{
+    return reason_printf(node,
+                         "%s cannot be met: this bucket has n=%u replicas, the cluster %u nodes",
+                         level, n, node->config.epoch->member_count);
+}

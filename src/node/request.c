@@ -2,10 +2,10 @@
 /* The pool of requests.  A request that is answered within the call that started it never enters
  * the map or the heap; ids start at a random place, so that a late answer to an earlier life of
  * this node finds nobody. */
-#include "node/drop.h"
+#include "node/buckets/drop.h"
 #include "node/internal.h"
-#include "node/repair.h"
-#include "node/tasks.h"
+#include "node/repair/repair.h"
+#include "node/tasks/tasks.h"
 
 struct request *request_open(struct node *node, enum request_kind kind)
 {
@@ -105,6 +105,12 @@ bool request_keep(struct node *node, struct request *request)
 {
     return request->registered || (address_copy(&request->arena, &request->address) &&
                                    request_register(node, request, request->deadline_us));
+}
+
+uint64_t request_time_over_us(const struct node *node, const struct operation *operation)
+{
+    return node->now_us + (operation->timeout_ms > 0 ? operation->timeout_ms * 1000ull
+                                                     : node->config.request_timeout_us);
 }
 
 struct request *request_find(struct node *node, uint64_t id, enum request_kind kind)

@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/cluster_view.h"
 
-#include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "server/view_json.h"
 
 enum { PLAN_MEMORY_MAX = 256 << 20, TEXT_MAX = 512 };
 
 static const char *const membership_names[] = { "active", "joining", "leaving", "gone" };
 static const char *const liveness_names[] = { "unknown", "alive", "suspect", "dead" };
-
-static json_t *json_id(const struct node_id *id)
-{
-    char text[2 * NODE_ID_SIZE + 1];
-    for (unsigned i = 0; i < NODE_ID_SIZE; i++)
-        snprintf(text + 2 * i, 3, "%02x", id->bytes[i]);
-    return json_string(text);
-}
 
 static uint32_t held_by(const struct epoch *epoch, const uint16_t *table, uint16_t member)
 {
@@ -39,8 +29,8 @@ static json_t *json_member(struct node *node, const struct epoch *epoch, uint16_
 {
     const struct member *member = &epoch->members[slot];
     return json_pack("{s:s, s:o, s:s, s:s, s:I, s:s, s:s, s:I, s:b, s:b}", "name", member->name,
-                     "id", json_id(&member->id), "zone", member->zone, "address", member->address,
-                     "weight", (json_int_t)member->weight, "membership",
+                     "id", view_json_id(&member->id), "zone", member->zone, "address",
+                     member->address, "weight", (json_int_t)member->weight, "membership",
                      membership_names[member->state], "state",
                      liveness_names[node_liveness(node, slot)], "partitions",
                      (json_int_t)held_by(epoch, epoch->table, slot), "voter", is_voter(epoch, slot),
@@ -61,17 +51,6 @@ static json_t *json_staged(const struct epoch *epoch)
     return staged;
 }
 
-static void print(json_t *json, struct buffer *ret_json)
-{
-    char *text = json_dumps(json, JSON_INDENT(2));
-    if (text != NULL)
-        buffer_append_text(ret_json, text);
-    else
-        ret_json->failed = true;
-    free(text);
-    json_decref(json);
-}
-
 void cluster_view_json(struct node *node, struct buffer *ret_json)
 {
     const struct epoch *epoch = node_epoch(node);
@@ -79,12 +58,13 @@ void cluster_view_json(struct node *node, struct buffer *ret_json)
     for (uint16_t i = 0; i < epoch->member_count; i++)
         if (epoch->members[i].state != MEMBER_GONE)
             json_array_append_new(members, json_member(node, epoch, i));
-    print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "cluster", json_id(&epoch->cluster),
-                    "epoch", (json_int_t)epoch->number, "partitions",
-                    (json_int_t)epoch->partition_count, "columns", (json_int_t)epoch->replica_count,
-                    "columns_wanted", (json_int_t)epoch->replicas_wanted, "nodes", members,
-                    "staged", json_staged(epoch), "moving", (json_int_t)epoch->move_count),
-          ret_json);
+    view_json_print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:I}", "cluster",
+                              view_json_id(&epoch->cluster), "epoch", (json_int_t)epoch->number,
+                              "partitions", (json_int_t)epoch->partition_count, "columns",
+                              (json_int_t)epoch->replica_count, "columns_wanted",
+                              (json_int_t)epoch->replicas_wanted, "nodes", members, "staged",
+                              json_staged(epoch), "moving", (json_int_t)epoch->move_count),
+                    ret_json);
 }
 
 /* --- the plan ------------------------------------------------------------------------------- */
@@ -144,6 +124,6 @@ void cluster_plan_json(struct node *node, struct buffer *ret_json)
                   "staged", json_staged(epoch));
     if (filled)
         add_filled(json, epoch, &plan);
-    print(json, ret_json);
+    view_json_print(json, ret_json);
     arena_done(&arena);
 }

@@ -3,14 +3,16 @@
  *
  *      main_server.c   flags, help, exit codes        config*.c   options
  *      server.c        the process: start-up and stop, in order
+ *      data_directory.c, server_epoch.c               what it says about this node; another epoch
  *      birth.c         founding a cluster, or joining one; auto_join.c
  *      listeners.c     sockets that accept
  *      reactor.c       a thread and its loop          mailbox.c   between reactors
- *      connection.c    a client                       waiting.c   answers before we serve
+ *      connection*.c   a client                       waiting.c   answers before we serve
  *      peers.c         net of a reactor: peer_link.c (out), peer_guest.c (in), frame_stream.c;
  *                      address_book.c: who is elsewhere than the epoch says
  *      datagrams.c     gossip by UDP, signature.c
- *      stores.c        a reactor's engines            snapshot.c, view.c   looking in
+ *      stores*.c       a reactor's engines            snapshot.c, view.c   looking in
+ *      shapes.c        what is known of other members' processes
  */
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
@@ -19,7 +21,7 @@
 
 #include "cluster/ring/ring.h"
 #include "codec/peer.pb-c.h"
-#include "node/identity.h"
+#include "node/members/identity.h"
 #include "os/clock.h"
 #include "os/log_file.h"
 #include "server/address_book.h"

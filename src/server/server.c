@@ -9,188 +9,16 @@
 #include "server/run.h"
 
 #include "os/disk.h"
-#include "os/entropy.h"
+#include "server/data_directory.h"
 #include "server/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-enum { EPOCH_MEMORY_MAX = 64 << 20 };
-
-/* --- shapes of members ---------------------------------------------------------------------- */
-
-struct server_shape server_shape(const struct server *server, uint16_t member)
-{
-    uint32_t shape = atomic_load_explicit(&server->shapes[member], memory_order_relaxed);
-    return (struct server_shape){ (uint16_t)(shape >> 16), (uint16_t)shape };
-}
-
-void server_learn_shape(struct server *server, uint16_t member, uint32_t shard_count,
-                        uint32_t store_count)
-{
-    if (shard_count < 1 || shard_count > REACTORS_MAX || store_count < 1 ||
-        store_count > NODE_STORES_MAX)
-        return;
-    atomic_store_explicit(&server->shapes[member], shard_count << 16 | store_count,
-                          memory_order_relaxed);
-}
-
-void server_describe_remote(int descriptor, char *ret_text, size_t size)
-{
-    struct sockaddr_storage address;
-    socklen_t length = sizeof(address);
-    char host[48], port[8];
-    snprintf(ret_text, size, "?");
-    if (getpeername(descriptor, (struct sockaddr *)&address, &length) == 0 &&
-        getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-        snprintf(ret_text, size, "%s:%s", host, port);
-}
-
-/* --- data directory ------------------------------------------------------------------------- */
-
-static int refuse_directory(const struct server *server, kvorum_status status, const char *why)
-{
-    log_error(server->log, "cannot use the data directory",
-              LOG_TEXT("data_dir", server->config.data_dir), LOG_STATUS(status),
-              LOG_TEXT("why", why));
-    bool failed = status == KVORUM_IO || status == KVORUM_NO_SPACE || status == KVORUM_NO_MEMORY;
-    return failed ? EXIT_CODE_FAILED : EXIT_CODE_UNSAFE;
-}
-
-/* It is made where it is missing, but nothing above it: a path that is misspelt, or a disk that is
- * not mounted, must not become a new node. */
-static const char *why_not_opened(kvorum_status status)
-{
-    switch (status) {
-    case KVORUM_NOT_FOUND:
-        return "the directory above it is not there: make it, mount its disk, or correct "
-               "--data-dir";
-    case KVORUM_INVALID:
-        return "it, or something above it, is a file and no directory: correct --data-dir";
-    case KVORUM_NOT_ALLOWED:
-        return "this user may not open or make it: change its owner, or run as another user";
-    default:
-        return kvorum_status_text(status);
-    }
-}
-
-static int open_directory(struct server *server)
-{
-    kvorum_status status = os_disk_open(server->config.data_dir, true, &server->disk);
-    if (status != KVORUM_OK)
-        return refuse_directory(server, status, why_not_opened(status));
-    status = server->disk->ops->lock(server->disk, "lock", &server->lock);
-    if (status == KVORUM_LOCKED)
-        return refuse_directory(server, status, "another process uses it");
-    if (status != KVORUM_OK)
-        return refuse_directory(server, status, kvorum_status_text(status));
-    return EXIT_CODE_OK;
-}
-
-static int open_identity(struct server *server)
-{
-    const struct config *config = &server->config;
-    unsigned cores = uv_available_parallelism();
-    struct identity_options options = {
-        .create = true,
-        .volatile_stores = config->engine == CONFIG_ENGINE_MEMORY,
-        .store_count = (uint16_t)(config->stores != 0 ? config->stores
-                                  : cores < 64        ? cores
-                                                      : 64),
-        .engine = config->engine == CONFIG_ENGINE_MEMORY ? "memory" : "lsm",
-    };
-    os_entropy(options.fresh_id.bytes, NODE_ID_SIZE);
-    options.fresh_life = os_entropy_u64();
-    const char *why = "";
-    kvorum_status status = identity_open(server->disk, &options, &server->identity, &why);
-    if (status != KVORUM_OK)
-        return refuse_directory(server, status, why);
-    server->store_count = server->identity.store_count;
-    if (config->stores != 0 && config->stores != server->identity.store_count)
-        log_warn(server->log, "the number of stores is fixed when a data directory is made",
-                 LOG_U64("stores", server->identity.store_count),
-                 LOG_U64("configured", config->stores));
-    if (server->identity.store_count <= NODE_STORES_MAX)
-        return EXIT_CODE_OK;
-    return refuse_directory(server, KVORUM_CORRUPT, "more stores than this release can have");
-}
-
-static void fill_member(struct server *server)
-{
-    const struct config *config = &server->config;
-    struct member *member = &server->member;
-    const uint8_t *id = server->identity.node.bytes;
-    const char *peer = server->listeners.all[LISTENER_PEER].address;
-    *member = (struct member){ .id = server->identity.node, .weight = (uint32_t)config->weight };
-    if (config->name[0] != '\0')
-        snprintf(member->name, sizeof(member->name), "%.63s", config->name);
-    else
-        snprintf(member->name, sizeof(member->name), "node-%02x%02x%02x%02x", id[0], id[1], id[2],
-                 id[3]);
-    snprintf(member->zone, sizeof(member->zone), "%.63s", config->zone);
-    snprintf(member->address, sizeof(member->address), "%.255s",
-             config->advertise[0] != '\0' ? config->advertise
-             : peer[0] != '\0'            ? peer
-                                          : "none:0");
-}
-
-static bool is_set(const struct config *config, const char *key)
-{
-    return config->origins[config_find("node", key) - config_options].kind != CONFIG_DEFAULT;
-}
-
-static void warn_changed(const struct server *server, const char *key, const char *known,
-                         const char *asked)
-{
-    if (is_set(&server->config, key) && strcmp(known, asked) != 0)
-        log_warn(server->log, "the cluster knows this node otherwise; its value stays in force",
-                 LOG_TEXT("option", key), LOG_TEXT("cluster", known), LOG_TEXT("configured", asked),
-                 LOG_TEXT("next", "kvorum cluster weight, kvorum cluster zone"));
-}
-
-/* Zone and weight are the operator's business; where a node is, the node knows best. */
-static void compare_with_epoch(struct server *server)
-{
-    const struct member *known =
-        &server->epoch.members[ring_member_index(&server->epoch, &server->identity.node)];
-    char known_weight[16], weight[16];
-    snprintf(known_weight, sizeof(known_weight), "%u", known->weight);
-    snprintf(weight, sizeof(weight), "%u", server->member.weight);
-    warn_changed(server, "name", known->name, server->member.name);
-    warn_changed(server, "zone", known->zone, server->member.zone);
-    warn_changed(server, "weight", known_weight, weight);
-    if (strcmp(known->address, server->member.address) != 0)
-        log_info(server->log, "this node has moved: its new address is told to the cluster",
-                 LOG_TEXT("cluster", known->address), LOG_TEXT("here", server->member.address));
-    server->member = *known;
-}
-
-static int load_epoch(struct server *server)
-{
-    const char *why = "";
-    arena_init(&server->epoch_arena, EPOCH_MEMORY_MAX);
-    server->self = RING_NO_MEMBER;
-    fill_member(server);
-    memcpy(server->address, server->member.address, sizeof(server->address));
-    kvorum_status status = identity_load_epoch(server->disk, &server->identity,
-                                               &server->epoch_arena, &server->epoch, &why);
-    if (status == KVORUM_NOT_FOUND)
-        return EXIT_CODE_OK;
-    if (status != KVORUM_OK)
-        return refuse_directory(server, status, why);
-    server->founded = true;
-    compare_with_epoch(server);
-    return EXIT_CODE_OK;
-}
 
 /* --- the view ------------------------------------------------------------------------------- */
 
@@ -270,7 +98,7 @@ static void serve(struct server *server)
     if (!server->identity.stores_made) {
         kvorum_status status = identity_mark_stores_made(server->disk, &server->identity);
         if (status != KVORUM_OK) {
-            refuse_directory(server, status, "its file `identity` cannot be written");
+            data_directory_refuse(server, status, "its file `identity` cannot be written");
             server_stop(server, EXIT_CODE_FAILED);
             return;
         }
@@ -279,42 +107,6 @@ static void serve(struct server *server)
     reactor_mail_all(server->reactors[0], &(struct mail){ .kind = MAIL_SERVE });
     log_ready(server);
     server_readdress(server, &server->identity.node, server->address);
-}
-
-/* --- another epoch -------------------------------------------------------------------------- */
-
-void server_epoch_changed(struct reactor *reactor)
-{
-    struct server *server = reactor->server;
-    const struct epoch *epoch = reactor_epoch(reactor);
-    peers_on_members(&reactor->peers);
-    if (reactor->index != 0)
-        return;
-    atomic_store(&server->epoch_number, epoch->number);
-    atomic_store(&server->member_count, ring_present_count(epoch));
-}
-
-static void on_readdressed(void *context, const struct answer *answer)
-{
-    const struct server *server = context;
-    if (answer->status != KVORUM_OK)
-        log_warn(server->log, "the new address of a node is not in force yet",
-                 LOG_STATUS(answer->status), LOG_TEXT("reason", answer->reason));
-}
-
-/* Who moved proposes its address itself, for what it decides alone, and whoever it greets does
- * too; meanwhile those dial it where it says (address_book.h). */
-void server_readdress(struct server *server, const struct node_id *id, const char *address)
-{
-    struct node *node = server->reactors[0]->node;
-    const struct epoch *epoch = reactor_epoch(server->reactors[0]);
-    uint16_t member = ring_member_index(epoch, id);
-    if (node == NULL || address[0] == '\0' || member == RING_NO_MEMBER ||
-        strcmp(epoch->members[member].address, address) == 0)
-        return;
-    struct change_request request = { .kind = ASK_ADDRESS, .newcomer = { .id = *id } };
-    snprintf(request.newcomer.address, sizeof(request.newcomer.address), "%.255s", address);
-    node_change_epoch(node, &request, on_readdressed, server);
 }
 
 static bool go_on(struct server *server, uint16_t shard, kvorum_status status)
@@ -492,14 +284,14 @@ static int prepare(struct server *server)
 {
     int code = load_key(server);
     if (code == EXIT_CODE_OK)
-        code = open_directory(server);
+        code = data_directory_open(server);
     if (code != EXIT_CODE_OK)
         return code;
     if (!listeners_bind(server))
         return EXIT_CODE_UNSAFE;
-    code = open_identity(server);
+    code = data_directory_identify(server);
     if (code == EXIT_CODE_OK)
-        code = load_epoch(server);
+        code = data_directory_load_epoch(server);
     if (code == EXIT_CODE_OK && !create_reactors(server))
         code = EXIT_CODE_FAILED;
     return code;

@@ -3,9 +3,9 @@
 
 #include "server/internal.h"
 #include "server/scrub_view.h"
+#include "server/view_json.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -228,14 +228,6 @@ void server_stats(const struct server_view *view,
 static const char *const membership_names[] = { "active", "joining", "leaving", "gone" };
 static const char *const state_names[] = { "unknown", "alive", "suspect", "dead" };
 
-static json_t *json_id(const struct node_id *id)
-{
-    char text[2 * NODE_ID_SIZE + 1];
-    for (unsigned i = 0; i < NODE_ID_SIZE; i++)
-        snprintf(text + 2 * i, 3, "%02x", id->bytes[i]);
-    return json_string(text);
-}
-
 static uint32_t held_by(const struct epoch *epoch, uint16_t member)
 {
     size_t places = (size_t)epoch->partition_count * epoch->replica_count;
@@ -269,12 +261,13 @@ static json_t *json_member(const struct server *server, struct node *node, uint1
                                        : node_liveness(node, index);
     uint64_t since_s =
         self ? uptime_s(&server->view) : node_liveness_since_us(node, index) / 1000000;
-    return json_pack(
-        "{s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:b, s:o}", "name", member->name, "id",
-        json_id(&member->id), "zone", member->zone, "weight", (json_int_t)member->weight, "address",
-        member->address, "membership", membership_names[self && left ? MEMBER_GONE : member->state],
-        "state", state_names[state], "since_s", (json_int_t)since_s, "partitions",
-        (json_int_t)held_by(epoch, index), "self", self, "hints", json_hints(server, node, index));
+    return json_pack("{s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:b, s:o}", "name",
+                     member->name, "id", view_json_id(&member->id), "zone", member->zone, "weight",
+                     (json_int_t)member->weight, "address", member->address, "membership",
+                     membership_names[self && left ? MEMBER_GONE : member->state], "state",
+                     state_names[state], "since_s", (json_int_t)since_s, "partitions",
+                     (json_int_t)held_by(epoch, index), "self", self, "hints",
+                     json_hints(server, node, index));
 }
 
 static json_t *json_members(const struct server *server, struct node *node)
@@ -374,7 +367,7 @@ static void add_ring(json_t *status, const struct server *server, struct node *n
     uint16_t nodes, zones;
     ring_survives(epoch, n, &nodes, &zones);
     struct margin margin = find_margin(server, node, n);
-    json_object_set_new(status, "cluster", json_id(&epoch->cluster));
+    json_object_set_new(status, "cluster", view_json_id(&epoch->cluster));
     json_object_set_new(status, "epoch", json_integer((json_int_t)epoch->number));
     json_object_set_new(status, "partitions", json_integer(epoch->partition_count));
     json_object_set_new(status, "replicas", json_integer(n < owners ? n : owners));
@@ -455,11 +448,5 @@ void server_status_json(const struct server_view *view, struct node *node, struc
     json_object_set_new(status, "nodes", json_members(view->server, node));
     add_gossip_and_scrub(status, view);
     add_stores(status, view);
-    char *text = json_dumps(status, JSON_INDENT(2));
-    if (text != NULL)
-        buffer_append_text(ret_json, text);
-    else
-        ret_json->failed = true;
-    free(text);
-    json_decref(status);
+    view_json_print(status, ret_json);
 }

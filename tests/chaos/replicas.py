@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Are replicas byte-identical?  Asked of the stores of stopped nodes, so no server can answer for them.
 
-In a store an object's key is  'o', partition (2 bytes, big-endian), type, bucket, key  (node/placement.c).
+In a store an object's key is  'o', partition (2 bytes, big-endian), type, bucket, key  (node/placement/address.c).
 Each partition has n owners.  Each of its objects, tombstones too, must be there with the same bytes
 on all of these and nowhere else.  Who the owners are follows from the objects themselves: every node
 that has one of the partition; so a partition with more or fewer than n of those is a finding as well.

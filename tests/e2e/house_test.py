@@ -42,10 +42,12 @@ def _():
 
 # --- layers ------------------------------------------------------------------------------------
 
-LAW = "*: kvorum/status.h\nbase: +xxhash\nengine: base\nos: base +kernel\nsim: engine base os\n"
+LAW = ("*: kvorum/status.h\nbase: +xxhash\nengine: base\nos: base +kernel\nsim: engine base os\n"
+       "engine/memory: engine/common\n")
 HEADERS = {"src/LAYERS": LAW, "include/kvorum/status.h": "", "include/kvorum/kvorum.h": "",
            "src/base/bytes.h": "", "src/engine/engine.h": "", "src/engine/common/log.h": "",
            "src/engine/lsm/lsm.h": "", "src/engine/memory/memory.h": "", "src/os/disk.h": "",
+           "src/engine/common/log_internal.h": "",
            "tests/support/rows.h": ""}
 
 
@@ -78,6 +80,14 @@ rows([
      '"engine/lsm/lsm.h"', "engines never see each other"),
     ("layers: the common folder in an engine is allowed", "src/engine/lsm/a.c",
      '"engine/common/log.h"', None),
+    ("layers: an internal header in its folder is allowed", "src/engine/common/a.c",
+     '"engine/common/log_internal.h"', None),
+    ("layers: an internal header in another folder is found", "src/engine/lsm/a.c",
+     '"engine/common/log_internal.h"', "engine/lsm: engine/common shows others"),
+    ("layers: an internal header is allowed to whom the law names", "src/engine/memory/a.c",
+     '"engine/common/log_internal.h"', None),
+    ("layers: an internal header is allowed to a test", "src/engine/lsm/a_test.c",
+     '"engine/common/log_internal.h"', None),
     ("layers: a test may use test support", "src/base/a_test.c", '"tests/support/rows.h"', None),
     ("layers: a test may use the real world", "src/base/a_test.c", '"os/disk.h"', None),
     ("layers: a test is still bound otherwise", "src/base/a_test.c", '"engine/engine.h"', "base:"),

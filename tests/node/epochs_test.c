@@ -9,7 +9,7 @@
 #include "base/list.h"
 #include "codec/peer.pb-c.h"
 #include "engine/memory/memory.h"
-#include "node/identity.h"
+#include "node/members/identity.h"
 #include "node/node.h"
 #include "os/disk.h"
 

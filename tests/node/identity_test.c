@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/identity.h"
+#include "node/members/identity.h"
 
 #include "os/disk.h"
 #include "support/rows.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which life follows which, and the bytes of the file that remembers them.  Nodes that ask each
  * other are the simulator's: sim/identity_test.c and kvorum-sim --yesterday. */
-#include "node/life.h"
-#include "node/lives_book.h"
+#include "node/members/life.h"
+#include "node/members/lives_book.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The file that keeps pauses and limits of background work: its bytes, and bytes that are none. */
-#include "node/task_orders.h"
+#include "node/tasks/task_orders.h"
 
 #include <stdio.h>
 

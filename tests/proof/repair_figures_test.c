@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "engine/memory/memory.h"
-#include "node/repair_internal.h"
+#include "node/repair/repair_internal.h"
 
 enum {
     MEMBERS = 2,

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #include "node/node.h"
-#include "node/task.h"
+#include "node/tasks/task.h"
 #include "object/hlc.h"
 #include "server/cluster_view.h"
 #include "server/view.h"
@@ -196,7 +196,7 @@ static inline uint64_t fake_deadline(const struct object *object)
     return deadline_ms == 0 ? NODE_NEVER : deadline_ms;
 }
 
-/* As node/composite.c has it, at once. */
+/* As node/coordinate/composite.c has it, at once. */
 static inline kvorum_status fake_touch(const struct operation *operation,
                                        const struct object *local, struct sibling *fresh)
 {

@@ -12,7 +12,7 @@
  *  A value is known here by its 64-bit digest; the caller keeps the bytes.  Pure: no clock, file or
  *  memory of its own.  It votes as the data directory it was loaded from; one that was wiped is
  *  nobody's acceptor, which the list of voters sees to: it names directories.  One that was put
- *  back to an older copy is kept from voting by its caller: node/lives.h. */
+ *  back to an older copy is kept from voting by its caller: node/members/lives.h. */
 #ifndef CLUSTER_EPOCH_ACCEPTOR_H
 #define CLUSTER_EPOCH_ACCEPTOR_H
 

@@ -99,10 +99,7 @@ void http_get_status(struct http *http)
     struct buffer json;
     buffer_init(&json, 8 << 20);
     server_status_json(http->environment.server, http->environment.node, &json);
-    http_begin(http, 200);
-    http_add(http, "Content-Type", "application/json");
-    http_end(http, buffer_bytes(&json));
-    buffer_done(&json);
+    http_json(http, 200, &json);
 }
 
 void http_not_there_yet(struct http *http)

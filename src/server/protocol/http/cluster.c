@@ -3,24 +3,15 @@
 #include "server/protocol/http/internal.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 
 #include "server/cluster_view.h"
-
-static void answer_json(struct http *http, const struct buffer *json)
-{
-    http_begin(http, json->failed ? 500 : 200);
-    http_add(http, "Content-Type", "application/json");
-    http_end(http, buffer_bytes(json));
-}
 
 void http_get_cluster(struct http *http)
 {
     struct buffer json;
     buffer_init(&json, 8 << 20);
     cluster_view_json(http->environment.node, &json);
-    answer_json(http, &json);
-    buffer_done(&json);
+    http_json(http, 200, &json);
 }
 
 void http_get_cluster_plan(struct http *http)
@@ -28,8 +19,7 @@ void http_get_cluster_plan(struct http *http)
     struct buffer json;
     buffer_init(&json, 8 << 20);
     cluster_plan_json(http->environment.node, &json);
-    answer_json(http, &json);
-    buffer_done(&json);
+    http_json(http, 200, &json);
 }
 
 /* --- changing it ---------------------------------------------------------------------------- */
@@ -56,34 +46,22 @@ static uint16_t code_of(kvorum_status status)
 
 static void on_changed(void *context, const struct answer *answer)
 {
-    struct http_setting *setting = context;
-    struct http *http = setting->http;
-    free(setting);
+    struct http *http = http_setting_end(context);
     if (http == NULL)
         return;
-    http->setting = NULL;
     if (answer->status != KVORUM_OK) {
         http_text(http, code_of(answer->status), "%s\n",
                   answer->reason[0] != '\0' ? answer->reason : kvorum_status_text(answer->status));
         return;
     }
-    struct buffer json;
-    buffer_init(&json, 8 << 20);
-    cluster_view_json(http->environment.node, &json);
-    answer_json(http, &json);
-    buffer_done(&json);
+    http_get_cluster(http);
 }
 
 static void submit(struct http *http, const struct change_request *request)
 {
-    struct http_setting *setting = malloc(sizeof(*setting));
-    if (setting == NULL) {
-        http_text(http, 500, "out of memory\n");
-        return;
-    }
-    setting->http = http;
-    http->setting = setting;
-    node_change_epoch(http->environment.node, request, on_changed, setting);
+    struct http_setting *setting = http_setting_begin(http);
+    if (setting != NULL)
+        node_change_epoch(http->environment.node, request, on_changed, setting);
 }
 
 static const struct {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* POST /buckets/B/drop: every value of a bucket goes at once (node/drop.h).  Not a DELETE of the
- * bucket or of its keys, which is what a client sends that forgot to name the key. */
-#include <stdlib.h>
-
+/* POST /buckets/B/drop: every value of a bucket goes at once (node/buckets/drop.h).  Not a DELETE
+ * of the bucket or of its keys, which is what a client sends that forgot to name the key. */
 #include "object/hlc.h"
 #include "server/protocol/http/internal.h"
 
@@ -19,20 +17,14 @@ static void answer_dropped(struct http *http)
     http_json_string(&json, request->bucket);
     buffer_printf(&json, ",\"generation\":\"%016llx\",\"dropped\":\"%s\"}\n",
                   (unsigned long long)properties.generation, date);
-    http_begin(http, 200);
-    http_add(http, "Content-Type", "application/json");
-    http_end(http, buffer_bytes(&json));
-    buffer_done(&json);
+    http_json(http, 200, &json);
 }
 
 static void on_dropped(void *context, const struct answer *answer)
 {
-    struct http_setting *setting = context;
-    struct http *http = setting->http;
-    free(setting);
+    struct http *http = http_setting_end(context);
     if (http == NULL)
         return;
-    http->setting = NULL;
     if (answer->status == KVORUM_OK)
         answer_dropped(http);
     else
@@ -41,20 +33,14 @@ static void on_dropped(void *context, const struct answer *answer)
 
 void http_post_drop(struct http *http)
 {
-    struct http_setting *setting = malloc(sizeof(*setting));
     if (http->request.body.size > 0) {
-        free(setting);
         http_text(http, 400,
                   "a drop takes no body: all values of the bucket go.  To delete one key, DELETE "
                   "/buckets/BUCKET/keys/KEY\n");
         return;
     }
-    if (setting == NULL) {
-        http_text(http, 500, "out of memory\n");
-        return;
-    }
-    setting->http = http;
-    http->setting = setting;
-    node_drop_bucket(http->environment.node, http->request.type, http->request.bucket, on_dropped,
-                     setting);
+    struct http_setting *setting = http_setting_begin(http);
+    if (setting != NULL)
+        node_drop_bucket(http->environment.node, http->request.type, http->request.bucket,
+                         on_dropped, setting);
 }

@@ -296,6 +296,27 @@ static void http_close(struct protocol *protocol)
     free(http);
 }
 
+struct http_setting *http_setting_begin(struct http *http)
+{
+    struct http_setting *setting = malloc(sizeof(*setting));
+    if (setting == NULL) {
+        http_text(http, 500, "out of memory\n");
+        return NULL;
+    }
+    setting->http = http;
+    http->setting = setting;
+    return setting;
+}
+
+struct http *http_setting_end(struct http_setting *setting)
+{
+    struct http *http = setting->http;
+    if (http != NULL)
+        http->setting = NULL;
+    free(setting);
+    return http;
+}
+
 const struct protocol_ops protocol_http = {
     .name = "http",
     .open = http_open,

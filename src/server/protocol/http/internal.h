@@ -86,6 +86,10 @@ struct http {
 /* http.c */
 /** The response is written: take the next request. */
 void http_done(struct http *http);
+/** The context of a change that is given to the node.  NULL: no memory, and the answer is sent. */
+struct http_setting *http_setting_begin(struct http *http);
+/** It was answered.  NULL: nobody is there any more. */
+struct http *http_setting_end(struct http_setting *setting);
 
 /* request.c */
 struct bytes http_span_bytes(const struct http *http, struct http_span span);
@@ -121,6 +125,8 @@ void http_answer_numbers(struct http *http, uint16_t status, struct http_number 
 /** A plain text answer in one go. */
 void http_text(struct http *http, uint16_t status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/** A whole document; `json`, which ends with it, may have run out of memory: 500. */
+void http_json(struct http *http, uint16_t status, struct buffer *json);
 void http_error(struct http *http, const struct answer *answer);
 /** A body in pieces: begin, any number of writes, end. */
 void http_stream_begin(struct http *http);

@@ -23,8 +23,5 @@ void http_answer_numbers(struct http *http, uint16_t status, struct http_number 
     for (const struct http_number *number = numbers; number->name != NULL; number++)
         buffer_printf(&body, ",\"%s\":%llu", number->name, (unsigned long long)number->value);
     buffer_append_text(&body, "}");
-    http_begin(http, status);
-    http_add(http, "Content-Type", "application/json");
-    http_end(http, buffer_bytes(&body));
-    buffer_done(&body);
+    http_json(http, status, &body);
 }

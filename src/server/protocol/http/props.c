@@ -4,7 +4,6 @@
 #include "server/protocol/http/internal.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 
 /* --- ours ------------------------------------------------------------------------------------- */
 
@@ -124,10 +123,7 @@ void http_get_props(struct http *http)
     buffer_append_u8(&json, '{');
     http_write_props_json(http, &json);
     buffer_append_u8(&json, '}');
-    http_begin(http, 200);
-    http_add(http, "Content-Type", "application/json");
-    http_end(http, buffer_bytes(&json));
-    buffer_done(&json);
+    http_json(http, 200, &json);
 }
 
 /* GET /riak/B: properties unless props=false, and keys when asked. */
@@ -214,12 +210,9 @@ static const char *read_property(struct bucket_properties *properties, const cha
 
 static void on_set(void *context, const struct answer *answer)
 {
-    struct http_setting *setting = context;
-    struct http *http = setting->http;
-    free(setting);
+    struct http *http = http_setting_end(context);
     if (http == NULL)
         return;
-    http->setting = NULL;
     if (answer->status != KVORUM_OK) {
         http_error(http, answer);
         return;
@@ -230,15 +223,10 @@ static void on_set(void *context, const struct answer *answer)
 
 static void submit(struct http *http, const struct bucket_properties *overrides)
 {
-    struct http_setting *setting = malloc(sizeof(*setting));
-    if (setting == NULL) {
-        http_text(http, 500, "out of memory\n");
-        return;
-    }
-    setting->http = http;
-    http->setting = setting;
-    node_set_properties(http->environment.node, http->request.type, http->request.bucket, overrides,
-                        overrides == NULL, on_set, setting);
+    struct http_setting *setting = http_setting_begin(http);
+    if (setting != NULL)
+        node_set_properties(http->environment.node, http->request.type, http->request.bucket,
+                            overrides, overrides == NULL, on_set, setting);
 }
 
 static void refuse_property(struct http *http, const char *name, const char *problem)
@@ -248,10 +236,7 @@ static void refuse_property(struct http *http, const char *name, const char *pro
     buffer_append_u8(&json, '{');
     http_json_string(&json, bytes_of_string(name));
     buffer_printf(&json, ":\"%s\"}\n", problem);
-    http_begin(http, 400);
-    http_add(http, "Content-Type", "application/json");
-    http_end(http, buffer_bytes(&json));
-    buffer_done(&json);
+    http_json(http, 400, &json);
 }
 
 static void put_props(struct http *http, json_t *props)

@@ -197,6 +197,14 @@ void http_json_string(struct buffer *buffer, struct bytes text)
     buffer_append_u8(buffer, '"');
 }
 
+void http_json(struct http *http, uint16_t status, struct buffer *json)
+{
+    http_begin(http, json->failed ? 500 : status);
+    http_add(http, "Content-Type", "application/json");
+    http_end(http, buffer_bytes(json));
+    buffer_done(json);
+}
+
 /* --- errors of operations --------------------------------------------------------------------- */
 
 static const char *level_title(const char *level)

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "node/task.h"
+#include "node/tasks/task.h"
 
 enum { JSON_LIMIT = 8 << 20 };
 
@@ -88,12 +88,9 @@ static uint16_t code_of(kvorum_status status)
 
 static void on_list(void *context, const struct task_list *list)
 {
-    struct http_setting *setting = context;
-    struct http *http = setting->http;
-    free(setting);
+    struct http *http = http_setting_end(context);
     if (http == NULL)
         return;
-    http->setting = NULL;
     if (list->status != KVORUM_OK) {
         http_text(http, code_of(list->status), "%s\n",
                   list->reason[0] != '\0' ? list->reason : kvorum_status_text(list->status));
@@ -108,14 +105,9 @@ static void on_list(void *context, const struct task_list *list)
 
 static void submit(struct http *http, const struct task_request *request)
 {
-    struct http_setting *setting = malloc(sizeof(*setting));
-    if (setting == NULL) {
-        http_text(http, 500, "out of memory\n");
-        return;
-    }
-    setting->http = http;
-    http->setting = setting;
-    node_tasks(http->environment.node, request, on_list, setting);
+    struct http_setting *setting = http_setting_begin(http);
+    if (setting != NULL)
+        node_tasks(http->environment.node, request, on_list, setting);
 }
 
 /* --- which --------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FLUSHDB and FLUSHALL: a database is a bucket, and goes by a drop of it (node/drop.h), which takes
- * the same time however much it holds.  Its room is given back in the background, so ASYNC and SYNC
- * are the same here: what Redis calls SYNC, nobody has to wait for. */
+/* FLUSHDB and FLUSHALL: a database is a bucket, and goes by a drop of it (node/buckets/drop.h),
+ * which takes the same time however much it holds.  Its room is given back in the background, so
+ * ASYNC and SYNC are the same here: what Redis calls SYNC, nobody has to wait for. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The queues of hints: what goes into the batch of a write that is taken for a member that is away,
+ * how much there may be of it, and how it is counted.
+ *
+ * A key has one hint a target that counts, the one that the index names.  Whoever adds one removes
+ * the one before from the queue, where he can see it without waiting for the disk; where he cannot,
+ * the older one is found to be superseded when its turn comes. */
+#include "node/hints/hints.h"
+
+#include "base/hash.h"
+#include "base/planted.h"
+
+enum {
+    WINDOW = 128,
+    PAUSE_MIN_US = 500 * 1000,
+    PAUSE_MAX_US = 300 * 1000 * 1000,
+    INTERVAL_US = 1000 * 1000,
+    CONVERTED_AT_ONCE = 1000,
+};
+
+/* --- queues ---------------------------------------------------------------------------------- */
+
+static struct hint_queue *find_queue(const struct node *node, const struct node_id *target)
+{
+    struct list *queues = &node->hints->queues;
+    for (struct list *item = queues->next; item != queues; item = item->next) {
+        struct hint_queue *queue = LIST_ENTRY(item, struct hint_queue, link);
+        if (memcmp(&queue->target, target, sizeof(*target)) == 0)
+            return queue;
+    }
+    return NULL;
+}
+
+bool hints_marked(const struct node *node, const struct node_id *target)
+{
+    const struct hint_queue *queue = find_queue(node, target);
+    return queue != NULL && queue->marks > 0;
+}
+
+struct hint_queue *hints_queue(struct node *node, const struct node_id *target)
+{
+    struct hint_queue *queue = find_queue(node, target);
+    if (queue == NULL && (queue = calloc(1, sizeof(*queue))) != NULL) {
+        queue->target = *target;
+        list_init(&queue->link);
+        list_append(&node->hints->queues, &queue->link);
+    }
+    return queue;
+}
+
+uint16_t hints_target(const struct node *node, const struct hint_queue *queue)
+{
+    return ring_member_index(node->config.epoch, &queue->target);
+}
+
+static void count(struct node *node, struct hint_queue *queue, uint64_t order, uint64_t size)
+{
+    queue->used.count++;
+    queue->used.size += size;
+    if (queue->oldest == 0 || order < queue->oldest)
+        queue->oldest = order;
+    node->counters.hints_waiting++;
+    node->counters.hints_waiting_size += size;
+}
+
+/* What is counted may not be what is there: with a damaged table hints are lost, and some come back
+ * that were removed (scrub.h).  The next start counts anew. */
+void hints_uncount(struct node *node, struct hint_queue *queue, uint64_t size)
+{
+    if (queue->used.count == 0)
+        return;
+    if (size > queue->used.size || queue->used.count == 1)
+        size = queue->used.size;
+    queue->used.count--;
+    queue->used.size -= size;
+    if (queue->used.count == 0)
+        queue->oldest = 0;
+    node->counters.hints_waiting--;
+    node->counters.hints_waiting_size -= size;
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+/* A marker of a release before queues: it gets a place in the queue, and its index says so. */
+static kvorum_status convert(struct node *node, struct engine_batch *batch, struct hint *hint)
+{
+    struct hint_value queued, indexed;
+    hint->order = hlc_now(&node->hlc, clock_wall_ms(node->config.clock));
+    hint->epoch = node->config.epoch->number;
+    hint_queue_value(hint, &queued);
+    hint_index_value(hint, &indexed);
+    struct bytes key = hint_queue_key(&node->scratch, hint);
+    struct bytes index = hint_index_key(&node->scratch, &hint->target, hint->key);
+    if (key.data == NULL || index.data == NULL)
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = engine_batch_put(batch, key, bytes_make(queued.data, queued.size));
+    if (status == KVORUM_OK)
+        status = engine_batch_put(batch, index, bytes_make(indexed.data, indexed.size));
+    PROBE("node: a hint of an older release joined the queue");
+    return status;
+}
+
+static kvorum_status load_entry(struct node *node, struct engine_iterator *iterator,
+                                struct engine_batch *batch)
+{
+    struct hint hint;
+    uint32_t partition;
+    enum hint_entry entry = hint_parse(iterator->key, iterator->value, &hint, &partition);
+    bool counts =
+        entry == HINT_ENTRY_MARKER || entry == HINT_ENTRY_QUEUE || entry == HINT_ENTRY_MARK;
+    struct hint_queue *queue = counts ? hints_queue(node, &hint.target) : NULL;
+    if (!counts)
+        return KVORUM_OK;
+    if (queue == NULL)
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = KVORUM_OK;
+    if (entry == HINT_ENTRY_MARK) {
+        queue->marks++;
+        node->counters.hint_marks++;
+        return KVORUM_OK;
+    }
+    if (entry == HINT_ENTRY_MARKER)
+        status = convert(node, batch, &hint);
+    if (status == KVORUM_OK)
+        count(node, queue, hint.order, hint.size);
+    return status;
+}
+
+static kvorum_status flush_converted(struct node *node, struct engine *store,
+                                     struct engine_batch *batch)
+{
+    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    if (engine_batch_count(batch) == 0)
+        return KVORUM_OK;
+    kvorum_status status =
+        replica_submit(node, store, batch, replica_durability(node, false), &nothing);
+    engine_batch_reset(batch);
+    return status;
+}
+
+static kvorum_status load_store(struct node *node, struct engine *store)
+{
+    struct engine_range range = { .lower = BYTES_LITERAL("h"), .upper = BYTES_LITERAL("k") };
+    struct engine_iterator *iterator = NULL;
+    kvorum_status status = engine_iterate(store, &range, &iterator);
+    if (status != KVORUM_OK)
+        return status;
+    engine_batch_reset(node->batch);
+    for (engine_iterator_first(iterator); iterator->valid && status == KVORUM_OK;
+         engine_iterator_next(iterator)) {
+        status = load_entry(node, iterator, node->batch);
+        if (status == KVORUM_OK && engine_batch_count(node->batch) >= CONVERTED_AT_ONCE)
+            status = flush_converted(node, store, node->batch);
+    }
+    if (status == KVORUM_OK)
+        status = iterator->error;
+    engine_iterator_close(iterator);
+    return status == KVORUM_OK ? flush_converted(node, store, node->batch) : status;
+}
+
+static uint64_t part_of(const struct node *node, uint64_t whole)
+{
+    uint64_t part = whole / node->config.shard_count;
+    return part == 0 ? 1 : part;
+}
+
+kvorum_status hints_open(struct node *node)
+{
+    struct hints *hints = node->hints = calloc(1, sizeof(*hints));
+    if (hints == NULL)
+        return KVORUM_NO_MEMORY;
+    const struct node_limits *limits = &node->config.limits;
+    list_init(&hints->queues);
+    hints->quota =
+        (struct hint_usage){ part_of(node, limits->hints), part_of(node, limits->hints_size) };
+    hints->horizon_ms = limits->hint_horizon_ms;
+    hints->pace = (struct hint_pace_config){ .window = WINDOW,
+                                             .rate = part_of(node, limits->hint_rate),
+                                             .pause_min_us = PAUSE_MIN_US,
+                                             .pause_max_us = PAUSE_MAX_US };
+    kvorum_status status = KVORUM_OK;
+    for (uint16_t i = 0; i < node->config.store_count && status == KVORUM_OK; i++)
+        if (node->config.stores[i] != NULL)
+            status = load_store(node, node->config.stores[i]);
+    return status;
+}
+
+void hints_close(struct node *node)
+{
+    struct hints *hints = node->hints;
+    struct list *item;
+    if (hints == NULL)
+        return;
+    while ((item = list_take_first(&hints->queues)) != NULL)
+        free(LIST_ENTRY(item, struct hint_queue, link));
+    free(hints->collected_ms);
+    free(hints);
+    node->hints = NULL;
+}
+
+/* --- taking a hint --------------------------------------------------------------------------- */
+
+/* The hint of the same key and target before this one, if it can be seen without waiting. */
+static struct hint_usage find_replaced(struct engine *store, const struct hint *hint,
+                                       struct bytes index, struct hint *ret_before)
+{
+    const struct engine_read how = { .nowait = true };
+    struct engine_view view;
+    uint32_t unused;
+    struct hint_usage none = { 0 };
+    if (engine_view_at(store, index, &how, &view) != KVORUM_OK)
+        return none;
+    bool found = hint_parse(index, view.value, ret_before, &unused) == HINT_ENTRY_INDEX;
+    engine_release(&view);
+    ret_before->target = hint->target;
+    ret_before->key = hint->key;
+    return found ? (struct hint_usage){ 1, ret_before->size } : none;
+}
+
+static kvorum_status put_hint(struct node *node, struct engine_batch *batch,
+                              const struct hint *hint, struct bytes index)
+{
+    struct hint_value queued, indexed;
+    hint_queue_value(hint, &queued);
+    hint_index_value(hint, &indexed);
+    struct bytes key = hint_queue_key(&node->scratch, hint);
+    if (key.data == NULL)
+        return KVORUM_NO_MEMORY;
+    kvorum_status status = engine_batch_put(batch, key, bytes_make(queued.data, queued.size));
+    if (status == KVORUM_OK)
+        status = engine_batch_put(batch, index, bytes_make(indexed.data, indexed.size));
+    return status;
+}
+
+static kvorum_status delete_hint(struct node *node, struct engine_batch *batch,
+                                 const struct hint *hint)
+{
+    struct bytes key = hint_queue_key(&node->scratch, hint);
+    return key.data == NULL ? KVORUM_NO_MEMORY : engine_batch_delete(batch, key);
+}
+
+/* In the queue of `before` it may have been removed meanwhile, as superseded: see it there. */
+static bool is_queued(struct node *node, struct engine *store, const struct hint *before)
+{
+    const struct engine_read how = { .nowait = true };
+    struct engine_view view;
+    struct bytes key = hint_queue_key(&node->scratch, before);
+    if (key.data == NULL || engine_view_at(store, key, &how, &view) != KVORUM_OK)
+        return false;
+    engine_release(&view);
+    return true;
+}
+
+kvorum_status hints_add(struct node *node, struct engine_batch *batch, uint16_t owner,
+                        uint32_t partition, struct bytes key, uint64_t size,
+                        struct hint_change *ret_change)
+{
+    const struct epoch *epoch = node->config.epoch;
+    struct engine *store = placement_store(node, partition);
+    struct hint before, hint = {
+        .target = epoch->members[owner].id, .key = key, .epoch = epoch->number, .size = size
+    };
+    hint.order = hlc_now(&node->hlc, clock_wall_ms(node->config.clock));
+    struct hint_queue *queue = hints_queue(node, &hint.target);
+    struct bytes index = hint_index_key(&node->scratch, &hint.target, key);
+    if (queue == NULL || index.data == NULL)
+        return KVORUM_NO_MEMORY;
+    struct hint_usage replaced = find_replaced(store, &hint, index, &before);
+    if (replaced.count > 0 && !is_queued(node, store, &before))
+        replaced = (struct hint_usage){ 0 };
+    if (!hint_fits(&queue->used, &node->hints->quota, &replaced, size))
+        return KVORUM_STORE_FULL;
+    kvorum_status status = put_hint(node, batch, &hint, index);
+    if (status == KVORUM_OK && replaced.count > 0)
+        status = delete_hint(node, batch, &before);
+    *ret_change = (struct hint_change){ queue, replaced.count > 0, before.size, size, hint.order };
+    return status;
+}
+
+void hints_added(struct node *node, const struct hint_change *change)
+{
+    if (change->queue == NULL)
+        return;
+    if (change->replaces)
+        hints_uncount(node, change->queue, change->replaced_size);
+    count(node, change->queue, change->order, change->size);
+    node->counters.hints_stored++;
+}
+
+void hints_not_added(struct node *node, const struct hint_change *change)
+{
+    if (change->queue == NULL)
+        return;
+    hints_uncount(node, change->queue, change->size);
+    if (change->replaces)
+        count(node, change->queue, change->order, change->replaced_size);
+    node->counters.hints_stored--;
+}
+
+/* --- marks ----------------------------------------------------------------------------------- */
+
+uint32_t *hints_suspicions(struct node *node, const struct node_id *target, uint32_t partition)
+{
+    uint64_t hash = hash64(bytes_make(target->bytes, sizeof(target->bytes)), partition);
+    return &node->hints->suspicions_put[hash % HINT_RENEWALS];
+}
+
+kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
+                             const struct node_id *target, uint32_t partition, enum hint_mark mark)
+{
+    struct hint_value value;
+    struct hint_queue *queue = hints_queue(node, target);
+    struct bytes key = hint_mark_key(&node->scratch, target, partition, mark);
+    if (key.data == NULL || queue == NULL)
+        return KVORUM_NO_MEMORY;
+    hint_mark_value(clock_wall_ms(node->config.clock), &value);
+    queue->marks_put++;
+    if (mark == HINT_MARK_SUSPICION)
+        ++*hints_suspicions(node, target, partition);
+    queue->marks++; /* at least as many as there are: counted again when they are looked at */
+    node->counters.hint_marks++;
+    return engine_batch_put(batch, key, bytes_make(value.data, value.size));
+}
+
+/* "A dropped hint leaves an overflow mark": durable before the refusal leaves. */
+kvorum_status hints_refuse(struct node *node, const struct key_address *address, uint16_t owner,
+                           const struct commit_plan *plan)
+{
+    const struct node_id *target = &node->config.epoch->members[owner].id;
+    struct commit_plan refusal = *plan;
+    refusal.verdict = KVORUM_STORE_FULL;
+    node->counters.hints_refused++;
+    PROBE("node: a hint was refused for want of room");
+    if (plan->kind != COMMIT_ANSWER || PLANTED(HINT_DROPPED_WITHOUT_MARK))
+        return KVORUM_STORE_FULL; /* the coordinator's own: the write has not begun */
+    engine_batch_reset(node->batch);
+    kvorum_status status =
+        hints_put_mark(node, node->batch, target, address->partition, HINT_MARK_SUSPICION);
+    if (status != KVORUM_OK)
+        return status;
+    return replica_submit(node, placement_store(node, address->partition), node->batch, ENGINE_SYNC,
+                          &refusal);
+}
+
+struct late_debt {
+    struct key_address address;
+    uint16_t owner;
+    uint64_t size;
+};
+
+static void owe_again(struct node *node, struct fetch *fetch)
+{
+    const struct late_debt *late = fetch->input;
+    hints_owe(node, &late->address, late->owner, late->size);
+}
+
+static struct fetch *keep_debt(struct node *node, const struct key_address *address, uint16_t owner,
+                               uint64_t size)
+{
+    struct fetch *fetch = fetch_open(node, owe_again, sizeof(struct late_debt), address->key.size);
+    struct late_debt *late = fetch == NULL ? NULL : fetch->input;
+    if (late == NULL)
+        return NULL;
+    *late = (struct late_debt){ *address, owner, size };
+    if (address_copy(&fetch->arena, &late->address))
+        return fetch;
+    fetch_close(node, fetch);
+    return NULL;
+}
+
+/* In the line of the object, like a write: a hint of it that is about to be removed was read there,
+ * and must still be the newest when it goes. */
+static void owe_later(struct node *node, const struct key_address *address, struct bytes key,
+                      uint16_t owner, uint64_t size, kvorum_status why)
+{
+    struct engine *store = placement_store(node, address->partition);
+    struct fetch *fetch = keep_debt(node, address, owner, size);
+    kvorum_status status = KVORUM_NO_MEMORY;
+    if (fetch != NULL)
+        status = why == KVORUM_WOULD_BLOCK ? fetch_wait(node, fetch, store, &key, 1)
+                                           : fetch_wait_room(node, fetch, store, key);
+    node->counters.hints_refused += status != KVORUM_OK;
+}
+
+static kvorum_status put_debt(struct node *node, const struct key_address *address,
+                              struct bytes key, uint16_t owner, uint64_t size,
+                              struct hint_change *ret_change)
+{
+    engine_batch_reset(node->batch);
+    kvorum_status status =
+        hints_add(node, node->batch, owner, address->partition, key, size, ret_change);
+    if (status != KVORUM_STORE_FULL)
+        return status;
+    *ret_change = (struct hint_change){ 0 };
+    node->counters.hints_refused++;
+    if (PLANTED(HINT_DROPPED_WITHOUT_MARK))
+        return KVORUM_STORE_FULL;
+    return hints_put_mark(node, node->batch, &node->config.epoch->members[owner].id,
+                          address->partition, HINT_MARK_SUSPICION);
+}
+
+void hints_owe(struct node *node, const struct key_address *address, uint16_t owner, uint64_t size)
+{
+    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    struct engine *store = placement_store(node, address->partition);
+    struct bytes key = store_key(&node->scratch, address);
+    struct hint_change change = { 0 };
+    if (store == NULL || key.data == NULL || owner >= node->config.epoch->member_count)
+        return;
+    struct engine_view view;
+    kvorum_status status = fetch_view(node, store, key, &view);
+    if (status == KVORUM_WOULD_BLOCK) {
+        owe_later(node, address, key, owner, size, status);
+        return;
+    }
+    if (status == KVORUM_OK)
+        engine_release(&view);
+    if (put_debt(node, address, key, owner, size, &change) != KVORUM_OK)
+        return;
+    hints_added(node, &change);
+    PROBE("node: an owner that did not answer is owed the write");
+    status = replica_submit(node, store, node->batch, replica_durability(node, false), &nothing);
+    if (status == KVORUM_OK)
+        return;
+    hints_not_added(node, &change);
+    if (status == KVORUM_OVERLOADED)
+        owe_later(node, address, key, owner, size, status);
+}
+
+void hints_suspect(struct node *node, uint32_t partition, uint16_t owner)
+{
+    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+    engine_batch_reset(node->batch);
+    kvorum_status status = hints_put_mark(node, node->batch, &node->config.epoch->members[owner].id,
+                                          partition, HINT_MARK_SUSPICION);
+    if (status == KVORUM_OK)
+        status = replica_submit(node, placement_store(node, partition), node->batch,
+                                replica_durability(node, false), &nothing);
+    node->counters.hints_refused += status != KVORUM_OK;
+}
+
+/* --- steering -------------------------------------------------------------------------------- */
+
+void hints_pause(struct node *node, bool on)
+{
+    node->hints->paused = on;
+    hints_wake(node, node->now_us);
+}
+
+void hints_limit(struct node *node, uint64_t rate)
+{
+    node->hints->pace.rate = rate == 0 || rate > HINTS_UNLIMITED ? HINTS_UNLIMITED : rate;
+    hints_wake(node, node->now_us);
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+void hints_wake(struct node *node, uint64_t when_us)
+{
+    if (node->hint_timer.place != 0 && node->hint_timer.key <= when_us)
+        return;
+    heap_remove(&node->timers, &node->hint_timer);
+    (void)heap_insert(&node->timers, &node->hint_timer, when_us);
+}
+
+uint64_t hints_tick(struct node *node)
+{
+    struct list *queues = &node->hints->queues;
+    uint64_t next_us = node->now_us + INTERVAL_US;
+    if (!node->ready)
+        property_pull(node);
+    for (struct list *item = queues->next; node->ready && item != queues; item = item->next) {
+        struct hint_queue *queue = LIST_ENTRY(item, struct hint_queue, link);
+        hints_replay(node, queue);
+        suspect_tick(node, queue);
+        uint64_t own_us = hints_replay_us(node, queue);
+        next_us = own_us < next_us ? own_us : next_us;
+    }
+    return next_us;
+}
+
+void hints_on_collected(struct node *node, uint32_t partition, uint64_t until_ms)
+{
+    struct hints *hints = node->hints;
+    uint32_t partitions = node->config.epoch->partition_count;
+    if (hints->collected_ms == NULL)
+        hints->collected_ms = calloc(partitions, sizeof(*hints->collected_ms));
+    if (hints->collected_ms != NULL && partition < partitions &&
+        hints->collected_ms[partition] < until_ms)
+        hints->collected_ms[partition] = until_ms;
+}
+
+/* --- looking in ------------------------------------------------------------------------------ */
+
+uint8_t hints_bucket_n(struct node *node, const struct key_address *address)
+{
+    struct bucket_properties properties;
+    property_table_get(node, address->type, address->bucket, &properties);
+    return (uint8_t)properties.levels.n;
+}
+
+bool hints_is_owner(struct node *node, const struct key_address *address)
+{
+    return placement_is_owner(node, address->partition, hints_bucket_n(node, address),
+                              node->config.self);
+}
+
+void node_hints(const struct node *node, uint16_t member, struct node_hints *ret)
+{
+    *ret = (struct node_hints){ 0 };
+    if (node->hints == NULL || member >= node->config.epoch->member_count)
+        return;
+    const struct hint_queue *queue = find_queue(node, &node->config.epoch->members[member].id);
+    if (queue == NULL)
+        return;
+    *ret = (struct node_hints){ queue->used.count, queue->used.size, hlc_wall_ms(queue->oldest),
+                                queue->marks };
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the stores hold of losses when the node starts; where records of the node itself cannot be
+ * read, the store is mended here and now. */
+#include "base/planted.h"
+#include "node/scrub/scrub_internal.h"
+
+enum { BOUNDS_SIZE_MAX = 2 * ENGINE_KEY_SIZE_MAX + 8 };
+
+/* What the other parts of the node read when they open, which are not among the objects. */
+static kvorum_status read_through(struct engine *engine, struct bytes lower, struct bytes upper)
+{
+    struct engine_range range = { .lower = lower, .upper = upper };
+    struct engine_iterator *iterator = NULL;
+    kvorum_status status = engine_iterate(engine, &range, &iterator);
+    if (status != KVORUM_OK)
+        return status;
+    for (engine_iterator_first(iterator); iterator->valid;)
+        engine_iterator_next(iterator);
+    status = iterator->error;
+    engine_iterator_close(iterator);
+    return status;
+}
+
+static kvorum_status check_store(struct node *node, uint16_t store)
+{
+    struct engine *engine = node->config.stores[store];
+    kvorum_status status = scrub_load_store(node, store);
+    if (status == KVORUM_OK)
+        status = read_through(engine, BYTES_LITERAL("m"), BYTES_LITERAL("n"));
+    if (status == KVORUM_OK)
+        status = read_through(engine, BYTES_LITERAL("p"), BYTES_LITERAL("w"));
+    return status;
+}
+
+/* Which of its own records are lost nobody knows: all of the store is in doubt. */
+static kvorum_status rescue(struct node *node, uint16_t store)
+{
+    struct engine *engine = node->config.stores[store];
+    const struct engine_range all = { 0 };
+    struct scrub_reports reports = { 0 };
+    struct arena arena;
+    uint64_t mended = 0;
+    PROBE("scrub: a store was mended when the node started");
+    log_error(node->config.log,
+              "records of the node itself are damaged; all of the store is compared with the "
+              "other owners",
+              LOG_U64("store", store));
+    if (!scrub_loss_add(node, store, (struct bytes){ 0 }, (struct bytes){ 0 }, false))
+        return KVORUM_NO_MEMORY;
+    arena_init(&arena, BOUNDS_SIZE_MAX * SCRUB_REPORTS_MAX);
+    kvorum_status status =
+        scrub_reports_open(&reports, &arena) ? scrub_fill_batch(node, store) : KVORUM_NO_MEMORY;
+    if (status == KVORUM_OK)
+        status = engine_write(engine, node->batch, ENGINE_SYNC);
+    if (status == KVORUM_OK)
+        status = engine_mend(engine, &all, 1, scrub_report, &reports, &mended);
+    arena_done(&arena);
+    node->counters.scrub_mended += mended;
+    node->counters.scrub_damaged += mended;
+    return status;
+}
+
+static void forget_store(struct node *node, uint16_t store)
+{
+    struct list *losses = &node->scrub->losses;
+    for (struct list *item = losses->next, *next; item != losses; item = next) {
+        struct loss *loss = LIST_ENTRY(item, struct loss, link);
+        next = item->next;
+        if (loss->store == store)
+            scrub_loss_remove(node, loss);
+    }
+}
+
+kvorum_status scrub_losses_load(struct node *node)
+{
+    kvorum_status status = KVORUM_OK;
+    for (uint16_t i = 0; i < node->config.store_count && status == KVORUM_OK; i++) {
+        struct engine *engine = node->config.stores[i];
+        if (engine == NULL || !engine_can(engine, ENGINE_DURABLE | ENGINE_ORDERED | ENGINE_TABLES))
+            continue;
+        status = check_store(node, i);
+        if (status != KVORUM_CORRUPT)
+            continue;
+        forget_store(node, i);
+        status = rescue(node, i);
+        forget_store(node, i); /* its loss is on disk, and read there */
+        if (status == KVORUM_OK)
+            status = check_store(node, i);
+    }
+    return status;
+}
