@@ -19,6 +19,7 @@
  *      gossip.c      failure detection
  *      epochs.h      the epoch in force, and how it changes
  *      left.c        the end of a membership
+ *      recover*.c    a new line of epochs when the voters are lost: map in recover.h
  *      handoff.h     partitions on their way to or from this member
  *      repair*.c     anti-entropy: map in repair.h
  *      collect*.c    tombstones that may go: map in collect.h
@@ -73,6 +74,7 @@ enum request_kind {
     REQUEST_SUSPECT,
     REQUEST_TASKS,
     REQUEST_DROP,
+    REQUEST_RECOVER, /* handed to shard 0 */
 };
 
 /** One member a request talks to. */
@@ -153,6 +155,7 @@ struct request {
         struct repair_push *push;
         struct task_round *round;
         struct drop *drop;
+        struct recover_wish *recover;
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
     uint64_t before;       /* PUT: repair_digest of what it replaces here */
@@ -215,7 +218,8 @@ struct node {
     struct property_table *properties;
     struct hints *hints;
     struct repair *repair;
-    struct lives *lives; /* lives.h; shard 0 */
+    struct lives *lives;     /* lives.h; shard 0 */
+    struct recover *recover; /* recover.h; shard 0 */
     struct tasks *tasks;
     struct scrub *scrub;
     struct drops *drops;

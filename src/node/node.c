@@ -5,6 +5,7 @@
 #include "node/drop.h"
 #include "node/hints.h"
 #include "node/lives.h"
+#include "node/recover.h"
 #include "node/repair.h"
 #include "node/scrub.h"
 #include "node/tasks.h"
@@ -111,6 +112,8 @@ static kvorum_status start_parts(struct node *node)
     if (status == KVORUM_OK)
         status = lives_open(node);
     if (status == KVORUM_OK)
+        status = recover_open(node);
+    if (status == KVORUM_OK)
         status = drop_open(node);
     if (status == KVORUM_OK)
         status = reclaim_open(node);
@@ -175,6 +178,7 @@ struct node *node_destroy(struct node *node)
         return NULL;
     reclaim_close(node);
     drop_close(node);
+    recover_close(node);
     lives_close(node);
     repair_close(node);
     scrub_close(node);
@@ -299,6 +303,12 @@ static void dispatch_background(struct node *node, struct net_address from,
     case MESSAGE_TASKS_ANSWER:
         tasks_on_answer(node, from, message);
         break;
+    case MESSAGE_RECOVER:
+        recover_on_message(node, from, message);
+        break;
+    case MESSAGE_RECOVER_ANSWER:
+        recover_on_answer(node, from, message);
+        break;
     case MESSAGE_DROP:
         drop_on_question(node, from, message);
         break;
@@ -422,8 +432,9 @@ static void sync_stores(struct node *node)
 static bool is_of_background(struct node *node, const struct heap_item *item)
 {
     const struct heap_item *const background[] = {
-        &node->gossip_timer, &node->hint_timer,     &node->repair_timer, &node->expiry_timer,
-        epochs_timer(node),  &node->handoff->timer, lives_timer(node),   scrub_timer(node),
+        &node->gossip_timer, &node->hint_timer,  &node->repair_timer,
+        &node->expiry_timer, epochs_timer(node), &node->handoff->timer,
+        lives_timer(node),   scrub_timer(node),  recover_timer(node),
     };
     for (size_t i = 0; i < sizeof(background) / sizeof(*background); i++)
         if (item == background[i])
@@ -462,6 +473,8 @@ static void wake(struct node *node, struct heap_item *item)
         scrub_tick(node);
     else if (item == reclaim_timer(node))
         reclaim_tick(node);
+    else if (item == recover_timer(node))
+        recover_tick(node);
     else
         request_timeout(node, LIST_ENTRY(item, struct request, timer));
 }
