@@ -20,6 +20,7 @@ kvorum_status recover_open(struct node *node)
     buffer_init(&recover->errand.begun, EPOCH_RECORD_MAX);
     buffer_init(&recover->errand.vote, EPOCH_RECORD_MAX);
     buffer_init(&recover->errand.record, EPOCH_RECORD_MAX);
+    buffer_init(&recover->errand.proposal, EPOCH_RECORD_MAX);
     arena_init(&recover->errand.arena, RING_MEMBERS_MAX * (RING_NAME_MAX + 64));
     recovery_init(&recover->machine, node->epochs->proposer.life);
     acceptor_init(&recover->acceptor, ring_line(node->config.epoch->number));
@@ -38,6 +39,7 @@ void recover_close(struct node *node)
     buffer_done(&recover->errand.begun);
     buffer_done(&recover->errand.vote);
     buffer_done(&recover->errand.record);
+    buffer_done(&recover->errand.proposal);
     arena_done(&recover->errand.arena);
     free(recover);
     node->recover = NULL;
@@ -124,7 +126,7 @@ static void on_order(struct node *node, struct net_address from, const struct me
     recover_begin(node, &order, tell_shard, errand);
 }
 
-static void on_report(struct node *node, struct request *request, const struct message *message)
+static void pass_report(struct node *node, struct request *request, const struct message *message)
 {
     const Peer__RecoverReport *report =
         node_unpack(node, &peer__recover_report__descriptor, message->body);
@@ -186,7 +188,7 @@ void recover_on_answer(struct node *node, struct net_address from, const struct 
     bool own = from.member == node->config.self && from.shard == 0;
     struct request *request = own ? request_find(node, message->request_id, REQUEST_RECOVER) : NULL;
     if (request != NULL) {
-        on_report(node, request, message);
+        pass_report(node, request, message);
         return;
     }
     const Peer__RecoverAnswer *body =

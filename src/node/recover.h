@@ -83,6 +83,13 @@ struct recover_wish {
     void *context;
 };
 
+/** What is accepted: a record, and whom no attempt at it can have done without.  As bytes: how many
+ *  u16, their slots u16 each, the record. */
+struct recover_proposal {
+    bool needed[RING_MEMBERS_MAX];
+    struct bytes record; /* a view */
+};
+
 /** What a member said last. */
 struct recover_told {
     bool answered;
@@ -105,11 +112,13 @@ struct recover_errand {
     bool lost[RING_MEMBERS_MAX], left[RING_MEMBERS_MAX]; /* by slot of the epoch in force */
     struct recover_told told[RING_MEMBERS_MAX];
     struct ballot accepted[RING_MEMBERS_MAX]; /* of this line, by each who answered */
-    struct buffer begun;                      /* what was accepted under the newest of these */
+    uint64_t values[RING_MEMBERS_MAX];        /* digests of these records; 0: nothing */
+    struct buffer begun;                      /* the proposal accepted under the newest of these */
     uint64_t voted;                           /* newest epoch that a voter who is left accepted */
     struct ballot voted_ballot;
-    struct buffer vote;   /* its record, under the newest ballot */
-    struct buffer record; /* what is proposed */
+    struct buffer vote;     /* its record, under the newest ballot */
+    struct buffer record;   /* what is proposed, without and */
+    struct buffer proposal; /* with whom it needs */
 };
 
 struct recover {
@@ -119,6 +128,8 @@ struct recover {
     struct epoch_save *save;
     struct net_address asker;
     enum recover_ask asked;
+    uint64_t told_number; /* what it said with its last promise that it had accepted as a voter */
+    struct ballot told;
     /* who asks */
     struct heap_item timer;
     struct recovery machine;
@@ -129,10 +140,11 @@ struct recover {
 struct recover_plan {
     kvorum_status status;
     const char *why;
-    bool ended;        /* a recovery that was begun before is, with its record */
-    struct epoch base; /* that it goes on from */
-    bool from_vote;    /* which is in force nowhere */
-    struct epoch now;  /* in force here */
+    struct recover_proposal begun; /* before, under the newest ballot, where anything was */
+    bool ended;                    /* it may be decided, and nothing else may be */
+    struct epoch base;             /* that it goes on from */
+    bool from_vote;                /* which is in force nowhere */
+    struct epoch now;              /* in force here */
     struct change_plan change;
     bool filled; /* `change` is there */
     unsigned voters_answer;
@@ -140,6 +152,9 @@ struct recover_plan {
 };
 
 /* recover_vote.c */
+void recover_proposal_write(const bool *needed, struct bytes record, struct buffer *buffer);
+/** False: it is malformed. */
+bool recover_proposal_read(struct bytes bytes, struct recover_proposal *ret);
 kvorum_status recover_vote_load(struct node *node);
 kvorum_status recover_vote_write(struct disk *disk, struct bytes bytes);
 void recover_vote_saved(struct node *node, kvorum_status status);

@@ -7,6 +7,7 @@
  *
  *  An epoch that comes in between begins the look anew.  Whoever crashes, or loses an answer, asks
  *  again: what was accepted is on the disks of those who accepted it. */
+#include "base/hash.h"
 #include "base/planted.h"
 #include "codec/protobuf.h"
 #include "codec/varint.h"
@@ -137,29 +138,42 @@ static void forget_told(struct recover_errand *errand, bool all)
         if (all || errand->left[i])
             errand->told[i] = (struct recover_told){ 0 };
     memset(errand->accepted, 0, sizeof(errand->accepted));
+    memset(errand->values, 0, sizeof(errand->values));
     errand->voted = 0;
     errand->voted_ballot = (struct ballot){ 0, 0 };
     buffer_reset(&errand->begun);
     buffer_reset(&errand->vote);
 }
 
-static void choose(struct node *node)
+/* Who is needed for what was begun before is still, as far as he is asked now. */
+static kvorum_status make_proposal(struct node *node, const struct recover_plan *plan)
 {
     struct recover_errand *errand = errand_of(node);
-    struct recover_plan plan;
     struct epoch again;
+    bool needed[RING_MEMBERS_MAX];
+    buffer_reset(&errand->record);
+    buffer_reset(&errand->proposal);
+    for (uint16_t i = 0; i < RING_MEMBERS_MAX; i++)
+        needed[i] = errand->left[i] && (!plan->ended || plan->begun.needed[i]);
+    if (plan->ended)
+        buffer_append_bytes(&errand->record, plan->begun.record);
+    else
+        epoch_encode(&plan->change.next, &errand->record);
+    if (!errand->record.failed)
+        recover_proposal_write(needed, buffer_bytes(&errand->record), &errand->proposal);
+    return errand->record.failed || errand->proposal.failed
+               ? KVORUM_NO_MEMORY
+               : epoch_decode(buffer_bytes(&errand->record), &node->scratch, &again);
+}
+
+static void choose(struct node *node)
+{
+    struct recover_plan plan;
     struct arena arena;
     arena_init(&arena, SCRATCH_LIMIT);
     recover_judge(node, &arena, &plan);
     if (plan.status == KVORUM_OK) {
-        buffer_reset(&errand->record);
-        if (plan.ended)
-            buffer_append_bytes(&errand->record, buffer_bytes(&errand->begun));
-        else
-            epoch_encode(&plan.change.next, &errand->record);
-        plan.status = errand->record.failed
-                          ? KVORUM_NO_MEMORY
-                          : epoch_decode(buffer_bytes(&errand->record), &node->scratch, &again);
+        plan.status = make_proposal(node, &plan);
         plan.why = "the first epoch of the new line cannot be written as a record";
     }
     if (plan.status != KVORUM_OK)
@@ -184,7 +198,7 @@ static void step(struct node *node, struct recovery_event event)
         send_to_silent(node, RECOVER_ASK_PREPARE, (struct bytes){ 0 });
     if (effects.accept) {
         errand->proposed = true;
-        send_to_silent(node, RECOVER_ASK_ACCEPT, buffer_bytes(&errand->record));
+        send_to_silent(node, RECOVER_ASK_ACCEPT, buffer_bytes(&errand->proposal));
     }
     if (effects.promised)
         choose(node);
@@ -343,6 +357,9 @@ static void take_records(struct recover_errand *errand, uint16_t slot,
     const struct ballot accepted = { body->other_counter, body->other_proposer };
     const struct ballot voted_ballot = { body->voted_counter, body->voted_proposer };
     struct ballot newest = recovery_newest(errand->left, errand->accepted);
+    struct recover_proposal proposal;
+    if (begun.size > 0 && recover_proposal_read(begun, &proposal))
+        errand->values[slot] = hash64(proposal.record, 0);
     keep_newest(accepted, &newest, begun, &errand->begun);
     errand->accepted[slot] = accepted;
     if (body->voted > errand->voted) {

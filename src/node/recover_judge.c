@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the next line would begin with, and whether it may.  The rules are those of
  * docs/decisions/0012; each refusal says which one it is and what to do. */
+#include "base/hash.h"
 #include "base/planted.h"
 #include "node/epochs.h"
 #include "node/internal.h"
@@ -103,18 +104,20 @@ static kvorum_status find_begun(const struct node *node, struct arena *arena,
                                 struct recover_plan *ret)
 {
     const struct recover_errand *errand = errand_of(node);
-    bool owners[RING_MEMBERS_MAX] = { false };
     struct epoch epoch;
     if (errand->begun.size == 0)
         return KVORUM_OK;
-    kvorum_status status = epoch_decode(buffer_bytes(&errand->begun), arena, &epoch);
+    kvorum_status status = KVORUM_CORRUPT;
+    if (recover_proposal_read(buffer_bytes(&errand->begun), &ret->begun))
+        status = epoch_decode(ret->begun.record, arena, &epoch);
     if (status != KVORUM_OK)
         return refuse(ret, status, "a recovery that was begun before cannot be read");
-    for (uint16_t i = 0; i < epoch.member_count; i++)
-        owners[i] = is_owner(&epoch, i);
-    if (!recovery_may_be_decided(errand->left, errand->accepted, owners) ||
-        PLANTED(RECOVERY_CHOOSES_AGAIN))
+    if (!recovery_may_be_decided(errand->left, errand->values, hash64(ret->begun.record, 0),
+                                 ret->begun.needed) ||
+        PLANTED(RECOVERY_CHOOSES_AGAIN)) {
+        PROBE("recover: one that was begun before gave way to another");
         return KVORUM_OK;
+    }
     PROBE("recover: one that was begun before is ended");
     ret->ended = true;
     ret->change = (struct change_plan){ .next = epoch, .table = epoch.table };
@@ -131,6 +134,10 @@ static kvorum_status check_lost(struct node *node, struct recover_plan *ret)
     if (errand->lost[node->config.self])
         return refuse(ret, KVORUM_INVALID,
                       "this node is named as lost, and was asked; ask one of those who are left");
+    if (ret->ended && left_by(node, &ret->change.next))
+        return refuse(ret, KVORUM_NOT_ALLOWED,
+                      "a recovery was begun, and may be decided, in which this node is none; ask "
+                      "one of those with whom it goes on");
     const char *names = recover_names(node, is_lost_and_answers);
     if (names[0] == '\0')
         return KVORUM_OK;

@@ -16,6 +16,35 @@
 static const char recovery_file[] = "recovery", recovery_temporary[] = "recovery.new";
 static const uint8_t recovery_magic[VOTES_MAGIC_SIZE] = { 'K', 'V', 'R', '1' };
 
+/* --- proposals ------------------------------------------------------------------------------ */
+
+void recover_proposal_write(const bool *needed, struct bytes record, struct buffer *buffer)
+{
+    uint16_t count = 0;
+    for (uint16_t i = 0; i < RING_MEMBERS_MAX; i++)
+        count = (uint16_t)(count + needed[i]);
+    write_u16(buffer, count);
+    for (uint16_t i = 0; i < RING_MEMBERS_MAX; i++)
+        if (needed[i])
+            write_u16(buffer, i);
+    buffer_append_bytes(buffer, record);
+}
+
+bool recover_proposal_read(struct bytes bytes, struct recover_proposal *ret)
+{
+    struct reader reader = reader_of(bytes);
+    uint16_t count = read_u16(&reader);
+    *ret = (struct recover_proposal){ 0 };
+    for (uint16_t i = 0; i < count && !reader.failed; i++) {
+        uint16_t slot = read_u16(&reader);
+        if (slot >= RING_MEMBERS_MAX)
+            return false;
+        ret->needed[slot] = true;
+    }
+    ret->record = reader.rest;
+    return !reader.failed && reader.rest.size > 0;
+}
+
 /* --- the file ------------------------------------------------------------------------------- */
 
 kvorum_status recover_vote_write(struct disk *disk, struct bytes bytes)
@@ -118,6 +147,8 @@ static void carry_out(struct node *node, struct net_address to, enum recover_ask
         say(node, to, ask, KVORUM_CONFLICT, effects->ballot, node->recover->acceptor.promised);
         break;
     case ACCEPTOR_PROMISE:
+        node->recover->told_number = node->epochs->acceptor.number;
+        node->recover->told = node->epochs->acceptor.accepted;
         fill(node, effects->ballot, &answer);
         answer.ask = RECOVER_ASK_PREPARE;
         tell(node, to, 0, &answer);
@@ -217,12 +248,13 @@ static bool goes_on_from_all(const struct node *node, const struct epoch *epoch)
 {
     const struct acceptor *next = &node->epochs->acceptor;
     const struct node_id *self = &node->config.epoch->members[node->config.self].id;
+    const struct recover *recover = node->recover;
     uint64_t base = epoch->number - RING_LINE - 1;
     if (ring_member_index(epoch, self) == RING_NO_MEMBER)
         return true;
-    return node->config.epoch->number <= base &&
-           (ballot_is_none(next->accepted) || next->number <= base ||
-            PLANTED(RECOVERY_IGNORES_VOTES));
+    bool none = ballot_is_none(next->accepted) || PLANTED(RECOVERY_IGNORES_VOTES);
+    bool told = next->number == recover->told_number && ballot_equal(next->accepted, recover->told);
+    return node->config.epoch->number <= base && (none || (next->number <= base && told));
 }
 
 static bool read_record(struct node *node, struct bytes record, uint64_t line, struct epoch *ret)
@@ -240,7 +272,9 @@ void recover_vote_on_accept(struct node *node, struct net_address from,
                                           .number = body->line,
                                           .ballot = { body->counter, body->proposer },
                                           .value = hash64(message->tail, 0) };
-    if (!read_record(node, message->tail, body->line, &epoch)) {
+    struct recover_proposal proposal;
+    if (!recover_proposal_read(message->tail, &proposal) ||
+        !read_record(node, proposal.record, body->line, &epoch)) {
         node->counters.messages_bad++;
         return;
     }

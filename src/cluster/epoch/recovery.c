@@ -136,11 +136,12 @@ struct ballot recovery_newest(const bool *asked, const struct ballot *accepted)
     return newest;
 }
 
-bool recovery_may_be_decided(const bool *asked, const struct ballot *accepted, const bool *owners)
+/* Whoever is needed, and has not accepted it, never will under any ballot so far. */
+bool recovery_may_be_decided(const bool *asked, const uint64_t *values, uint64_t value,
+                             const bool *needed)
 {
-    struct ballot newest = recovery_newest(asked, accepted);
     for (uint16_t i = 0; i < RING_MEMBERS_MAX; i++)
-        if (owners[i] && asked[i] && !ballot_equal(accepted[i], newest))
+        if (asked[i] && needed[i] && values[i] != value)
             return false;
-    return !ballot_is_none(newest);
+    return true;
 }

@@ -10,9 +10,11 @@
  *
  *  The other side is the acceptor of acceptor.h, with a line in the place of an epoch's number.
  *
- *  What was accepted in an earlier attempt may be decided only if nobody who was asked then, and is
- *  asked now, has not accepted it: then it is proposed again, else the choice is free.  So a list
- *  that was wrong can be put right, as long as somebody is there who has not followed it.
+ *  What was accepted in an earlier attempt may be decided only if all those who are asked now, and
+ *  whom no attempt at it can have done without, have accepted it: then it is proposed again, else
+ *  the choice is free.  So a list that was wrong can be put right, as long as somebody is there who
+ *  has not followed it.  `needed` travels and is kept with the record: all who were asked when it
+ *  was made, without those whom later attempts at the same record left out.
  *
  *  Pure: time and chance come with the event; the caller keeps the records. */
 #ifndef CLUSTER_EPOCH_RECOVERY_H
@@ -71,12 +73,13 @@ enum { RECOVERY_RESEND_US = 500 * 1000, RECOVERY_BACKOFF_US = 20 * 1000 };
 void recovery_init(struct recovery *recovery, uint64_t life);
 void recovery_step(struct recovery *recovery, const struct recovery_event *event,
                    struct recovery_effects *ret);
-/** Of those in `asked`, who have promised a newer ballot, each `accepted` something under this one,
- *  or none: by slot, RING_MEMBERS_MAX.  The newest of them. */
+/** The newest of the ballots under which those in `asked` accepted anything; or none. */
 struct ballot recovery_newest(const bool *asked, const struct ballot *accepted);
-/** What was accepted under the newest may be decided.  `owners`: those whom its proposer cannot
- *  have left out. */
-bool recovery_may_be_decided(const bool *asked, const struct ballot *accepted, const bool *owners);
+/** All in `asked` have promised a newer ballot, and accepted before what has digest `values[i]` (0:
+ *  nothing).  Whether the one with digest `value`, which was accepted under the newest ballot, may
+ *  be decided; `needed`: for it, as above.  All by slot, RING_MEMBERS_MAX. */
+bool recovery_may_be_decided(const bool *asked, const uint64_t *values, uint64_t value,
+                             const bool *needed);
 /** `member` is asked and has not answered yet. */
 static inline bool recovery_waits_for(const struct recovery *recovery, uint16_t member)
 {
