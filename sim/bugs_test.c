@@ -26,6 +26,7 @@ enum kind {
     COLLECT,
     DECAY,
     DROPS,
+    VOTERS,
 };
 
 enum {
@@ -63,6 +64,8 @@ static const struct known {
     { PLANTED_COLLECT_NO_FLOOR, COLLECT, 1 },       { PLANTED_HINT_AFTER_COLLECTION, COLLECT, 300 },
     { PLANTED_BEHIND_NOT_REFILLED, COLLECT, 1370 }, { PLANTED_GENERATION_NOT_ASKED, DROPS, 1 },
     { PLANTED_HINT_OF_ANY_GENERATION, DROPS, 1 },   { PLANTED_RECLAIM_TOO_FAR, DROPS, 1 },
+    { PLANTED_RECOVERY_UNFENCED, VOTERS, 1 },       { PLANTED_RECOVERY_IGNORES_VOTES, VOTERS, 1 },
+    { PLANTED_RECOVERY_CHOOSES_AGAIN, VOTERS, 1 },
 };
 
 static struct known where_to_look(enum planted_bug bug)
@@ -79,6 +82,7 @@ static const char *const kind_flags[] = {
     [HANDOFF] = " --handoff", [YESTERDAY] = " --yesterday",
     [IN_TURN] = "",           [COLLECT] = " --collect",
     [DECAY] = " --decay",     [DROPS] = " --drops",
+    [VOTERS] = " --voters",
 };
 
 static void hunt(enum planted_bug bug)
@@ -97,7 +101,8 @@ static void hunt(enum planted_bug bug)
                                        .yesterday = kind == YESTERDAY,
                                        .collect = kind == COLLECT,
                                        .decay = kind == DECAY,
-                                       .drops = kind == DROPS };
+                                       .drops = kind == DROPS,
+                                       .voters = kind == VOTERS };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL) {

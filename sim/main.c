@@ -16,7 +16,7 @@ static const char usage[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--hours H] [--seconds S]\n"
     "                  [--bug NAME] [--list-bugs] [--trace] [--twice] [--probes]\n"
     "                  [--store | --gossip | --liveness | --handoff | --yesterday | --drops |\n"
-    "                  --collect | --decay]\n"
+    "                  --collect | --decay | --voters]\n"
     "\n"
     "  --seed N     first seed (default 1); run i uses seed N + i\n"
     "  --runs M     how many runs (default 100)\n"
@@ -33,6 +33,7 @@ static const char usage[] =
     "  --yesterday  in each run one member's disk is put back to older states of itself\n"
     "  --drops      in each run a bucket is dropped again and again while it is used\n"
     "  --decay      in each run disks are damaged, of a minority of the replicas at a time\n"
+    "  --voters     play with the recovery from a lost majority of voters alone (--ops: keys, 24)\n"
     "  --liveness   in each run a core with a quorum must serve alone, the rest stays broken\n"
     "  --handoff    play with hinted handoff alone (--ops: keys, default 24)\n"
     "  --probes     print how often each rare path was taken\n"
@@ -53,7 +54,8 @@ struct arguments {
     uint64_t seed, runs, hours, seconds;
     uint32_t operations;
     enum planted_bug bug;
-    bool trace, twice, probes, store, gossip, liveness, handoff, yesterday, drops, collect, decay;
+    bool trace, twice, probes, store, gossip, liveness, handoff, yesterday, drops, collect, decay,
+        voters;
     struct tapes_command tapes;
 };
 
@@ -81,6 +83,8 @@ static size_t describe_replay(uint64_t seed, char *text, size_t size)
         used += snprintf(text + used, size - (size_t)used, " --drops");
     if (arguments.decay)
         used += snprintf(text + used, size - (size_t)used, " --decay");
+    if (arguments.voters)
+        used += snprintf(text + used, size - (size_t)used, " --voters");
     if (arguments.operations != 0)
         used += snprintf(text + used, size - (size_t)used, " --ops %" PRIu32, arguments.operations);
     if (arguments.bug != PLANTED_NONE)
@@ -186,6 +190,8 @@ static bool parse_flag(const char *name)
         arguments.drops = true;
     else if (strcmp(name, "--decay") == 0)
         arguments.decay = true;
+    else if (strcmp(name, "--voters") == 0)
+        arguments.voters = true;
     else if (strcmp(name, "--probes") == 0)
         arguments.probes = true;
     else if (strcmp(name, "--shrink") == 0)
@@ -242,7 +248,8 @@ static void parse_arguments(char **argument)
         argument++;
     }
     int kinds = arguments.store + arguments.gossip + arguments.liveness + arguments.handoff +
-                arguments.yesterday + arguments.drops + arguments.collect + arguments.decay;
+                arguments.yesterday + arguments.drops + arguments.collect + arguments.decay +
+                arguments.voters;
     if (kinds > 1)
         fail_usage("a run is of one kind", "--store, --gossip, ... exclude each other");
 }
@@ -322,7 +329,8 @@ static bool run_one(struct totals *totals, uint64_t seed)
                                    .yesterday = arguments.yesterday,
                                    .drops = arguments.drops,
                                    .collect = arguments.collect,
-                                   .decay = arguments.decay };
+                                   .decay = arguments.decay,
+                                   .voters = arguments.voters };
     struct run_result result;
     prepare_epitaph(seed);
     run(&options, &result);

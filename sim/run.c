@@ -16,6 +16,7 @@
 #include "sim/liveness.h"
 #include "sim/modes.h"
 #include "sim/store.h"
+#include "sim/voters.h"
 #include "sim/workload.h"
 
 enum {
@@ -556,6 +557,16 @@ static void run_handoff(const struct run_options *options, struct run_result *re
     end_world(&world, options);
 }
 
+static void run_voters(const struct run_options *options, struct run_result *ret_result)
+{
+    struct world world;
+    begin_world(&world, options);
+    voters_play(&world,
+                options->operation_count == 0 ? HANDOFF_KEYS_DEFAULT : options->operation_count,
+                ret_result);
+    end_world(&world, options);
+}
+
 static void run_cluster(const struct run_options *options, struct run_result *ret_result)
 {
     struct simulation *s = calloc(1, sizeof(*s));
@@ -618,6 +629,8 @@ void run(const struct run_options *options, struct run_result *ret_result)
         run_gossip(options, ret_result);
     else if (options->handoff)
         run_handoff(options, ret_result);
+    else if (options->voters)
+        run_voters(options, ret_result);
     else
         run_cluster(options, ret_result);
 }

@@ -19,6 +19,7 @@ struct run_options {
     bool gossip;                    /* gossip alone: gossip_run.h */
     bool liveness;                  /* a core alone must serve everything first: liveness.h */
     bool handoff;                   /* hinted handoff alone: handoff.h; operation_count: keys */
+    bool voters;                    /* a lost majority of voters alone: voters.h */
     bool decay;                     /* disks are damaged under way: decay.h */
     bool yesterday;                 /* one member's disk is put back again and again: yesterday.h */
     bool drops;                     /* a bucket is dropped under way: drops.h */

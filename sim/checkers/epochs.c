@@ -90,13 +90,59 @@ static void check_zones_kept(struct epoch_book *book, const struct epoch *epoch)
     book->zones_number = epoch->number;
 }
 
-static void check_unique(struct process *process, const struct epoch *epoch)
+/* --- lines ----------------------------------------------------------------------------------- */
+
+/* Where its digest stands; EPOCHS_MAX: nowhere. */
+static uint64_t page_of(uint64_t number)
+{
+    uint64_t line = ring_line(number), count = number % RING_LINE;
+    if (line == 0)
+        return count < EPOCHS_MAX ? count : EPOCHS_MAX;
+    return line < EPOCH_LINES_MAX && count < EPOCHS_OF_A_LINE ? line * EPOCHS_OF_A_LINE + count
+                                                              : EPOCHS_MAX;
+}
+
+static void check_base(const struct epoch_book *book, const struct epoch *epoch, uint16_t member)
+{
+    uint64_t base = epoch->number - RING_LINE - 1;
+    if (epoch->members[member].state == MEMBER_GONE)
+        return;
+    if (ring_line(book->highest[member]) == ring_line(base) && book->highest[member] > base)
+        world_fail(book->world, "lines", "epoch %llu does not go on from %llu, which n%u went by",
+                   (unsigned long long)epoch->number, (unsigned long long)book->highest[member],
+                   member);
+    if (book->voted[member] > base && ring_line(book->voted[member]) == ring_line(base))
+        world_fail(book->world, "lines",
+                   "epoch %llu does not go on from %llu, which n%u had accepted as a voter",
+                   (unsigned long long)epoch->number, (unsigned long long)book->voted[member],
+                   member);
+}
+
+/* The first of a line that is seen is its first: others can only be made of it. */
+static void check_line(struct epoch_book *book, const struct epoch *epoch, bool adopted)
+{
+    uint64_t line = ring_line(epoch->number);
+    if (line > book->lines) {
+        book->lines = line;
+        book->base = epoch->number - RING_LINE - 1;
+        for (uint16_t i = 0; i < epoch->member_count && i < SIM_MEMBERS_MAX; i++)
+            check_base(book, epoch, i);
+    } else if (adopted && line < book->lines && epoch->number > book->base) {
+        world_fail(book->world, "lines",
+                   "epoch %llu is new, and the line of it was left behind epoch %llu",
+                   (unsigned long long)epoch->number, (unsigned long long)book->base);
+    }
+}
+
+static void check_unique(struct process *process, const struct epoch *epoch, bool adopted)
 {
     struct epoch_book *book = process->book;
-    uint64_t digest = digest_of(epoch);
-    if (epoch->number >= EPOCHS_MAX)
+    uint64_t digest = digest_of(epoch), page = page_of(epoch->number);
+    if (page == EPOCHS_MAX)
         return;
-    uint64_t *known = &book->digests[epoch->number];
+    uint64_t *known = &book->digests[page];
+    if (*known == 0)
+        check_line(book, epoch, adopted);
     if (*known != 0 && *known != digest)
         world_fail(book->world, "epochs", "n%u has another epoch %llu than somebody else",
                    process->member, (unsigned long long)epoch->number);
@@ -152,7 +198,7 @@ void check_epoch_adopted(struct process *process, const struct epoch *epoch)
         return; /* what it does now has no effect */
     world_trace(process->world, "n%u: epoch %llu", process->member,
                 (unsigned long long)epoch->number);
-    check_unique(process, epoch);
+    check_unique(process, epoch, true);
     check_durable_epoch(process, epoch);
     if (epoch->number > process->book->highest[process->member])
         check_not_back(process, epoch);
@@ -160,7 +206,7 @@ void check_epoch_adopted(struct process *process, const struct epoch *epoch)
 
 void check_epoch_started(struct process *process, const struct epoch *epoch)
 {
-    check_unique(process, epoch);
+    check_unique(process, epoch, false);
     check_not_back(process, epoch);
 }
 

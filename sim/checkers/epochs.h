@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** epochs.c: one record for each number, for ever and everywhere; on no member does the number go
  *  back, not even by a crash; and no member goes by an epoch that a power failure would take from
- *  its disk.  No commit leaves copies in fewer zones than before, unless that was allowed. */
+ *  its disk.  No commit leaves copies in fewer zones than before, unless that was allowed.
+ *
+ *  Lines (docs/decisions/0012): a new one goes on from an epoch that nobody it goes on with was
+ *  ahead of, nor that a voter of them had accepted; and from then on nobody adopts an epoch of the
+ *  line before that is behind that one. */
 #ifndef SIM_CHECKERS_EPOCHS_H
 #define SIM_CHECKERS_EPOCHS_H
 
@@ -10,7 +14,7 @@
 struct epoch;
 struct process;
 
-enum { EPOCHS_MAX = 1 << 16 };
+enum { EPOCHS_MAX = 1 << 16, EPOCH_LINES_MAX = 8, EPOCHS_OF_A_LINE = EPOCHS_MAX / EPOCH_LINES_MAX };
 
 /** All epochs of a run, as they were seen on any member. */
 struct epoch_book {
@@ -25,6 +29,10 @@ struct epoch_book {
     uint64_t zones_number;             /* the epoch that `zones` is of */
     uint32_t zones;         /* with copies of a partition, where fewest; 0: no commit can follow */
     bool zone_loss_allowed; /* somebody said so in this run */
+    uint64_t lines;         /* that were begun behind the first */
+    uint64_t base;          /* the epoch that the last of them goes on from */
+    /** By member: a voter's acceptance of the epoch behind that it goes by, seen on its disk. */
+    uint64_t voted[SIM_MEMBERS_MAX];
 };
 
 /** `member` is no member any more by the newest epoch of all. */

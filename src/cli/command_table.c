@@ -114,6 +114,38 @@ static const struct option cluster_commit_options[] = {
     END,
 };
 
+static const struct option cluster_recover_options[] = {
+    NODE,
+    { .name = "lost",
+      .kind = OPTION_TEXT,
+      .argument = "NODES",
+      .help = "Names of all nodes that are lost for good, with commas between them" },
+    FLAG("switched-off", "You know that every lost node is switched off, or wiped"),
+    FLAG("yes", "Do it; else the plan is shown, and nothing is changed"),
+    NUMBER("epoch", "NUMBER", 1, INT64_MAX, NULL,
+           "Only if this is still the epoch that the plan was made for"),
+    OUTPUT("table"),
+    TIMEOUT,
+    END,
+};
+
+static const char cluster_recover_details[] =
+    "For the case that more than half of the voters are lost, and nothing of the cluster can be\n"
+    "changed any more.  Everybody who is left must answer and agree; who is lost is no member\n"
+    "afterwards, for ever: should it come back, it is told so and serves nothing.  What only the\n"
+    "lost ones had is lost; the plan says in how many partitions that may be.\n"
+    "\n"
+    "Refused with the reason, and exit 8, while a majority of the voters answers, when somebody\n"
+    "neither answers nor is named as lost, when somebody is named and answers, and when fewer "
+    "than\n"
+    "half of the nodes are left, unless you know by other means that the others are\n"
+    "--switched-off: two halves that are each recovered without the other are two clusters.\n"
+    "\n"
+    "Interrupted, or answered with \"outcome unknown\": give the same command again.\n"
+    "\n"
+    "  kvorum cluster recover --lost n1,n2,n3\n"
+    "  kvorum cluster recover --lost n1,n2,n3 --switched-off --yes";
+
 static const struct option repair_options[] = {
     NODE,
     { .name = "bucket",
@@ -229,6 +261,8 @@ static const struct command cluster_commands[] = {
       cluster_options, 2, 2, command_cluster_weight, NULL, NULL },
     { "zone", "NODE ZONE", "Stage: a node stands in another zone", NULL, cluster_options, 2, 2,
       command_cluster_zone, NULL, NULL },
+    { "recover", "", "Go on without a majority of the voters, who are lost for good",
+      cluster_recover_details, cluster_recover_options, 0, 0, command_cluster_recover, NULL, NULL },
     { .name = NULL },
 };
 

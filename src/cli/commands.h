@@ -20,6 +20,7 @@ int command_cluster_remove(const struct invocation *invocation);
 int command_cluster_replace(const struct invocation *invocation);
 int command_cluster_weight(const struct invocation *invocation);
 int command_cluster_zone(const struct invocation *invocation);
+int command_cluster_recover(const struct invocation *invocation);
 int command_repair(const struct invocation *invocation);
 int command_bucket_drop(const struct invocation *invocation);
 int command_tasks_list(const struct invocation *invocation);

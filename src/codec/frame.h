@@ -59,7 +59,9 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(DROP, 60) /* a new generation of a bucket: node/buckets/drop.h */                            \
     X(DROP_ANSWER, 61)                                                                             \
     X(COLLECT, 62) /* a step of a round that collects tombstones; tail: keys, or which of them */  \
-    X(COLLECT_ANSWER, 63)
+    X(COLLECT_ANSWER, 63)                                                                          \
+    X(RECOVER, 64) /* a new line of epochs: node/recover.h; ACCEPT's tail: its first record */     \
+    X(RECOVER_ANSWER, 65)
 
 enum message_kind {
 #define X(name, number) MESSAGE_##name = (number),

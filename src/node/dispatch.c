@@ -5,6 +5,7 @@
 #include "node/collect/collect.h"
 #include "node/hints/hints.h"
 #include "node/members/lives.h"
+#include "node/recover/recover.h"
 #include "node/repair/repair.h"
 #include "node/tasks/tasks.h"
 
@@ -78,6 +79,8 @@ static handler *const handlers[] = {
     [MESSAGE_EPOCH_VOTE] = epochs_on_vote,
     [MESSAGE_EPOCH_CHANGE] = epochs_on_change,
     [MESSAGE_EPOCH_CHANGE_ANSWER] = epochs_on_change_answer,
+    [MESSAGE_RECOVER] = recover_on_message,
+    [MESSAGE_RECOVER_ANSWER] = recover_on_answer,
     [MESSAGE_LIFE] = lives_on_question,
     [MESSAGE_LIFE_ANSWER] = lives_on_answer,
 

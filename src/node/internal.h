@@ -62,6 +62,7 @@ enum request_kind {
     REQUEST_SUSPECT,
     REQUEST_TASKS,
     REQUEST_DROP,
+    REQUEST_RECOVER, /* handed to shard 0 */
 };
 
 /** One member a request talks to. */
@@ -136,6 +137,7 @@ struct request {
         struct repair_push *push;
         struct task_round *round;
         struct drop *drop;
+        struct recover_wish *recover;
     };
     struct bytes encoding; /* PUT: the object being written; GET: the merged one after the reply */
     uint64_t before;       /* PUT: repair_digest of what it replaces here */
@@ -198,7 +200,8 @@ struct node {
     struct property_table *properties;
     struct hints *hints;
     struct repair *repair;
-    struct lives *lives; /* lives.h; shard 0 */
+    struct lives *lives;     /* lives.h; shard 0 */
+    struct recover *recover; /* recover.h; shard 0 */
     struct tasks *tasks;
     struct scrub *scrub;
     struct drops *drops;

@@ -4,6 +4,7 @@
 #include "node/collect/collect.h"
 #include "node/hints/hints.h"
 #include "node/members/lives.h"
+#include "node/recover/recover.h"
 #include "node/repair/repair.h"
 #include "node/scrub/scrub.h"
 #include "node/tasks/tasks.h"
@@ -86,8 +87,9 @@ static void init_parts(struct node *node)
 
 /* In this order: packets of gossip carry what handoff has settled. */
 static kvorum_status (*const open_part[])(struct node *node) = {
-    scrub_open,   epochs_open, property_table_open, hints_open, tasks_open, handoff_open,
-    collect_open, gossip_open, repair_open,         lives_open, drop_open,  reclaim_open,
+    scrub_open,   epochs_open,  property_table_open, hints_open,  tasks_open,
+    handoff_open, collect_open, gossip_open,         repair_open, lives_open,
+    recover_open, drop_open,    reclaim_open,
 };
 
 static bool set_timers(struct node *node)
@@ -165,6 +167,7 @@ struct node *node_destroy(struct node *node)
         return NULL;
     reclaim_close(node);
     drop_close(node);
+    recover_close(node);
     lives_close(node);
     repair_close(node);
     scrub_close(node);

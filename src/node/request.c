@@ -4,6 +4,7 @@
  * this node finds nobody. */
 #include "node/buckets/drop.h"
 #include "node/internal.h"
+#include "node/recover/recover.h"
 #include "node/repair/repair.h"
 #include "node/tasks/tasks.h"
 
@@ -197,6 +198,9 @@ void request_timeout(struct node *node, struct request *request)
         break;
     case REQUEST_DROP:
         drop_on_deadline(node, request);
+        break;
+    case REQUEST_RECOVER:
+        recover_on_deadline(node, request);
         break;
     case REQUEST_COMPOSITE: /* lives by its parts' deadlines */
         break;

@@ -5,6 +5,7 @@
 #include "node/collect/collect.h"
 #include "node/hints/hints.h"
 #include "node/members/lives.h"
+#include "node/recover/recover.h"
 #include "node/repair/repair.h"
 #include "node/scrub/scrub.h"
 
@@ -64,6 +65,7 @@ static bool find_alarm(struct node *node, const struct heap_item *timer, struct 
         { &node->handoff->timer, tick_handoff,    true },
         { epochs_timer(node),    epochs_tick,     true },
         { lives_timer(node),     lives_tick,      true },
+        { recover_timer(node),   recover_tick,    true },
         { scrub_timer(node),     scrub_tick,      true },
         { collect_timer(node),   collect_tick,    false },
         { reclaim_timer(node),   reclaim_tick,    false },

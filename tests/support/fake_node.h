@@ -13,9 +13,11 @@
 #include <stdlib.h>
 
 #include "node/node.h"
+#include "node/recover/recover.h"
 #include "node/tasks/task.h"
 #include "object/hlc.h"
 #include "server/cluster_view.h"
+#include "server/recover_view.h"
 #include "server/view.h"
 
 enum { FAKE_ENTRIES = 4096, FAKE_PENDING = 4096, FAKE_PAGE = 3 };
@@ -676,6 +678,29 @@ void node_tasks(struct node *node, const struct task_request *asked, node_tasks_
         .silent_count = asked->member == TASK_UNKNOWN_MEMBER,
     };
     on_list(context, &list);
+}
+
+/** Lost are a and b, or nobody. */
+void node_recover(struct node *node, const struct recover_order *order, recover_report_fn on_report,
+                  void *context)
+{
+    (void)node;
+    Peer__RecoverReport report = PEER__RECOVER_REPORT__INIT;
+    Peer__RecoverMember member = PEER__RECOVER_MEMBER__INIT, *members[] = { &member };
+    bool fine = order->lost_count == 2 && strcmp(order->lost[0], "a") == 0 &&
+                strcmp(order->lost[1], "b") == 0;
+    report.status = fine ? KVORUM_OK : KVORUM_NOT_ALLOWED;
+    report.reason = fine ? "" : "everybody answers";
+    member.name = "c";
+    report.members = members;
+    report.n_members = 1;
+    on_report(context, &report);
+}
+
+void recover_view_json(const Peer__RecoverReport *report, struct buffer *ret_json)
+{
+    buffer_append_text(ret_json, report->status == KVORUM_OK ? "{\"possible\":true}"
+                                                             : "{\"possible\":false}");
 }
 
 void cluster_view_json(struct node *node, struct buffer *ret_json)

@@ -289,6 +289,8 @@ kvorum_status change_apply(const struct epoch *epoch, const struct change_reques
     kvorum_status status = KVORUM_INVALID;
     *ret_why = "";
     next.number = epoch->number + 1;
+    if (ring_line(next.number) != ring_line(epoch->number))
+        return refuse(&making, KVORUM_UNSUPPORTED, "no number is left for another epoch");
     switch (request->kind) {
     case ASK_JOIN:
         status = join(&making);

@@ -81,6 +81,22 @@ KVORUM_CHECKED kvorum_status change_plan(const struct epoch *epoch,
 KVORUM_CHECKED kvorum_status change_go_on(const struct change_options *options, struct arena *arena,
                                           struct epoch *epoch);
 
+/** The first epoch of the next line, which does without those in `lost` (by slot, of `base`), in
+ *  whatever state that leaves the partitions: docs/decisions/0012.  Nothing stays staged, unless
+ *  nobody is lost.  NOT_ALLOWED: no node would be left to own anything.  INVALID, NO_MEMORY. */
+KVORUM_CHECKED kvorum_status change_recover(const struct epoch *base, const bool *lost,
+                                            const struct change_options *options,
+                                            struct arena *arena, struct change_plan *ret_plan,
+                                            const char **ret_why);
+
+/** Partitions by how many of their copies are left without those in `lost`. */
+struct change_copies {
+    uint32_t whole, majority, minority, none; /* majority: not all; minority: not none */
+};
+
+void change_count_copies(const struct epoch *epoch, const bool *lost, uint8_t n,
+                         struct change_copies *ret);
+
 /** "join n6", "weight of n2 to 200". */
 void change_describe(const struct epoch *epoch, const struct change *change, struct buffer *text);
 

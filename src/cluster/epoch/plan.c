@@ -189,7 +189,7 @@ static uint16_t least(uint16_t a, uint16_t b)
     return a < b ? a : b;
 }
 
-static void plan_survival(const struct planning *planning)
+void planning_survival(const struct planning *planning)
 {
     struct change_plan *plan = planning->plan;
     uint8_t n = planning->options->n;
@@ -296,17 +296,22 @@ static kvorum_status check_moves(const struct planning *planning)
 
 /* --- in order ------------------------------------------------------------------------------- */
 
-static kvorum_status make(struct planning *planning, bool *ret_filled)
+kvorum_status planning_make(struct planning *planning)
 {
     planning->lost = arena_allocate_zero(planning->arena, planning->from->member_count);
     if (planning->lost == NULL || !plan_members(planning))
         return KVORUM_NO_MEMORY;
-    kvorum_status status = plan_rows(planning);
+    return plan_rows(planning);
+}
+
+static kvorum_status make(struct planning *planning, bool *ret_filled)
+{
+    kvorum_status status = planning_make(planning);
     if (status == KVORUM_OK && !planning_moves(planning))
         status = KVORUM_NO_MEMORY;
     if (status != KVORUM_OK)
         return status;
-    plan_survival(planning);
+    planning_survival(planning);
     planning_spread(planning);
     *ret_filled = true;
     status = check_sources(planning);
@@ -379,10 +384,7 @@ kvorum_status change_go_on(const struct change_options *options, struct arena *a
     struct epoch from = *epoch; /* what is staged stays so: it is not what goes on */
     from.change_count = 0;
     planning.from = &from;
-    planning.lost = arena_allocate_zero(arena, epoch->member_count);
-    if (planning.lost == NULL || !plan_members(&planning))
-        return KVORUM_NO_MEMORY;
-    kvorum_status status = plan_rows(&planning);
+    kvorum_status status = planning_make(&planning);
     if (status == KVORUM_OK && !planning_moves(&planning))
         status = KVORUM_NO_MEMORY;
     if (status != KVORUM_OK)

@@ -30,6 +30,10 @@ static inline bool planning_goes_on(const struct move *move)
 {
     return move != NULL && move->phase == MOVE_WRITE_BOTH_READ_NEW;
 }
+/** Members and rows as the changes in planning->from have them; planning->lost is made. */
+kvorum_status planning_make(struct planning *planning);
+/** What is survived before, during and after. */
+void planning_survival(const struct planning *planning);
 /** Put the rows that moves which go on will reach into a table of `columns`. */
 void planning_reach_moves(const struct epoch *from, uint8_t columns, uint16_t *table);
 /** The owners in these rows are those that are left. */

@@ -234,6 +234,12 @@ static void narrow(struct epoch *epoch)
     epoch->replica_count = used;
 }
 
+kvorum_status handoff_finish(struct epoch *epoch, struct arena *arena)
+{
+    narrow(epoch);
+    return let_leavers_go(epoch, arena) ? KVORUM_OK : KVORUM_NO_MEMORY;
+}
+
 kvorum_status handoff_apply(const struct epoch *epoch, const uint16_t *target,
                             const struct handoff_step *steps, uint32_t count, struct arena *arena,
                             struct epoch *ret_epoch)
@@ -249,11 +255,8 @@ kvorum_status handoff_apply(const struct epoch *epoch, const uint16_t *target,
     memcpy(after.table, epoch->table, size);
     struct transition change = { epoch, target, &after };
     take_steps(&change, steps, count);
-    if (after.move_count == 0) {
-        narrow(&after);
-        if (!let_leavers_go(&after, arena))
-            return KVORUM_NO_MEMORY;
-    }
-    *ret_epoch = after;
-    return KVORUM_OK;
+    kvorum_status status = after.move_count == 0 ? handoff_finish(&after, arena) : KVORUM_OK;
+    if (status == KVORUM_OK)
+        *ret_epoch = after;
+    return status;
 }

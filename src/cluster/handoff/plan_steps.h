@@ -51,5 +51,8 @@ uint32_t handoff_steps(const struct handoff_input *input, struct handoff_step *r
 KVORUM_CHECKED kvorum_status handoff_apply(const struct epoch *epoch, const uint16_t *target,
                                            const struct handoff_step *steps, uint32_t count,
                                            struct arena *arena, struct epoch *ret_epoch);
+/** Nothing moves in `epoch`, whose table may be written to: who leaves and owns nothing is gone,
+ *  and so are columns that nobody uses.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status handoff_finish(struct epoch *epoch, struct arena *arena);
 
 #endif

@@ -29,6 +29,15 @@ enum {
 
 #define RING_NO_MEMBER UINT16_MAX
 
+/** Epochs are numbered line * RING_LINE + count.  A recovery from a lost majority of voters begins
+ *  the next line (docs/decisions/0012), each number of which is above all of the lines before. */
+#define RING_LINE UINT64_C(1000000000)
+
+static inline uint64_t ring_line(uint64_t number)
+{
+    return number / RING_LINE;
+}
+
 struct node_id {
     uint8_t bytes[NODE_ID_SIZE];
 };

@@ -211,6 +211,22 @@ uint32_t property_table_ns(const struct node *node)
     return ns;
 }
 
+size_t property_table_name_buckets(const struct node *node, uint8_t n, size_t most,
+                                   struct buffer *ret_names)
+{
+    const struct map *records = &node->properties->records;
+    size_t count = 0;
+    for (struct map_item *item = map_any((struct map *)records); item != NULL;
+         item = map_next(records, item)) {
+        const struct record *record = LIST_ENTRY(item, struct record, by_name);
+        if (record->properties.levels.n != n || record->bucket.size == 0 || count++ >= most)
+            continue;
+        buffer_printf(ret_names, "%s%.*s", ret_names->size == 0 ? "" : ", ",
+                      (int)record->bucket.size, (const char *)record->bucket.data);
+    }
+    return count;
+}
+
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties)
 {

@@ -16,6 +16,10 @@ uint64_t property_table_digest(const struct node *node);
 uint8_t property_table_largest_n(const struct node *node);
 /** Bit n is set when some bucket may have n replicas. */
 uint32_t property_table_ns(const struct node *node);
+/** Append the names of buckets with properties of their own and n replicas, at most `most`, with
+ *  commas between them.  Returns how many there are. */
+size_t property_table_name_buckets(const struct node *node, uint8_t n, size_t most,
+                                   struct buffer *ret_names);
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties);
 /** The same, and how the bucket treats concurrent values, as far as is known here. */

@@ -38,6 +38,9 @@ static uint64_t choose_actor(const struct node *node, const struct request *requ
     uint64_t base = salt == 0 ? node->config.actor : hash_mix64(node->config.actor ^ salt);
     if (request->address.generation != 0) /* counters of a key begin again in each */
         base = hash_mix64(base ^ hash_mix64(request->address.generation));
+    uint64_t line = ring_line(node->config.epoch->number);
+    if (line != 0) /* who owns a partition of which nobody was left may have been there before */
+        base = hash_mix64(base ^ hash_mix64(line ^ UINT64_C(0x6c696e65)));
     if (!own->stand_in)
         return tenure == 0 ? base : hash_mix64(base ^ hash_mix64(~tenure));
     PROBE("node: a stand-in coordinated a write");

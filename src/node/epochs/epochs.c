@@ -6,6 +6,7 @@
 #include "node/internal.h"
 #include "node/members/identity.h"
 #include "node/members/lives.h"
+#include "node/recover/recover.h"
 #include "node/repair/repair.h"
 
 enum { EPOCH_ARENA_LIMIT = 64 << 20 };
@@ -127,11 +128,14 @@ static void note_changes(struct epochs *epochs, const struct epoch *former,
 
 /* --- into force ----------------------------------------------------------------------------- */
 
-static bool is_of_this_cluster(const struct epoch *ours, const struct epoch *epoch)
+/* A newer line may go on from an epoch before ours, without those who came since. */
+static bool is_of_this_cluster(const struct node *node, const struct epoch *epoch)
 {
+    const struct epoch *ours = node->config.epoch;
     return memcmp(&ours->cluster, &epoch->cluster, NODE_ID_SIZE) == 0 &&
            ours->hash_seed == epoch->hash_seed && ours->partition_count == epoch->partition_count &&
-           epoch->member_count >= ours->member_count;
+           (epoch->member_count >= ours->member_count ||
+            (ring_line(epoch->number) > ring_line(ours->number) && left_by(node, epoch)));
 }
 
 static void tell_own_shards(struct node *node, uint64_t number, struct bytes record)
@@ -162,7 +166,7 @@ static void tell_adopted(struct node *node, const struct epoch *former)
 static bool somebody_was_removed(const struct epoch *former, const struct epoch *epoch)
 {
     for (uint16_t i = 0; i < former->member_count; i++) {
-        bool goes = former->members[i].state != MEMBER_GONE &&
+        bool goes = former->members[i].state != MEMBER_GONE && i < epoch->member_count &&
                     (epoch->members[i].state == MEMBER_GONE ||
                      !node_id_equal(&epoch->members[i].id, &former->members[i].id));
         bool parted = former->members[i].state == MEMBER_LEAVING && former->move_count > 0 &&
@@ -211,8 +215,10 @@ static void adopt(struct node *node, struct bytes record)
         tell_own_shards(node, node->config.epoch->number, record);
     }
     tell_adopted(node, former);
-    if (node->config.shard == 0)
+    if (node->config.shard == 0) {
         wishes_on_adopted(node, record);
+        recover_on_adopted(node, record);
+    }
     epochs_deliver_late(node);
     node->reopen_due = true;
     property_on_members(node);
@@ -235,11 +241,12 @@ void epochs_learn(struct node *node, struct bytes record)
     struct epochs *epochs = node->epochs;
     struct epoch epoch;
     kvorum_status status = epoch_decode(record, &node->scratch, &epoch);
-    if (status != KVORUM_OK || !is_of_this_cluster(node->config.epoch, &epoch)) {
+    if (status != KVORUM_OK || !is_of_this_cluster(node, &epoch)) {
         node->counters.messages_bad += status != KVORUM_NO_MEMORY;
         return;
     }
-    if (epoch.number <= node->config.epoch->number || node->left_epoch != 0)
+    if (epoch.number <= node->config.epoch->number || node->left_epoch != 0 ||
+        recover_fences(node, epoch.number))
         return;
     if (node->config.shard != 0) {
         adopt(node, record);

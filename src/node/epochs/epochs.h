@@ -61,6 +61,7 @@ enum {
     CHANGES_WAITING_MAX = 64,
     EPOCH_RETRY_US = 300 * 1000,
     CHANGE_TIMEOUT_US = 10 * 1000 * 1000,
+    VOTES_MAGIC_SIZE = 4,
 };
 
 /** A file being written by a job; one at a time of each file. */
@@ -136,6 +137,12 @@ void epochs_drop_late(struct node *node);
 /* epochs_vote.c */
 kvorum_status votes_load(struct node *node);
 kvorum_status votes_write(struct disk *disk, struct bytes bytes);
+/** The format of the file `votes`, under any magic of which the last byte is the version. */
+void votes_encode(const uint8_t magic[VOTES_MAGIC_SIZE], const struct acceptor *acceptor,
+                  struct bytes record, struct buffer *buffer);
+/** `ret_record` points into `bytes`.  CORRUPT, NEWER_FORMAT. */
+KVORUM_CHECKED kvorum_status votes_decode(const uint8_t magic[VOTES_MAGIC_SIZE], struct bytes bytes,
+                                          struct acceptor *ret, struct bytes *ret_record);
 void votes_on_saved(struct node *node, kvorum_status status);
 void votes_on_adopted(struct node *node);
 
@@ -145,5 +152,9 @@ void wishes_on_adopted(struct node *node, struct bytes record);
 void wishes_tick(struct node *node);
 uint64_t wishes_deadline_us(const struct node *node);
 void wishes_drop(struct node *node);
+/** An epoch is decided here, and about to be adopted. */
+bool wishes_decided(const struct node *node);
+/** The record of the epoch in force to every other member, where it is small. */
+void epochs_push(struct node *node, struct bytes record);
 
 #endif

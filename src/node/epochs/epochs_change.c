@@ -183,6 +183,11 @@ static bool propose(struct node *node, struct epoch_wish *wish)
     return status == KVORUM_OK;
 }
 
+bool wishes_decided(const struct node *node)
+{
+    return node->epochs->proposing != 0 && node->epochs->proposer.state == PROPOSER_DECIDED;
+}
+
 void wishes_begin(struct node *node)
 {
     struct epochs *epochs = node->epochs;
@@ -196,7 +201,7 @@ void wishes_begin(struct node *node)
 
 /* --- what came of it ------------------------------------------------------------------------ */
 
-static void push_to_all(struct node *node, struct bytes record)
+void epochs_push(struct node *node, struct bytes record)
 {
     Peer__EpochAnswer answer = PEER__EPOCH_ANSWER__INIT;
     answer.number = node->config.epoch->number;
@@ -231,7 +236,7 @@ void wishes_on_adopted(struct node *node, struct bytes record)
         bool decided = epochs->proposer.state == PROPOSER_DECIDED;
         stop(node);
         if (decided)
-            push_to_all(node, record);
+            epochs_push(node, record);
         if (wish != NULL && wish->number != 0)
             judge(node, wish, record);
     }
@@ -291,7 +296,7 @@ void wishes_tick(struct node *node)
     struct epochs *epochs = node->epochs;
     if (epochs->record_save == NULL)
         return;
-    if (epochs->proposing != 0 && epochs->proposer.state == PROPOSER_DECIDED)
+    if (wishes_decided(node))
         epochs_learn(node, record_of(epochs)); /* the disk refused it before */
     else if (epochs->proposing != 0)
         step(node, (struct proposer_event){ .kind = PROPOSER_TICK }, (struct bytes){ 0 });

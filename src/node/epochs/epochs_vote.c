@@ -17,10 +17,11 @@
 #include "node/epochs/epochs.h"
 #include "node/internal.h"
 #include "node/members/lives.h"
+#include "node/recover/recover.h"
 #include "node/small_file.h"
 
 static const char votes_file[] = "votes", votes_temporary[] = "votes.new";
-static const uint8_t magic[4] = { 'K', 'V', 'V', '1' };
+static const uint8_t votes_magic[4] = { 'K', 'V', 'V', '1' };
 
 enum { VOTE_PROMISE = 1, VOTE_ACCEPTED, VOTE_REFUSED };
 
@@ -43,10 +44,10 @@ static struct ballot read_ballot(struct reader *reader)
     return (struct ballot){ counter, read_u64(reader) };
 }
 
-static void votes_encode(const struct acceptor *acceptor, struct bytes record,
-                         struct buffer *buffer)
+void votes_encode(const uint8_t magic[VOTES_MAGIC_SIZE], const struct acceptor *acceptor,
+                  struct bytes record, struct buffer *buffer)
 {
-    buffer_append(buffer, magic, sizeof(magic));
+    buffer_append(buffer, magic, VOTES_MAGIC_SIZE);
     write_u64(buffer, acceptor->number);
     write_ballot(buffer, acceptor->promised);
     write_ballot(buffer, acceptor->accepted);
@@ -55,10 +56,10 @@ static void votes_encode(const struct acceptor *acceptor, struct bytes record,
         write_u64(buffer, hash64(buffer_bytes(buffer), 0));
 }
 
-static kvorum_status votes_decode(struct bytes bytes, struct acceptor *ret,
-                                  struct bytes *ret_record)
+kvorum_status votes_decode(const uint8_t magic[VOTES_MAGIC_SIZE], struct bytes bytes,
+                           struct acceptor *ret, struct bytes *ret_record)
 {
-    if (bytes.size < sizeof(magic) + 8 || memcmp(bytes.data, magic, 3) != 0)
+    if (bytes.size < VOTES_MAGIC_SIZE + 8 || memcmp(bytes.data, magic, 3) != 0)
         return KVORUM_CORRUPT;
     if (bytes.data[3] != magic[3])
         return bytes.data[3] > magic[3] ? KVORUM_NEWER_FORMAT : KVORUM_CORRUPT;
@@ -66,7 +67,7 @@ static kvorum_status votes_decode(struct bytes bytes, struct acceptor *ret,
     struct reader sum = reader_of(bytes_from(bytes, content.size));
     if (read_u64(&sum) != hash64(content, 0))
         return KVORUM_CORRUPT;
-    struct reader reader = reader_of(bytes_from(content, sizeof(magic)));
+    struct reader reader = reader_of(bytes_from(content, VOTES_MAGIC_SIZE));
     *ret = (struct acceptor){ .number = read_u64(&reader) };
     ret->promised = read_ballot(&reader);
     ret->accepted = read_ballot(&reader);
@@ -89,7 +90,7 @@ kvorum_status votes_load(struct node *node)
     kvorum_status status = small_file_read(node->config.disk, votes_file, &buffer);
     bool there = status == KVORUM_OK;
     if (there)
-        status = votes_decode(buffer_bytes(&buffer), &saved, &record);
+        status = votes_decode(votes_magic, buffer_bytes(&buffer), &saved, &record);
     if (status == KVORUM_OK && there) {
         acceptor_load(&epochs->acceptor, node->config.epoch->number, &saved);
         buffer_append_bytes(&epochs->accepted, record);
@@ -154,7 +155,7 @@ static void save(struct node *node, struct net_address to)
     struct epoch_save *save = epochs->votes_save;
     epochs->asker = to;
     buffer_reset(&save->bytes);
-    votes_encode(&epochs->acceptor, buffer_bytes(&epochs->accepted), &save->bytes);
+    votes_encode(votes_magic, &epochs->acceptor, buffer_bytes(&epochs->accepted), &save->bytes);
     if (save->bytes.failed)
         votes_on_saved(node, KVORUM_NO_MEMORY);
     else
@@ -210,7 +211,8 @@ void epochs_on_ballot(struct node *node, struct net_address from, const struct m
     if (epochs->votes_save == NULL || epochs->votes_save->busy)
         return; /* it asks again */
     if (ballot->number == epochs->acceptor.number &&
-        !(is_voter(node) && lives_may_vote(node, ballot->number)))
+        !(is_voter(node) && lives_may_vote(node, ballot->number) &&
+          !recover_fences(node, ballot->number)))
         return; /* it asks again */
     const struct acceptor_event event = {
         .kind = accept ? ACCEPTOR_ACCEPT : ACCEPTOR_PREPARE,

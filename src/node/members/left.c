@@ -14,6 +14,8 @@ bool left_by(const struct node *node, const struct epoch *epoch)
 {
     uint16_t self = node->config.self;
     const struct member *was = &node->config.epoch->members[self];
+    if (self >= epoch->member_count)
+        return true; /* it came in an epoch that a recovery went back behind */
     const struct member *now = &epoch->members[self];
     return now->state == MEMBER_GONE || memcmp(&was->id, &now->id, NODE_ID_SIZE) != 0;
 }

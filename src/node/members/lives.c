@@ -126,6 +126,19 @@ bool lives_may_vote(const struct node *node, uint64_t number)
     return lives->resolved && number + alone >= lives->life.votes_from;
 }
 
+bool lives_has_forgotten(const struct node *node)
+{
+    const struct epoch *epoch = node->config.epoch;
+    bool alone = epoch->voter_count == 1;
+    return node->lives != NULL && epoch->number + 1 + alone < node->lives->life.votes_from;
+}
+
+bool lives_was_told_by(const struct node *node, uint16_t slot)
+{
+    return node->lives == NULL || slot == node->config.self ||
+           (is_other(node, slot) && has_answered(node, slot));
+}
+
 /* --- asking --------------------------------------------------------------------------------- */
 
 static void ask(struct node *node, uint16_t slot)

@@ -43,6 +43,11 @@ void lives_on_members(struct node *node);
 /** This directory knows what it promised about epoch `number`. */
 bool lives_may_vote(const struct node *node, uint64_t number);
 
+/** This directory was put back, and may have forgotten what it promised of the next epoch. */
+bool lives_has_forgotten(const struct node *node);
+/** The member in `slot` has said whether this life follows the one that it remembers. */
+bool lives_was_told_by(const struct node *node, uint16_t slot);
+
 void lives_on_question(struct node *node, struct net_address from, const struct message *message);
 void lives_on_answer(struct node *node, struct net_address from, const struct message *message);
 

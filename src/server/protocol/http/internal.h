@@ -179,6 +179,8 @@ void http_get_cluster_plan(struct http *http);
 void http_post_cluster_stage(struct http *http);
 void http_post_cluster_clear(struct http *http);
 void http_post_cluster_commit(struct http *http);
+void http_get_cluster_recover(struct http *http);
+void http_post_cluster_recover(struct http *http);
 void http_get_repair(struct http *http);
 void http_post_repair(struct http *http);
 void http_get_tasks(struct http *http);

@@ -24,6 +24,8 @@ static const struct route routes[] = {
     { ON(POST), "kvorum/cluster/stage", http_post_cluster_stage },
     { ON(POST), "kvorum/cluster/clear", http_post_cluster_clear },
     { ON(POST), "kvorum/cluster/commit", http_post_cluster_commit },
+    { ON(GET) | ON(HEAD), "kvorum/cluster/recover", http_get_cluster_recover },
+    { ON(POST), "kvorum/cluster/recover", http_post_cluster_recover },
     { ON(GET) | ON(HEAD), "kvorum/repair", http_get_repair },
     { ON(POST), "kvorum/repair", http_post_repair },
     { ON(GET) | ON(HEAD), "kvorum/tasks", http_get_tasks },

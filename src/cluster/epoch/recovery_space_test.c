@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every course that attempts at one line can take, among four members and up to three attempts with
+ * a list of lost ones each: any attempt may begin, go on, or be forgotten (its asker crashed) at
+ * any time, and each member promises and accepts late or never.  The members are the acceptors of
+ * acceptor.h, whose disks survive crashes; the choice is that of recovery.h.  In no state are two
+ * values decided, each accepted by all of those whom some attempt asked.
+ *
+ * The same search must find what goes wrong without the rules. */
+#include "cluster/epoch/recovery.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "cluster/epoch/acceptor.h"
+#include "tests/support/rows.h"
+#include "tests/support/visited.h"
+
+enum { MEMBERS = 4, ATTEMPTS = 3, LINE = 1, STATES_BITS = 24 };
+
+enum mistake {
+    NO_MISTAKE,
+    ALWAYS_FREE,      /* what was accepted before is never proposed again */
+    NEEDED_IS_KEPT,   /* a later attempt says that all of the first are needed */
+    MAJORITY_ACCEPTS, /* more than half of those who are asked decide */
+    MAJORITY_PROMISES,
+};
+
+struct row {
+    const char *name;
+    uint8_t asked[ATTEMPTS]; /* members, as bits; 0: no such attempt */
+    enum mistake mistake;
+    bool broken; /* two values are decided */
+};
+
+static const struct row rows[] = {
+    { "two attempts that ask the same", { 15, 15 }, NO_MISTAKE, false },
+    { "three attempts that ask the same", { 15, 15, 15 }, NO_MISTAKE, false },
+    { "one more is lost each time", { 15, 7, 3 }, NO_MISTAKE, false },
+    { "one more comes back each time", { 3, 7, 15 }, NO_MISTAKE, false },
+    { "one is lost, and comes back", { 15, 7, 15 }, NO_MISTAKE, false },
+    { "one is left out, and comes back when another is lost", { 7, 3, 13 }, NO_MISTAKE, false },
+    { "three lists that have one member in common", { 3, 5, 9 }, NO_MISTAKE, false },
+    { "three lists of which any two meet", { 3, 5, 6 }, NO_MISTAKE, false },
+    { "three larger ones", { 7, 11, 13 }, NO_MISTAKE, false },
+    { "two lists that do not meet make two lines", { 3, 12 }, NO_MISTAKE, true },
+    { "two that do not meet, and one between", { 3, 6, 12 }, NO_MISTAKE, true },
+    { "an attempt that heeds nothing", { 15, 15 }, ALWAYS_FREE, true },
+    { "one that calls those needed who were left out", { 7, 3, 13 }, NEEDED_IS_KEPT, true },
+    { "decided by more than half of those who are asked", { 7, 13 }, MAJORITY_ACCEPTS, true },
+    { "promised by more than half of them", { 7, 13 }, MAJORITY_PROMISES, true },
+};
+
+struct attempt {
+    uint8_t phase; /* 0: to begin, 1: PREPARE, 2: ACCEPT was sent */
+    uint8_t promised, accepted;
+    uint8_t ballots[MEMBERS], values[MEMBERS], needed[MEMBERS]; /* as promised with */
+    uint8_t value, needs;
+};
+
+struct member_state {
+    struct acceptor acceptor;
+    uint8_t needed;
+};
+
+struct world {
+    struct member_state members[MEMBERS];
+    struct attempt attempts[ATTEMPTS];
+};
+
+struct search {
+    const struct row *row;
+    struct visited visited;
+    bool broken;
+};
+
+static struct ballot ballot_of(uint8_t attempt)
+{
+    return (struct ballot){ attempt + 1u, attempt + 1u };
+}
+
+static bool enough(const struct search *search, uint8_t asked, uint8_t answered,
+                   enum mistake mistake)
+{
+    if (search->row->mistake == mistake)
+        return 2 * __builtin_popcount(answered) > __builtin_popcount(asked);
+    return answered == asked;
+}
+
+/* --- steps ---------------------------------------------------------------------------------- */
+
+static bool ask(struct member_state *member, enum acceptor_event_kind kind, uint8_t attempt,
+                uint8_t value)
+{
+    struct acceptor_effects effects;
+    struct acceptor_event event = {
+        .kind = kind, .number = LINE, .ballot = ballot_of(attempt), .value = value
+    };
+    acceptor_step(&member->acceptor, &event, &effects);
+    enum acceptor_answer answer = effects.answer;
+    if (effects.save) {
+        event.kind = ACCEPTOR_SAVED;
+        acceptor_step(&member->acceptor, &event, &effects);
+        answer = effects.answer;
+    }
+    return answer == (kind == ACCEPTOR_PREPARE ? ACCEPTOR_PROMISE : ACCEPTOR_ACCEPTED);
+}
+
+static bool promise(struct world *world, uint8_t attempt, uint8_t m)
+{
+    struct attempt *a = &world->attempts[attempt];
+    struct member_state *member = &world->members[m];
+    if (!ask(member, ACCEPTOR_PREPARE, attempt, 0))
+        return false;
+    a->promised |= (uint8_t)(1u << m);
+    a->ballots[m] = (uint8_t)member->acceptor.accepted.counter;
+    a->values[m] = (uint8_t)member->acceptor.value;
+    a->needed[m] = member->needed;
+    return true;
+}
+
+static bool accept(struct world *world, uint8_t attempt, uint8_t m)
+{
+    struct attempt *a = &world->attempts[attempt];
+    if (!ask(&world->members[m], ACCEPTOR_ACCEPT, attempt, a->value))
+        return false;
+    world->members[m].needed = a->needs;
+    a->accepted |= (uint8_t)(1u << m);
+    return true;
+}
+
+static void choose(const struct search *search, struct world *world, uint8_t attempt)
+{
+    static bool asked[RING_MEMBERS_MAX], needed[RING_MEMBERS_MAX];
+    static uint64_t values[RING_MEMBERS_MAX];
+    static struct ballot ballots[RING_MEMBERS_MAX];
+    struct attempt *a = &world->attempts[attempt];
+    uint8_t mask = search->row->asked[attempt], from = 0;
+    for (uint8_t m = 0; m < MEMBERS; m++) {
+        asked[m] = (mask & a->promised) >> m & 1;
+        values[m] = a->values[m];
+        ballots[m] = a->ballots[m] == 0 ? (struct ballot){ 0, 0 } : ballot_of(a->ballots[m] - 1);
+    }
+    struct ballot newest = recovery_newest(asked, ballots);
+    while (from < MEMBERS && !(asked[from] && ballot_equal(ballots[from], newest)))
+        from++;
+    a->phase = 2;
+    a->value = attempt + 1u;
+    a->needs = mask;
+    if (ballot_is_none(newest) || search->row->mistake == ALWAYS_FREE)
+        return;
+    for (uint8_t m = 0; m < MEMBERS; m++)
+        needed[m] = a->needed[from] >> m & 1;
+    if (!recovery_may_be_decided(asked, values, values[from], needed))
+        return;
+    a->value = a->values[from];
+    a->needs = a->needed[from];
+    if (search->row->mistake != NEEDED_IS_KEPT)
+        a->needs &= mask;
+}
+
+/* --- the search ------------------------------------------------------------------------------ */
+
+static void check(struct search *search, const struct world *world)
+{
+    uint8_t decided = 0;
+    for (uint8_t i = 0; i < ATTEMPTS; i++) {
+        const struct attempt *a = &world->attempts[i];
+        if (a->phase != 2 || !enough(search, search->row->asked[i], a->accepted, MAJORITY_ACCEPTS))
+            continue;
+        search->broken |= decided != 0 && decided != a->value;
+        decided = a->value;
+    }
+}
+
+static void visit(struct search *search, const struct world *world);
+
+static void deliver(struct search *search, const struct world *world, uint8_t i, uint8_t m)
+{
+    struct world next = *world;
+    const struct attempt *a = &world->attempts[i];
+    bool prepares = a->phase == 1 && (a->promised >> m & 1) == 0;
+    bool accepts = a->phase == 2 && (a->accepted >> m & 1) == 0;
+    if ((search->row->asked[i] >> m & 1) == 0)
+        return;
+    if ((prepares && promise(&next, i, m)) || (accepts && accept(&next, i, m)))
+        visit(search, &next);
+}
+
+static void visit(struct search *search, const struct world *world)
+{
+    if (!visited_add(&search->visited, hash64(bytes_make(world, sizeof(*world)), 0) | 1))
+        return;
+    check(search, world);
+    for (uint8_t i = 0; i < ATTEMPTS && search->row->asked[i] != 0; i++) {
+        struct world next = *world;
+        struct attempt *a = &next.attempts[i];
+        if (a->phase == 0) {
+            a->phase = 1;
+            visit(search, &next);
+        } else if (a->phase == 1 &&
+                   enough(search, search->row->asked[i], a->promised, MAJORITY_PROMISES)) {
+            choose(search, &next, i);
+            visit(search, &next);
+        }
+        for (uint8_t m = 0; m < MEMBERS; m++)
+            deliver(search, world, i, m);
+    }
+}
+
+static void check_row(const void *data)
+{
+    const struct row *row = data;
+    struct search search = { .row = row };
+    struct world world;
+    memset(&world, 0, sizeof(world));
+    visited_init(&search.visited, STATES_BITS);
+    for (uint8_t m = 0; m < MEMBERS; m++)
+        acceptor_init(&world.members[m].acceptor, LINE - 1);
+    visit(&search, &world);
+    printf("# %zu states\n", search.visited.count);
+    visited_done(&search.visited);
+    assert_int_equal(search.broken, row->broken);
+}
+
+int main(void)
+{
+    return RUN_ROWS("attempts at one line", rows, check_row);
+}
