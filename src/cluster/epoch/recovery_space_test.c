@@ -48,7 +48,7 @@ static const struct row rows[] = {
     { "an attempt that heeds nothing", { 15, 15 }, ALWAYS_FREE, true },
     { "one that calls those needed who were left out", { 7, 3, 13 }, NEEDED_IS_KEPT, true },
     { "decided by more than half of those who are asked", { 7, 13 }, MAJORITY_ACCEPTS, true },
-    { "promised by more than half of them", { 7, 13 }, MAJORITY_PROMISES, true },
+    { "promised by more than half of them", { 3, 14 }, MAJORITY_PROMISES, true },
 };
 
 struct attempt {
@@ -58,13 +58,13 @@ struct attempt {
     uint8_t value, needs;
 };
 
-struct member_state {
+struct follower {
     struct acceptor acceptor;
     uint8_t needed;
 };
 
 struct world {
-    struct member_state members[MEMBERS];
+    struct follower members[MEMBERS];
     struct attempt attempts[ATTEMPTS];
 };
 
@@ -89,7 +89,7 @@ static bool enough(const struct search *search, uint8_t asked, uint8_t answered,
 
 /* --- steps ---------------------------------------------------------------------------------- */
 
-static bool ask(struct member_state *member, enum acceptor_event_kind kind, uint8_t attempt,
+static bool ask(struct follower *member, enum acceptor_event_kind kind, uint8_t attempt,
                 uint8_t value)
 {
     struct acceptor_effects effects;
@@ -109,7 +109,7 @@ static bool ask(struct member_state *member, enum acceptor_event_kind kind, uint
 static bool promise(struct world *world, uint8_t attempt, uint8_t m)
 {
     struct attempt *a = &world->attempts[attempt];
-    struct member_state *member = &world->members[m];
+    struct follower *member = &world->members[m];
     if (!ask(member, ACCEPTOR_PREPARE, attempt, 0))
         return false;
     a->promised |= (uint8_t)(1u << m);

@@ -202,11 +202,13 @@ static void vote(struct node *node, struct net_address from, enum recover_ask as
 
 /* --- being asked ---------------------------------------------------------------------------- */
 
-/* Nothing is about to change what it would say. */
+/* Nothing is about to change what it would say.  Who has accepted a recovery adopts no epoch of the
+ * old line any more, decided or not: voters who came back may still agree to what it had proposed. */
 static bool is_settled(const struct node *node)
 {
     const struct epochs *epochs = node->epochs;
-    return !epochs->record_save->busy && !epochs->votes_save->busy && !wishes_decided(node) &&
+    bool adopts = wishes_decided(node) && !recover_fences(node, node->config.epoch->number);
+    return !epochs->record_save->busy && !epochs->votes_save->busy && !adopts &&
            !node->recover->save->busy;
 }
 
