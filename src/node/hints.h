@@ -39,10 +39,10 @@ struct hint_queue {
     uint64_t suspect_us;
 };
 
-enum { HINT_RENEWALS = 1024 };
+enum { HINT_MARK_PUTS = 1024 };
 
 struct hints {
-    uint32_t suspicions_put[HINT_RENEWALS]; /* by hash of target and partition, in this life */
+    uint32_t mark_puts[HINT_MARK_ORDER + 1][HINT_MARK_PUTS]; /* by hash of target and partition */
     struct list queues;
     struct hint_pace_config pace;
     struct hint_usage quota; /* of this shard, for each target */
@@ -73,8 +73,10 @@ void hints_replay(struct node *node, struct hint_queue *queue);
 /** When hints_replay has something to do; UINT64_MAX: when something happens. */
 uint64_t hints_replay_us(struct node *node, struct hint_queue *queue);
 
-/** How often the target was suspected of lacking writes of the partition: of others too, rarely. */
-uint32_t *hints_suspicions(struct node *node, const struct node_id *target, uint32_t partition);
+/** How often this mark was put, in this life; others of its kind are counted with it, rarely: none
+ *  of the other kind, for who hands a suspicion over may put an order each time. */
+uint32_t *hints_mark_puts(struct node *node, const struct node_id *target, uint32_t partition,
+                          enum hint_mark mark);
 /** What kvorum tasks says of n/hints: no hint leaves while it is paused; bytes a second of this
  *  shard to one member, 0: no limit. */
 void hints_pause(struct node *node, bool on);
