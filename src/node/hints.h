@@ -2,7 +2,9 @@
 /** What is owed to members that were away (cluster/handoff/): queues in the stores of this shard.
  *
  *      hints.c          the queues: taking a hint, counting, quotas, marks
- *      hints_replay.c   whose turn it is, delivering, removing
+ *      hints_replay.c   walking through a queue: whose turn it is
+ *      hints_turn.c     one turn: delivering, rewriting, removing
+ *      hints_look.c     what a turn sees
  *      suspect*.c       marks of dropped hints: having a partition compared
  *
  *  A hint is in the same store as the object it is about, so one batch changes both; a target's

@@ -498,7 +498,7 @@ void property_on_death(struct node *node, uint16_t member);
 void property_push(struct node *node, struct net_address to);
 void property_pull(struct node *node);
 
-/* hints.c, hints_replay.c, suspect*.c: see node/hints.h */
+/* hints*.c, suspect*.c: see node/hints.h */
 struct hint_queue;
 /** What hints_add put into a batch; counted by hints_added before the store is given it, since the
  *  next event may come from inside. */
