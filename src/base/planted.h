@@ -51,6 +51,7 @@
     X(EXCHANGE_ONE_WAY, "anti-entropy fetches what it lacks and pushes nothing")                   \
     X(DIRTY_LEAF_COMPARED, "a leaf that a blind write marked is compared as it is")                \
     X(HINT_DROPPED_WITHOUT_MARK, "a hint is dropped and leaves no mark")                           \
+    X(MARK_TAKEN_FOR_THERE, "a mark that cannot be seen at once is taken for there")               \
     X(HINT_FORGOTTEN_EARLY, "a hint is removed when it was sent, not when it was acknowledged")    \
     X(HINT_TO_A_STRANGER, "a hint is delivered to a member that is no owner any more")             \
     X(EXPIRY_FROM_INSERT, "a value's time begins anew at each replica that takes it")              \

@@ -299,10 +299,11 @@ void hints_not_added(struct node *node, const struct hint_change *change)
 
 /* --- marks ----------------------------------------------------------------------------------- */
 
-uint32_t *hints_suspicions(struct node *node, const struct node_id *target, uint32_t partition)
+uint32_t *hints_mark_puts(struct node *node, const struct node_id *target, uint32_t partition,
+                          enum hint_mark mark)
 {
     uint64_t hash = hash64(bytes_make(target->bytes, sizeof(target->bytes)), partition);
-    return &node->hints->suspicions_put[hash % HINT_RENEWALS];
+    return &node->hints->mark_puts[mark][hash % HINT_MARK_PUTS];
 }
 
 kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
@@ -315,8 +316,7 @@ kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
         return KVORUM_NO_MEMORY;
     hint_mark_value(clock_wall_ms(node->config.clock), &value);
     queue->marks_put++;
-    if (mark == HINT_MARK_SUSPICION)
-        ++*hints_suspicions(node, target, partition);
+    ++*hints_mark_puts(node, target, partition, mark);
     queue->marks++; /* at least as many as there are: counted again when they are looked at */
     node->counters.hint_marks++;
     return engine_batch_put(batch, key, bytes_make(value.data, value.size));

@@ -2,7 +2,9 @@
 /** What is owed to members that were away (cluster/handoff/): queues in the stores of this shard.
  *
  *      hints.c          the queues: taking a hint, counting, quotas, marks
- *      hints_replay.c   whose turn it is, delivering, removing
+ *      hints_replay.c   walking through a queue: whose turn it is
+ *      hints_turn.c     one turn: delivering, rewriting, removing
+ *      hints_look.c     what a turn sees
  *      suspect*.c       marks of dropped hints: having a partition compared
  *
  *  A hint is in the same store as the object it is about, so one batch changes both; a target's
@@ -39,10 +41,10 @@ struct hint_queue {
     uint64_t suspect_us;
 };
 
-enum { HINT_RENEWALS = 1024 };
+enum { HINT_MARK_PUTS = 1024 };
 
 struct hints {
-    uint32_t suspicions_put[HINT_RENEWALS]; /* by hash of target and partition, in this life */
+    uint32_t mark_puts[HINT_MARK_ORDER + 1][HINT_MARK_PUTS]; /* by hash of target and partition */
     struct list queues;
     struct hint_pace_config pace;
     struct hint_usage quota; /* of this shard, for each target */
@@ -73,8 +75,10 @@ void hints_replay(struct node *node, struct hint_queue *queue);
 /** When hints_replay has something to do; UINT64_MAX: when something happens. */
 uint64_t hints_replay_us(struct node *node, struct hint_queue *queue);
 
-/** How often the target was suspected of lacking writes of the partition: of others too, rarely. */
-uint32_t *hints_suspicions(struct node *node, const struct node_id *target, uint32_t partition);
+/** How often this mark was put, in this life; others of its kind are counted with it, rarely: none
+ *  of the other kind, for who hands a suspicion over may put an order each time. */
+uint32_t *hints_mark_puts(struct node *node, const struct node_id *target, uint32_t partition,
+                          enum hint_mark mark);
 /** What kvorum tasks says of n/hints: no hint leaves while it is paused; bytes a second of this
  *  shard to one member, 0: no limit. */
 void hints_pause(struct node *node, bool on);

@@ -17,8 +17,8 @@ struct inquiry {
     struct node_id target;
     uint16_t member; /* the target's */
     uint32_t partition;
-    uint32_t suspicions_put; /* when the first owner was asked */
-    uint64_t epoch;          /* number of the one whose owners are asked */
+    uint32_t puts;  /* of the suspicion, when the first owner was asked */
+    uint64_t epoch; /* number of the one whose owners are asked */
     uint16_t owners[PLACEMENT_OWNERS_MAX], owner_count;
     uint16_t place; /* of the owner that is being asked */
 };
@@ -27,7 +27,8 @@ struct inquiry {
  * now: then the mark is that hint's too. */
 static bool may_be_renewed(struct node *node, const struct inquiry *inquiry)
 {
-    return *hints_suspicions(node, &inquiry->target, inquiry->partition) != inquiry->suspicions_put;
+    return *hints_mark_puts(node, &inquiry->target, inquiry->partition, HINT_MARK_SUSPICION) !=
+           inquiry->puts;
 }
 
 /* All have it: the suspicion is over. */
@@ -78,7 +79,7 @@ void suspect_hand_over(struct node *node, uint16_t target, uint32_t partition)
                                  .partition = partition,
                                  .epoch = node->config.epoch->number };
     inquiry->owner_count = suspect_owners(node, partition, inquiry->owners);
-    inquiry->suspicions_put = *hints_suspicions(node, &inquiry->target, partition);
+    inquiry->puts = *hints_mark_puts(node, &inquiry->target, partition, HINT_MARK_SUSPICION);
     request->inquiry = inquiry;
     request->answered = true;
     ask_next(node, request);

@@ -75,10 +75,8 @@ static void follow(struct node *node, const struct node_id *id, uint16_t target,
     if (partition >= node->config.epoch->partition_count ||
         placement_store(node, partition) == NULL)
         return;
-    bool ours = suspect_owns(node, partition, node->config.self) && target != node->config.self;
-    /* No owner any more: whoever is one now may lack what it was not given. */
-    if (!suspect_owns(node, partition, target) || (mark == HINT_MARK_ORDER && !ours))
-        (void)!suspect_replace(node, id, partition, mark, property_table_largest_n(node));
+    if (suspect_is_astray(node, partition, target, mark))
+        suspect_settle(node, id, partition, mark);
     else if (mark == HINT_MARK_SUSPICION && !owes_to_others(node, target, partition))
         suspect_hand_over(node, target, partition);
     else if (mark == HINT_MARK_ORDER)

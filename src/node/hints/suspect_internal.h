@@ -13,10 +13,12 @@ uint16_t suspect_owners(const struct node *node, uint32_t partition,
                         uint16_t ret_owners[PLACEMENT_OWNERS_MAX]);
 /** `member` (RING_NO_MEMBER: false) is one of them. */
 bool suspect_owns(const struct node *node, uint32_t partition, uint16_t member);
-/** Removes the mark, and suspects the owners for buckets with n replicas instead (0: nobody). */
-KVORUM_CHECKED kvorum_status suspect_replace(struct node *node, const struct node_id *target,
-                                             uint32_t partition, enum hint_mark mark, uint8_t n);
-/** What the mark asked of the target is done. */
+/** It asks nothing that can be done: its target is no owner any more, or it is an order and this
+ *  member is none, or the target. */
+bool suspect_is_astray(const struct node *node, uint32_t partition, uint16_t target,
+                       enum hint_mark mark);
+/** The mark is astray, or what it asked of the target is done: if it is in the store it goes, and
+ *  those it goes on to are suspected, perhaps when the disk was read or has room. */
 void suspect_settle(struct node *node, const struct node_id *target, uint32_t partition,
                     enum hint_mark mark);
 
