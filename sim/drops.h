@@ -29,9 +29,11 @@ struct drops_operation {
     uint16_t member, shard;
     uint32_t life;       /* of the member */
     uint64_t generation; /* that it knew */
+    uint64_t latest;     /* that it knew at the end */
     uint64_t invoked_us, done_us;
-    uint64_t list; /* its id in the node */
-    bool found;    /* GET: there was a value */
+    uint64_t list;     /* its id in the node */
+    bool found;        /* GET: there was a value */
+    uint64_t from, to; /* GET: of which generations all of it may be */
     bool wants_page;
 };
 

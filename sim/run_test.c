@@ -79,6 +79,22 @@ static void a_scrub_finds_what_was_being_written_when_it_began(void **state)
         fail_msg("%s: %s\n%s", result.violation.checker, result.violation.text, result.plan);
 }
 
+/* A read that met a newer epoch began again, in the generation of that moment, and saw what was
+ * written in it: that is as it should be. */
+static void what_is_dropped_stays_dropped(void **state)
+{
+    (void)state;
+    static const uint64_t seeds[] = { 60615 };
+    for (size_t i = 0; i < sizeof(seeds) / sizeof(*seeds); i++) {
+        struct run_options options = { .seed = seeds[i], .drops = true };
+        struct run_result result;
+        run(&options, &result);
+        if (result.violation.checker != NULL)
+            fail_msg("seed %llu: %s: %s\n%s", (unsigned long long)seeds[i],
+                     result.violation.checker, result.violation.text, result.plan);
+    }
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -111,6 +127,7 @@ int main(void)
         cmocka_unit_test(every_core_serves_alone),
         cmocka_unit_test(what_a_mark_stands_for_reaches_its_owners),
         cmocka_unit_test(a_scrub_finds_what_was_being_written_when_it_began),
+        cmocka_unit_test(what_is_dropped_stays_dropped),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** dropped.c: what a dropped bucket may show (sim/drops.h), all under the name "dropped".
+/** drops.c: what a dropped bucket may show (sim/drops.h), all under the name "dropped".
  *
- *      read      what is read was written, under this key, in the generation that the member
- *                knows which was asked, and not before a drop that was acknowledged before the
- *                read, and that this member knows of
+ *      read      what is read was written, under this key, in one generation that both members
+ *                which were asked may have gone by while they were, and not before a drop that was
+ *                acknowledged before the read, and that this member knows of
  *      listed    a key that is listed was written in that generation, or in a later one
  *      told      a drop that is acknowledged is known on every shard of every member that its
- *                coordinator does not take for dead
+ *                coordinator did not take for dead when it was decided
  *      kept      what a member was told on an acknowledged drop it knows for ever
  *      lost      in the end every acknowledged write of the last generation is there, and no other
  *      reclaimed nothing of earlier generations is left in any store */
