@@ -104,6 +104,7 @@ static struct drops_operation *open_operation(struct drops *drops, enum drops_ac
                                            .invoked_us = drops->cluster->world->now_us };
     operation->latest = operation->generation;
     check_drop_kept(operation);
+    check_drop_proven(drops, process);
     return operation;
 }
 

@@ -49,6 +49,7 @@ struct drops {
     struct drops_client clients[DROPS_CLIENTS];
     struct drops_operation *operations; /* in the order in which they were begun */
     int32_t count, capacity;
+    uint32_t looked_at[SIM_MEMBERS_MAX]; /* by member: the life whose stores were looked at */
     uint64_t confirmed[SIM_MEMBERS_MAX]; /* by member: the generation that it is known to have */
 };
 

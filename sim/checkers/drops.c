@@ -193,8 +193,8 @@ void check_drop_lost(const struct drops_operation *read)
     }
 }
 
-/* The generation in a key of a store (docs/formats/keys.md); false: it is not of our bucket. */
-static bool key_generation(struct bytes key, uint64_t *ret_generation)
+/* docs/formats/keys.md. */
+bool check_drop_key(struct bytes key, uint64_t *ret_generation)
 {
     static const char first[] = "\7default\0\7" DROPS_BUCKET,
                       later[] = "\7default\x80\7" DROPS_BUCKET;
@@ -220,7 +220,7 @@ static void check_store(const struct drops *drops, const struct process *process
     if (engine_iterate(store, &range, &iterator) != KVORUM_OK)
         return;
     for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator))
-        if (key_generation(iterator->key, &generation) && generation != last)
+        if (check_drop_key(iterator->key, &generation) && generation != last)
             world_fail(drops->cluster->world, "dropped",
                        "n%u goes by generation %llx, and keeps an object of %llx in partition %u",
                        process->member, (unsigned long long)last, (unsigned long long)generation,

@@ -401,6 +401,9 @@ void property_on_message(struct node *node, struct net_address from, const struc
         reclaim_wake(node);
         return;
     }
+    if (status != KVORUM_OK && count > 0)
+        node->properties->not_stored =
+            true; /* what came before the record that could not be taken */
     if (status == KVORUM_OK && body->all)
         learnt(node, from.member);
     bool own = from.member == node->config.self; /* another shard of ours changed one record */
