@@ -96,6 +96,24 @@ static void what_is_dropped_stays_dropped(void **state)
     }
 }
 
+/* A disk went back to a copy of the life that went on, and forgot votes: nobody could know. */
+static void no_epoch_is_decided_twice_where_a_disk_is_put_back(void **state)
+{
+    (void)state;
+    static const struct run_options runs[] = {
+        { .seed = 7187, .collect = true },
+        { .seed = 61744, .yesterday = true },
+        { .seed = 62335, .yesterday = true },
+    };
+    for (size_t i = 0; i < sizeof(runs) / sizeof(*runs); i++) {
+        struct run_result result;
+        run(&runs[i], &result);
+        if (result.violation.checker != NULL)
+            fail_msg("seed %llu: %s: %s\n%s", (unsigned long long)runs[i].seed,
+                     result.violation.checker, result.violation.text, result.plan);
+    }
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -129,6 +147,7 @@ int main(void)
         cmocka_unit_test(what_a_mark_stands_for_reaches_its_owners),
         cmocka_unit_test(a_scrub_finds_what_was_being_written_when_it_began),
         cmocka_unit_test(what_is_dropped_stays_dropped),
+        cmocka_unit_test(no_epoch_is_decided_twice_where_a_disk_is_put_back),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };
