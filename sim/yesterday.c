@@ -34,7 +34,7 @@ static void take_copy(struct cluster *cluster, struct process *process, uint64_t
     cluster->yesterday_of = process;
 }
 
-/* --- what nobody can tell apart ---------------------------------------------------------------- */
+/* --- what nobody can tell apart -------------------------------------------------------------- */
 
 /* Empty where there is no such file. */
 static void read_file(struct sim_disk *disk, const char *path, struct buffer *ret)
@@ -111,7 +111,7 @@ static bool is_told_apart(struct cluster *cluster, struct process *victim, struc
     return told;
 }
 
-/* --- the fault --------------------------------------------------------------------------------- */
+/* --- the fault ------------------------------------------------------------------------------- */
 
 static void put_back(struct cluster *cluster, struct process *process, uint64_t duration_us)
 {

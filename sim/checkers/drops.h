@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** drops.c, drops_kept.c: what a dropped bucket may show (sim/drops.h), all under the name "dropped".
+/** drops.c, drops_kept.c: what a dropped bucket may show (sim/drops.h), all named "dropped".
  *
  *      read      what is read was written, under this key, in one generation that both members
  *                which were asked may have gone by while they were, and not before a drop that was
