@@ -80,6 +80,7 @@ static const struct known {
     { PLANTED_RECOVERY_UNFENCED, VOTERS, 530 },
     { PLANTED_RECOVERY_IGNORES_VOTES, VOTERS, 1 },
     { PLANTED_RECOVERY_CHOOSES_AGAIN, VOTERS, 1 },
+    { PLANTED_GENERATION_UNPROVEN, DROPS, 920 },
 };
 
 static struct known where_to_look(enum planted_bug bug)

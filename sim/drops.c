@@ -54,11 +54,18 @@ static bool counts(const struct drops_operation *operation)
            process->lives == operation->life;
 }
 
+static uint64_t generation_now(const struct drops_operation *operation)
+{
+    const struct process *process = &operation->drops->cluster->processes[operation->member];
+    return drops_generation(process, operation->shard);
+}
+
 static void on_answer(void *context, const struct answer *answer)
 {
     struct drops_operation *operation = context;
     if (!counts(operation))
         return;
+    operation->latest = generation_now(operation);
     over(operation, DROPS_ANSWERED, answer->status);
     if (operation->action == DROPS_GET && answer->object != NULL)
         check_drop_read(operation, answer->object);
@@ -95,7 +102,9 @@ static struct drops_operation *open_operation(struct drops *drops, enum drops_ac
                                            .life = process->lives,
                                            .generation = drops_generation(process, shard),
                                            .invoked_us = drops->cluster->world->now_us };
+    operation->latest = operation->generation;
     check_drop_kept(operation);
+    check_drop_proven(drops, process);
     return operation;
 }
 
@@ -202,8 +211,10 @@ static void client_run(struct event *event)
     struct drops *drops = client->drops;
     struct drops_operation *open = client->open;
     uint64_t think_us = drops->cluster->plan->think_us;
-    if (open != NULL && open->state == DROPS_OPEN && !counts(open))
+    if (open != NULL && open->state == DROPS_OPEN && !counts(open)) {
+        open->latest = DROPS_NEVER; /* nobody knows how far it had got */
         over(open, DROPS_LOST, KVORUM_CLOSED);
+    }
     if (open != NULL && open->state == DROPS_OPEN) {
         const struct process *process = &drops->cluster->processes[open->member];
         if (open->wants_page && !process->gate.closed)

@@ -29,9 +29,11 @@ struct drops_operation {
     uint16_t member, shard;
     uint32_t life;       /* of the member */
     uint64_t generation; /* that it knew */
+    uint64_t latest;     /* that it knew at the end */
     uint64_t invoked_us, done_us;
-    uint64_t list; /* its id in the node */
-    bool found;    /* GET: there was a value */
+    uint64_t list;     /* its id in the node */
+    bool found;        /* GET: there was a value */
+    uint64_t from, to; /* GET: of which generations all of it may be */
     bool wants_page;
 };
 
@@ -47,6 +49,7 @@ struct drops {
     struct drops_client clients[DROPS_CLIENTS];
     struct drops_operation *operations; /* in the order in which they were begun */
     int32_t count, capacity;
+    uint32_t looked_at[SIM_MEMBERS_MAX]; /* by member: the life whose stores were looked at */
     uint64_t confirmed[SIM_MEMBERS_MAX]; /* by member: the generation that it is known to have */
 };
 

@@ -150,6 +150,9 @@ static void liveness_changed(void *context, uint16_t member, enum liveness_state
                 state == LIVENESS_DEAD      ? "dead"
                 : state == LIVENESS_SUSPECT ? "suspect"
                                             : "alive");
+    if (process->takes_for_dead[member] && state != LIVENESS_DEAD)
+        process->not_dead_since_us[member] = process->world->now_us;
+    process->takes_for_dead[member] = state == LIVENESS_DEAD;
     if (process->shard_count == 1)
         return;
     struct liveness_news *news = calloc(1, sizeof(*news));

@@ -63,7 +63,9 @@ struct process {
     struct event iteration, restart, resume;
     bool entered; /* inside node code: what follows waits */
     uint64_t paused_total_us, paused_since_us;
-    uint64_t last_news_us; /* between shards, which keep their order */
+    uint64_t last_news_us;                /* between shards, which keep their order */
+    bool takes_for_dead[SIM_MEMBERS_MAX]; /* shard 0 does */
+    uint64_t not_dead_since_us[SIM_MEMBERS_MAX];
     /** The process is gone, and with it what it had promised to answer; or NULL. */
     void (*went_down)(void *context, uint16_t member);
     void *went_down_context;

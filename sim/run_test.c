@@ -118,6 +118,42 @@ static void a_scrub_finds_what_was_being_written_when_it_began(void **state)
         fail_msg("%s: %s\n%s", result.violation.checker, result.violation.text, result.plan);
 }
 
+/* A read that met a newer epoch began again, in the generation of that moment, and saw what was
+ * written in it: that is as it should be (the first).  An object was on disk before the generation
+ * that it was of, and power failed (the second).  An older word on what is on disk came behind a
+ * newer one, and a shard reclaimed nothing (the third). */
+static void what_is_dropped_stays_dropped(void **state)
+{
+    (void)state;
+    static const uint64_t seeds[] = { 60615, 924, 63266 };
+    for (size_t i = 0; i < sizeof(seeds) / sizeof(*seeds); i++) {
+        struct run_options options = { .seed = seeds[i], .drops = true };
+        struct run_result result;
+        run(&options, &result);
+        if (result.violation.checker != NULL)
+            fail_msg("seed %llu: %s: %s\n%s", (unsigned long long)seeds[i],
+                     result.violation.checker, result.violation.text, result.plan);
+    }
+}
+
+/* A disk went back to a copy of the life that went on, and forgot votes: nobody could know. */
+static void no_epoch_is_decided_twice_where_a_disk_is_put_back(void **state)
+{
+    (void)state;
+    static const struct run_options runs[] = {
+        { .seed = 7187, .collect = true },
+        { .seed = 61744, .yesterday = true },
+        { .seed = 62335, .yesterday = true },
+    };
+    for (size_t i = 0; i < sizeof(runs) / sizeof(*runs); i++) {
+        struct run_result result;
+        run(&runs[i], &result);
+        if (result.violation.checker != NULL)
+            fail_msg("seed %llu: %s: %s\n%s", (unsigned long long)runs[i].seed,
+                     result.violation.checker, result.violation.text, result.plan);
+    }
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -152,6 +188,8 @@ int main(void)
         cmocka_unit_test(what_a_mark_stands_for_reaches_its_owners),
         cmocka_unit_test(marks_come_to_an_end),
         cmocka_unit_test(a_scrub_finds_what_was_being_written_when_it_began),
+        cmocka_unit_test(what_is_dropped_stays_dropped),
+        cmocka_unit_test(no_epoch_is_decided_twice_where_a_disk_is_put_back),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/yesterday.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/planted.h"
+#include "node/members/identity.h"
+#include "node/members/lives_book.h"
+#include "node/small_file.h"
+
+enum { FILE_SIZE_MAX = 1 << 20 };
 
 static void drop_copy(struct cluster *cluster)
 {
@@ -26,6 +34,85 @@ static void take_copy(struct cluster *cluster, struct process *process, uint64_t
     cluster->yesterday_of = process;
 }
 
+/* --- what nobody can tell apart -------------------------------------------------------------- */
+
+/* Empty where there is no such file. */
+static void read_file(struct sim_disk *disk, const char *path, struct buffer *ret)
+{
+    buffer_init(ret, FILE_SIZE_MAX);
+    if (small_file_read(&disk->base, path, ret) != KVORUM_OK)
+        buffer_reset(ret);
+}
+
+static bool votes_differ(struct sim_disk *now, struct sim_disk *then)
+{
+    struct buffer votes, copied;
+    read_file(now, "votes", &votes);
+    read_file(then, "votes", &copied);
+    bool differ = !bytes_equal(buffer_bytes(&votes), buffer_bytes(&copied));
+    buffer_done(&votes);
+    buffer_done(&copied);
+    return differ;
+}
+
+static bool read_identity(struct sim_disk *disk, struct identity *ret)
+{
+    struct buffer buffer;
+    const char *why;
+    read_file(disk, "identity", &buffer);
+    bool read = identity_decode(buffer_bytes(&buffer), ret, &why) == KVORUM_OK;
+    buffer_done(&buffer);
+    return read;
+}
+
+/* The life of `id` that a start on this disk would remember; 0: none. */
+static uint64_t life_remembered(struct sim_disk *disk, const struct node_id *id)
+{
+    struct lives_entry *entries = calloc(LIVES_BOOK_MAX, sizeof(*entries));
+    struct buffer buffer;
+    uint16_t count = 0;
+    uint64_t number = 0;
+    if (entries == NULL)
+        abort();
+    read_file(disk, "lives", &buffer);
+    if (lives_book_decode(buffer_bytes(&buffer), entries, &count) != KVORUM_OK)
+        count = 0;
+    for (uint16_t i = 0; i < count; i++)
+        if (memcmp(entries[i].node.bytes, id->bytes, NODE_ID_SIZE) == 0)
+            number = entries[i].mark.number;
+    buffer_done(&buffer);
+    free(entries);
+    return number;
+}
+
+/* A copy that was made in the life which goes on is what a power failure at that moment would have
+ * left, byte for byte: a start on it follows that life, as a start after the power failure does.
+ * Votes that were given since then are forgotten and nobody can know, unless each other member
+ * remembers a later life than the copy's (docs/decisions/0009). */
+static bool is_told_apart(struct cluster *cluster, struct process *victim, struct sim_disk *copy)
+{
+    struct identity copied;
+    bool told = true;
+    struct sim_disk now;
+    sim_disk_copy_synced(&victim->disk, &now);
+    if (votes_differ(&now, copy))
+        told = read_identity(copy, &copied);
+    else
+        copied.life.number = 0; /* no vote is forgotten */
+    sim_disk_done(&now);
+    for (uint16_t i = 0; told && copied.life.number > 0 && i < cluster->count; i++) {
+        struct process *other = &cluster->processes[i];
+        if (other == victim || epoch_book_gone(&cluster->book, i))
+            continue;
+        sim_disk_copy_synced(&other->disk, &now);
+        told = life_remembered(&now, &copied.node) > copied.life.number;
+        sim_disk_done(&now);
+    }
+    return told;
+}
+
+/* --- the fault ------------------------------------------------------------------------------- */
+
 static void put_back(struct cluster *cluster, struct process *process, uint64_t duration_us)
 {
     struct sim_disk copy;
@@ -34,8 +121,13 @@ static void put_back(struct cluster *cluster, struct process *process, uint64_t 
     if (process->disk.dead)
         sim_disk_restart(&process->disk);
     sim_disk_copy_synced(&cluster->yesterday, &copy);
-    process_put_back(process, &copy);
-    cluster->put_back_us = cluster->world->now_us;
+    if (is_told_apart(cluster, process, &copy)) {
+        process_put_back(process, &copy);
+        cluster->put_back_us = cluster->world->now_us;
+    } else {
+        PROBE("yesterday: a disk that nobody could tell apart was not put back");
+        sim_disk_done(&copy);
+    }
     process_start_after(process, duration_us);
 }
 

@@ -32,7 +32,15 @@ static bool is_between(const struct drops_operation *drop, const struct drops_op
            drop->done_us < read->invoked_us && write->state != DROPS_OPEN;
 }
 
-static void check_value(const struct drops_operation *read, const struct drops_operation *write)
+/* A request begins again when it meets a newer epoch, or when whom it was forwarded to refused it,
+ * and does so in the generation of that moment: it is between a drop and its answer then, and may
+ * come before or behind it. */
+static uint64_t latest_of(const struct drops_operation *operation)
+{
+    return operation->state == DROPS_OPEN ? DROPS_NEVER : operation->latest;
+}
+
+static void check_value(struct drops_operation *read, const struct drops_operation *write)
 {
     const struct drops *drops = read->drops;
     if (write == NULL || write->action != DROPS_PUT || write->key != read->key) {
@@ -40,7 +48,9 @@ static void check_value(const struct drops_operation *read, const struct drops_o
                    read->id, read->key);
         return;
     }
-    if (write->generation != read->generation)
+    read->from = write->generation > read->from ? write->generation : read->from;
+    read->to = latest_of(write) < read->to ? latest_of(write) : read->to;
+    if (read->from > read->to)
         world_fail(
             world_of(read), "dropped",
             "operation %d reads d%u at n%u.%u in generation %llx, and what operation %d wrote "
@@ -57,6 +67,8 @@ static void check_value(const struct drops_operation *read, const struct drops_o
 
 void check_drop_read(struct drops_operation *read, const struct object *object)
 {
+    read->from = read->generation;
+    read->to = latest_of(read);
     for (uint32_t i = 0; i < object->sibling_count; i++) {
         const struct sibling *sibling = &object->siblings[i];
         if (sibling->tombstone)
@@ -76,8 +88,7 @@ void check_drop_listed(const struct drops_operation *list, struct bytes name)
     uint32_t key = (uint32_t)strtoul(text + 1, NULL, 10);
     for (int32_t i = 0; i < drops->count; i++) {
         const struct drops_operation *write = &drops->operations[i];
-        if (write->action == DROPS_PUT && write->key == key &&
-            write->generation >= list->generation)
+        if (write->action == DROPS_PUT && write->key == key && latest_of(write) >= list->generation)
             return;
     }
     world_fail(world_of(list), "dropped",
@@ -93,6 +104,14 @@ static bool must_know(const struct cluster *cluster, const struct process *asked
     const struct epoch *epoch = node_epoch(node);
     return process_alive(&cluster->processes[at]) && at < epoch->member_count &&
            epoch->members[at].state != MEMBER_GONE && node_liveness(node, at) != LIVENESS_DEAD;
+}
+
+/* Shard 0 decides, and took this member for dead when it may have; its answer to the shard that was
+ * asked is under way for a moment, or for as long as the process is paused. */
+static bool was_dead_when_decided(const struct drops_operation *drop, uint16_t at)
+{
+    const struct process *asked = &drop->drops->cluster->processes[drop->member];
+    return drop->shard != 0 && asked->not_dead_since_us[at] >= drop->invoked_us;
 }
 
 /* One that forgets all at its end, or whose disk is put back, may have begun anew since it was
@@ -126,7 +145,8 @@ void check_drop_told(const struct drops_operation *drop)
     PROBE("drops: a drop was acknowledged");
     for (uint16_t i = 0; i < cluster->count; i++) {
         const struct process *process = &cluster->processes[i];
-        if (!must_know(cluster, asked, i) || may_forget(cluster, i))
+        if (!must_know(cluster, asked, i) || may_forget(cluster, i) ||
+            was_dead_when_decided(drop, i))
             continue;
         for (uint16_t shard = 0; shard < process->shard_count; shard++)
             if (node_serves(process->shards[shard].node) &&
@@ -173,8 +193,8 @@ void check_drop_lost(const struct drops_operation *read)
     }
 }
 
-/* The generation in a key of a store (docs/formats/keys.md); false: it is not of our bucket. */
-static bool key_generation(struct bytes key, uint64_t *ret_generation)
+/* docs/formats/keys.md. */
+bool check_drop_key(struct bytes key, uint64_t *ret_generation)
 {
     static const char first[] = "\7default\0\7" DROPS_BUCKET,
                       later[] = "\7default\x80\7" DROPS_BUCKET;
@@ -200,7 +220,7 @@ static void check_store(const struct drops *drops, const struct process *process
     if (engine_iterate(store, &range, &iterator) != KVORUM_OK)
         return;
     for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator))
-        if (key_generation(iterator->key, &generation) && generation != last)
+        if (check_drop_key(iterator->key, &generation) && generation != last)
             world_fail(drops->cluster->world, "dropped",
                        "n%u goes by generation %llx, and keeps an object of %llx in partition %u",
                        process->member, (unsigned long long)last, (unsigned long long)generation,

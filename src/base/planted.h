@@ -68,6 +68,7 @@
     X(GENERATION_NOT_ASKED, "a replica serves a bucket in the generation it knows itself")         \
     X(HINT_OF_ANY_GENERATION, "a hint of a dropped generation is delivered to the next")           \
     X(RECLAIM_TOO_FAR, "what is reclaimed of a dropped bucket includes its new generation")        \
+    X(GENERATION_UNPROVEN, "an object is on disk before the generation of its bucket is")          \
     X(COLLECTED_BY_CLOCK, "a tombstone goes when it is old enough, whoever lacks it")              \
     X(COLLECT_ASKS_OWNERS, "only the owners of a tombstone are asked before it is collected")      \
     X(FENCE_OF_SENDING, "an object travels under the fence of its sending, not of its reading")    \

@@ -44,7 +44,8 @@ kvorum_status drop_open(struct node *node)
     if (node->drops == NULL)
         return KVORUM_NO_MEMORY;
     list_init(&node->drops->errands);
-    return KVORUM_OK;
+    node->drops->to = RING_NO_MEMBER;
+    return drop_keep_load(node, &node->drops->promised);
 }
 
 void drop_close(struct node *node)

@@ -9,6 +9,7 @@
  *      drop_begin.c       somebody asks for a drop
  *      drop_decide.c      every member is asked, until the generation is decided
  *      drop_promise.c     being asked
+ *      drop_keep.c        what no crash may take back: promises, and what objects are of
  *      property_drop.c    which one is in force: a register in the replicated table of properties
  *      reclaim.c          deleting what earlier ones left in the stores
  *
@@ -23,6 +24,7 @@
 
 #include "node/node.h"
 
+struct commit_plan;
 struct key_address;
 struct request;
 
@@ -53,6 +55,8 @@ void drop_on_answer(struct node *node, struct net_address from, const struct mes
 void drop_on_deadline(struct node *node, struct request *request);
 /** What request `id` of shard 0 is about to decide is on disk here. */
 void drop_on_stored(struct node *node, uint64_t id, kvorum_status status);
+/** What was promised is on disk, or is not. */
+void drop_on_promised(struct node *node, const struct commit_plan *plan, kvorum_status status);
 /** A generation that is being decided here, and goes to the disk before anybody goes by it; 0. */
 uint64_t drop_staged(const struct node *node, struct bytes type, struct bytes bucket);
 /** Every shard of this node knows what request `id` of shard 0 is about to decide. */
@@ -60,7 +64,19 @@ void drop_on_everywhere(struct node *node, uint64_t id);
 /** A member died, or there are others. */
 void drop_on_members(struct node *node);
 
-/* --- property_drop.c ------------------------------------------------------------------------- */
+/* --- drop_keep.c ------------------------------------------------------------------------------ */
+
+/** An object of `address` goes into `node->batch`: its generation goes along, unless that is on
+ *  this node's disk. */
+KVORUM_CHECKED kvorum_status drop_prove(struct node *node, const struct key_address *address);
+/** On shard 0: `plan` is carried out when the promise is on disk. */
+KVORUM_CHECKED kvorum_status drop_keep_promise(struct node *node, uint64_t generation,
+                                               const struct commit_plan *plan);
+/** What the stores of this shard keep is known from now on.  *ret_promised stays where nothing was
+ *  promised. */
+KVORUM_CHECKED kvorum_status drop_keep_load(struct node *node, uint64_t *ret_promised);
+
+/* --- property_drop.c, property_table.c -------------------------------------------------------- */
 
 /** On shard 0: write the bucket's record as drop_staged has it; then drop_on_stored. */
 KVORUM_CHECKED kvorum_status property_store_generation(struct node *node, uint64_t request_id,
@@ -74,6 +90,10 @@ bool property_pass_round(struct node *node, uint64_t request_id, struct bytes ty
                          struct bytes bucket, uint64_t generation);
 /** Somebody goes by a later generation of this bucket than we do. */
 void property_hear(struct node *node, const struct key_address *address);
+/** A store of this shard holds objects of this generation, which is later than the one that the
+ *  table came with: it is in force from the start. */
+KVORUM_CHECKED kvorum_status property_find_proven(struct node *node,
+                                                  const struct key_address *address);
 /** Send `from`'s member the bucket's record. */
 void property_tell(struct node *node, struct net_address from, struct bytes type,
                    struct bytes bucket);

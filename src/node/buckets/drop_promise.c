@@ -14,8 +14,27 @@ void drop_answer(struct node *node, struct net_address to, uint64_t request_id,
               (struct bytes){ 0 });
 }
 
-/* The promise is in memory, and in the clock: stamps of a node that starts again are later, as its
- * wall clock is. */
+/* Nobody else is promised less from now on; it is said once a start here would know it. */
+static void promise(struct node *node, struct net_address to, uint64_t request_id,
+                    uint64_t generation)
+{
+    const struct commit_plan plan = {
+        .kind = COMMIT_PROMISE, .to = to, .request_id = request_id, .generation = generation
+    };
+    node->drops->promised = generation;
+    node->drops->to = to.member;
+    (void)hlc_see(&node->hlc, generation, clock_wall_ms(node->config.clock));
+    kvorum_status status = drop_keep_promise(node, generation, &plan);
+    if (status != KVORUM_OK)
+        drop_on_promised(node, &plan, status);
+}
+
+/* One whose disk refuses it says so, and is asked again. */
+void drop_on_promised(struct node *node, const struct commit_plan *plan, kvorum_status status)
+{
+    drop_answer(node, plan->to, plan->request_id, status, NULL, plan->generation);
+}
+
 static void on_promise(struct node *node, struct net_address from, uint64_t request_id,
                        const Peer__Drop *asked)
 {
@@ -32,10 +51,7 @@ static void on_promise(struct node *node, struct net_address from, uint64_t requ
         drop_answer(node, from, request_id, KVORUM_CONFLICT, NULL, latest);
         return;
     }
-    drops->promised = asked->generation;
-    drops->to = from.member;
-    (void)hlc_see(&node->hlc, asked->generation, clock_wall_ms(node->config.clock));
-    drop_answer(node, from, request_id, KVORUM_OK, NULL, asked->generation);
+    promise(node, from, request_id, asked->generation);
 }
 
 void drop_on_question(struct node *node, struct net_address from, const struct message *message)

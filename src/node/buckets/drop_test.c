@@ -3,6 +3,9 @@
  * business (sim/drops.h). */
 #include "tests/support/node_world.h"
 
+#include <endian.h>
+
+#include "codec/protobuf.h"
 #include "node/internal.h"
 
 static struct outcome drop_bucket(struct world *world, uint16_t at)
@@ -266,6 +269,74 @@ static void two_drops_at_once_both_end_and_the_later_generation_stays(void)
     world_free(world);
 }
 
+/* As node 0 would, whose clock is ahead. */
+static void ask_for_promise(struct world *world, uint16_t at, uint64_t generation)
+{
+    uint8_t body[64];
+    Peer__Drop ask = PEER__DROP__INIT;
+    ask.ask = 2;
+    ask.type = protobuf_data(BYTES_LITERAL("default"));
+    ask.bucket = protobuf_data(BYTES_LITERAL("pets"));
+    ask.generation = generation;
+    assert_true(protobuf_c_message_get_packed_size(&ask.base) <= sizeof(body));
+    const struct message message = {
+        MESSAGE_DROP, 7, 1, bytes_make(body, protobuf_c_message_pack(&ask.base, body)), { 0 }
+    };
+    node_receive(world->nodes[at], (struct net_address){ 0, 0 }, &message);
+    settle(world);
+}
+
+static void a_drop_goes_above_one_that_was_promised_before_a_restart(void)
+{
+    struct world *world = world_make(3);
+    put(world, 1, "cat", "meow", NULL);
+    assert_int_equal(drop_bucket(world, 1).status, KVORUM_OK);
+    uint64_t promised = generation_at(world, 1) + (UINT64_C(1) << 30);
+    ask_for_promise(world, 1, promised);
+    ask_for_promise(world, 2, promised);
+    struct bytes kept;
+    assert_int_equal(engine_get(world->stores[2], BYTES_LITERAL("qp"), &world->arena, &kept),
+                     KVORUM_OK);
+    uint64_t little = htole64(promised);
+    assert_true(bytes_equal(kept, bytes_make(&little, sizeof(little))));
+    for (uint16_t at = 0; at < 3; at++)
+        restart(world, at, (struct node_limits){ 0 });
+    pass(world, 1000);
+    cut(world, 0); /* it was about to decide that, and comes back some day */
+    pass(world, 10000);
+    assert_int_equal(drop_bucket(world, 1).status, KVORUM_OK);
+    assert_true(generation_at(world, 1) > promised && generation_at(world, 2) > promised);
+    world_free(world);
+}
+
+/* The record of the properties was still on its way to another store. */
+static void a_start_knows_the_generation_of_the_objects_that_it_has(void)
+{
+    struct world *world = world_make(3);
+    assert_int_equal(drop_bucket(world, 0).status, KVORUM_OK);
+    assert_int_equal(put(world, 0, "cat", "meow", NULL).status, KVORUM_OK);
+    uint64_t generation = generation_at(world, 0), little = htole64(generation);
+    for (uint16_t at = 0; at < 3; at++) {
+        struct engine_batch *batch = engine_batch_create();
+        assert_non_null(batch);
+        assert_int_equal(engine_batch_delete(batch, BYTES_LITERAL("p\7defaultpets")), KVORUM_OK);
+        if (at == 2)
+            assert_int_equal(engine_batch_put(batch, BYTES_LITERAL("qg\7defaultpets"),
+                                              bytes_make(&little, sizeof(little))),
+                             KVORUM_OK);
+        assert_int_equal(engine_write(world->stores[at], batch, ENGINE_SYNC), KVORUM_OK);
+        engine_batch_destroy(batch);
+        restart(world, at, (struct node_limits){ 0 });
+        assert_true(generation_at(world, at) == (at == 2 ? generation : 0));
+    }
+    pass(world, 5000);
+    for (uint16_t at = 0; at < 3; at++) {
+        assert_true(generation_at(world, at) == generation);
+        assert_string_equal(get(world, at, "cat").values, "meow");
+    }
+    world_free(world);
+}
+
 static void a_name_that_is_none_is_refused(void)
 {
     struct world *world = world_make(1);
@@ -358,6 +429,10 @@ int main(void)
         { "the generation outlives a restart", the_generation_outlives_a_restart },
         { "two drops at once both end, and the later generation stays",
           two_drops_at_once_both_end_and_the_later_generation_stays },
+        { "a drop goes above one that was promised before a restart",
+          a_drop_goes_above_one_that_was_promised_before_a_restart },
+        { "a start knows the generation of the objects that it has",
+          a_start_knows_the_generation_of_the_objects_that_it_has },
         { "a name that is none is refused", a_name_that_is_none_is_refused },
         { "a key of a store keeps its generation", a_key_of_a_store_keeps_its_generation },
         { "overrides with a generation are these bytes",

@@ -126,6 +126,23 @@ void property_hear(struct node *node, const struct key_address *address)
     (void)!property_store_records(node, &record, 1, &nobody);
 }
 
+/* It is stored with whatever is stored next: until then others see a digest that nobody has, and
+ * tell us all that they know, upon which it is. */
+kvorum_status property_find_proven(struct node *node, const struct key_address *address)
+{
+    struct record *record;
+    kvorum_status status =
+        merge_generation(node, address->type, address->bucket, address->generation, &record);
+    if (status != KVORUM_OK)
+        return status;
+    if (node->config.shard == 0)
+        node->properties->not_stored = true;
+    else
+        property_send_records(node, (struct net_address){ node->config.self, 0 }, 0, TELL_SOME,
+                              &record, 1);
+    return KVORUM_OK;
+}
+
 void property_tell(struct node *node, struct net_address from, struct bytes type,
                    struct bytes bucket)
 {

@@ -69,6 +69,8 @@ static void on_records(struct node *node, struct net_address from, const Peer__P
     size_t count = 0;
     uint64_t id = message->request_id;
     kvorum_status status = property_merge_records(node, message->tail, &changed, &count);
+    if (status != KVORUM_OK && count > 0) /* what came before the record that could not be taken */
+        node->properties->not_stored = true;
     if (status == KVORUM_OK && body->all)
         learnt(node, from.member);
     bool own = from.member == node->config.self; /* another shard of ours changed one record */

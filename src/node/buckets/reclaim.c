@@ -227,9 +227,22 @@ static void read_page(struct node *node)
     reading_begin(node, reading);
 }
 
+/* Shard 0 says what is on the disk of this node.  Where that was lost, or an older word came last,
+ * nothing would ever be reclaimed here: it is asked until it says what lets us begin. */
+static void wait_for_disk(struct node *node)
+{
+    struct reclaim *reclaim = node->reclaim;
+    if (node->config.shard == 0 || reclaim->timer.place != 0 || property_count_due(node) == 0)
+        return;
+    reclaim->waits = true;
+    set_timer(node, node->now_us + AGAIN_US);
+}
+
 void reclaim_tick(struct node *node)
 {
     struct reclaim *reclaim = node->reclaim;
+    bool waited = reclaim->waits;
+    reclaim->waits = false;
     if (reclaim->reading || reclaim->paused)
         return;
     if (!node->ready) {
@@ -238,8 +251,15 @@ void reclaim_tick(struct node *node)
     }
     if (reclaim->active && reclaim->store >= node->config.store_count)
         bucket_over(node);
-    if (reclaim->active || begin_bucket(node))
+    if (reclaim->active || begin_bucket(node)) {
         read_page(node);
+        return;
+    }
+    if (waited && property_count_due(node) > 0) {
+        PROBE("reclaim: shard 0 was asked what is on disk");
+        property_pull(node);
+    }
+    wait_for_disk(node);
 }
 
 void reclaim_wake(struct node *node)
@@ -247,9 +267,15 @@ void reclaim_wake(struct node *node)
     struct reclaim *reclaim = node->reclaim;
     struct drop_due due;
     node->counters.reclaims_due = property_count_due(node);
-    if (reclaim == NULL || reclaim->reading || reclaim->paused || reclaim->timer.place != 0 ||
-        !property_first_due(node, &due))
+    if (reclaim == NULL || reclaim->reading || reclaim->paused)
         return;
+    if (!property_first_due(node, &due)) {
+        wait_for_disk(node);
+        return;
+    }
+    if (reclaim->timer.place != 0 && !reclaim->waits)
+        return;
+    reclaim->waits = false;
     set_timer(node, node->now_us + STEP_US);
 }
 

@@ -13,6 +13,7 @@ struct reclaim {
     struct heap_item timer; /* set while there is something to do and no job is under way */
     struct throttle throttle;
     bool reading, paused;
+    bool waits;  /* for the word that the table is on disk; the timer is set to ask for it */
     bool active; /* a bucket is being reclaimed: */
     struct buffer type, bucket;
     uint64_t generation; /* the first that stays */

@@ -38,15 +38,17 @@ enum commit_kind {
     COMMIT_SUSPECT_ANSWER,
     COMMIT_LOSS, /* request_id: the store */
     COMMIT_GENERATION,
-    COMMIT_FENCE, /* request_id: the partition; target: which promise */
+    COMMIT_PROMISE, /* of a generation */
+    COMMIT_FENCE,   /* request_id: the partition; target: which promise */
 };
 /** What to do once a batch is as durable as asked. */
 struct commit_plan {
     enum commit_kind kind;
-    struct net_address to;   /* ANSWER, PROPERTIES_ANSWER, SUSPECT_ANSWER: send it there */
+    struct net_address to;   /* ANSWER, PROPERTIES_ANSWER, SUSPECT_ANSWER, PROMISE: to whom */
     uint64_t request_id;     /* these: the asker's; TARGET, PROPERTIES: ours */
     uint8_t target, attempt; /* TARGET */
     kvorum_status verdict;   /* ANSWER: said instead of OK */
+    uint64_t generation;     /* PROMISE */
 };
 enum engine_durability replica_durability(const struct node *node, bool must_sync);
 kvorum_status replica_submit(struct node *node, struct engine *store,

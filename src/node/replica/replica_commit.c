@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A batch is given to a store, and when it is as durable as was asked, its plan is carried out. */
+#include "node/buckets/drop.h"
 #include "node/collect/collect.h"
 #include "node/replica/replica_internal.h"
 #include "node/scrub/scrub.h"
@@ -52,6 +53,9 @@ void replica_carry_out(struct node *node, const struct commit_plan *plan, kvorum
     case COMMIT_PROPERTIES_ANSWER:
     case COMMIT_GENERATION:
         property_on_stored(node, plan, status);
+        break;
+    case COMMIT_PROMISE:
+        drop_on_promised(node, plan, status);
         break;
     case COMMIT_STREAM:
     case COMMIT_TENURE:

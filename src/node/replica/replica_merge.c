@@ -24,6 +24,8 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
     kvorum_status status = engine_batch_put(node->batch, key, encoding);
     if (status == KVORUM_OK)
         status = expiry_add(node, node->batch, key, encoding);
+    if (status == KVORUM_OK)
+        status = drop_prove(node, address);
     struct hint_change change = { 0 };
     if (status == KVORUM_OK && target != NULL && target->stand_in) {
         status = hints_add(node, node->batch, target->owner, address->partition, key, encoding.size,

@@ -42,10 +42,12 @@ static bool add_comparison(struct loss *loss, const struct loss_comparison *comp
     return true;
 }
 
+/* A row that is not full yet has no owners beyond it: who stands there refuses to compare. */
 static bool add_owners(struct node *node, struct loss *loss, uint32_t partition, uint8_t n)
 {
     uint16_t owners[TARGETS_MAX];
-    uint16_t count = ring_preference(node->config.epoch, partition, owners, n);
+    uint8_t limit = ring_owner_limit(node->config.epoch, partition);
+    uint16_t count = ring_preference(node->config.epoch, partition, owners, n < limit ? n : limit);
     if (repair_place(node, partition, n, node->config.self) < 0)
         return true;
     loss->only_here = loss->only_here || count < 2;

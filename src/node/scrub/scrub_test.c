@@ -240,6 +240,26 @@ static void every_owner_is_asked(void)
     end(world);
 }
 
+/* Two of four members have a partition whose third copy is still to be made. */
+static void those_who_own_nothing_yet_are_not_asked(void)
+{
+    struct world *world = begin(4);
+    struct epoch *epoch = &world->epoch;
+    for (uint32_t p = 0; p < epoch->partition_count; p++) {
+        uint16_t *row = &epoch->table[p * epoch->replica_count];
+        if (row[0] != 0)
+            row[1] = 0;
+        row[2] = RING_NO_MEMBER;
+    }
+    rot(PLACE);
+    open_again(world, 0);
+    node_scrub(world->nodes[0]);
+    pass(world, 60000);
+    assert_true(counters(world)->scrub_mended > 0 && counters(world)->scrub_refilled > 0);
+    assert_int_equal(counters(world)->scrub_losses, 0);
+    end(world);
+}
+
 /* Which of its own records were there nobody knows: all of the store is compared. */
 static void a_start_on_damage(void)
 {
@@ -327,6 +347,7 @@ static const struct named_test tests[] = {
       a_lost_range_is_not_absent },
     { "a loss is over when every other owner was asked, for one alone may have it",
       every_owner_is_asked },
+    { "those who own nothing yet are not asked", those_who_own_nothing_yet_are_not_asked },
     { "a node starts on a store whose own records are damaged, and answers when all were asked",
       a_start_on_damage },
     { "what the only replica lost is an error until it is given up", the_only_replica_is_lost },
