@@ -23,7 +23,7 @@ static void nothing_is_wrong(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        struct run_options options = { .seed = seed, .gossip = true };
+        struct run_options options = { .seed = seed, .kind = KIND_GOSSIP };
         struct run_result result, again;
         run(&options, &result);
         if (result.violation.checker != NULL)

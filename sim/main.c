@@ -12,11 +12,9 @@
 #include "sim/run.h"
 #include "sim/tapes.h"
 
-static const char usage[] =
+static const char usage_begin[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--hours H] [--seconds S]\n"
-    "                  [--bug NAME] [--list-bugs] [--trace] [--twice] [--probes]\n"
-    "                  [--store | --gossip | --liveness | --handoff | --yesterday | --drops |\n"
-    "                  --collect | --decay]\n"
+    "                  [--bug NAME] [--list-bugs] [--trace] [--twice] [--probes] [KIND]\n"
     "\n"
     "  --seed N     first seed (default 1); run i uses seed N + i\n"
     "  --runs M     how many runs (default 100)\n"
@@ -27,15 +25,11 @@ static const char usage[] =
     "  --list-bugs  the bugs that can be planted\n"
     "  --trace      print what happens in each run\n"
     "  --twice      make every run twice and compare the trace hashes (default: every 25th)\n"
-    "  --store      play with one lsm store alone instead of clusters (--ops: steps, default 250)\n"
-    "  --gossip     play with gossip alone, without stores (--ops has no meaning)\n"
-    "  --collect    in each run tombstones are collected while everything goes wrong\n"
-    "  --yesterday  in each run one member's disk is put back to older states of itself\n"
-    "  --drops      in each run a bucket is dropped again and again while it is used\n"
-    "  --decay      in each run disks are damaged, of a minority of the replicas at a time\n"
-    "  --liveness   in each run a core with a quorum must serve alone, the rest stays broken\n"
-    "  --handoff    play with hinted handoff alone (--ops: keys, default 24)\n"
     "  --probes     print how often each rare path was taken\n"
+    "\n"
+    "Kinds of runs, instead of whole clusters under everything:\n";
+
+static const char usage_end[] =
     "\n"
     "One run and its tape, which has all that was left to chance (docs/simulator.md):\n"
     "  --tape-out FILE     write the tape of run N, or the shrunk one\n"
@@ -53,7 +47,8 @@ struct arguments {
     uint64_t seed, runs, hours, seconds;
     uint32_t operations;
     enum planted_bug bug;
-    bool trace, twice, probes, store, gossip, liveness, handoff, yesterday, drops, collect, decay;
+    enum kind kind;
+    bool trace, twice, probes;
     struct tapes_command tapes;
 };
 
@@ -64,23 +59,9 @@ static volatile size_t epitaph_size;
 
 static size_t describe_replay(uint64_t seed, char *text, size_t size)
 {
-    int used = snprintf(text, size, "replay: kvorum-sim --seed %" PRIu64 " --runs 1 --trace", seed);
-    if (arguments.store)
-        used += snprintf(text + used, size - (size_t)used, " --store");
-    if (arguments.gossip)
-        used += snprintf(text + used, size - (size_t)used, " --gossip");
-    if (arguments.liveness)
-        used += snprintf(text + used, size - (size_t)used, " --liveness");
-    if (arguments.handoff)
-        used += snprintf(text + used, size - (size_t)used, " --handoff");
-    if (arguments.collect)
-        used += snprintf(text + used, size - (size_t)used, " --collect");
-    if (arguments.yesterday)
-        used += snprintf(text + used, size - (size_t)used, " --yesterday");
-    if (arguments.drops)
-        used += snprintf(text + used, size - (size_t)used, " --drops");
-    if (arguments.decay)
-        used += snprintf(text + used, size - (size_t)used, " --decay");
+    const char *option = run_kinds[arguments.kind].option;
+    int used = snprintf(text, size, "replay: kvorum-sim --seed %" PRIu64 " --runs 1 --trace%s%s",
+                        seed, *option == '\0' ? "" : " ", option);
     if (arguments.operations != 0)
         used += snprintf(text + used, size - (size_t)used, " --ops %" PRIu32, arguments.operations);
     if (arguments.bug != PLANTED_NONE)
@@ -139,9 +120,19 @@ static void list_bugs(void)
         printf("%-30s %s\n", bug_name((enum planted_bug)i), bug_text((enum planted_bug)i));
 }
 
+static void print_usage(FILE *file)
+{
+    fputs(usage_begin, file);
+    for (int i = 0; i < KIND_COUNT; i++)
+        if (*run_kinds[i].option != '\0')
+            fprintf(file, "  %-12s %s\n", run_kinds[i].option, run_kinds[i].text);
+    fputs(usage_end, file);
+}
+
 static void fail_usage(const char *what, const char *argument)
 {
-    fprintf(stderr, "kvorum-sim: %s: %s\n%s", what, argument, usage);
+    fprintf(stderr, "kvorum-sim: %s: %s\n", what, argument);
+    print_usage(stderr);
     exit(2);
 }
 
@@ -164,40 +155,35 @@ static enum planted_bug parse_bug(const char *name)
     return bug;
 }
 
+static bool parse_kind(const char *name)
+{
+    enum kind kind;
+    if (!kind_of_option(name, &kind))
+        return false;
+    if (arguments.kind != KIND_CLUSTERS && arguments.kind != kind)
+        fail_usage("a run is of one kind: two are asked for", name);
+    arguments.kind = kind;
+    return true;
+}
+
 static bool parse_flag(const char *name)
 {
     if (strcmp(name, "--trace") == 0)
         arguments.trace = true;
     else if (strcmp(name, "--twice") == 0)
         arguments.twice = true;
-    else if (strcmp(name, "--store") == 0)
-        arguments.store = true;
-    else if (strcmp(name, "--gossip") == 0)
-        arguments.gossip = true;
-    else if (strcmp(name, "--liveness") == 0)
-        arguments.liveness = true;
-    else if (strcmp(name, "--handoff") == 0)
-        arguments.handoff = true;
-    else if (strcmp(name, "--collect") == 0)
-        arguments.collect = true;
-    else if (strcmp(name, "--yesterday") == 0)
-        arguments.yesterday = true;
-    else if (strcmp(name, "--drops") == 0)
-        arguments.drops = true;
-    else if (strcmp(name, "--decay") == 0)
-        arguments.decay = true;
     else if (strcmp(name, "--probes") == 0)
         arguments.probes = true;
     else if (strcmp(name, "--shrink") == 0)
         arguments.tapes.shrink = true;
     else if (strcmp(name, "--list-bugs") == 0 || strcmp(name, "--help") == 0) {
         if (strcmp(name, "--help") == 0)
-            fputs(usage, stdout);
+            print_usage(stdout);
         else
             list_bugs();
         exit(0);
     } else
-        return false;
+        return parse_kind(name);
     return true;
 }
 
@@ -241,10 +227,6 @@ static void parse_arguments(char **argument)
             fail_usage("unknown option", name);
         argument++;
     }
-    int kinds = arguments.store + arguments.gossip + arguments.liveness + arguments.handoff +
-                arguments.yesterday + arguments.drops + arguments.collect + arguments.decay;
-    if (kinds > 1)
-        fail_usage("a run is of one kind", "--store, --gossip, ... exclude each other");
 }
 
 /* --- runs ------------------------------------------------------------------------------------ */
@@ -315,14 +297,7 @@ static bool run_one(struct totals *totals, uint64_t seed)
     struct run_options options = { .seed = seed,
                                    .operation_count = arguments.operations,
                                    .tracing = arguments.trace,
-                                   .store = arguments.store,
-                                   .gossip = arguments.gossip,
-                                   .liveness = arguments.liveness,
-                                   .handoff = arguments.handoff,
-                                   .yesterday = arguments.yesterday,
-                                   .drops = arguments.drops,
-                                   .collect = arguments.collect,
-                                   .decay = arguments.decay };
+                                   .kind = arguments.kind };
     struct run_result result;
     prepare_epitaph(seed);
     run(&options, &result);
@@ -383,30 +358,21 @@ static uint64_t print_probes(const struct probe_tally *tally)
                    tally->list[i].name, tally->list[i].fired,
                    100.0 * (double)tally->list[i].runs / (double)tally->runs);
     }
-    enum probe_batch batch = arguments.store       ? BATCH_STORES
-                             : arguments.gossip    ? BATCH_GOSSIP
-                             : arguments.handoff   ? BATCH_HANDOFF
-                             : arguments.liveness  ? BATCH_LIVENESS
-                             : arguments.yesterday ? BATCH_YESTERDAY
-                             : arguments.drops     ? BATCH_DROPS
-                             : arguments.collect   ? BATCH_COLLECT
-                             : arguments.decay     ? BATCH_DECAY
-                                                   : BATCH_CLUSTERS;
-    probes_check(tally, batch, print_missing, &missing);
+    probes_check(tally, arguments.kind, print_missing, &missing);
     return missing;
 }
 
 /* The figures of `make proof`. */
 static void print_proof(const struct totals *totals)
 {
-    if (arguments.liveness)
+    if (arguments.kind == KIND_LIVENESS)
         printf("liveness runs that failed to converge: %" PRIu64 " of %" PRIu64 "\n", totals->stuck,
                totals->passed + totals->failed);
-    if (!arguments.store)
+    if (arguments.kind != KIND_STORES)
         printf("runs that lost an acknowledged write: %" PRIu64 ", in %.2f simulated "
                "cluster-hours, %.2f of them under clients and faults\n",
                totals->lost, hours(totals->virtual_us), hours(totals->faulty_us));
-    if (arguments.store || arguments.gossip)
+    if (arguments.kind == KIND_STORES || arguments.kind == KIND_GOSSIP)
         return;
     printf("runs in which a deleted value came back: %" PRIu64 " of %" PRIu64 "\n",
            totals->resurrected, totals->passed + totals->failed);
@@ -457,14 +423,7 @@ static int run_tapes(void)
                                            .operation_count = arguments.operations,
                                            .tracing = arguments.trace,
                                            .told_key = -1,
-                                           .store = arguments.store,
-                                           .gossip = arguments.gossip,
-                                           .handoff = arguments.handoff,
-                                           .liveness = arguments.liveness,
-                                           .yesterday = arguments.yesterday,
-                                           .drops = arguments.drops,
-                                           .collect = arguments.collect,
-                                           .decay = arguments.decay };
+                                           .kind = arguments.kind };
     return tapes_run(tapes);
 }
 

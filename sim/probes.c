@@ -4,9 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+#define X(name, ...) BATCH_##name = 1 << KIND_##name,
+    KIND_LIST(X)
+#undef X
+};
+
 struct required {
     const char *name;
-    uint32_t batches; /* in which kinds of them */
+    uint32_t batches; /* of which kinds */
     uint32_t runs;    /* from how many on: to miss it by chance is less likely than 1 in 10^9 */
 };
 
@@ -121,13 +127,13 @@ static bool find(const struct probe_tally *tally, const char *name, uint64_t *re
     return false;
 }
 
-void probes_check(const struct probe_tally *tally, enum probe_batch batch,
+void probes_check(const struct probe_tally *tally, enum kind kind,
                   void (*missing)(void *context, const char *name, bool exists), void *context)
 {
     for (size_t i = 0; i < sizeof(required) / sizeof(*required); i++) {
         const struct required *one = &required[i];
         uint64_t fired = 0;
-        if ((one->batches & batch) == 0 || tally->runs < one->runs)
+        if ((one->batches & (1u << kind)) == 0 || tally->runs < one->runs)
             continue;
         bool exists = find(tally, one->name, &fired);
         if (fired == 0)

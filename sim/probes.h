@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "sim/bugs.h"
+#include "sim/kinds.h"
 
 #define PROBES_MAX ((size_t)512)
 
@@ -22,21 +23,9 @@ struct probe_tally {
 /** After each run.  Aborts when there are more probes than PROBES_MAX. */
 void probes_tally_run(struct probe_tally *tally);
 
-enum probe_batch {
-    BATCH_CLUSTERS = 1,
-    BATCH_STORES = 2,
-    BATCH_LIVENESS = 4,
-    BATCH_GOSSIP = 8,
-    BATCH_HANDOFF = 16,
-    BATCH_YESTERDAY = 32,
-    BATCH_DROPS = 64,
-    BATCH_COLLECT = 128,
-    BATCH_DECAY = 256,
-};
-
-/** Of the probes that a batch of these runs must fire, calls `missing` with each that did not, or
- *  that the program does not have. */
-void probes_check(const struct probe_tally *tally, enum probe_batch batch,
+/** Of the probes that a batch of runs of this kind must fire, calls `missing` with each that did
+ *  not, or that the program does not have. */
+void probes_check(const struct probe_tally *tally, enum kind kind,
                   void (*missing)(void *context, const char *name, bool exists), void *context);
 
 #endif

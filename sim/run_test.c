@@ -40,7 +40,7 @@ static void every_core_serves_alone(void **state)
     (void)state;
     uint64_t seeds = as_many_as_time_allows(SEEDS_LIVENESS);
     for (uint64_t seed = 1; seed <= seeds; seed++) {
-        struct run_options options = { .seed = seed, .liveness = true };
+        struct run_options options = { .seed = seed, .kind = KIND_LIVENESS };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL)
@@ -57,7 +57,7 @@ static void what_a_mark_stands_for_reaches_its_owners(void **state)
     (void)state;
     static const uint64_t seeds[] = { 10004, 10287, 10727 };
     for (size_t i = 0; i < sizeof(seeds) / sizeof(*seeds); i++) {
-        struct run_options options = { .seed = seeds[i], .handoff = true };
+        struct run_options options = { .seed = seeds[i], .kind = KIND_HANDOFF };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL)
