@@ -11,6 +11,15 @@
 
 #define PROBES_MAX ((size_t)512)
 
+/** How often each fired; the places are the same in all processes of one program. */
+struct probe_counts {
+    uint64_t fired[PROBES_MAX];
+};
+
+/** What fired in this process since it was asked the last time.  Aborts when there are more probes
+ *  than PROBES_MAX. */
+void probes_take(struct probe_counts *ret_counts);
+
 struct probe_tally {
     uint64_t runs;
     size_t count;
@@ -20,8 +29,8 @@ struct probe_tally {
     } list[PROBES_MAX];
 };
 
-/** After each run.  Aborts when there are more probes than PROBES_MAX. */
-void probes_tally_run(struct probe_tally *tally);
+/** Add those of one run. */
+void probes_tally_run(struct probe_tally *tally, const struct probe_counts *counts);
 
 /** Of the probes that a batch of runs of this kind must fire, calls `missing` with each that did
  *  not, or that the program does not have. */

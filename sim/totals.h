@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Sums over the runs of a batch, and the figures that are made of them. */
+#ifndef SIM_TOTALS_H
+#define SIM_TOTALS_H
+
+#include "sim/workers.h"
+
+struct totals {
+    uint64_t passed, failed, events, virtual_us, faulty_us, operations, acknowledged, twice;
+    uint64_t lost, stuck; /* runs that lost an acknowledged write; that did not come to an end */
+    uint64_t resurrected; /* runs in which a deleted value came back */
+    uint64_t joined, gone, shapes_bad; /* members; failed runs in which some did */
+    struct probe_tally probes;
+};
+
+void totals_add(struct totals *totals, const struct outcome *outcome);
+static inline uint64_t totals_runs(const struct totals *totals)
+{
+    return totals->passed + totals->failed;
+}
+double totals_hours(uint64_t duration_us);
+/** The figures of `make proof`. */
+void totals_print_proof(const struct totals *totals, enum kind kind);
+/** How many probes that are required of so many runs never fired. */
+uint64_t totals_print_probes(const struct totals *totals, enum kind kind, bool all);
+
+#endif
