@@ -62,9 +62,8 @@ static void report_progress(void)
         return;
     batch.reported = now;
     double done = (double)totals_runs(totals);
-    double part = options->hours > 0
-                      ? totals_hours(totals->virtual_us) / (double)options->hours
-                      : done / (double)options->runs;
+    double part = options->hours > 0 ? totals_hours(totals->virtual_us) / (double)options->hours
+                                     : done / (double)options->runs;
     fprintf(stderr, "%s%.0f runs, %.0f %%, %.1f a second, %.0f s left%s", terminal ? "\r" : "",
             done, 100 * part, done / elapsed, part > 0 && part < 1 ? elapsed / part - elapsed : 0,
             terminal ? "" : "\n");
@@ -138,18 +137,19 @@ static void play_all(void)
 
 int batch_run(const struct batch_options *options)
 {
-    const struct totals *totals = &batch.totals;
-    uint64_t missing = 0;
+    struct totals *totals = &batch.totals;
     bool planted = options->bug != PLANTED_NONE;
     batch = (struct batch){ .options = options, .start = seconds_now(), .reported = seconds_now() };
     bug_plant(options->bug);
     play_all();
     print_totals();
     if (!planted) {
-        missing = totals_print_probes(totals, options->run.kind, options->probes);
+        totals_print_probes(totals, options->run.kind, options->probes);
         totals_print_proof(totals, options->run.kind);
     }
+    if (options->sums)
+        totals_print_sums(totals, options->run.kind);
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals->passed, totals->failed);
-    bool good = planted ? totals->failed > 0 : totals->failed == 0 && missing == 0;
+    bool good = planted ? totals->failed > 0 : totals->failed == 0 && totals->missing == 0;
     return good ? 0 : 1;
 }

@@ -15,6 +15,7 @@ struct batch_options {
     enum planted_bug bug;   /* planted: stop at the first run that catches it */
     bool twice;             /* every run, not only some */
     bool probes;            /* print them all, not only those that never fired */
+    bool sums;              /* print the sums once more, for programs */
 };
 
 /** The exit code of the program: 0 when nothing was wrong (with a planted bug: when it was caught),

@@ -10,7 +10,8 @@
 
 static const char usage_begin[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--hours H] [--seconds S]\n"
-    "                  [--jobs N] [--bug NAME] [--list-bugs] [--trace] [--twice] [--probes] [KIND]\n"
+    "                  [--jobs N] [--bug NAME] [--list-bugs] [--list-kinds] [--trace] [--twice]\n"
+    "                  [--probes] [--sums] [KIND]\n"
     "\n"
     "  --seed N     first seed (default 1); run i uses seed N + i\n"
     "  --runs M     how many runs (default 100)\n"
@@ -20,9 +21,11 @@ static const char usage_begin[] =
     "  --jobs N     by so many processes (default: one a processor), with the same result\n"
     "  --bug NAME   plant a bug and stop at the first run that catches it: exit 0 when caught\n"
     "  --list-bugs  the bugs that can be planted\n"
+    "  --list-kinds the kinds of runs, an option each\n"
     "  --trace      print what happens in each run\n"
     "  --twice      make every run twice and compare the trace hashes (default: every 25th)\n"
     "  --probes     print how often each rare path was taken\n"
+    "  --sums       print the sums on one line too, for programs\n"
     "\n"
     "Kinds of runs, instead of whole clusters under everything:\n";
 
@@ -44,7 +47,7 @@ struct arguments {
     unsigned jobs;
     enum planted_bug bug;
     enum kind kind;
-    bool trace, twice, probes;
+    bool trace, twice, probes, sums;
     struct tapes_command tapes;
 };
 
@@ -65,6 +68,13 @@ static void print_usage(FILE *file)
         if (*run_kinds[i].option != '\0')
             fprintf(file, "  %-12s %s\n", run_kinds[i].option, run_kinds[i].text);
     fputs(usage_end, file);
+}
+
+static void list_kinds(void)
+{
+    for (int i = 0; i < KIND_COUNT; i++)
+        printf("%-12s %s\n", *run_kinds[i].option == '\0' ? "-" : run_kinds[i].option,
+               run_kinds[i].text);
 }
 
 static void fail_usage(const char *what, const char *argument)
@@ -112,6 +122,20 @@ static bool parse_kind(const char *name)
     return true;
 }
 
+/* What is only printed. */
+static void tell(const char *name)
+{
+    if (strcmp(name, "--list-bugs") == 0)
+        list_bugs();
+    else if (strcmp(name, "--list-kinds") == 0)
+        list_kinds();
+    else if (strcmp(name, "--help") == 0)
+        print_usage(stdout);
+    else
+        return;
+    exit(0);
+}
+
 static bool parse_flag(const char *name)
 {
     if (strcmp(name, "--trace") == 0)
@@ -122,13 +146,9 @@ static bool parse_flag(const char *name)
         arguments.probes = true;
     else if (strcmp(name, "--shrink") == 0)
         arguments.tapes.shrink = true;
-    else if (strcmp(name, "--list-bugs") == 0 || strcmp(name, "--help") == 0) {
-        if (strcmp(name, "--help") == 0)
-            print_usage(stdout);
-        else
-            list_bugs();
-        exit(0);
-    } else
+    else if (strcmp(name, "--sums") == 0)
+        arguments.sums = true;
+    else
         return parse_kind(name);
     return true;
 }
@@ -155,6 +175,7 @@ static void parse_arguments(char **argument)
 {
     for (; *argument != NULL; argument++) {
         const char *name = *argument, *value = argument[1];
+        tell(name);
         if (parse_flag(name))
             continue;
         if (strcmp(name, "--seed") == 0)
@@ -197,7 +218,8 @@ static int run_batch(void)
                                            .jobs = arguments.jobs,
                                            .bug = arguments.bug,
                                            .twice = arguments.twice,
-                                           .probes = arguments.probes };
+                                           .probes = arguments.probes,
+                                           .sums = arguments.sums };
     return batch_run(&options);
 }
 

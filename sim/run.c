@@ -468,10 +468,15 @@ static void report(const struct simulation *s, struct run_result *ret)
     ret->operations = (uint64_t)s->history.count;
     ret->joined = s->cluster.count - s->plan.member_count;
     ret->gone = (uint32_t)__builtin_popcount(s->cluster.book.gone);
-    ret->acknowledged = 0;
+    ret->clustered = true;
+    ret->durable = s->plan.durable;
+    bool deletes_hold = s->plan.durable || s->plan.deletes_hold;
     for (int32_t i = 0; i < s->history.count; i++) {
-        ret->acknowledged += record_acknowledged(&s->history.records[i]);
-        ret->asked += s->history.records[i].client < SIM_CLIENTS_MAX;
+        const struct record *record = &s->history.records[i];
+        ret->acknowledged += record_acknowledged(record);
+        ret->asked += record->client < SIM_CLIENTS_MAX;
+        ret->deletes +=
+            deletes_hold && action_deletes(record->action) && record_acknowledged(record);
     }
 }
 

@@ -33,6 +33,9 @@ struct run_result {
     uint64_t faulty_us;                /* of these, under clients and faults */
     uint64_t operations, acknowledged; /* submitted; answered OK */
     uint64_t asked;                    /* by clients, not by the run itself */
+    bool clustered;                    /* clients write to members of a cluster, */
+    bool durable;                      /* and no fault may cost what was acknowledged */
+    uint64_t deletes;                  /* acknowledged, and held to: nothing may bring them back */
     uint32_t joined, gone; /* members that came, and that left, were removed or replaced */
     char plan[1024];
 };

@@ -6,10 +6,15 @@
 #include "sim/workers.h"
 
 struct totals {
-    uint64_t passed, failed, events, virtual_us, faulty_us, operations, acknowledged, twice;
+    uint64_t passed, failed, events, operations, acknowledged, twice;
+    uint64_t virtual_us;                        /* of all; of these, */
+    uint64_t cluster_us, faulty_us, durable_us; /* of clusters; under clients and faults; of runs in
+                                                   which no acknowledged write may be lost */
     uint64_t lost, stuck; /* runs that lost an acknowledged write; that did not come to an end */
-    uint64_t resurrected; /* runs in which a deleted value came back */
+    uint64_t resurrected, deletes; /* runs in which a deleted value came back; deletes of all runs
+                                      that are held to them */
     uint64_t joined, gone, shapes_bad; /* members; failed runs in which some did */
+    uint64_t missing; /* probes that are required of so many runs and never fired */
     struct probe_tally probes;
 };
 
@@ -21,7 +26,9 @@ static inline uint64_t totals_runs(const struct totals *totals)
 double totals_hours(uint64_t duration_us);
 /** The figures of `make proof`. */
 void totals_print_proof(const struct totals *totals, enum kind kind);
-/** How many probes that are required of so many runs never fired. */
-uint64_t totals_print_probes(const struct totals *totals, enum kind kind, bool all);
+/** The sums on one line, of words `name=number`, for programs. */
+void totals_print_sums(const struct totals *totals, enum kind kind);
+/** And counts those that are missing. */
+void totals_print_probes(struct totals *totals, enum kind kind, bool all);
 
 #endif
