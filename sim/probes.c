@@ -100,8 +100,9 @@ static const struct required required[] = {
 
 /* --- counting -------------------------------------------------------------------------------- */
 
-extern struct probe probes_start __asm__("__start_kvorum_probes");
-extern struct probe probes_stop __asm__("__stop_kvorum_probes");
+/* Weak: a program without any probe has no such section. */
+extern struct probe probes_start __asm__("__start_kvorum_probes") __attribute__((weak));
+extern struct probe probes_stop __asm__("__stop_kvorum_probes") __attribute__((weak));
 
 /* Several probes may bear one name: they count as one, which has the place of the first. */
 static const char *names[PROBES_MAX];
