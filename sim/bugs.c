@@ -52,29 +52,3 @@ void bug_plant(enum planted_bug bug)
 {
     planted_bug_active = bug;
 }
-
-extern struct probe probes_start __asm__("__start_kvorum_probes");
-extern struct probe probes_stop __asm__("__stop_kvorum_probes");
-
-static void add_up(const struct probe *probe, uint64_t *ret_count, bool *ret_first)
-{
-    *ret_count = 0;
-    *ret_first = true;
-    for (const struct probe *other = &probes_start; other < &probes_stop; other++) {
-        if (strcmp(other->name, probe->name) != 0)
-            continue;
-        *ret_count += other->count;
-        *ret_first = *ret_first && other >= probe;
-    }
-}
-
-void probes_visit(void (*visit)(void *context, const char *name, uint64_t count), void *context)
-{
-    for (const struct probe *probe = &probes_start; probe < &probes_stop; probe++) {
-        uint64_t count;
-        bool first;
-        add_up(probe, &count, &first);
-        if (first)
-            visit(context, probe->name, count);
-    }
-}

@@ -15,7 +15,4 @@ enum planted_bug bug_of_name(const char *name);
 /** Switch one on, or all off. */
 void bug_plant(enum planted_bug bug);
 
-/** Call `visit` with every probe of the program. */
-void probes_visit(void (*visit)(void *context, const char *name, uint64_t count), void *context);
-
 #endif

@@ -15,19 +15,18 @@
 
 #include "sim/run.h"
 
-enum kind {
-    CLUSTERS,
-    STORE,
-    GOSSIP,
-    LIVENESS,
-    HANDOFF,
-    YESTERDAY,
-    IN_TURN, /* those above, one after the other */
-    COLLECT,
-    DECAY,
-    DROPS,
-    VOTERS,
+enum { OLDER_KINDS = 6 };
+
+/* A kind of runs, or the six older ones, one after the other. */
+enum place {
+#define X(name, ...) name = KIND_##name,
+    KIND_LIST(X)
+#undef X
+        IN_TURN
 };
+
+static const enum kind older[OLDER_KINDS] = { KIND_CLUSTERS, KIND_STORES,  KIND_GOSSIP,
+                                              KIND_LIVENESS, KIND_HANDOFF, KIND_YESTERDAY };
 
 enum {
     RUNS_MAX = 6000, /* in turn 1,000 of each kind */
@@ -49,7 +48,7 @@ static void die_of_signals(void)
  * only one kind of runs can show in that kind. */
 static const struct known {
     enum planted_bug bug;
-    enum kind kind;
+    enum place place;
     uint64_t seed;
 } known[] = {
     { PLANTED_VOTE_BEFORE_DISK, YESTERDAY, 2070 },
@@ -58,7 +57,7 @@ static const struct known {
     { PLANTED_VOTER_REBORN, CLUSTERS, 5500 },
     { PLANTED_EPOCH_REFUSAL_TOLD, CLUSTERS, 130 },
     { PLANTED_MODE_OF_THE_MEMBER, CLUSTERS, 50 },
-    { PLANTED_RANGE_LEFT_BEHIND, STORE, 400 },
+    { PLANTED_RANGE_LEFT_BEHIND, STORES, 400 },
     { PLANTED_FORWARDED_TO_THE_DEAD, LIVENESS, 30 },
     { PLANTED_WRONG_QUORUM_COUNT, LIVENESS, 20 },
     { PLANTED_HINT_FORGOTTEN_EARLY, HANDOFF, 50 },
@@ -88,41 +87,24 @@ static struct known where_to_look(enum planted_bug bug)
     for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
         if (known[i].bug == bug)
             return known[i];
-    return (struct known){ .bug = bug, .kind = IN_TURN, .seed = 1 };
+    return (struct known){ .bug = bug, .place = IN_TURN, .seed = 1 };
 }
-
-static const char *const kind_flags[] = {
-    [CLUSTERS] = "",          [STORE] = " --store",
-    [GOSSIP] = " --gossip",   [LIVENESS] = " --liveness",
-    [HANDOFF] = " --handoff", [YESTERDAY] = " --yesterday",
-    [IN_TURN] = "",           [COLLECT] = " --collect",
-    [DECAY] = " --decay",     [DROPS] = " --drops",
-    [VOTERS] = " --voters",
-};
 
 static void hunt(enum planted_bug bug)
 {
     const struct known where = where_to_look(bug);
     bug_plant(bug);
     for (uint64_t i = 0; i < RUNS_MAX; i++) {
-        bool in_turn = where.kind == IN_TURN;
-        enum kind kind = in_turn ? (enum kind)(i % IN_TURN) : where.kind;
-        uint64_t seed = where.seed + (in_turn ? i / IN_TURN : i);
-        struct run_options options = { .seed = seed,
-                                       .store = kind == STORE,
-                                       .gossip = kind == GOSSIP,
-                                       .liveness = kind == LIVENESS,
-                                       .handoff = kind == HANDOFF,
-                                       .yesterday = kind == YESTERDAY,
-                                       .collect = kind == COLLECT,
-                                       .decay = kind == DECAY,
-                                       .drops = kind == DROPS,
-                                       .voters = kind == VOTERS };
+        bool in_turn = where.place == IN_TURN;
+        enum kind kind = in_turn ? older[i % OLDER_KINDS] : (enum kind)where.place;
+        uint64_t seed = where.seed + (in_turn ? i / OLDER_KINDS : i);
+        struct run_options options = { .seed = seed, .kind = kind };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL) {
-            fprintf(stderr, "# %s: caught by \"%s\" with seed %llu%s\n", bug_name(bug),
-                    result.violation.checker, (unsigned long long)seed, kind_flags[kind]);
+            fprintf(stderr, "# %s: caught by \"%s\" with seed %llu%s%s\n", bug_name(bug),
+                    result.violation.checker, (unsigned long long)seed,
+                    *run_kinds[kind].option == '\0' ? "" : " ", run_kinds[kind].option);
             _exit(EXIT_CAUGHT);
         }
     }

@@ -139,7 +139,7 @@ static void nothing_is_wrong_while_disks_decay(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= RUNS; seed++) {
-        struct run_options options = { .seed = seed, .decay = true };
+        struct run_options options = { .seed = seed, .kind = KIND_DECAY };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL)

@@ -244,8 +244,9 @@ static void draw_plan(struct world *world, struct gossip_plan *plan)
     plan->old_disks = choose(world, 3) == 0;
 }
 
-void gossip_play(struct world *world, struct run_result *ret_result)
+void gossip_play(struct world *world, uint32_t steps, struct run_result *ret_result)
 {
+    (void)steps;
     struct gossip_run *run = calloc(1, sizeof(*run));
     if (run == NULL)
         abort();

@@ -13,6 +13,7 @@
 
 #include "sim/run.h"
 
-void gossip_play(struct world *world, struct run_result *ret_result);
+/** `steps` has no meaning. */
+void gossip_play(struct world *world, uint32_t steps, struct run_result *ret_result);
 
 #endif

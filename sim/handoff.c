@@ -583,6 +583,7 @@ void handoff_play(struct world *world, uint32_t keys, struct run_result *ret_res
     ret_result->virtual_us = world->now_us;
     ret_result->operations = h->operations;
     ret_result->acknowledged = h->acknowledged;
+    ret_result->clustered = ret_result->durable = true;
     cluster_done(&h->cluster);
     world_drop_events(world); /* datagrams on their way know the network */
     free(h);

@@ -110,6 +110,8 @@ struct plan {
     bool only_detected; /* and of the only replica: what is lost must be said to be */
     bool unread;        /* replicas must become equal before anything is read at the end */
     bool loses_object;  /* and once more, after one of them lost an object */
+    bool lone_core;     /* a core alone must serve everything first: sim/liveness.h */
+    bool drops;         /* a bucket is dropped under way: sim/drops.h */
 };
 
 const char *action_name(enum action action);
@@ -125,6 +127,10 @@ void plan_put_back(struct world *world, struct plan *plan);
 void plan_collect(struct world *world, struct plan *plan);
 /** Disks decay, and scrub themselves every few seconds: sim/decay.h. */
 void plan_decay(struct world *world, struct plan *plan);
+/** A core alone must serve everything, while the rest stays as it failed: sim/liveness.h. */
+void plan_lone_core(struct world *world, struct plan *plan);
+/** A bucket of its own is dropped again and again: sim/drops.h. */
+void plan_drops(struct world *world, struct plan *plan);
 /** Draw other levels for one operation; n stays. */
 void plan_vary_levels(struct world *world, struct quorum_levels *levels);
 /** One line for people. */

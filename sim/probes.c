@@ -4,9 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SITES_MAX = 2048 };
+
+enum {
+#define X(name, ...) BATCH_##name = 1 << KIND_##name,
+    KIND_LIST(X)
+#undef X
+};
+
 struct required {
     const char *name;
-    uint32_t batches; /* in which kinds of them */
+    uint32_t batches; /* of which kinds */
     uint32_t runs;    /* from how many on: to miss it by chance is less likely than 1 in 10^9 */
 };
 
@@ -90,25 +98,62 @@ static const struct required required[] = {
     { "reclaim: an earlier generation was deleted", BATCH_DROPS, 200 },
 };
 
-static void add(void *context, const char *name, uint64_t fired)
+/* --- counting -------------------------------------------------------------------------------- */
+
+/* Weak: a program without any probe has no such section. */
+extern struct probe probes_start __asm__("__start_kvorum_probes") __attribute__((weak));
+extern struct probe probes_stop __asm__("__stop_kvorum_probes") __attribute__((weak));
+
+/* Several probes may bear one name: they count as one, which has the place of the first. */
+static const char *names[PROBES_MAX];
+static size_t name_count;
+static size_t places[SITES_MAX];
+
+static size_t place_of(const char *name)
 {
-    struct probe_tally *tally = context;
-    size_t at = 0;
-    while (at < tally->count && tally->list[at].name != name)
-        at++;
-    if (at == PROBES_MAX)
+    size_t place = 0;
+    while (place < name_count && strcmp(names[place], name) != 0)
+        place++;
+    if (place == PROBES_MAX)
         abort();
-    tally->count += at == tally->count;
-    tally->list[at].name = name;
-    tally->list[at].runs += fired > tally->list[at].fired;
-    tally->list[at].fired = fired;
+    names[place] = name;
+    name_count += place == name_count;
+    return place;
 }
 
-void probes_tally_run(struct probe_tally *tally)
+static void find_places(void)
 {
-    tally->runs++;
-    probes_visit(add, tally);
+    if (name_count > 0)
+        return;
+    if (&probes_stop - &probes_start > SITES_MAX)
+        abort();
+    for (const struct probe *probe = &probes_start; probe < &probes_stop; probe++)
+        places[probe - &probes_start] = place_of(probe->name);
 }
+
+void probes_take(struct probe_counts *ret_counts)
+{
+    *ret_counts = (struct probe_counts){ 0 };
+    find_places();
+    for (struct probe *probe = &probes_start; probe < &probes_stop; probe++) {
+        ret_counts->fired[places[probe - &probes_start]] += probe->count;
+        probe->count = 0;
+    }
+}
+
+void probes_tally_run(struct probe_tally *tally, const struct probe_counts *counts)
+{
+    find_places();
+    tally->runs++;
+    tally->count = name_count;
+    for (size_t i = 0; i < name_count; i++) {
+        tally->list[i].name = names[i];
+        tally->list[i].fired += counts->fired[i];
+        tally->list[i].runs += counts->fired[i] > 0;
+    }
+}
+
+/* --- what is required ------------------------------------------------------------------------ */
 
 static bool find(const struct probe_tally *tally, const char *name, uint64_t *ret_fired)
 {
@@ -121,13 +166,13 @@ static bool find(const struct probe_tally *tally, const char *name, uint64_t *re
     return false;
 }
 
-void probes_check(const struct probe_tally *tally, enum probe_batch batch,
+void probes_check(const struct probe_tally *tally, enum kind kind,
                   void (*missing)(void *context, const char *name, bool exists), void *context)
 {
     for (size_t i = 0; i < sizeof(required) / sizeof(*required); i++) {
         const struct required *one = &required[i];
         uint64_t fired = 0;
-        if ((one->batches & batch) == 0 || tally->runs < one->runs)
+        if ((one->batches & (1u << kind)) == 0 || tally->runs < one->runs)
             continue;
         bool exists = find(tally, one->name, &fired);
         if (fired == 0)

@@ -7,8 +7,18 @@
 #include <stddef.h>
 
 #include "sim/bugs.h"
+#include "sim/kinds.h"
 
 #define PROBES_MAX ((size_t)512)
+
+/** How often each fired; the places are the same in all processes of one program. */
+struct probe_counts {
+    uint64_t fired[PROBES_MAX];
+};
+
+/** What fired in this process since it was asked the last time.  Aborts when there are more probes
+ *  than PROBES_MAX. */
+void probes_take(struct probe_counts *ret_counts);
 
 struct probe_tally {
     uint64_t runs;
@@ -19,24 +29,12 @@ struct probe_tally {
     } list[PROBES_MAX];
 };
 
-/** After each run.  Aborts when there are more probes than PROBES_MAX. */
-void probes_tally_run(struct probe_tally *tally);
+/** Add those of one run. */
+void probes_tally_run(struct probe_tally *tally, const struct probe_counts *counts);
 
-enum probe_batch {
-    BATCH_CLUSTERS = 1,
-    BATCH_STORES = 2,
-    BATCH_LIVENESS = 4,
-    BATCH_GOSSIP = 8,
-    BATCH_HANDOFF = 16,
-    BATCH_YESTERDAY = 32,
-    BATCH_DROPS = 64,
-    BATCH_COLLECT = 128,
-    BATCH_DECAY = 256,
-};
-
-/** Of the probes that a batch of these runs must fire, calls `missing` with each that did not, or
- *  that the program does not have. */
-void probes_check(const struct probe_tally *tally, enum probe_batch batch,
+/** Of the probes that a batch of runs of this kind must fire, calls `missing` with each that did
+ *  not, or that the program does not have. */
+void probes_check(const struct probe_tally *tally, enum kind kind,
                   void (*missing)(void *context, const char *name, bool exists), void *context);
 
 #endif

@@ -10,19 +10,12 @@
 #include "sim/drops.h"
 #include "sim/entropy.h"
 #include "sim/epochs.h"
-#include "sim/gossip_run.h"
 #include "sim/graves.h"
-#include "sim/handoff.h"
 #include "sim/liveness.h"
 #include "sim/modes.h"
-#include "sim/store.h"
-#include "sim/voters.h"
 #include "sim/workload.h"
 
 enum {
-    OPERATIONS_DEFAULT = 150,
-    STORE_STEPS_DEFAULT = 250,
-    HANDOFF_KEYS_DEFAULT = 24,
     PLAN_TEXT_LIMIT = 4096,
     FINAL_READS_MAX = 20, /* attempts a key and pass */
     FINAL_LOTS_MAX = 400,
@@ -49,7 +42,6 @@ struct simulation {
     struct mode_change mode_change;
     struct epoch_changes epoch_changes;
     struct drops drops;
-    bool liveness;
     uint64_t faulty_us;   /* how long clients and faults were at work */
     bool *found, *listed; /* by key, at the end */
 };
@@ -402,17 +394,6 @@ static bool heal(struct simulation *s)
            wait_for(s, dropped, restart_limit_us, "reclaiming what was dropped");
 }
 
-static void prepare_liveness(struct simulation *s)
-{
-    s->plan.mode_changes = false; /* it would wait for those outside, */
-    s->plan.epoch_us = 0;         /* and so would moves */
-    s->plan.joiner_count = 0;
-    s->plan.departures = false;
-    s->plan.losses_max = 0;
-    if (choose(&s->world, 4) != 3)
-        plan_ask_majorities(&s->plan);
-}
-
 /* A core serves alone.  False when the run is over: something is wrong, or a disk was lost, and
  * this cluster will never be whole again. */
 static bool prove_liveness(struct simulation *s)
@@ -458,7 +439,7 @@ static void play(struct simulation *s)
     }
     s->workload.submitted = s->plan.operation_count; /* nothing new */
     drops_stop(&s->drops);
-    if (s->liveness && !prove_liveness(s))
+    if (s->plan.lone_core && !prove_liveness(s))
         return;
     if (!heal(s) || !decay_ends(&s->cluster) || !graves_rest(&s->cluster) ||
         !repair_without_reads(s) || !read_everything(s) ||
@@ -487,10 +468,15 @@ static void report(const struct simulation *s, struct run_result *ret)
     ret->operations = (uint64_t)s->history.count;
     ret->joined = s->cluster.count - s->plan.member_count;
     ret->gone = (uint32_t)__builtin_popcount(s->cluster.book.gone);
-    ret->acknowledged = 0;
+    ret->clustered = true;
+    ret->durable = s->plan.durable;
+    bool deletes_hold = s->plan.durable || s->plan.deletes_hold;
     for (int32_t i = 0; i < s->history.count; i++) {
-        ret->acknowledged += record_acknowledged(&s->history.records[i]);
-        ret->asked += s->history.records[i].client < SIM_CLIENTS_MAX;
+        const struct record *record = &s->history.records[i];
+        ret->acknowledged += record_acknowledged(record);
+        ret->asked += record->client < SIM_CLIENTS_MAX;
+        ret->deletes +=
+            deletes_hold && action_deletes(record->action) && record_acknowledged(record);
     }
 }
 
@@ -529,79 +515,42 @@ static void end_world(struct world *world, const struct run_options *options)
     world_done(world);
 }
 
-static void run_store(const struct run_options *options, struct run_result *ret_result)
+static void run_alone(const struct run_options *options, uint32_t steps,
+                      struct run_result *ret_result)
 {
     struct world world;
     begin_world(&world, options);
-    store_play(&world,
-               options->operation_count == 0 ? STORE_STEPS_DEFAULT : options->operation_count,
-               ret_result);
+    run_kinds[options->kind].play(&world, steps, ret_result);
     end_world(&world, options);
 }
 
-static void run_gossip(const struct run_options *options, struct run_result *ret_result)
-{
-    struct world world;
-    begin_world(&world, options);
-    gossip_play(&world, ret_result);
-    end_world(&world, options);
-}
-
-static void run_handoff(const struct run_options *options, struct run_result *ret_result)
-{
-    struct world world;
-    begin_world(&world, options);
-    handoff_play(&world,
-                 options->operation_count == 0 ? HANDOFF_KEYS_DEFAULT : options->operation_count,
-                 ret_result);
-    end_world(&world, options);
-}
-
-static void run_voters(const struct run_options *options, struct run_result *ret_result)
-{
-    struct world world;
-    begin_world(&world, options);
-    voters_play(&world,
-                options->operation_count == 0 ? HANDOFF_KEYS_DEFAULT : options->operation_count,
-                ret_result);
-    end_world(&world, options);
-}
-
-static void run_cluster(const struct run_options *options, struct run_result *ret_result)
+static void run_cluster(const struct run_options *options, uint32_t steps,
+                        struct run_result *ret_result)
 {
     struct simulation *s = calloc(1, sizeof(*s));
     if (s == NULL)
         abort();
     begin_world(&s->world, options);
-    plan_draw(&s->world,
-              options->operation_count == 0 ? OPERATIONS_DEFAULT : options->operation_count,
-              &s->plan);
-    s->liveness = options->liveness;
-    if (options->yesterday)
-        plan_put_back(&s->world, &s->plan);
-    if (options->collect)
-        plan_collect(&s->world, &s->plan);
-    if (options->decay)
-        plan_decay(&s->world, &s->plan);
-    if (s->liveness)
-        prepare_liveness(s);
+    plan_draw(&s->world, steps, &s->plan);
+    if (run_kinds[options->kind].plan != NULL)
+        run_kinds[options->kind].plan(&s->world, &s->plan);
+    bool collects = s->plan.collect.age_ms > 0;
     describe(s, ret_result);
     world_trace(&s->world, "seed %llu: %s", (unsigned long long)options->seed, ret_result->plan);
     world_span(&s->world, STREAM_PLAN);
     cluster_init(&s->cluster, &s->world, &s->plan);
     int32_t capacity =
         (int32_t)(s->plan.operation_count +
-                  (options->collect ? 2 : 1) * FINAL_PASSES * FINAL_READS_MAX * s->plan.key_count +
-                  1);
-    if (s->liveness)
+                  (collects ? 2 : 1) * FINAL_PASSES * FINAL_READS_MAX * s->plan.key_count + 1);
+    if (s->plan.lone_core)
         capacity += (int32_t)core_operations_max(s->plan.key_count);
     history_init(&s->history, &s->world, s->plan.siblings, s->plan.key_count, capacity);
     s->history.changes = s->plan.mode_changes;
-    s->history.collects = options->collect;
+    s->history.collects = collects;
     workload_init(&s->workload, &s->cluster, &s->history);
     mode_change_init(&s->mode_change, &s->cluster, &s->history);
     epoch_changes_init(&s->epoch_changes, &s->cluster);
-    drops_init(&s->drops, &s->cluster, options->drops);
+    drops_init(&s->drops, &s->cluster, s->plan.drops);
     s->found = calloc(s->plan.key_count, sizeof(*s->found));
     s->listed = calloc(s->plan.key_count, sizeof(*s->listed));
     if (s->found == NULL || s->listed == NULL)
@@ -622,15 +571,11 @@ static void run_cluster(const struct run_options *options, struct run_result *re
 
 void run(const struct run_options *options, struct run_result *ret_result)
 {
+    const struct kind_row *kind = &run_kinds[options->kind];
+    uint32_t steps = options->operation_count == 0 ? kind->steps : options->operation_count;
     *ret_result = (struct run_result){ 0 };
-    if (options->store)
-        run_store(options, ret_result);
-    else if (options->gossip)
-        run_gossip(options, ret_result);
-    else if (options->handoff)
-        run_handoff(options, ret_result);
-    else if (options->voters)
-        run_voters(options, ret_result);
+    if (kind->play != NULL)
+        run_alone(options, steps, ret_result);
     else
-        run_cluster(options, ret_result);
+        run_cluster(options, steps, ret_result);
 }

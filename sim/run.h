@@ -9,21 +9,14 @@
 #ifndef SIM_RUN_H
 #define SIM_RUN_H
 
+#include "sim/kinds.h"
 #include "sim/world.h"
 
 struct run_options {
     uint64_t seed;
-    uint32_t operation_count; /* 0: 150 */
+    enum kind kind;
+    uint32_t operation_count; /* 0: as many as its kind has by default */
     bool tracing;
-    bool store;                     /* play with one store alone: store.h */
-    bool gossip;                    /* gossip alone: gossip_run.h */
-    bool liveness;                  /* a core alone must serve everything first: liveness.h */
-    bool handoff;                   /* hinted handoff alone: handoff.h; operation_count: keys */
-    bool voters;                    /* a lost majority of voters alone: voters.h */
-    bool decay;                     /* disks are damaged under way: decay.h */
-    bool yesterday;                 /* one member's disk is put back again and again: yesterday.h */
-    bool drops;                     /* a bucket is dropped under way: drops.h */
-    bool collect;                   /* tombstones are collected under way: graves.h */
     bool telling;                   /* print the outline, */
     int64_t told_key;               /* with operations of this key; -1: all */
     const struct tape *replay;      /* instead of chance; or NULL */
@@ -40,6 +33,9 @@ struct run_result {
     uint64_t faulty_us;                /* of these, under clients and faults */
     uint64_t operations, acknowledged; /* submitted; answered OK */
     uint64_t asked;                    /* by clients, not by the run itself */
+    bool clustered;                    /* clients write to members of a cluster, */
+    bool durable;                      /* and no fault may cost what was acknowledged */
+    uint64_t deletes;                  /* acknowledged, and held to: nothing may bring them back */
     uint32_t joined, gone; /* members that came, and that left, were removed or replaced */
     char plan[1024];
 };

@@ -18,6 +18,15 @@ static uint64_t as_many_as_time_allows(uint64_t seeds)
     return (uint64_t)((double)seeds / slowness());
 }
 
+static void run_well(const struct run_options *options, struct run_result *ret_result)
+{
+    run(options, ret_result);
+    if (ret_result->violation.checker != NULL)
+        fail_msg("%s: %s\n%s\nreplay: kvorum-sim --seed %llu --runs 1 --trace %s",
+                 ret_result->violation.checker, ret_result->violation.text, ret_result->plan,
+                 (unsigned long long)options->seed, run_kinds[options->kind].option);
+}
+
 static void nothing_is_wrong(void **state)
 {
     (void)state;
@@ -25,11 +34,7 @@ static void nothing_is_wrong(void **state)
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         struct run_options options = { .seed = seed };
         struct run_result result;
-        run(&options, &result);
-        if (result.violation.checker != NULL)
-            fail_msg("%s: %s\n%s\nreplay: kvorum-sim --seed %llu --runs 1 --trace",
-                     result.violation.checker, result.violation.text, result.plan,
-                     (unsigned long long)seed);
+        run_well(&options, &result);
         acknowledged += result.acknowledged;
     }
     assert_true(acknowledged > 20 * seeds); /* clusters that refuse everything prove nothing */
@@ -40,13 +45,9 @@ static void every_core_serves_alone(void **state)
     (void)state;
     uint64_t seeds = as_many_as_time_allows(SEEDS_LIVENESS);
     for (uint64_t seed = 1; seed <= seeds; seed++) {
-        struct run_options options = { .seed = seed, .liveness = true };
+        struct run_options options = { .seed = seed, .kind = KIND_LIVENESS };
         struct run_result result;
-        run(&options, &result);
-        if (result.violation.checker != NULL)
-            fail_msg("%s: %s\n%s\nreplay: kvorum-sim --seed %llu --runs 1 --trace --liveness",
-                     result.violation.checker, result.violation.text, result.plan,
-                     (unsigned long long)seed);
+        run_well(&options, &result);
     }
 }
 
@@ -58,13 +59,9 @@ static void who_is_left_goes_on_without_most_voters(void **state)
     static const uint64_t known[] = { 290, 1273, 4252 };
     uint64_t seeds = as_many_as_time_allows(SEEDS_VOTERS);
     for (uint64_t i = 0; i < 3 + seeds; i++) {
-        struct run_options options = { .seed = i < 3 ? known[i] : i - 2, .voters = true };
+        struct run_options options = { .seed = i < 3 ? known[i] : i - 2, .kind = KIND_VOTERS };
         struct run_result result;
-        run(&options, &result);
-        if (result.violation.checker != NULL)
-            fail_msg("%s: %s\n%s\nreplay: kvorum-sim --seed %llu --runs 1 --trace --voters",
-                     result.violation.checker, result.violation.text, result.plan,
-                     (unsigned long long)options.seed);
+        run_well(&options, &result);
     }
 }
 
@@ -75,13 +72,9 @@ static void what_a_mark_stands_for_reaches_its_owners(void **state)
     (void)state;
     static const uint64_t seeds[] = { 10004, 10287, 10727 };
     for (size_t i = 0; i < sizeof(seeds) / sizeof(*seeds); i++) {
-        struct run_options options = { .seed = seeds[i], .handoff = true };
+        struct run_options options = { .seed = seeds[i], .kind = KIND_HANDOFF };
         struct run_result result;
-        run(&options, &result);
-        if (result.violation.checker != NULL)
-            fail_msg("%s: %s\n%s\nreplay: kvorum-sim --seed %llu --runs 1 --trace --handoff",
-                     result.violation.checker, result.violation.text, result.plan,
-                     (unsigned long long)seeds[i]);
+        run_well(&options, &result);
     }
 }
 
@@ -93,16 +86,11 @@ static void marks_come_to_an_end(void **state)
     (void)state;
     static const struct run_options all[] = { { .seed = 31993 },
                                               { .seed = 8940 },
-                                              { .seed = 10298, .collect = true },
-                                              { .seed = 51061, .handoff = true } };
+                                              { .seed = 10298, .kind = KIND_COLLECT },
+                                              { .seed = 51061, .kind = KIND_HANDOFF } };
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         struct run_result result;
-        run(&all[i], &result);
-        if (result.violation.checker != NULL)
-            fail_msg("%s: %s\n%s\nreplay: kvorum-sim --seed %llu --runs 1 --trace%s%s",
-                     result.violation.checker, result.violation.text, result.plan,
-                     (unsigned long long)all[i].seed, all[i].collect ? " --collect" : "",
-                     all[i].handoff ? " --handoff" : "");
+        run_well(&all[i], &result);
     }
 }
 
@@ -113,9 +101,7 @@ static void a_scrub_finds_what_was_being_written_when_it_began(void **state)
     (void)state;
     struct run_options options = { .seed = 30044 };
     struct run_result result;
-    run(&options, &result);
-    if (result.violation.checker != NULL)
-        fail_msg("%s: %s\n%s", result.violation.checker, result.violation.text, result.plan);
+    run_well(&options, &result);
 }
 
 /* A read that met a newer epoch began again, in the generation of that moment, and saw what was
@@ -127,12 +113,9 @@ static void what_is_dropped_stays_dropped(void **state)
     (void)state;
     static const uint64_t seeds[] = { 60615, 924, 63266 };
     for (size_t i = 0; i < sizeof(seeds) / sizeof(*seeds); i++) {
-        struct run_options options = { .seed = seeds[i], .drops = true };
+        struct run_options options = { .seed = seeds[i], .kind = KIND_DROPS };
         struct run_result result;
-        run(&options, &result);
-        if (result.violation.checker != NULL)
-            fail_msg("seed %llu: %s: %s\n%s", (unsigned long long)seeds[i],
-                     result.violation.checker, result.violation.text, result.plan);
+        run_well(&options, &result);
     }
 }
 
@@ -141,16 +124,13 @@ static void no_epoch_is_decided_twice_where_a_disk_is_put_back(void **state)
 {
     (void)state;
     static const struct run_options runs[] = {
-        { .seed = 7187, .collect = true },
-        { .seed = 61744, .yesterday = true },
-        { .seed = 62335, .yesterday = true },
+        { .seed = 7187, .kind = KIND_COLLECT },
+        { .seed = 61744, .kind = KIND_YESTERDAY },
+        { .seed = 62335, .kind = KIND_YESTERDAY },
     };
     for (size_t i = 0; i < sizeof(runs) / sizeof(*runs); i++) {
         struct run_result result;
-        run(&runs[i], &result);
-        if (result.violation.checker != NULL)
-            fail_msg("seed %llu: %s: %s\n%s", (unsigned long long)runs[i].seed,
-                     result.violation.checker, result.violation.text, result.plan);
+        run_well(&runs[i], &result);
     }
 }
 

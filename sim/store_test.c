@@ -13,7 +13,7 @@ enum { SEEDS = 1500 };
 
 static uint64_t play(uint64_t seed, struct violation *ret_violation)
 {
-    const struct run_options options = { .seed = seed, .store = true };
+    const struct run_options options = { .seed = seed, .kind = KIND_STORES };
     struct run_result result;
     run(&options, &result);
     *ret_violation = result.violation;

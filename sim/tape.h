@@ -16,6 +16,7 @@
 
 #include "base/buffer.h"
 #include "kvorum/status.h"
+#include "sim/kinds.h"
 
 enum { TAPE_CLIENTS = 8, TAPE_NAME_MAX = 63, TAPE_SIZE_MAX = 16 << 20 /* of a file, bytes */ };
 
@@ -75,21 +76,10 @@ bool tape_reader_ended(const struct tape_reader *reader, enum stream stream);
 uint64_t tape_reader_take(struct tape_reader *reader, enum stream stream);
 
 /** The run that a tape is of. */
-enum {
-    TAPE_STORE = 1,
-    TAPE_LIVENESS = 2,
-    TAPE_GOSSIP = 4,
-    TAPE_HANDOFF = 8,
-    TAPE_YESTERDAY = 16,
-    TAPE_DROPS = 32,
-    TAPE_COLLECT = 64,
-    TAPE_DECAY = 128,
-};
-
 struct tape_header {
     uint64_t seed, trace_hash;
-    uint32_t operation_count;        /* 0: the default */
-    uint8_t flags;                   /* TAPE_STORE: of a lone store; ... */
+    uint32_t operation_count; /* 0: the default */
+    enum kind kind;
     char bug[TAPE_NAME_MAX + 1];     /* planted; "" is none */
     char checker[TAPE_NAME_MAX + 1]; /* that found it wrong; "" is none */
 };

@@ -33,7 +33,7 @@ void tape_encode(const struct tape_header *header, const struct tape *tape, stru
     write_u64(buffer, header->seed);
     write_u64(buffer, header->trace_hash);
     write_u32(buffer, header->operation_count);
-    buffer_append_u8(buffer, header->flags);
+    buffer_append_u8(buffer, run_kinds[header->kind].tape_code);
     write_sized(buffer, bytes_of_string(header->bug));
     write_sized(buffer, bytes_of_string(header->checker));
     buffer_append_u8(buffer, STREAM_COUNT);
@@ -94,8 +94,7 @@ static void decode_header(struct reader *reader, struct tape_header *ret)
     ret->seed = read_u64(reader);
     ret->trace_hash = read_u64(reader);
     ret->operation_count = read_u32(reader);
-    ret->flags = read_u8(reader);
-    if ((ret->flags & (ret->flags - 1)) != 0) /* a run is of one kind */
+    if (!kind_of_tape(read_u8(reader), &ret->kind))
         reader_fail(reader);
     decode_name(reader, ret->bug);
     decode_name(reader, ret->checker);

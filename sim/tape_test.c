@@ -14,7 +14,7 @@ static const struct tape_header sample_header = {
     .seed = 7,
     .trace_hash = 0x1122334455667788,
     .operation_count = 150,
-    .flags = TAPE_LIVENESS,
+    .kind = KIND_LIVENESS,
     .bug = "a-bug",
     .checker = "durable",
 };
@@ -111,7 +111,7 @@ static const struct damage damages[] = {
     { "other magic is not a tape", 0, 'X', KVORUM_FOREIGN, "is not a tape of kvorum-sim" },
     { "a later version is of a newer release", 3, '2', KVORUM_NEWER_FORMAT,
       "was written by a newer release of kvorum-sim" },
-    { "a run of two kinds is refused", 24, TAPE_STORE | TAPE_GOSSIP, KVORUM_CORRUPT,
+    { "a kind of run that nobody has is refused", 24, 255, KVORUM_CORRUPT,
       "holds values out of range" },
     { "a bug's name is longer than any", 25, 64, KVORUM_CORRUPT, "holds values out of range" },
     { "a bug's name has other letters", 26, '/', KVORUM_CORRUPT, "holds values out of range" },

@@ -93,25 +93,10 @@ bool tapes_read(const char *path, struct tape_header *ret_header, struct tape *r
     }
     *ret_options = (struct run_options){ .seed = ret_header->seed,
                                          .operation_count = ret_header->operation_count,
-                                         .store = (ret_header->flags & TAPE_STORE) != 0,
-                                         .gossip = (ret_header->flags & TAPE_GOSSIP) != 0,
-                                         .handoff = (ret_header->flags & TAPE_HANDOFF) != 0,
-                                         .liveness = (ret_header->flags & TAPE_LIVENESS) != 0,
-                                         .yesterday = (ret_header->flags & TAPE_YESTERDAY) != 0,
-                                         .drops = (ret_header->flags & TAPE_DROPS) != 0,
-                                         .collect = (ret_header->flags & TAPE_COLLECT) != 0,
-                                         .decay = (ret_header->flags & TAPE_DECAY) != 0,
+                                         .kind = ret_header->kind,
                                          .told_key = -1,
                                          .replay = ret_tape };
     return true;
-}
-
-static uint8_t flags_of(const struct run_options *options)
-{
-    return (uint8_t)((options->store ? TAPE_STORE : 0) | (options->liveness ? TAPE_LIVENESS : 0) |
-                     (options->gossip ? TAPE_GOSSIP : 0) | (options->handoff ? TAPE_HANDOFF : 0) |
-                     (options->yesterday ? TAPE_YESTERDAY : 0) | (options->drops ? TAPE_DROPS : 0) |
-                     (options->collect ? TAPE_COLLECT : 0) | (options->decay ? TAPE_DECAY : 0));
 }
 
 static void make_header(const struct run_options *options, const struct run_result *result,
@@ -121,7 +106,7 @@ static void make_header(const struct run_options *options, const struct run_resu
     *ret = (struct tape_header){ .seed = options->seed,
                                  .trace_hash = result->trace_hash,
                                  .operation_count = options->operation_count,
-                                 .flags = flags_of(options) };
+                                 .kind = options->kind };
     if (planted_bug_active != PLANTED_NONE)
         snprintf(ret->bug, sizeof(ret->bug), "%s", bug);
     if (checker != NULL)

@@ -750,6 +750,7 @@ void voters_play(struct world *world, uint32_t keys, struct run_result *ret_resu
     ret_result->trace_hash = world->trace_hash;
     ret_result->event_count = world->event_count;
     ret_result->virtual_us = world->now_us;
+    ret_result->clustered = true;
     ret_result->operations = v->operations;
     ret_result->acknowledged = v->granted;
     ret_result->gone = (uint32_t)__builtin_popcount(v->cluster.book.gone);

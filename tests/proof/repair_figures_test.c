@@ -314,7 +314,7 @@ static uint64_t load_different(struct loader *loader, uint32_t key_count, uint32
     return size;
 }
 
-static void measure_bytes(uint32_t one_in)
+static double measure_bytes(uint32_t one_in)
 {
     uint32_t partitions = is_proof() ? BYTES_PROOF_PARTITIONS : BYTES_PARTITIONS;
     struct world *world = world_make(partitions);
@@ -343,12 +343,16 @@ static void measure_bytes(uint32_t one_in)
         assert_true(hash_tree_node(repair_tree_current(world->nodes[0], p, MEMBERS), 0, 0) ==
                     hash_tree_node(repair_tree_current(world->nodes[1], p, MEMBERS), 0, 0));
     world_free(world);
+    return ratio;
 }
 
 static void test_bytes(void)
 {
-    measure_bytes(1000);
-    measure_bytes(100);
+    double few = measure_bytes(1000), many = measure_bytes(100);
+    printf(
+        "# figure repair-bytes %.3f; partitions of %d objects of 1 KB, 0.1 %% and 1 %% different "
+        "(%.3f, %.3f)\n",
+        few > many ? few : many, BYTES_KEYS, few, many);
 }
 
 static void test_time(void)
@@ -372,6 +376,9 @@ static void test_time(void)
         "# 1 of %u keys in %u partitions found and repaired in %.2f s, 3 s of them to let "
         "it settle (less than %.0f s)\n",
         keys, TIME_PARTITIONS, seconds, FIND_MAX_S);
+    printf("# figure repair-find-s %.2f; 1 of %u keys in %u partitions, 3 s of them to let it "
+           "settle\n",
+           seconds, keys, TIME_PARTITIONS);
     assert_true(seconds < FIND_MAX_S * slowness());
     run_until(world, repaired);
     assert_int_equal(node_counters(world->nodes[0])->repair_keys_differing, 1);

@@ -93,17 +93,43 @@ void hash_tree_abandoned(struct hash_tree *tree)
 
 /* --- comparing ------------------------------------------------------------------------------ */
 
+static uint64_t hash_children(const uint64_t children[HASH_TREE_FANOUT], uint8_t level)
+{
+    uint64_t bytes[HASH_TREE_FANOUT];
+    for (size_t i = 0; i < HASH_TREE_FANOUT; i++)
+        bytes[i] = htole64(children[i]);
+    return hash64(bytes_make(bytes, sizeof(bytes)), level);
+}
+
+static bool is_empty(const uint64_t leaves[HASH_TREE_FANOUT])
+{
+    uint64_t any = 0;
+    for (size_t i = 0; i < HASH_TREE_FANOUT; i++)
+        any |= leaves[i];
+    return any == 0;
+}
+
+/* `empty_parent`: the hash of a node over leaves without objects. */
+static uint64_t hash_below(const struct hash_tree *tree, uint8_t level, uint16_t index,
+                           uint64_t empty_parent)
+{
+    uint64_t children[HASH_TREE_FANOUT];
+    uint16_t first = (uint16_t)(index * HASH_TREE_FANOUT);
+    if (level == HASH_TREE_LEAF_LEVEL - 1)
+        return is_empty(tree->sums + first) ? empty_parent
+                                            : hash_children(tree->sums + first, level);
+    for (uint16_t i = 0; i < HASH_TREE_FANOUT; i++)
+        children[i] = hash_below(tree, (uint8_t)(level + 1), (uint16_t)(first + i), empty_parent);
+    return hash_children(children, level);
+}
+
 uint64_t hash_tree_node(const struct hash_tree *tree, uint8_t level, uint16_t index)
 {
+    static const uint64_t nothing[HASH_TREE_FANOUT];
     assert(level <= HASH_TREE_LEAF_LEVEL && index < hash_tree_width(level));
     if (level == HASH_TREE_LEAF_LEVEL)
         return tree->sums[index];
-    uint64_t children[HASH_TREE_FANOUT];
-    for (uint16_t i = 0; i < HASH_TREE_FANOUT; i++) {
-        uint16_t child = (uint16_t)(index * HASH_TREE_FANOUT + i);
-        children[i] = htole64(hash_tree_node(tree, level + 1, child));
-    }
-    return hash64(bytes_make(children, sizeof(children)), level);
+    return hash_below(tree, level, index, hash_children(nothing, HASH_TREE_LEAF_LEVEL - 1));
 }
 
 /* --- as bytes ------------------------------------------------------------------------------- */

@@ -23,7 +23,8 @@
  *      hash_tree_recomputed          or _abandoned: the leaves are dirty as before
  *
  *  A new tree is dirty all over.  Memory: 33 KiB.  Thread: one at a time.  Cost: a change is two
- *  hashes of 16 bytes; the root is 273 hashes of 128 bytes, some 5 us. */
+ *  hashes of 16 bytes; the root is 273 hashes of 128 bytes, some 5 us, and fewer where leaves
+ *  have no objects. */
 #ifndef CLUSTER_REPAIR_TREE_H
 #define CLUSTER_REPAIR_TREE_H
 

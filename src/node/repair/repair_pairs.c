@@ -45,8 +45,6 @@ static bool pair_of_slot(struct node *node, uint32_t partition, uint16_t slot, b
                          struct replica_pair *ret)
 {
     uint8_t n = (uint8_t)(slot / TARGETS_MAX + 1), place = slot % TARGETS_MAX;
-    if ((repair_ns(node) >> n & 1) == 0 || place >= n)
-        return false;
     uint16_t owners[TARGETS_MAX];
     uint16_t count = repair_owners(node, partition, n, owners);
     int own = repair_place(node, partition, n, node->config.self);
@@ -62,9 +60,13 @@ bool repair_pair_next(struct node *node, uint32_t *partition, uint16_t *slot, bo
     for (; *partition < node->repair->partition_count; (*partition)++, *slot = 0) {
         if (placement_store(node, *partition) == NULL)
             continue;
-        while (*slot < SLOTS)
-            if (pair_of_slot(node, *partition, (*slot)++, begins, ret))
+        while (*slot < SLOTS) {
+            uint16_t n = *slot / TARGETS_MAX + 1;
+            if ((repair_ns(node) >> n & 1) == 0 || *slot % TARGETS_MAX >= n)
+                *slot = (uint16_t)(n * TARGETS_MAX);
+            else if (pair_of_slot(node, *partition, (*slot)++, begins, ret))
                 return true;
+        }
     }
     return false;
 }
