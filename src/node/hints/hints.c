@@ -299,13 +299,36 @@ void hints_not_added(struct node *node, const struct hint_change *change)
 
 /* --- marks ----------------------------------------------------------------------------------- */
 
+static size_t place_of_mark(const struct node_id *target, uint32_t partition)
+{
+    return hash64(bytes_make(target->bytes, sizeof(target->bytes)), partition) % HINT_MARK_PUTS;
+}
+
 uint32_t *hints_mark_puts(struct node *node, const struct node_id *target, uint32_t partition,
                           enum hint_mark mark)
 {
-    uint64_t hash = hash64(bytes_make(target->bytes, sizeof(target->bytes)), partition);
-    return &node->hints->mark_puts[mark][hash % HINT_MARK_PUTS];
+    return &node->hints->mark_puts[mark][place_of_mark(target, partition)];
 }
 
+struct hint_handover *hints_handover(struct node *node, const struct node_id *target,
+                                     uint32_t partition)
+{
+    return &node->hints->handovers[place_of_mark(target, partition)];
+}
+
+/* As far as memory can tell. */
+static bool is_there(struct node *node, uint32_t partition, struct bytes key)
+{
+    const struct engine_read how = { .nowait = true };
+    struct engine_view view;
+    if (engine_view_at(placement_store(node, partition), key, &how, &view) != KVORUM_OK)
+        return false;
+    engine_release(&view);
+    return true;
+}
+
+/* One that is there is not written again, where memory knows that: a store that is behind has many
+ * marks, and more would keep it so. */
 kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
                              const struct node_id *target, uint32_t partition, enum hint_mark mark)
 {
@@ -314,9 +337,13 @@ kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
     struct bytes key = hint_mark_key(&node->scratch, target, partition, mark);
     if (key.data == NULL || queue == NULL)
         return KVORUM_NO_MEMORY;
+    ++*hints_mark_puts(node, target, partition, mark);
+    if (is_there(node, partition, key)) {
+        PROBE("node: a mark was put where it is already");
+        return KVORUM_OK;
+    }
     hint_mark_value(clock_wall_ms(node->config.clock), &value);
     queue->marks_put++;
-    ++*hints_mark_puts(node, target, partition, mark);
     queue->marks++; /* at least as many as there are: counted again when they are looked at */
     node->counters.hint_marks++;
     return engine_batch_put(batch, key, bytes_make(value.data, value.size));

@@ -43,8 +43,18 @@ struct hint_queue {
 
 enum { HINT_MARK_PUTS = 1024 };
 
+/* Who has a suspicion on disk, of those whom it is handed to. */
+struct hint_handover {
+    struct node_id target;
+    uint32_t partition, puts; /* puts: of the suspicion, when the first was asked */
+    uint64_t epoch;           /* number of the one whose owners are asked; 0: nobody was */
+    uint32_t asked;           /* bit: place among `owner_count` owners */
+    uint16_t owner_count;
+};
+
 struct hints {
     uint32_t mark_puts[HINT_MARK_ORDER + 1][HINT_MARK_PUTS]; /* by hash of target and partition */
+    struct hint_handover handovers[HINT_MARK_PUTS]; /* by the same hash: the last of each */
     struct list queues;
     struct hint_pace_config pace;
     struct hint_usage quota; /* of this shard, for each target */
@@ -67,9 +77,14 @@ bool hints_is_owner(struct node *node, const struct key_address *address);
 uint8_t hints_bucket_n(struct node *node, const struct key_address *address);
 /** A hint left the store. */
 void hints_uncount(struct node *node, struct hint_queue *queue, uint64_t size);
-/** Into the batch: the partition of `target` is to be compared. */
+/** Into the batch: the partition of `target` is to be compared.  Nothing when the mark is there
+ *  already, perhaps not durable yet: an empty batch waits for that. */
 kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
                              const struct node_id *target, uint32_t partition, enum hint_mark mark);
+
+/** Where is remembered what it says, or that of another suspicion. */
+struct hint_handover *hints_handover(struct node *node, const struct node_id *target,
+                                     uint32_t partition);
 
 void hints_replay(struct node *node, struct hint_queue *queue);
 /** When hints_replay has something to do; UINT64_MAX: when something happens. */

@@ -5,8 +5,9 @@
  *           |                                                |
  *           ^ removed when all of them have it on disk       --repair_suspect--> compared, removed
  *
- * Every owner is asked, since one alone may lack the same write.  Marks outlive restarts, and doing
- * it twice is only work. */
+ * Every owner is asked, since one alone may lack the same write; once, though another may have to
+ * be asked for long: an order that was followed would be given and followed again and again.
+ * Marks outlive restarts, and doing it twice is only work. */
 #include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/hints/suspect_internal.h"
@@ -44,12 +45,34 @@ static void all_asked(struct node *node, struct request *request)
     request_close(node, request);
 }
 
+/* Of earlier tries, if they were of this suspicion, as it is, to the same owners. */
+static struct hint_handover *remember(struct node *node, const struct inquiry *inquiry)
+{
+    struct hint_handover *handover = hints_handover(node, &inquiry->target, inquiry->partition);
+    bool same = handover->epoch == inquiry->epoch && handover->puts == inquiry->puts &&
+                handover->partition == inquiry->partition &&
+                handover->owner_count == inquiry->owner_count &&
+                memcmp(&handover->target, &inquiry->target, sizeof(inquiry->target)) == 0;
+    if (!same)
+        *handover = (struct hint_handover){ .target = inquiry->target,
+                                            .partition = inquiry->partition,
+                                            .puts = inquiry->puts,
+                                            .epoch = inquiry->epoch,
+                                            .owner_count = inquiry->owner_count };
+    return handover;
+}
+
+static bool has_it(struct node *node, const struct inquiry *inquiry)
+{
+    uint32_t asked = remember(node, inquiry)->asked;
+    return inquiry->owners[inquiry->place] == inquiry->member || (asked >> inquiry->place & 1) != 0;
+}
+
 /* From inquiry->place on. */
 static void ask_next(struct node *node, struct request *request)
 {
     struct inquiry *inquiry = request->inquiry;
-    while (inquiry->place < inquiry->owner_count &&
-           inquiry->owners[inquiry->place] == inquiry->member)
+    while (inquiry->place < inquiry->owner_count && has_it(node, inquiry))
         inquiry->place++;
     if (inquiry->place >= inquiry->owner_count) {
         all_asked(node, request);
@@ -130,7 +153,7 @@ void suspect_on_answer(struct node *node, struct net_address from, const struct 
     if (inquiry->place >= inquiry->owner_count || inquiry->owners[inquiry->place] != from.member)
         return; /* a doubled answer of the one before */
     if (body->status == KVORUM_OK && inquiry->epoch == node->config.epoch->number) {
-        inquiry->place++;
+        remember(node, inquiry)->asked |= UINT32_C(1) << inquiry->place++;
         ask_next(node, request);
     } else
         request_close(node, request); /* the mark is still there */

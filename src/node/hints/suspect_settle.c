@@ -15,10 +15,10 @@
  *                     writes those it goes on to
  *
  * so suspicions of the highest rank are put as often as hints are dropped, each later rank so often
- * for each mark that went from above, and marks of the lowest go on to nobody.  A suspicion is
- * handed over again, and orders with it, while owners do not answer, or when a suspicion was put
- * meanwhile: no order that it gave is a reason.  An order that is astray goes on to all owners; it
- * is from an earlier epoch, for in this one only owners were asked. */
+ * for each mark that went from above, and marks of the lowest go on to nobody.  A suspicion that
+ * stays is handed over again, but only to those who have not taken the order yet (suspect.c), or
+ * when a suspicion was put meanwhile: no order that it gave is a reason.  An order that is astray
+ * goes on to all owners; it is from an earlier epoch, for in this one only owners were asked. */
 #include "base/planted.h"
 #include "node/hints/suspect_internal.h"
 
@@ -55,8 +55,8 @@ static uint8_t goes_on_for(const struct node *node, uint32_t partition, uint16_t
     return n;
 }
 
-static kvorum_status replace(struct node *node, const struct node_id *target, uint32_t partition,
-                             struct bytes key, uint8_t n)
+/* The mark of that key, by suspicions of the owners for buckets with n replicas; 0: by none. */
+static kvorum_status replace(struct node *node, uint32_t partition, struct bytes key, uint8_t n)
 {
     static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
     uint16_t owners[PLACEMENT_OWNERS_MAX];
@@ -98,7 +98,7 @@ void suspect_settle(struct node *node, const struct node_id *target, uint32_t pa
     kvorum_status status = look(node, placement_store(node, partition), key);
     if (status == KVORUM_OK) {
         uint16_t member = ring_member_index(node->config.epoch, target);
-        status = replace(node, target, partition, key, goes_on_for(node, partition, member, mark));
+        status = replace(node, partition, key, goes_on_for(node, partition, member, mark));
         node->counters.hint_marks_settled += status == KVORUM_OK && mark == HINT_MARK_ORDER;
     }
     if (status == KVORUM_WOULD_BLOCK || status == KVORUM_OVERLOADED)
