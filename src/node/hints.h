@@ -3,6 +3,7 @@
  *
  *      hints.c          the queues: taking a hint, counting, quotas, marks
  *      hints_replay.c   whose turn it is, delivering, removing
+ *      hints_lost.c     hints that rotted away
  *      suspect*.c       marks of dropped hints: having a partition compared
  *
  *  A hint is in the same store as the object it is about, so one batch changes both; a target's
@@ -68,6 +69,11 @@ void hints_uncount(struct node *node, struct hint_queue *queue, uint64_t size);
 /** Into the batch: the partition of `target` is to be compared. */
 kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
                              const struct node_id *target, uint32_t partition, enum hint_mark mark);
+
+/** What a store held between the keys (upper empty: to the end) is lost: whoever may have had hints
+ *  there is suspected of lacking writes.  OVERLOADED, NO_MEMORY: nobody is, yet. */
+KVORUM_CHECKED kvorum_status hints_on_lost(struct node *node, uint16_t store, struct bytes lower,
+                                           struct bytes upper);
 
 void hints_replay(struct node *node, struct hint_queue *queue);
 /** When hints_replay has something to do; UINT64_MAX: when something happens. */

@@ -159,6 +159,95 @@ static void accepting_waits_for_those_who_may_have_it(void)
     end(world);
 }
 
+/* --- hints ----------------------------------------------------------------------------------- */
+
+static int count_of(struct world *world, uint16_t member, char kind)
+{
+    struct engine_range range = { .lower = bytes_make(&kind, 1) };
+    struct engine_iterator *iterator;
+    int count = 0;
+    assert_int_equal(engine_iterate(world->stores[member], &range, &iterator), KVORUM_OK);
+    for (engine_iterator_first(iterator); iterator->valid && iterator->key.data[0] == kind;
+         engine_iterator_next(iterator))
+        count++;
+    engine_iterator_close(iterator);
+    return count;
+}
+
+/* Member 0 owes all keys to member 2, who is away, and has the hints in one table. */
+static struct world *begin_owing(void)
+{
+    struct world *world = begin_empty(3);
+    world->deaf_to_merges[2] = true;
+    for (int i = 0; i < KEYS; i++) {
+        struct operation operation = operation_on(OPERATION_PUT, key_of(i));
+        operation.value = BYTES_LITERAL("owed");
+        operation.levels.sloppy = 0;
+        assert_int_equal(run(world, 0, &operation).status, KVORUM_OK);
+    }
+    pass(world, 11000);
+    assert_int_equal(count_of(world, 0, 'i'), KEYS);
+    cut(world, 2);
+    world->deaf_to_merges[2] = false;
+    assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
+    return world;
+}
+
+static void the_debts_are_paid(struct world *world)
+{
+    assert_true(count_of(world, 0, 'j') > 0);
+    heal(world, 2);
+    pass(world, 60000);
+    assert_int_equal(count_of(world, 2, 'o'), KEYS);
+    assert_int_equal(count_of(world, 0, 'j'), 0);
+    end(world);
+}
+
+static void hints_that_rot_leave_marks(void)
+{
+    struct world *world = begin_owing();
+    rot(PLACE_OF_HINTS);
+    node_scrub(world->nodes[0]);
+    pass(world, 10000);
+    assert_true(counters(world)->scrub_mended > 0);
+    assert_true(count_of(world, 0, 'i') + count_of(world, 0, 'h') < 2 * KEYS);
+    the_debts_are_paid(world);
+}
+
+static void a_start_on_hints_that_rotted(void)
+{
+    struct world *world = begin_owing();
+    rot(PLACE_OF_HINTS);
+    open_again(world, 0);
+    pass(world, 10000);
+    assert_true(counters(world)->scrub_mended > 0);
+    the_debts_are_paid(world);
+}
+
+/* The hint is there, and the object that it is about is not: where this member is no owner, nobody
+ * brings it back. */
+static void a_hint_whose_object_is_lost(void)
+{
+    struct world *world = begin_owing();
+    struct engine_batch *batch = engine_batch_create();
+    struct engine_range objects = { .lower = BYTES_LITERAL("o"), .upper = BYTES_LITERAL("p") };
+    rot(PLACE_OF_HINTS); /* anything, so that the store is known to have lost something */
+    node_scrub(world->nodes[0]);
+    pass(world, 10000);
+    assert_int_equal(engine_batch_delete_range(batch, objects.lower, objects.upper), KVORUM_OK);
+    assert_int_equal(engine_batch_delete_range(batch, BYTES_LITERAL("j"), BYTES_LITERAL("k")),
+                     KVORUM_OK);
+    assert_int_equal(engine_write(world->stores[0], batch, ENGINE_SYNC), KVORUM_OK);
+    engine_batch_destroy(batch);
+    heal(world, 2);
+    pass(world, 60000);
+    assert_int_equal(count_of(world, 0, 'i'), 0);
+    assert_int_equal(counters(world)->hints_delivered, 0);
+    assert_true(counters(world)->hints_destroyed > 0);
+    assert_int_equal(count_of(world, 2, 'o'), KEYS); /* from member 1 */
+    end(world);
+}
+
 static void the_last_pass_is_remembered(void)
 {
     struct world *world = begin(1);
@@ -186,6 +275,10 @@ static const struct named_test tests[] = {
     { "what the only replica lost is an error until it is given up", the_only_replica_is_lost },
     { "nothing is given up that another owner may have",
       accepting_waits_for_those_who_may_have_it },
+    { "hints that rotted away leave marks, and owners bring what they were for",
+      hints_that_rot_leave_marks },
+    { "a node starts on hints that rotted, and they leave marks", a_start_on_hints_that_rotted },
+    { "a hint whose object may be lost leaves a mark", a_hint_whose_object_is_lost },
     { "when the last pass ended outlives a restart", the_last_pass_is_remembered },
 };
 
