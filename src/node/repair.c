@@ -306,11 +306,16 @@ void repair_limit(struct node *node, uint64_t rate)
     repair_wake(node);
 }
 
-/* What is under way ends by itself and counts no more. */
-void repair_cancel(struct node *node)
+/* What is under way ends by itself and counts no more.  The shard that was asked for a repair tells
+ * the others, and shard 0 tells of a cancel: the one may overtake the other. */
+void repair_cancel(struct node *node, uint64_t until_us)
 {
     struct repair_demand *demand = &node->repair->demand;
     struct node_counters *counters = &node->counters;
+    if (until_us > demand->cancelled_us)
+        demand->cancelled_us = until_us;
+    if (demand->asked_us > until_us)
+        return; /* asked for since */
     demand->active = false;
     demand->number++;
     counters->repair_demand_failed += counters->repair_demand_total - counters->repair_demand_done;
@@ -335,9 +340,15 @@ static void demand_tick(struct node *node)
     }
 }
 
-static void demand_begin(struct node *node, struct bytes type, struct bytes bucket)
+static void demand_begin(struct node *node, struct bytes type, struct bytes bucket,
+                         uint64_t asked_us)
 {
     struct repair_demand *demand = &node->repair->demand;
+    if (asked_us <= demand->cancelled_us) {
+        PROBE("repair: a cancel overtook the demand that it was about");
+        return;
+    }
+    demand->asked_us = asked_us;
     arena_reset(&demand->arena);
     demand->partition = demand->slot = 0;
     demand->number++;
@@ -350,11 +361,11 @@ static void demand_begin(struct node *node, struct bytes type, struct bytes buck
     repair_wake(node);
 }
 
-void repair_on_begin(struct node *node, struct net_address from, struct bytes type,
-                     struct bytes bucket)
+void repair_on_begin(struct node *node, struct net_address from, const Peer__Repair *asked)
 {
     if (from.member == node->config.self)
-        demand_begin(node, type, bucket);
+        demand_begin(node, protobuf_bytes(asked->type), protobuf_bytes(asked->bucket),
+                     asked->asked_us);
     else
         node->counters.messages_bad++;
 }
@@ -368,11 +379,12 @@ void node_repair(struct node *node, struct bytes type, struct bytes bucket)
         type = BYTES_LITERAL("default");
     begin.type = protobuf_data(type);
     begin.bucket = protobuf_data(bucket);
+    begin.asked_us = node->now_us;
     for (uint16_t i = 0; i < node->config.shard_count; i++)
         if (i != node->config.shard)
             node_send(node, (struct net_address){ node->config.self, i }, MESSAGE_REPAIR, 0,
                       node_pack(node, &begin.base), (struct bytes){ 0 });
-    demand_begin(node, type, bucket);
+    demand_begin(node, type, bucket, node->now_us);
     node_leave(node);
 }
 

@@ -111,6 +111,8 @@ struct repair_demand {
     uint64_t charged;          /* bytes, of all comparisons, that the throttle knows of */
     uint8_t n;                 /* of the bucket; 0: all */
     uint32_t number;           /* of demands so far */
+    uint64_t asked_us;         /* for the one that is active, or was last */
+    uint64_t cancelled_us;     /* what was asked for until then is not begun any more */
     struct bytes type, bucket; /* empty: all */
     struct arena arena;
     uint32_t partition; /* next */
@@ -222,8 +224,7 @@ struct repair_push {
 };
 
 /* repair.c */
-void repair_on_begin(struct node *node, struct net_address from, struct bytes type,
-                     struct bytes bucket);
+void repair_on_begin(struct node *node, struct net_address from, const Peer__Repair *asked);
 void repair_exchange_over(struct node *node, const struct repair_exchange *exchange,
                           kvorum_status status);
 void repair_wake(struct node *node);
