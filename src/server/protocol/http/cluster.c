@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The shape of the cluster, for operators: GET shows it, POST changes it. */
-#include "server/protocol/http/internal.h"
+#include "server/protocol/http/json_body.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 #include "server/cluster_view.h"
@@ -147,20 +146,11 @@ static bool read_stage(const json_t *body, struct change_request *ret)
     return true;
 }
 
-static json_t *read_body(struct http *http)
-{
-    struct bytes body = http->request.body;
-    json_error_t error;
-    if (body.size == 0)
-        return json_object();
-    return json_loadb((const char *)body.data, body.size, JSON_REJECT_DUPLICATES, &error);
-}
-
 void http_post_cluster_stage(struct http *http)
 {
-    json_t *body = read_body(http);
+    json_t *body = http_json_body(http);
     struct change_request request;
-    if (json_is_object(body) && read_stage(body, &request))
+    if (body != NULL && read_stage(body, &request))
         submit(http, &request);
     else
         http_text(
@@ -178,10 +168,10 @@ void http_post_cluster_clear(struct http *http)
 
 void http_post_cluster_commit(struct http *http)
 {
-    json_t *body = read_body(http);
+    json_t *body = http_json_body(http);
     json_int_t epoch = 0;
     struct change_request request = { .kind = ASK_COMMIT };
-    if (json_is_object(body) && read_number(body, "epoch", false, INT64_MAX, &epoch) &&
+    if (body != NULL && read_number(body, "epoch", false, INT64_MAX, &epoch) &&
         read_flag(body, "allow_zone_loss", &request.allow_zone_loss)) {
         request.expected = (uint64_t)epoch;
         submit(http, &request);
