@@ -6,6 +6,7 @@
  *      in the hour    every pair in turn; of two owners the earlier one of the row begins
  *
  * Owners and members are taken from the epoch at each use. */
+#include "node/collect.h"
 #include "node/repair_internal.h"
 #include "node/scrub.h"
 
@@ -361,6 +362,22 @@ static void demand_begin(struct node *node, struct bytes type, struct bytes buck
     repair_wake(node);
 }
 
+/* What a salvaged store lacks nobody knows: as if somebody had asked for all of it. */
+static void compare_rebuilt(struct node *node)
+{
+    struct repair *repair = node->repair;
+    if (repair->rebuilt_compared)
+        return;
+    repair->rebuilt_compared = true;
+    if (!collect_is_rebuilt(node))
+        return;
+    PROBE("repair: a store that was rebuilt is compared with the other owners");
+    log_warn(node->config.log,
+             "a store was salvaged, or put back: it is compared with the other owners now; kvorum "
+             "tasks shows how far that is");
+    demand_begin(node, BYTES_LITERAL("default"), (struct bytes){ 0 }, node->now_us);
+}
+
 void repair_on_begin(struct node *node, struct net_address from, const Peer__Repair *asked)
 {
     if (from.member == node->config.self)
@@ -574,6 +591,7 @@ void repair_tick(struct node *node)
     }
     if (!repair->checked)
         repair_check_kept(node);
+    compare_rebuilt(node);
     if (node->now_us >= repair->look_us) {
         look_at_members(node);
         look_at_partitions(node);

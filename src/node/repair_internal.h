@@ -146,6 +146,7 @@ struct repair {
     bool *away;                             /* by member: it was dead when we looked last */
     uint16_t away_count;                    /* members of `away` */
     struct repair_demand demand;
+    bool rebuilt_compared; /* what a salvaged store lacks was asked for */
 };
 
 struct repair_partition *repair_partition(struct node *node, uint32_t number); /* NULL: no memory */
