@@ -22,13 +22,35 @@ void http_get_cluster(struct http *http)
     buffer_done(&json);
 }
 
-void http_get_cluster_plan(struct http *http)
+static void on_plan(void *context, const struct node_plan *plan)
 {
+    struct http_setting *setting = context;
+    struct http *http = setting->http;
+    free(setting);
+    if (http == NULL)
+        return;
+    http->setting = NULL;
+    if (plan->epoch == NULL) {
+        http_text(http, 503, "%s\n", plan->why);
+        return;
+    }
     struct buffer json;
     buffer_init(&json, 8 << 20);
-    cluster_plan_json(http->environment.node, &json);
+    cluster_plan_json(plan, &json);
     answer_json(http, &json);
     buffer_done(&json);
+}
+
+void http_get_cluster_plan(struct http *http)
+{
+    struct http_setting *setting = malloc(sizeof(*setting));
+    if (setting == NULL) {
+        http_text(http, 500, "out of memory\n");
+        return;
+    }
+    setting->http = http;
+    http->setting = setting;
+    node_plan(http->environment.node, on_plan, setting);
 }
 
 /* --- changing it ---------------------------------------------------------------------------- */
