@@ -4,7 +4,9 @@
  * Each of those is suspected in every partition of the store that it owns, as if its hints had been
  * dropped for want of room. */
 #include "base/planted.h"
+#include "node/collect_internal.h"
 #include "node/hints.h"
+#include "node/scrub.h"
 #include "node/suspect_internal.h"
 
 static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
@@ -28,27 +30,42 @@ static bool may_have_lost(struct bytes lower, struct bytes upper, const struct n
            meets(lower, upper, 'j', target);
 }
 
+/* A hint is about an object in the same store: where the partition has none, and lost none, there was
+ * no hint either. */
+static bool may_have_objects(struct node *node, uint16_t store, uint32_t partition)
+{
+    const uint8_t lower[] = { 'o', (uint8_t)(partition >> 8), (uint8_t)partition };
+    uint8_t upper[] = { 'o', (uint8_t)((partition + 1) >> 8), (uint8_t)(partition + 1) };
+    upper[0] += partition == UINT16_MAX;
+    bool empty = false;
+    kvorum_status status =
+        collect_is_empty(node->config.stores[store], true, bytes_make(lower, sizeof(lower)),
+                         bytes_make(upper, sizeof(upper)), &empty);
+    return status != KVORUM_OK || !empty || scrub_doubts_partition(node, partition);
+}
+
 static kvorum_status put_marks(struct node *node, uint16_t store, uint16_t member)
 {
     const struct epoch *epoch = node->config.epoch;
     kvorum_status status = KVORUM_OK;
     for (uint32_t p = store; p < epoch->partition_count && status == KVORUM_OK;
          p += node->config.store_count)
-        if (suspect_owns(node, p, member))
+        if (suspect_owns(node, p, member) && may_have_objects(node, store, p))
             status = hints_put_mark(node, node->batch, &epoch->members[member].id, p,
                                     HINT_MARK_SUSPICION);
     return status;
 }
 
 kvorum_status hints_on_lost(struct node *node, uint16_t store, struct bytes lower,
-                            struct bytes upper)
+                            struct bytes upper, bool counted)
 {
     const struct epoch *epoch = node->config.epoch;
     kvorum_status status = KVORUM_OK;
     engine_batch_reset(node->batch);
     for (uint16_t i = 0; i < epoch->member_count && status == KVORUM_OK; i++)
         if (i != node->config.self && epoch->members[i].state != MEMBER_GONE &&
-            may_have_lost(lower, upper, &epoch->members[i].id))
+            may_have_lost(lower, upper, &epoch->members[i].id) &&
+            (!counted || hints_owed(node, &epoch->members[i].id)))
             status = put_marks(node, store, i);
     if (status != KVORUM_OK || engine_batch_count(node->batch) == 0 || PLANTED(HINTS_ROT_UNMARKED))
         return status;

@@ -49,7 +49,8 @@ static void on_mended(struct node *node, uint16_t store)
         if (loss->store != store || !loss->taken)
             continue;
         loss->taken = false;
-        if (!loss->harmless && hints_on_lost(node, store, loss->lower, loss->upper) != KVORUM_OK)
+        if (!loss->harmless &&
+            hints_on_lost(node, store, loss->lower, loss->upper, !loss->inherited) != KVORUM_OK)
             continue; /* it is gone through once more */
         loss->mended = true;
         loss->mended_us = node->now_us;
