@@ -78,6 +78,7 @@ static const struct required required[] = {
     { "decay: a member was whole again", BATCH_DECAY, 200 },
     { "scrub: a loss was refilled", BATCH_DECAY, 200 },
     { "scrub: no answer about a key in doubt", BATCH_DECAY, 200 },
+    { "node: hints were lost with a damaged block, and left marks", BATCH_DECAY, 500 },
     { "scrub: a read met damage", BATCH_DECAY, 200 },
     { "scrub: a compaction met damage", BATCH_DECAY, 200 },
     { "lsm: a scrub met damage beside the tables", BATCH_DECAY, 200 },

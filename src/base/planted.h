@@ -57,7 +57,6 @@
     X(ZONES_NOT_TOLD_APART, "a quorum of a zone counts answers from any zone")                     \
     X(ZONES_LOST, "a commit leaves copies in fewer zones than before, unasked")                    \
     X(LEAVER_DROPS_HINTS, "a member that leaves takes its undelivered hints along")                \
-    X(HINTS_ROT_UNMARKED, "hints that are lost with a damaged block leave no mark")                \
     X(DAMAGE_DROPPED, "what is lost with a damaged block is dropped and never refilled")           \
     X(EPOCH_REFUSAL_TOLD, "a request that meets a newer epoch fails, though there is time")        \
     X(SCRUB_SKIPS_THE_FOOT, "a scrub reads the blocks of a table, and not what stands behind")     \

@@ -67,7 +67,7 @@ kvorum_status hints_on_lost(struct node *node, uint16_t store, struct bytes lowe
             may_have_lost(lower, upper, &epoch->members[i].id) &&
             (!counted || hints_owed(node, &epoch->members[i].id)))
             status = put_marks(node, store, i);
-    if (status != KVORUM_OK || engine_batch_count(node->batch) == 0 || PLANTED(HINTS_ROT_UNMARKED))
+    if (status != KVORUM_OK || engine_batch_count(node->batch) == 0)
         return status;
     PROBE("node: hints were lost with a damaged block, and left marks");
     return replica_submit(node, node->config.stores[store], node->batch, ENGINE_SYNC, &nothing);
