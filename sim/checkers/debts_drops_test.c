@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Histories made by hand for the checkers "dropped" and "debts": each finds the one that breaks its
- *  rule, and does not mind the one beside it that does not. */
+/** Histories made by hand for the checkers "dropped" and "debts": each finds the one that breaks
+ *  its rule, and does not mind the one beside it that does not. */
 #include "sim/checkers/checkers.h"
 #include "sim/checkers/drops.h"
 #include "tests/support/rows.h"

@@ -86,8 +86,8 @@ static kvorum_status delete_range(const struct clearing *clearing, struct bytes 
                : delete_each(clearing, lower, upper);
 }
 
-/* All that it holds: an object that is older in a part of it may be older in that part than what was
- * collected. */
+/* All that it holds: an object that is older in a part of it may be older in that part than what
+ * was collected. */
 static bool is_newer(struct clearing *clearing, struct bytes encoding)
 {
     struct object object;

@@ -154,8 +154,8 @@ static kvorum_status make_here(struct node *node, const struct epoch_wish *wish,
     return status;
 }
 
-/* epochs->own is the next epoch where `status` is OK.  True: it is being proposed.  Else the wish is
- * answered and gone. */
+/* epochs->own is the next epoch where `status` is OK.  True: it is being proposed.  Else the wish
+ * is answered and gone. */
 static bool propose_made(struct node *node, struct epoch_wish *wish, kvorum_status status,
                          const char *why)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Planning the next epoch takes milliseconds, and seconds where many of a thousand members change at
- * once: then it is done in a job, on copies, while the shard goes on.  What comes of it counts only
- * while the epoch that it began with is in force. */
+/* Planning the next epoch takes milliseconds, and seconds where many of a thousand members change
+ * at once: then it is done in a job, on copies, while the shard goes on.  What comes of it counts
+ * only while the epoch that it began with is in force. */
 #include "base/planted.h"
 #include "node/epochs.h"
 #include "node/fetch.h"

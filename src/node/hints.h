@@ -75,7 +75,8 @@ kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
  *  is known.  OVERLOADED, NO_MEMORY: nobody is, yet. */
 KVORUM_CHECKED kvorum_status hints_on_lost(struct node *node, uint16_t store, struct bytes lower,
                                            struct bytes upper, bool counted);
-/** Something is owed to the member, or was suspected of lacking, as far as is known in this life. */
+/** Something is owed to the member, or was suspected of lacking, as far as is known in this
+ *  life. */
 bool hints_owed(const struct node *node, const struct node_id *target);
 
 void hints_replay(struct node *node, struct hint_queue *queue);

@@ -30,8 +30,8 @@ static bool may_have_lost(struct bytes lower, struct bytes upper, const struct n
            meets(lower, upper, 'j', target);
 }
 
-/* A hint is about an object in the same store: where the partition has none, and lost none, there was
- * no hint either. */
+/* A hint is about an object in the same store: where the partition has none, and lost none, there
+ * was no hint either. */
 static bool may_have_objects(struct node *node, uint16_t store, uint32_t partition)
 {
     const uint8_t lower[] = { 'o', (uint8_t)(partition >> 8), (uint8_t)partition };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Small clusters (node_world.h) of which member 0 has an lsm store on a disk that rots.  Included by
- *  one file a program. */
+/** Small clusters (node_world.h) of which member 0 has an lsm store on a disk that rots.  Included
+ *  by one file a program. */
 #ifndef TESTS_SUPPORT_NODE_ROT_H
 #define TESTS_SUPPORT_NODE_ROT_H
 

@@ -7,8 +7,8 @@
 
 #include "server/protocol/http/internal.h"
 
-/** The request's body, to be given back by json_decref; without one, an empty object.  NULL: it is no
- *  JSON object, or names something twice. */
+/** The request's body, to be given back by json_decref; without one, an empty object.  NULL: it is
+ *  no JSON object, or names something twice. */
 json_t *http_json_body(const struct http *http);
 
 #endif
