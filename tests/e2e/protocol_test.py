@@ -367,7 +367,7 @@ rows([(f"curl: {name}", path, options, code, text) for name, path, options, code
     ("a drop with a body is 400: it may have meant one key", "/buckets/b/drop", ("-X", "POST", "-d", "k"),
      400, "a drop takes no body"),
     ("a drop that is not POSTed is 405", "/buckets/b/drop", (), 405, "not allowed"),
-    ("a DELETE of a bucket is 405", "/buckets/b", ("-X", "DELETE"), 405, "not allowed"),
+    ("a DELETE of a bucket is no drop", "/buckets/b", ("-X", "DELETE"), 404, "no such resource"),
     ("a drop in an unknown bucket type is 404", "/types/maps/buckets/b/drop", ("-X", "POST"), 404,
      "Unknown bucket type: maps"),
     ("a counter is 501 for now", "/buckets/b/counters/c", (), 501, "not there yet"),
