@@ -86,6 +86,7 @@ static const struct required required[] = {
     { "decay: a member was whole again", BATCH_DECAY, 200 },
     { "scrub: a loss was refilled", BATCH_DECAY, 200 },
     { "scrub: no answer about a key in doubt", BATCH_DECAY, 200 },
+    { "node: hints were lost with a damaged block, and left marks", BATCH_DECAY, 500 },
     { "scrub: a read met damage", BATCH_DECAY, 200 },
     { "scrub: a compaction met damage", BATCH_DECAY, 200 },
     { "lsm: a scrub met damage beside the tables", BATCH_DECAY, 200 },
@@ -96,6 +97,15 @@ static const struct required required[] = {
     { "drop: a message told of a later generation", BATCH_DROPS, 200 },
     { "drop: a later generation was known elsewhere", BATCH_DROPS, 200 },
     { "reclaim: an earlier generation was deleted", BATCH_DROPS, 200 },
+    { "graves: what was left was collected at the end", BATCH_COLLECT, 200 },
+    { "collect: tombstones were collected", BATCH_COLLECT, 200 },
+    { "collect: a member promised", BATCH_COLLECT, 200 },
+    { "collect: a round was made to settle a doubt", BATCH_COLLECT, 200 },
+    { "collect: every tombstone of a round was kept back", BATCH_COLLECT, 200 },
+    { "collect: a newcomer has promised no more than who gave to it", BATCH_COLLECT, 200 },
+    { "collect: what was left between lost deletions went too", BATCH_COLLECT, 500 },
+    { "collect: a member did not answer in time", BATCH_COLLECT, 500 },
+    { "collect: an object was refused that is older than what was collected", BATCH_COLLECT, 500 },
 };
 
 /* --- counting -------------------------------------------------------------------------------- */

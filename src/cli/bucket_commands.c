@@ -64,9 +64,9 @@ static kvorum_status drop(struct session *session, const char *bucket, json_t **
                         (struct bytes){ 0 });
     path.size -= strlen("keys");
     buffer_append_text(&path, "drop");
-    kvorum_status status =
-        path.failed ? KVORUM_NO_MEMORY
-                    : session_object(&session->client, "POST", buffer_bytes(&path), ret_answer);
+    kvorum_status status = path.failed ? KVORUM_NO_MEMORY
+                                       : session_object(&session->client, "POST",
+                                                        buffer_bytes(&path), NULL, ret_answer);
     buffer_done(&path);
     return status;
 }
@@ -94,10 +94,8 @@ int command_bucket_drop(const struct invocation *invocation)
         kvorum_status status = drop(&session, bucket, &answer);
         if (status == KVORUM_OK)
             code = print_dropped(answer, output_format_parse(option_text(invocation, "output")));
-        else if (status == KVORUM_NOT_READY)
-            code = session_refused(&session.client, "cannot drop the bucket");
         else
-            code = session_fail(&session.client, "cannot drop the bucket", status);
+            code = session_object_failed(&session.client, "cannot drop the bucket", status);
     }
     session_end(&session);
     return code;

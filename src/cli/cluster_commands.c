@@ -11,48 +11,13 @@
 
 /* --- asking --------------------------------------------------------------------------------- */
 
-static int refused(struct session *session, const char *what)
-{
-    const struct http_response *response = &session->client.response;
-    (void)session_refused(&session->client, what);
-    switch (response->code) {
-    case 404:
-        return EXIT_NO;
-    case 409:
-        return EXIT_UNSAFE;
-    case 504:
-        return EXIT_TIMEOUT;
-    default:
-        return session_exit_code(response);
-    }
-}
-
 int cluster_ask(struct session *session, const char *method, const char *path, json_t *body,
                 const char *what, json_t **ret_json)
 {
-    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
-    struct http_request request = {
-        .method = method,
-        .path = bytes_of_string(path),
-        .fields = text == NULL ? (struct bytes){ 0 }
-                               : BYTES_LITERAL("Content-Type: application/json\r\n"),
-        .body = text == NULL ? (struct bytes){ 0 } : bytes_of_string(text),
-        .has_body = strcmp(method, "POST") == 0,
-    };
-    json_error_t error;
-    kvorum_status status = http_client_call(&session->client, &request);
-    free(text);
+    kvorum_status status =
+        session_object(&session->client, method, bytes_of_string(path), body, ret_json);
     json_decref(body);
-    if (status != KVORUM_OK)
-        return session_fail(&session->client, what, status);
-    if (session->client.response.code != 200)
-        return refused(session, what);
-    *ret_json = session_json(&session->client, &error);
-    if (!json_is_object(*ret_json)) {
-        json_decref(*ret_json);
-        return fail(EXIT_INTERNAL, "%s: the node's answer is malformed", what);
-    }
-    return EXIT_DONE;
+    return status == KVORUM_OK ? EXIT_DONE : session_object_failed(&session->client, what, status);
 }
 
 /* --- showing -------------------------------------------------------------------------------- */

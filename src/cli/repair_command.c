@@ -29,11 +29,12 @@ static kvorum_status begin(struct session *session, json_t **ret_before)
     json_t *answer = NULL;
     buffer_init(&path, 1 << 16);
     buffer_append_text(&path, "/kvorum/repair");
-    kvorum_status status = session_object(&session->client, "GET", buffer_bytes(&path), ret_before);
+    kvorum_status status =
+        session_object(&session->client, "GET", buffer_bytes(&path), NULL, ret_before);
     append_parameter(&path, "type", option_text(session->invocation, "type"));
     append_parameter(&path, "bucket", option_text(session->invocation, "bucket"));
     if (status == KVORUM_OK)
-        status = session_object(&session->client, "POST", buffer_bytes(&path), &answer);
+        status = session_object(&session->client, "POST", buffer_bytes(&path), NULL, &answer);
     json_decref(answer);
     buffer_done(&path);
     return status;
@@ -56,7 +57,8 @@ static kvorum_status watch(struct session *session, const json_t *before, json_t
         struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
         json_decref(now);
         now = NULL;
-        status = session_object(&session->client, "GET", BYTES_LITERAL("/kvorum/repair"), &now);
+        status =
+            session_object(&session->client, "GET", BYTES_LITERAL("/kvorum/repair"), NULL, &now);
         if (status != KVORUM_OK || over(before, now))
             break;
         progress.total = number(now, "pairs");
@@ -108,10 +110,8 @@ int command_repair(const struct invocation *invocation)
     int code;
     if (status == KVORUM_OK)
         code = print_outcome(before, now, output_format_parse(option_text(invocation, "output")));
-    else if (status == KVORUM_NOT_READY)
-        code = session_refused(&session.client, "cannot repair");
     else
-        code = session_fail(&session.client, "cannot repair", status);
+        code = session_object_failed(&session.client, "cannot repair", status);
     json_decref(before);
     json_decref(now);
     session_end(&session);

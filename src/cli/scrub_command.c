@@ -35,7 +35,7 @@ static kvorum_status watch(struct session *session, const json_t *before, json_t
         struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
         json_decref(now);
         now = NULL;
-        status = session_object(&session->client, "GET", path, &now);
+        status = session_object(&session->client, "GET", path, NULL, &now);
         if (status != KVORUM_OK || over(before, now))
             break;
         progress.total = number(now, "total");
@@ -90,15 +90,15 @@ static int begun(const json_t *begun)
 static kvorum_status accept_lost(struct session *session, const json_t *before, json_t **ret_now)
 {
     uint64_t due = number(before, "accepted") + number(before, "lost");
-    kvorum_status status =
-        session_object(&session->client, "POST", BYTES_LITERAL("/kvorum/scrub/accept"), ret_now);
+    kvorum_status status = session_object(&session->client, "POST",
+                                          BYTES_LITERAL("/kvorum/scrub/accept"), NULL, ret_now);
     for (int i = 0; status == KVORUM_OK && i < ACCEPT_POLLS && number(*ret_now, "accepted") < due;
          i++) {
         struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
         nanosleep(&pause, NULL);
         json_decref(*ret_now);
         *ret_now = NULL;
-        status = session_object(&session->client, "GET", path, ret_now);
+        status = session_object(&session->client, "GET", path, NULL, ret_now);
     }
     return status;
 }
@@ -128,11 +128,11 @@ int command_scrub(const struct invocation *invocation)
     bool accepts = option_flag(invocation, "accept");
     enum output_format format = output_format_parse(option_text(invocation, "output"));
     bool waits = option_flag(invocation, "wait");
-    kvorum_status status = session_object(&session.client, "GET", path, &before);
+    kvorum_status status = session_object(&session.client, "GET", path, NULL, &before);
     if (status == KVORUM_OK && accepts)
         status = accept_lost(&session, before, &now);
     else if (status == KVORUM_OK)
-        status = session_object(&session.client, "POST", path, &answer);
+        status = session_object(&session.client, "POST", path, NULL, &answer);
     if (status == KVORUM_OK && waits && !accepts)
         status = watch(&session, before, &now);
     int code;
@@ -140,10 +140,8 @@ int command_scrub(const struct invocation *invocation)
         code = print_accepted(before, now, format);
     else if (status == KVORUM_OK)
         code = waits ? print_outcome(before, now, format) : begun(answer);
-    else if (status == KVORUM_NOT_READY)
-        code = session_refused(&session.client, "cannot scrub");
     else
-        code = session_fail(&session.client, "cannot scrub", status);
+        code = session_object_failed(&session.client, "cannot scrub", status);
     json_decref(before);
     json_decref(answer);
     json_decref(now);

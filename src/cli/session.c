@@ -156,11 +156,41 @@ json_t *session_json(const struct http_client *client, json_error_t *ret_error)
     return json_loadb(body.size == 0 ? "" : (const char *)body.data, body.size, 0, ret_error);
 }
 
-kvorum_status session_object(struct http_client *client, const char *method, struct bytes path,
-                             json_t **ret_json)
+/* On an object of the cluster, a conflict is a change that would not be safe. */
+static int code_of_refusal(const struct http_response *response)
 {
-    struct http_request request = { .method = method, .path = path, .has_body = *method == 'P' };
+    switch (response->code) {
+    case 409:
+        return EXIT_UNSAFE;
+    case 504:
+        return EXIT_TIMEOUT;
+    default:
+        return session_exit_code(response);
+    }
+}
+
+int session_object_failed(const struct http_client *client, const char *what, kvorum_status status)
+{
+    if (status != KVORUM_NOT_READY)
+        return session_fail(client, what, status);
+    (void)session_refused(client, what);
+    return code_of_refusal(&client->response);
+}
+
+kvorum_status session_object(struct http_client *client, const char *method, struct bytes path,
+                             const json_t *body, json_t **ret_json)
+{
+    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    const struct http_request request = {
+        .method = method,
+        .path = path,
+        .fields = text == NULL ? (struct bytes){ 0 }
+                               : BYTES_LITERAL("Content-Type: application/json\r\n"),
+        .body = text == NULL ? (struct bytes){ 0 } : bytes_of_string(text),
+        .has_body = *method == 'P',
+    };
     kvorum_status status = http_client_call(client, &request);
+    free(text);
     if (status != KVORUM_OK)
         return status;
     if (client->response.code != 200 && client->response.code != 202) {

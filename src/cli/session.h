@@ -26,13 +26,17 @@ int session_fail(const struct http_client *client, const char *what, kvorum_stat
 /** The same for an answer that is an error: its reason is passed on. */
 int session_refused(const struct http_client *client, const char *what);
 
-/** Ask with `method` and take the object that is answered, to be given back by json_decref.
- *  NOT_READY: an answer that is an error, for session_refused; INVALID: no object; else why there
+/** Ask with `method` and `body` (NULL: none), and take the object that is answered, to be given
+ *  back by json_decref.  NOT_READY: an answer that is an error; INVALID: no object; else why there
  *  was no answer.  Blocks. */
 KVORUM_CHECKED kvorum_status session_object(struct http_client *client, const char *method,
-                                            struct bytes path, json_t **ret_json);
+                                            struct bytes path, const json_t *body,
+                                            json_t **ret_json);
 /** The answer's body, to be given back by json_decref.  NULL: it is no JSON, as *ret_error says. */
 json_t *session_json(const struct http_client *client, json_error_t *ret_error);
+/** Say why session_object, which returned `status`, brought nothing to "cannot commit" (`what`),
+ *  and return the exit code. */
+int session_object_failed(const struct http_client *client, const char *what, kvorum_status status);
 /** The exit code of an answer; EXIT_DONE for 2xx, 3xx. */
 int session_exit_code(const struct http_response *response);
 

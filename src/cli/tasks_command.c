@@ -8,25 +8,12 @@
 
 /* --- asking --------------------------------------------------------------------------------- */
 
-static int refused(struct session *session, const char *what)
+static int ask(struct session *session, const char *method, struct bytes path, const json_t *body,
+               const char *what, json_t **ret_json)
 {
-    const struct http_response *response = &session->client.response;
-    (void)session_refused(&session->client, what);
-    return response->code == 404   ? EXIT_NO
-           : response->code == 409 ? EXIT_UNSAFE
-                                   : session_exit_code(response);
-}
-
-static int ask(struct session *session, const struct http_request *request, const char *what,
-               json_t **ret_json)
-{
-    json_error_t error;
-    kvorum_status status = http_client_call(&session->client, request);
+    kvorum_status status = session_object(&session->client, method, path, body, ret_json);
     if (status != KVORUM_OK)
-        return session_fail(&session->client, what, status);
-    if (session->client.response.code != 200)
-        return refused(session, what);
-    *ret_json = session_json(&session->client, &error);
+        return session_object_failed(&session->client, what, status);
     if (json_is_array(json_object_get(*ret_json, "tasks")))
         return EXIT_DONE;
     json_decref(*ret_json);
@@ -43,8 +30,7 @@ int tasks_get(struct session *session, const char *task, json_t **ret_json)
         buffer_append_text(&path, "?task=");
         http_append_encoded(&path, bytes_of_string(task));
     }
-    const struct http_request request = { .method = "GET", .path = buffer_bytes(&path) };
-    int code = ask(session, &request, "cannot read the tasks", ret_json);
+    int code = ask(session, "GET", buffer_bytes(&path), NULL, "cannot read the tasks", ret_json);
     buffer_done(&path);
     return code;
 }
@@ -195,25 +181,14 @@ static int post(const struct invocation *invocation, const char *what, json_t *b
 {
     struct session session;
     json_t *json = NULL;
-    char *text = json_dumps(body, JSON_COMPACT);
-    json_decref(body);
-    if (text == NULL)
-        return fail(EXIT_INTERNAL, "out of memory");
-    const struct http_request request = {
-        .method = "POST",
-        .path = BYTES_LITERAL("/kvorum/tasks"),
-        .fields = BYTES_LITERAL("Content-Type: application/json\r\n"),
-        .body = bytes_of_string(text),
-        .has_body = true,
-    };
     int code = EXIT_USAGE;
     if (session_begin(&session, invocation)) {
-        code = ask(&session, &request, what, &json);
+        code = ask(&session, "POST", BYTES_LITERAL("/kvorum/tasks"), body, what, &json);
         if (code == EXIT_DONE)
             tasks_print(json, invocation, true);
         session_end(&session);
     }
-    free(text);
+    json_decref(body);
     return code;
 }
 

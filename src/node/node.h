@@ -98,7 +98,8 @@ struct node_config {
     enum node_sync sync;
     struct clock *clock;
     struct net *net;
-    struct jobs *jobs; /* for reads that would wait for the disk; NULL: they wait in place */
+    struct jobs *jobs;        /* for reads that would wait for the disk; NULL: they wait in place */
+    uint64_t plan_inline_max; /* members * partitions that are planned in place; 0: 2^18 */
     const struct log *log;
     uint64_t random_seed;
     uint64_t request_timeout_us;         /* default of operations; 0: 10 s */
@@ -259,6 +260,20 @@ void node_change_epoch(struct node *node, const struct change_request *request,
                        node_answer_fn on_answer, void *context);
 /** What change_plan would be asked with. */
 struct change_options node_change_options(const struct node *node);
+
+/** What a commit would do. */
+struct node_plan {
+    const struct epoch *epoch; /* that it begins with; NULL: nothing could be planned */
+    const struct change_plan *plan;
+    bool filled; /* `plan` can be shown, also where `status` refuses it */
+    kvorum_status status;
+    const char *why; /* for people; "": see the status */
+};
+/** All of `plan` lives until it returns. */
+typedef void (*node_plan_fn)(void *context, const struct node_plan *plan);
+/** At once, or where it takes long after it was planned in a job; in any case once, also when the
+ *  node ends before.  On any shard. */
+void node_plan(struct node *node, node_plan_fn on_plan, void *context);
 /** Compare what all shards of this node hold with every other owner now, or of one bucket only
  *  (`bucket` empty: all).  Progress is in the counters: repair_demand_done of repair_demand_total
  *  pairs of replicas, repair_demand_failed of them in vain.  One that is under way is replaced. */

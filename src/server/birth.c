@@ -281,7 +281,7 @@ static void on_timer(uv_timer_t *timer)
         uv_timer_stop(timer);
     else if (!birth->streaming)
         dial(birth);
-    else if (birth->stream.open)
+    else if (birth->stream.open && birth->introduced)
         ask(birth);
 }
 
@@ -305,13 +305,51 @@ static void tell_once(struct birth *birth, kvorum_status status, const char *rea
     birth->told = status;
 }
 
+/* To one who may hear it. */
+static void introduce(struct birth *birth)
+{
+    Peer__Hello hello;
+    peer_hello(birth->server->reactors[0], &hello);
+    if (birth->greeting.begun && !greeting_prove(&birth->greeting, &hello)) {
+        tell_once(birth, KVORUM_INTERNAL, "no proof of the cluster's key can be made");
+        frame_stream_close(&birth->stream);
+        return;
+    }
+    peer_send(&birth->stream, MESSAGE_HELLO, 0, &hello.base, (struct bytes){ 0 });
+    birth->introduced = true;
+    ask(birth);
+}
+
 static void on_connected(struct frame_stream *stream)
 {
     struct birth *birth = birth_of(stream);
+    birth->introduced = birth->greeting.begun = false;
+    if (!greeting_is_asked(birth->server)) {
+        introduce(birth);
+        return;
+    }
     Peer__Hello hello;
-    peer_hello(birth->server->reactors[0], &hello);
+    greeting_begin(&birth->greeting, &hello);
     peer_send(stream, MESSAGE_HELLO, 0, &hello.base, (struct bytes){ 0 });
-    ask(birth);
+    frame_stream_flush(stream);
+}
+
+/* What counts is the answer to JOIN. */
+static void on_hello_answer(struct birth *birth, const Peer__Hello *answer)
+{
+    if (birth->introduced) {
+        if (answer->cluster.len == NODE_ID_SIZE)
+            memcpy(birth->cluster.bytes, answer->cluster.data, NODE_ID_SIZE);
+        if (answer->status == KVORUM_NOT_ALLOWED)
+            tell_once(birth, KVORUM_NOT_ALLOWED, answer->reason);
+    } else if (greeting_check(&birth->greeting, birth->server, answer)) {
+        introduce(birth);
+    } else {
+        tell_once(birth, KVORUM_NOT_ALLOWED,
+                  "the node at this address does not know the cluster's key; give all nodes the "
+                  "same [cluster] key_file");
+        frame_stream_close(&birth->stream);
+    }
 }
 
 static void on_failed(struct frame_stream *stream, kvorum_status status, int error, const char *why)
@@ -374,9 +412,9 @@ static void on_message(struct frame_stream *stream, const struct message *messag
     struct peers *peers = &birth->server->reactors[0]->peers;
     if (message->kind == MESSAGE_HELLO_ANSWER) {
         const Peer__Hello *hello = peer_unpack(peers, &peer__hello__descriptor, message->body);
-        if (hello != NULL && hello->cluster.len == NODE_ID_SIZE)
-            memcpy(birth->cluster.bytes, hello->cluster.data, NODE_ID_SIZE);
-        return; /* what counts is the answer to JOIN */
+        if (hello != NULL)
+            on_hello_answer(birth, hello);
+        return;
     }
     const Peer__JoinAnswer *answer = NULL;
     if (message->kind == MESSAGE_JOIN_ANSWER)

@@ -6,6 +6,7 @@
 
 #include "cluster/membership/founding.h"
 #include "server/frame_stream.h"
+#include "server/greeting.h"
 
 enum { JOIN_INTERVAL_MS = 500 };
 
@@ -27,6 +28,8 @@ struct birth {
     struct frame_stream_options options;
     uv_timer_t timer;
     bool streaming, timing, stopped;
+    struct greeting greeting;
+    bool introduced;        /* the other side may hear what we say */
     struct node_id cluster; /* that we were told this is; zeros: none */
     kvorum_status told;     /* last refusal that was logged */
 };

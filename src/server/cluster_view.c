@@ -3,7 +3,7 @@
 
 #include "server/view_json.h"
 
-enum { PLAN_MEMORY_MAX = 256 << 20, TEXT_MAX = 512 };
+enum { TEXT_MAX = 512 };
 
 static const char *const membership_names[] = { "active", "joining", "leaving", "gone" };
 static const char *const liveness_names[] = { "unknown", "alive", "suspect", "dead" };
@@ -107,23 +107,16 @@ static void add_filled(json_t *json, const struct epoch *epoch, const struct cha
                                   json_survival(plan->after)));
 }
 
-void cluster_plan_json(struct node *node, struct buffer *ret_json)
+void cluster_plan_json(const struct node_plan *plan, struct buffer *ret_json)
 {
-    const struct epoch *epoch = node_epoch(node);
-    const struct change_options options = node_change_options(node);
-    struct arena arena;
-    struct change_plan plan;
-    bool filled = false;
-    const char *why = "";
-    arena_init(&arena, PLAN_MEMORY_MAX);
-    kvorum_status status = change_plan(epoch, &options, &arena, &plan, &filled, &why);
-    json_t *json =
-        json_pack("{s:I, s:b, s:s, s:s, s:o}", "epoch", (json_int_t)epoch->number, "possible",
-                  status == KVORUM_OK, "status", kvorum_status_name(status), "reason",
-                  status != KVORUM_OK && why[0] == '\0' ? kvorum_status_text(status) : why,
-                  "staged", json_staged(epoch));
-    if (filled)
-        add_filled(json, epoch, &plan);
+    const struct epoch *epoch = plan->epoch;
+    json_t *json = json_pack(
+        "{s:I, s:b, s:s, s:s, s:o}", "epoch", (json_int_t)epoch->number, "possible",
+        plan->status == KVORUM_OK, "status", kvorum_status_name(plan->status), "reason",
+        plan->status != KVORUM_OK && plan->why[0] == '\0' ? kvorum_status_text(plan->status)
+                                                          : plan->why,
+        "staged", json_staged(epoch));
+    if (plan->filled)
+        add_filled(json, epoch, plan->plan);
     view_json_print(json, ret_json);
-    arena_done(&arena);
 }

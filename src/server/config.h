@@ -44,7 +44,7 @@ struct config {
     uint64_t hints, hints_size, hint_rate, hint_horizon_ms, clock_offset_ms;
     uint64_t tombstone_age_ms;
     /* [cluster] */
-    config_text key_file;
+    config_text key_file, other_key_file;
     uint64_t handoff_rate; /* bytes a second into this node; 0: no limit */
     /* [gossip] */
     uint64_t gossip_preset, probe_interval_ms, probe_timeout_ms, suspicion_multiplier;

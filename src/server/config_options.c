@@ -126,7 +126,10 @@ const struct config_option config_options[] = {
       "500", "How far two nodes' clocks are apart at most; expired values are dropped after it." },
 
     { "cluster", "key_file", "--cluster-key-file", CONFIG_TEXT, AT(key_file), 0, 0, NULL, "",
-      "File of at least 16 bytes, the same on all nodes, that signs gossip; mode 0600." },
+      "File of at least 16 bytes, the same on all nodes: signs gossip, and only who knows it may "
+      "link to a node; mode 0600." },
+    { "cluster", "other_key_file", NULL, CONFIG_TEXT, AT(other_key_file), 0, 0, NULL, "",
+      "A second key that links may be made with while key_file is changed, node by node." },
     { "cluster", "tombstone_age_ms", NULL, CONFIG_DURATION, AT(tombstone_age_ms), 0,
       UINT64_C(315360000000), NULL, "0",
       "Tombstones so old are collected once all nodes have them, 86400000 is a day; 0: never." },

@@ -56,10 +56,11 @@ struct server {
     struct os_clock clock;
     struct disk *disk;
     struct disk_file *lock;
-    struct signature_key key; /* of the cluster */
-    struct identity identity; /* reactor 0 alone, once the reactors run */
-    _Atomic uint64_t seal;    /* of the stores that were closed so far; 0: of none */
-    uint64_t last_actor;      /* what reactor 0's node wrote under at its end */
+    struct signature_key key;       /* of the cluster */
+    struct signature_key other_key; /* that links may be made with too, while it is changed */
+    struct identity identity;       /* reactor 0 alone, once the reactors run */
+    _Atomic uint64_t seal;          /* of the stores that were closed so far; 0: of none */
+    uint64_t last_actor;            /* what reactor 0's node wrote under at its end */
     struct server_view view;
     uint16_t reactor_count, store_count;
     struct reactor *reactors[REACTORS_MAX];

@@ -4,6 +4,7 @@
 #include "codec/peer.pb-c.h"
 #include "codec/protobuf.h"
 #include "server/birth.h"
+#include "server/greeting.h"
 #include "server/internal.h"
 
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct peer_guest {
     struct member asking;    /* JOINER that asked: who it says it is, */
     struct node_id cluster;  /* and which cluster it was told this is; zeros: none */
     bool asked;
+    struct greeting greeting;
     char address[80];
 };
 
@@ -116,6 +118,11 @@ static struct verdict judge_member(const struct server *server, const Peer__Hell
 
 static struct verdict judge(const struct server *server, const Peer__Hello *hello)
 {
+    if (hello->nonce.len != 0 && !greeting_is_asked(server))
+        return (struct verdict){ KVORUM_INVALID,
+                                 "it asks for the key of a cluster, and this node has none: give "
+                                 "all nodes the same [cluster] key_file",
+                                 0 };
     if (hello->node.len != NODE_ID_SIZE ||
         (hello->cluster.len != 0 && hello->cluster.len != NODE_ID_SIZE))
         return (struct verdict){ KVORUM_INVALID, "a malformed HELLO", 0 };
@@ -224,6 +231,23 @@ static void refuse(struct peer_guest *guest, const Peer__Hello *hello,
     end(guest);
 }
 
+/* Else it is told nothing but that, and may have to prove it with its next HELLO. */
+static bool knows_the_key(struct peer_guest *guest, const Peer__Hello *hello)
+{
+    Peer__Hello answer;
+    enum greeting_verdict verdict =
+        greeting_judge(&guest->greeting, server_of(guest), hello, &answer);
+    if (verdict == GREETING_KNOWN)
+        return true;
+    peer_send(&guest->stream, MESSAGE_HELLO_ANSWER, 0, &answer.base, (struct bytes){ 0 });
+    frame_stream_flush(&guest->stream);
+    if (verdict == GREETING_REFUSED && guest->stream.open)
+        refuse(guest, hello,
+               &(struct verdict){ (kvorum_status)answer.status,
+                                  "it does not know the key of this cluster", 0 });
+    return false;
+}
+
 static void on_hello(struct peer_guest *guest, const struct message *message)
 {
     const Peer__Hello *hello = NULL;
@@ -233,6 +257,8 @@ static void on_hello(struct peer_guest *guest, const struct message *message)
         on_failed(&guest->stream, KVORUM_CORRUPT, 0, "its first frame is no good HELLO");
         return;
     }
+    if (!knows_the_key(guest, hello))
+        return;
     struct verdict verdict = judge(server_of(guest), hello);
     answer_hello(guest, &verdict);
     if (!guest->stream.open)

@@ -3,6 +3,7 @@
 
 #include "codec/peer.pb-c.h"
 #include "codec/protobuf.h"
+#include "server/greeting.h"
 #include "server/internal.h"
 
 #include <assert.h>
@@ -19,8 +20,9 @@ struct peer_link {
     unsigned failures;     /* in a row */
     kvorum_status refused; /* what was logged last, so that a refusal is told once */
     struct buffer waiting; /* frames from before it is UP */
-    bool streaming;        /* `stream` is between init and closed */
-    bool greeted;          /* the other side has linked to us since: it is worth a dial */
+    struct greeting greeting;
+    bool streaming; /* `stream` is between init and closed */
+    bool greeted;   /* the other side has linked to us since: it is worth a dial */
 };
 
 static const struct frame_stream_handlers handlers;
@@ -165,15 +167,36 @@ static void on_timer_dial(uv_timer_t *timer)
     dial(LIST_ENTRY(timer, struct peer_link, timer));
 }
 
+static void send_hello(struct peer_link *link, Peer__Hello *hello)
+{
+    peer_send(&link->stream, MESSAGE_HELLO, 0, &hello->base, (struct bytes){ 0 });
+    frame_stream_flush(&link->stream);
+}
+
+/* All that it says, to one who may hear it. */
+static bool introduce(struct peer_link *link)
+{
+    Peer__Hello hello;
+    peer_hello(link->peers->reactor, &hello);
+    hello.target_shard = link->to.shard;
+    if (link->greeting.begun && !greeting_prove(&link->greeting, &hello))
+        return false;
+    send_hello(link, &hello);
+    return true;
+}
+
 static void on_connected(struct frame_stream *stream)
 {
     struct peer_link *link = link_of(stream);
     link->state = PEER_LINK_GREETING;
+    link->greeting.begun = false;
+    if (!greeting_is_asked(server_of(link))) {
+        (void)introduce(link);
+        return;
+    }
     Peer__Hello hello;
-    peer_hello(link->peers->reactor, &hello);
-    hello.target_shard = link->to.shard;
-    peer_send(stream, MESSAGE_HELLO, 0, &hello.base, (struct bytes){ 0 });
-    frame_stream_flush(stream);
+    greeting_begin(&link->greeting, &hello);
+    send_hello(link, &hello);
 }
 
 /* --- the answer ----------------------------------------------------------------------------- */
@@ -222,9 +245,23 @@ static void take_record(struct peer_link *link, uint64_t epoch, struct bytes rec
     buffer_done(&body);
 }
 
+static void on_challenge(struct peer_link *link, const Peer__Hello *answer)
+{
+    if (!greeting_check(&link->greeting, server_of(link), answer))
+        refuse(link, KVORUM_NOT_ALLOWED,
+               "the node at this address does not know the cluster's key; give all nodes the same "
+               "[cluster] key_file");
+    else if (!introduce(link))
+        refuse(link, KVORUM_INTERNAL, "no proof of the cluster's key can be made");
+}
+
 static void on_answer(struct peer_link *link, const Peer__Hello *answer, struct bytes record)
 {
     struct server *server = server_of(link);
+    if (greeting_is_asked(server) && !link->greeting.begun) {
+        on_challenge(link, answer);
+        return;
+    }
     bool same_node = answer->node.len == NODE_ID_SIZE &&
                      memcmp(answer->node.data, member_of(link)->id.bytes, NODE_ID_SIZE) == 0;
     if (same_node)

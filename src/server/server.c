@@ -89,7 +89,7 @@ static void log_ready(const struct server *server)
              LOG_U64("start_ms", (now_us - view->started_monotonic_us) / 1000));
     if (server->key.size == 0 && server->epoch.member_count > 1)
         log_warn(server->log,
-                 "gossip is not signed: whoever can reach the peer port can call nodes dead",
+                 "the cluster has no key: whoever can reach the peer port may do what nodes do",
                  LOG_TEXT("next", "give all nodes the same [cluster] key_file"));
 }
 
@@ -265,12 +265,12 @@ static void run_reactors(struct server *server)
         pthread_join(server->reactors[i]->thread, NULL);
 }
 
-static int load_key(struct server *server)
+static int load_key(const struct server *server, const char *path, struct signature_key *ret_key)
 {
-    const char *path = server->config.key_file, *why = "";
+    const char *why = "";
     if (path[0] == '\0')
         return EXIT_CODE_OK;
-    kvorum_status status = signature_key_load(path, &server->key, &why);
+    kvorum_status status = signature_key_load(path, ret_key, &why);
     if (status == KVORUM_OK)
         return EXIT_CODE_OK;
     log_error(server->log, "the cluster key cannot be used", LOG_TEXT("key_file", path),
@@ -282,7 +282,9 @@ static int load_key(struct server *server)
 
 static int prepare(struct server *server)
 {
-    int code = load_key(server);
+    int code = load_key(server, server->config.key_file, &server->key);
+    if (code == EXIT_CODE_OK)
+        code = load_key(server, server->config.other_key_file, &server->other_key);
     if (code == EXIT_CODE_OK)
         code = data_directory_open(server);
     if (code != EXIT_CODE_OK)

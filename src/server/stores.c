@@ -219,18 +219,34 @@ static void opened_all(struct reactor *reactor)
     reactor_mail(reactor, 0, &mail);
 }
 
-static const char *advice(kvorum_status status)
+enum { ADVICE_SIZE = CONFIG_TEXT_MAX + 768 };
+
+/* Words that can be typed as they stand; docs/operations/scrub.md has the whole of it. */
+static void advise(const struct server *server, uint16_t store, kvorum_status status,
+                   char ret[ADVICE_SIZE])
 {
+    const char *data = server->config.data_dir;
     switch (status) {
     case KVORUM_NOT_FOUND:
-        return "it was there before: restore it, or start with a new data directory, which the "
-               "other nodes will fill";
+        snprintf(ret, ADVICE_SIZE,
+                 "it was there before: restore it, or start with a new data directory as another "
+                 "node and give it this one's place: kvorum cluster replace");
+        break;
     case KVORUM_CORRUPT:
-        return "nothing was changed; see the line above for file and offset";
+        snprintf(
+            ret, ADVICE_SIZE,
+            "nothing was changed; a line above names the file. Either keep what is "
+            "intact, and the other nodes bring what is missing: (cd %s && kvorum store salvage "
+            "store-%u store-%u.saved; mv store-%u store-%u.damaged && mv store-%u.saved "
+            "store-%u), then start again. Or start with a new data directory as another node "
+            "and give it this one's place: kvorum cluster replace",
+            data, store, store, store, store, store, store);
+        break;
     case KVORUM_LOCKED:
-        return "another process uses it";
+        snprintf(ret, ADVICE_SIZE, "another process uses it");
+        break;
     default:
-        return "see docs/operations";
+        snprintf(ret, ADVICE_SIZE, "see docs/operations");
     }
 }
 
@@ -241,11 +257,14 @@ static void open_done(struct job *job)
     if (store->status == KVORUM_OK) {
         reactor->stores[store->index] = store->engine;
     } else {
-        char name[32];
+        char name[32], next[ADVICE_SIZE];
         snprintf(name, sizeof(name), "store-%u", store->index);
-        log_error(reactor->server->log, "cannot open store", LOG_TEXT("store", name),
-                  LOG_TEXT("data_dir", reactor->server->config.data_dir), LOG_STATUS(store->status),
-                  LOG_TEXT("next", advice(store->status)));
+        advise(reactor->server, store->index, store->status, next);
+        log_error(reactor->server->log,
+                  store->status == KVORUM_CORRUPT ? "a store is damaged, and was not opened"
+                                                  : "cannot open store",
+                  LOG_TEXT("store", name), LOG_TEXT("data_dir", reactor->server->config.data_dir),
+                  LOG_STATUS(store->status), LOG_TEXT("next", next));
         reactor->store_status = store->status;
         atomic_store(&reactor->server->unclean, true);
     }

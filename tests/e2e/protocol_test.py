@@ -364,6 +364,12 @@ rows([(f"curl: {name}", path, options, code, text) for name, path, options, code
     ("listing buckets without saying so is 400", "/buckets", (), 400, "buckets=true"),
     ("MapReduce is 501 for now", "/mapred", ("-X", "POST", "-d", "{}"), 501, "not there yet"),
     ("a secondary index query is 501 for now", "/buckets/b/index/age_int/7", (), 501, "not there yet"),
+    ("a drop with a body is 400: it may have meant one key", "/buckets/b/drop", ("-X", "POST", "-d", "k"),
+     400, "a drop takes no body"),
+    ("a drop that is not POSTed is 405", "/buckets/b/drop", (), 405, "not allowed"),
+    ("a DELETE of a bucket is no drop", "/buckets/b", ("-X", "DELETE"), 404, "no such resource"),
+    ("a drop in an unknown bucket type is 404", "/types/maps/buckets/b/drop", ("-X", "POST"), 404,
+     "Unknown bucket type: maps"),
     ("a counter is 501 for now", "/buckets/b/counters/c", (), 501, "not there yet"),
 )], check_refused)
 
@@ -384,6 +390,26 @@ def _():
     status(curl(shared[1], path, "-X", "DELETE"), 204)
     for node in shared:
         equal(json.loads(curl(node, path).body)["props"], before)
+
+
+@case("curl: a bucket dropped through one node is empty through all, and its properties stay")
+def _():
+    path = "/buckets/gone"
+    status(curl(shared[0], path + "/props", "-X", "PUT", "-H", "Content-Type: application/json", "-d",
+                '{"props":{"allow_mult":true}}'), 204)
+    for i, node in enumerate(shared):
+        status(put(node, f"{path}/keys/k{i}", b"v"), 204)
+    before = status(curl(shared[1], path + "/keys/k0"), 200)
+    answer = json.loads(status(curl(shared[1], path + "/drop", "-X", "POST"), 200).body)
+    equal((answer["bucket"], len(answer["generation"])), ("gone", 16))
+    assert email.utils.parsedate_to_datetime(answer["dropped"]) is not None
+    for node in shared:
+        status(curl(node, path + "/keys/k0"), 404)
+        equal(json.loads(curl(node, path + "/keys?keys=true").body)["keys"], [])
+        equal(json.loads(curl(node, path + "/props").body)["props"]["allow_mult"], True)
+    status(put(shared[2], path + "/keys/k0", b"new", "-H", f"{CLOCK}: {before.headers[CLOCK]}"), 204)
+    for node in shared:  # the context of the former life takes nothing away, nor is it in the way
+        equal(status(curl(node, path + "/keys/k0"), 200).body, b"new")
 
 
 rows([(f"curl: properties {body} are refused: {text}", "/buckets/badprops/props",
@@ -496,6 +522,10 @@ SESSION = [
     ("GET", "ERR wrong number of arguments for 'get' command"),
     ("GTE a", "ERR unknown command 'GTE', did you mean 'get'? with args beginning with: 'a' "),
     ("SELECT 16", "ERR DB index is out of range"), ("SELECT x", "ERR value is not an integer or out of range"),
+    ("FLUSHDB now", "ERR syntax error"), ("FLUSHDB SYNC now", "ERR syntax error"), ("DBSIZE", "4"),
+    ("FLUSHDB", "OK"), ("DBSIZE", "0"), ("GET greeting", ""), ("SET greeting again", "OK"),
+    ("GET greeting", "again"), ("FLUSHDB ASYNC", "OK"), ("EXISTS greeting", "0"), ("SET a 1", "OK"),
+    ("FLUSHALL now", "ERR syntax error"), ("FLUSHALL SYNC", "OK"), ("GET a", ""),
     ("CONFIG SET maxmemory 1", "ERR only CONFIG GET is supported: settings are in kvorum.conf, read at start"),
 ]
 
@@ -515,6 +545,21 @@ def _():
     put(shared[2], "/buckets/db3/keys/across", b"http")
     equal(redis_cli(shared[0], "-n", "3", "GET", "across"), "http")
     equal(redis_cli(shared[0], "GET", "across"), "resp")
+
+
+@case("redis-cli: FLUSHDB empties its database on every node, FLUSHALL all 16, and other buckets stay")
+def _():
+    with Cluster(3) as cluster:
+        for database in ("0", "7", "15"):
+            equal(redis_cli(cluster[0], "-n", database, "SET", "k", "v"), "OK")
+        put(cluster[0], "/buckets/other/keys/k", b"v")
+        equal(redis_cli(cluster[1], "-n", "7", "FLUSHDB"), "OK")
+        for node in cluster:
+            equal([redis_cli(node, "-n", d, "GET", "k") for d in ("0", "7", "15")], ["v", "", "v"])
+        equal(redis_cli(cluster[2], "-n", "3", "FLUSHALL"), "OK")
+        for node in cluster:
+            equal([redis_cli(node, "-n", d, "GET", "k") for d in ("0", "7", "15")], ["", "", ""])
+            equal(curl(node, "/buckets/other/keys/k").body, b"v")
 
 
 @case("redis-cli: INFO, COMMAND DOCS and HELLO are taken; binary values come from standard input")

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes that rot in the table files of a node are found by a scrub, and refilled by the others."""
 import json
+import os
 import pathlib
+import subprocess
 
-from kvorum_e2e import Cluster, case, command, equal, one_node, run, wait_until
+from kvorum_e2e import (Cluster, Node, binary, case, command, equal, one_node, rows, run,
+                        temporary_folder, wait_until)
 
 CONFIG = """
 [node]
@@ -155,6 +158,90 @@ def _():
         node.kill()
         node.start()
         equal(read_alone(node, "k0").body, f"{VALUE}0".encode())
+
+
+# --- what rots while the node is stopped, and is needed to open a store -----------------------------
+
+def put_all(cluster, first, count):
+    for i in range(first, first + count):
+        equal(cluster[0].http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}",
+                              {"Content-Type": "text/plain"}).status, 204, f"k{i}")
+
+
+def damage(node, pattern):
+    """In the middle of what is written of the newest such file."""
+    path = sorted(pathlib.Path(node.data).rglob(pattern))[-1]
+    content = path.read_bytes()
+    at = len(content.rstrip(b"\0")) // 2
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(bytes([content[at] ^ 1]))
+    return path.name
+
+
+def next_step(node):
+    """The command between the brackets of the message."""
+    line = next(line for line in node.log().splitlines() if "was not opened" in line)
+    assert "cluster replace" in line and "status=CORRUPT" in line, line
+    return line[line.index("(cd "):line.index(")", line.index("(cd ")) + 1]
+
+
+def expect_whole(cluster, node, count):
+    for other in cluster:
+        if other is not node:
+            other.kill()
+    lost = [i for i in range(count) if read_alone(node, f"k{i}").body != f"{VALUE}{i}".encode()]
+    assert not lost, f"{len(lost)} of {count} are not there: {lost[:5]}"
+
+
+def check_salvage(pattern):
+    with Cluster(3, config=CONFIG) as cluster:
+        node = cluster[1]
+        put_all(cluster, 0, 3000)
+        node.kill()
+        put_all(cluster, 3000, 500)  # and what came while it was down
+        name = damage(node, pattern)
+        node.launch()
+        equal(node.wait_end(), 8, node.log_tail())
+        assert name in node.log(), node.log_tail()
+        path = os.path.dirname(binary()) + ":" + os.environ["PATH"]
+        done = subprocess.run(["sh", "-c", next_step(node)], env={**os.environ, "PATH": path},
+                              capture_output=True, timeout=60)
+        equal(done.returncode, 0, (done.stdout + done.stderr).decode())
+        node.start()
+        wait_until(lambda: "a store was salvaged, or put back" in node.log(), 20, "it knows")
+        wait_until(lambda: stats(node)["kvorum_repair_demand_total"] > 0
+                   and stats(node)["kvorum_repair_demand_done"] == stats(node)["kvorum_repair_demand_total"],
+                   90, "it was compared")
+        equal(stats(node)["kvorum_repair_demand_failed"], 0)
+        expect_whole(cluster, node, 3500)
+
+
+rows([(f"a node does not start on a damaged {name}, says what to do, and is whole when that was done", pattern)
+      for name, pattern in (("manifest", "MANIFEST"), ("log", "log-*.log"))], check_salvage)
+
+
+@case("a node whose store is damaged is replaced by a new one, as the message says too")
+def _():
+    with Cluster(3, config=CONFIG) as cluster, temporary_folder() as folder:
+        node = cluster[1]
+        put_all(cluster, 0, 1000)
+        node.kill()
+        damage(node, "MANIFEST")
+        node.launch()
+        equal(node.wait_end(), 8, node.log_tail())
+        newcomer = Node("n4", os.path.join(folder, "n4"), join=cluster[0].peer_address(), config=CONFIG)
+        newcomer.launch()
+        where = ("--node", f"127.0.0.1:{cluster[0].http_port}")
+        wait_until(lambda: "n4" in command("cluster", "status", *where).stdout.decode(), 20, "it is known")
+        for words in (("cluster", "replace", "n2", "n4"), ("cluster", "commit")):
+            done = command(*words, *where, timeout=90)
+            equal(done.returncode, 0, (done.stdout + done.stderr).decode())
+        wait_until(lambda: json.loads(cluster[0].http("GET", "/kvorum/cluster").body)["moving"] == 0
+                   and newcomer.http("GET", "/ping").status == 200, 90, "it has all partitions")
+        wait_until(lambda: read_alone(newcomer, "k0").status == 200, 30, "it serves")
+        expect_whole([cluster[0], cluster[2], newcomer], newcomer, 1000)
+        newcomer.kill()
 
 
 if __name__ == "__main__":

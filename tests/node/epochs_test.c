@@ -43,9 +43,43 @@ struct world {
     struct disk *disks[NODES];
     bool down[NODES];
     bool keeps_epochs; /* no record of one arrives */
+    bool plans_late;   /* lengthy jobs of member 0 wait */
     struct parcel queue[QUEUE_MAX];
     size_t head, tail;
 };
+
+/* --- jobs, of member 0 ----------------------------------------------------------------------- */
+
+enum { JOBS_MAX = 64 };
+
+static struct job *job_queue[JOBS_MAX];
+static size_t job_count;
+
+static void queue_job(struct jobs *jobs, struct job *job)
+{
+    (void)jobs;
+    assert_true(job_count < JOBS_MAX);
+    job_queue[job_count++] = job;
+}
+
+static bool do_jobs(bool lengthy_too)
+{
+    bool any = false;
+    for (size_t i = 0; i < job_count; i++) {
+        struct job *job = job_queue[i];
+        if (job->urgency == JOB_LENGTHY && !lengthy_too)
+            continue;
+        memmove(job_queue + i, job_queue + i + 1, (--job_count - i) * sizeof(*job_queue));
+        job->work(job);
+        job->done(job);
+        any = true;
+        i = SIZE_MAX; /* from the beginning: it may have brought more */
+    }
+    return any;
+}
+
+static const struct jobs_ops jobs_ops = { .submit = queue_job };
+static struct jobs jobs = { &jobs_ops };
 
 /* --- the world ------------------------------------------------------------------------------ */
 
@@ -95,7 +129,7 @@ static uint16_t test_shard_of(struct net *net, uint16_t member, uint32_t partiti
 
 static const struct net_ops test_net_ops = { test_send, test_shard_of };
 
-static void settle(struct world *world)
+static void deliver(struct world *world)
 {
     while (world->head < world->tail) {
         struct parcel parcel = world->queue[world->head++ % QUEUE_MAX];
@@ -103,6 +137,13 @@ static void settle(struct world *world)
             node_receive(world->nodes[parcel.to.member], parcel.from, &parcel.message);
         free(parcel.memory);
     }
+}
+
+static void settle(struct world *world)
+{
+    do
+        deliver(world);
+    while (do_jobs(!world->plans_late));
 }
 
 static void pass(struct world *world, uint64_t ms)
@@ -298,6 +339,84 @@ static void of_two_at_once_both_come_one_after_the_other(void)
     world_free(world);
 }
 
+/* Member 0 begins another life, in which it plans beside its thread. */
+static struct world *world_that_plans_beside(void)
+{
+    struct world *world = world_make();
+    world->nodes[0] = node_destroy(world->nodes[0]);
+    struct node_config config = {
+        .epoch = &world->epoch,
+        .shard_count = 1,
+        .store_count = 1,
+        .stores = &world->stores[0],
+        .actor = 200,
+        .clock = &world->clock,
+        .net = &world->nets[0].net,
+        .jobs = &jobs,
+        .random_seed = 2000,
+        .disk = world->disks[0],
+        .plan_inline_max = 1,
+    };
+    assert_int_equal(node_create(&config, &world->nodes[0]), KVORUM_OK);
+    pass(world, 2000);
+    assert_int_equal(stage(world, 0, "n3", 200).status, KVORUM_OK);
+    return world;
+}
+
+static const struct change_request commit = { .kind = ASK_COMMIT };
+
+static void a_plan_that_is_much_work_is_made_beside(void)
+{
+    struct world *world = world_that_plans_beside();
+    struct outcome outcome = { 0 };
+    world->plans_late = true;
+    node_change_epoch(world->nodes[0], &commit, note, &outcome);
+    pass(world, 1000);
+    assert_false(outcome.answered);
+    assert_int_equal(number_at(world, 0), 2);
+    world->plans_late = false;
+    pass(world, 1000);
+    assert_true(outcome.answered);
+    assert_int_equal(outcome.status, KVORUM_OK);
+    assert_true(number_at(world, 1) > 2);
+    assert_int_equal(node_epoch(world->nodes[1])->members[2].weight, 200);
+    world_free(world);
+}
+
+static void a_plan_that_came_too_late_is_made_again(void)
+{
+    struct world *world = world_that_plans_beside();
+    struct outcome outcome = { 0 };
+    world->plans_late = true;
+    node_change_epoch(world->nodes[0], &commit, note, &outcome);
+    assert_int_equal(stage(world, 1, "n2", 300).status, KVORUM_OK);
+    pass(world, 1000);
+    assert_int_equal(number_at(world, 0), 3);
+    assert_false(outcome.answered);
+    world->plans_late = false;
+    pass(world, 1000);
+    assert_int_equal(outcome.status, KVORUM_OK);
+    assert_int_equal(node_epoch(world->nodes[1])->members[2].weight, 200);
+    assert_int_equal(node_epoch(world->nodes[1])->members[1].weight, 300);
+    world_free(world);
+}
+
+static void a_plan_that_takes_too_long_is_nobodys(void)
+{
+    struct world *world = world_that_plans_beside();
+    struct outcome outcome = { 0 };
+    world->plans_late = true;
+    node_change_epoch(world->nodes[0], &commit, note, &outcome);
+    for (int i = 0; i < 600 && !outcome.answered; i++)
+        pass(world, 100);
+    assert_int_equal(outcome.status, KVORUM_TIMEOUT);
+    world->plans_late = false;
+    pass(world, 1000);
+    assert_int_equal(number_at(world, 0), 2);
+    assert_int_equal(stage(world, 0, "n1", 10).status, KVORUM_OK);
+    world_free(world);
+}
+
 static void without_a_majority_the_outcome_is_unknown(void)
 {
     struct world *world = world_make();
@@ -468,6 +587,12 @@ int main(void)
           the_same_again_is_granted_and_changes_nothing },
         { "of two at once both come, one after the other",
           of_two_at_once_both_come_one_after_the_other },
+        { "a plan that is much work is made beside the shard's thread",
+          a_plan_that_is_much_work_is_made_beside },
+        { "a plan that came after another epoch is made again",
+          a_plan_that_came_too_late_is_made_again },
+        { "a plan that takes longer than its time is nobody's",
+          a_plan_that_takes_too_long_is_nobodys },
         { "without a majority the outcome is unknown", without_a_majority_the_outcome_is_unknown },
         { "who was away learns of it, and what came early waits",
           who_was_away_learns_of_it_and_what_came_early_waits },

@@ -22,6 +22,7 @@ enum { SIZES = 64, REPLICAS = 3, PARTITIONS = RING_PARTITIONS_DEFAULT, LARGE = 1
 #define IMBALANCE_MAX 1.02
 #define MOVES_MAX 1.02
 #define SECONDS_MAX 1.0
+#define MANY_SECONDS_MAX 20.0
 
 struct shape {
     const char *name;
@@ -446,11 +447,94 @@ static void a_thousand_members_are_planned_in_a_second(void **state)
     free_table(after);
 }
 
+/* --- many at once ---------------------------------------------------------------------------- */
+
+enum { MOVERS = 100 };
+
+static bool owns_place(const uint16_t *row, uint8_t columns, uint16_t member)
+{
+    for (uint8_t c = 0; c < columns; c++)
+        if (row[c] == member)
+            return true;
+    return false;
+}
+
+/* Replicas that stand where their member had none before. */
+static uint32_t moves_of(const struct table *before, const struct table *after)
+{
+    uint32_t moves = 0;
+    for (uint32_t p = 0; p < after->partitions; p++)
+        for (uint8_t c = 0; c < after->columns; c++)
+            moves += !owns_place(before->owners + (size_t)p * before->columns, before->columns,
+                                 after->owners[(size_t)p * after->columns + c]);
+    return moves;
+}
+
+/* Any table with these loads moves at least so many: whoever holds more than before was given it,
+ * and of two replicas in one zone of a partition, where that must not be, one goes. */
+static uint32_t moves_at_least(const struct table *before, const struct table *after)
+{
+    static uint32_t held[RING_MEMBERS_MAX], holds[RING_MEMBERS_MAX];
+    size_t places = (size_t)after->partitions * after->columns;
+    uint32_t gains = 0;
+    memset(held, 0, sizeof(held));
+    memset(holds, 0, sizeof(holds));
+    for (size_t i = 0; i < places; i++) {
+        held[before->owners[i]]++;
+        holds[after->owners[i]]++;
+    }
+    for (uint16_t m = 0; m < after->count; m++)
+        gains += holds[m] > held[m] ? holds[m] - held[m] : 0;
+    uint32_t crowded = violations_of(before);
+    return gains > crowded ? gains : crowded;
+}
+
+/* Each of every tenth member goes to the next zone but one, as if rooms were laid out anew. */
+static void move_many(struct table *table)
+{
+    for (uint16_t i = 0; i < MOVERS; i++) {
+        uint16_t member = (uint16_t)(i * (LARGE / MOVERS));
+        set_zone(table, member, (member % table->zones + 1u + i % 2) % table->zones);
+    }
+}
+
+static void a_hundred_members_change_zones_at_once(void **state)
+{
+    (void)state;
+    double slow = slowness() > 1 ? 4 * slowness() : 1, worst = 0, ratio = 1;
+    struct table *before = make_table(RING_PARTITIONS_MAX),
+                 *after = make_table(RING_PARTITIONS_MAX);
+    static const uint16_t zone_counts[] = { 3, 4, 12, 48 };
+    for (size_t i = 0; i < sizeof(zone_counts) / sizeof(*zone_counts); i++) {
+        before->count = before->columns = 0;
+        before->zones = zone_counts[i];
+        while (before->count < LARGE)
+            add_member(before, &shapes[0]);
+        plan(before, NULL);
+        move_many(before);
+        copy_table(before, after);
+        double took_s = time_of(after, before->owners);
+        uint32_t moves = moves_of(before, after), least = moves_at_least(before, after);
+        printf("# %u zones: %.2f s, %u moves, at least %u\n", zone_counts[i], took_s, moves, least);
+        assert_int_equal(violations_of(after), 0);
+        worst = took_s > worst ? took_s : worst;
+        ratio = (double)moves / least > ratio ? (double)moves / least : ratio;
+    }
+    printf("# figure planner-many-s %.3f; %d of %d members change zones at once, %d partitions\n",
+           worst, MOVERS, LARGE, RING_PARTITIONS_MAX);
+    printf("# figure planner-many-moves %.4f; against what any table with these loads must move\n",
+           ratio);
+    assert_true(worst < MANY_SECONDS_MAX * slow);
+    free_table(before);
+    free_table(after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_size_is_even_and_moves_little),
         cmocka_unit_test(a_thousand_members_are_planned_in_a_second),
+        cmocka_unit_test(a_hundred_members_change_zones_at_once),
     };
     return cmocka_run_group_tests_name("ring figures", tests, NULL, NULL);
 }

@@ -189,8 +189,10 @@ bool hint_fits(const struct hint_usage *used, const struct hint_usage *quota,
 
 enum hint_verdict hint_judge(const struct hint_facts *facts)
 {
-    if (facts->superseded || !facts->held)
+    if (facts->superseded)
         return HINT_FORGET;
+    if (!facts->held)
+        return facts->lossy ? HINT_DESTROY : HINT_FORGET;
     bool aged =
         facts->now_ms > facts->made_ms && facts->now_ms - facts->made_ms > facts->horizon_ms;
     if (aged || facts->made_ms < facts->collected_ms)

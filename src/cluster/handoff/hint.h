@@ -83,6 +83,7 @@ bool hint_fits(const struct hint_usage *used, const struct hint_usage *quota,
 struct hint_facts {
     bool superseded;  /* a later hint counts for the same key and target */
     bool held;        /* the object is here */
+    bool lossy;       /* something was lost from this store, perhaps the object */
     bool target_owns; /* the target is an owner of the partition in the epoch of now */
     uint64_t made_ms, now_ms;
     uint64_t horizon_ms;   /* older hints are destroyed */
@@ -91,7 +92,8 @@ struct hint_facts {
 
 enum hint_verdict {
     HINT_FORGET,  /* there is nothing to hand over: remove it */
-    HINT_DESTROY, /* it may be older than a tombstone that is gone: remove it and leave a mark */
+    HINT_DESTROY, /* it may be older than a tombstone that is gone, or its object may have been
+                     lost: remove it and leave a mark */
     HINT_REROUTE, /* owe it to those who own the partition now */
     HINT_DELIVER,
 };

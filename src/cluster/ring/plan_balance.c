@@ -8,18 +8,26 @@
  * and only the ends change their loads.  The shares respect the limits of members and zones, so the
  * wanted loads can be had, and then such chains lead there (an augmenting path of a flow).
  *
- * All of it is tried first among places just filled: to change one of those again moves nothing
- * more.
+ * All of it is tried first among fresh places: to change one of those again moves nothing more.
+ * Which places somebody may hand on, plan_places.h knows: members are looked at, and not
+ * partitions, of which there may be a hundred times as many.
  */
 #include <string.h>
 
-#include "cluster/ring/plan.h"
+#include "cluster/ring/plan_places.h"
 
 struct chain {
     bool *seen;
     uint16_t *toward; /* who takes over from this member, */
-    uint32_t *where;  /* in this place: partition * column_count + column */
+    uint32_t *where;  /* in this place */
     uint16_t *queue;
+};
+
+struct balance {
+    struct plan *plan;
+    struct plan_places places;
+    struct chain chain;
+    bool fresh_only;
 };
 
 static bool is_over(const struct plan *plan, uint16_t member)
@@ -38,128 +46,114 @@ static bool suits_column(const struct plan *plan, uint8_t column, uint16_t giver
            *plan_column_load(plan, column, taker) < *plan_column_target(plan, column, taker);
 }
 
-static bool row_holds(const struct plan *plan, uint32_t partition, uint16_t member)
+/* Members in an order of each taker's own, so that not all ask the same ones first. */
+static uint16_t visit(const struct plan *plan, uint16_t i, uint16_t taker)
 {
-    const uint16_t *row = plan_row(plan, partition);
-    for (uint8_t c = 0; c < plan->column_count; c++)
-        if (row[c] == member)
-            return true;
-    return false;
+    return (uint16_t)((i + taker * 40503u) % plan->member_count);
 }
 
-/* Whose places may change hands, and in which order they are looked at. */
-struct scope {
-    uint32_t *partitions;
-    uint32_t count;
-    bool fresh_only;
-};
-
-struct scopes {
-    struct scope fresh, all;
-};
-
-static bool in_scope(const struct plan *plan, const struct scope *scope, uint32_t partition,
-                     uint8_t column)
+static uint32_t find_place(const struct balance *balance, uint16_t giver, uint16_t taker,
+                           bool suit_column, bool fresh)
 {
-    size_t place = (size_t)partition * plan->column_count + column;
-    return !scope->fresh_only || plan->previous == NULL ||
-           plan->previous[place] != plan->table[place];
+    const struct plan *plan = balance->plan;
+    uint32_t place = NO_PLACE;
+    for (uint8_t c = 0; c < plan->column_count && place == NO_PLACE; c++)
+        if (!suit_column || suits_column(plan, c, giver, taker))
+            place = plan_places_find(&balance->places, giver, taker, c, fresh);
+    return place;
 }
 
-static void scope_init(struct scope *scope, const struct plan *plan, bool fresh_only)
+/* One that may change hands in this part of the work. */
+static uint32_t find_any(const struct balance *balance, uint16_t giver, uint16_t taker,
+                         bool suit_column, bool fresh_only)
 {
-    scope->fresh_only = fresh_only;
-    scope->count = 0;
-    for (uint32_t i = 0; i < plan->partition_count; i++) {
-        uint32_t p = plan_visit(plan, i, 0);
-        for (uint8_t c = 0; c < plan->column_count; c++) {
-            if (in_scope(plan, scope, p, c)) {
-                scope->partitions[scope->count++] = p;
-                break;
-            }
-        }
-    }
+    uint32_t place = find_place(balance, giver, taker, suit_column, true);
+    return place != NO_PLACE || fresh_only ? place
+                                           : find_place(balance, giver, taker, suit_column, false);
 }
 
-static uint32_t scope_partition(const struct scope *scope, uint32_t i, uint16_t member)
-{
-    return scope->partitions[(i + member * 40503u) % scope->count];
-}
+/* --- directly -------------------------------------------------------------------------------- */
 
-static void take(struct plan *plan, const struct scope *scope, uint32_t partition, uint16_t member,
-                 bool suit_column)
+static void take_from(struct balance *balance, uint16_t giver, uint16_t taker, bool suit_column)
 {
-    const uint16_t *row = plan_row(plan, partition);
-    if (row_holds(plan, partition, member))
-        return;
-    for (uint8_t c = 0; c < plan->column_count; c++) {
-        if (is_over(plan, row[c]) && (!suit_column || suits_column(plan, c, row[c], member)) &&
-            in_scope(plan, scope, partition, c) && plan_is_legal(plan, partition, c, member)) {
-            plan_place(plan, partition, c, member);
+    const struct plan *plan = balance->plan;
+    while (is_over(plan, giver) && is_under(plan, taker)) {
+        uint32_t place = find_any(balance, giver, taker, suit_column, balance->fresh_only);
+        if (place == NO_PLACE)
             return;
-        }
+        plan_places_give(&balance->places, place, taker);
     }
 }
 
-static void take_all(struct plan *plan, const struct scope *scope, bool suit_column)
+static void take_all(struct balance *balance, bool suit_column)
 {
+    const struct plan *plan = balance->plan;
     for (uint16_t m = 0; m < plan->member_count; m++)
-        for (uint32_t i = 0; i < scope->count && is_under(plan, m); i++)
-            take(plan, scope, scope_partition(scope, i, m), m, suit_column);
+        for (uint16_t i = 0; i < plan->member_count && is_under(plan, m); i++)
+            take_from(balance, visit(plan, i, m), m, suit_column);
 }
 
-/* Everyone who could give a replica to `taker`; true when one of them is above target. */
-static bool find_givers(const struct plan *plan, const struct scope *scope, struct chain *chain,
-                        uint16_t taker, uint16_t *count)
+/* --- by chains ------------------------------------------------------------------------------- */
+
+static bool note_giver(struct balance *balance, uint16_t giver, uint16_t taker, bool fresh_only,
+                       uint16_t *count)
 {
-    for (uint32_t i = 0; i < scope->count && *count < plan->member_count; i++) {
-        uint32_t p = scope_partition(scope, i, taker);
-        const uint16_t *row = plan_row(plan, p);
-        if (row_holds(plan, p, taker))
-            continue;
-        for (uint8_t c = 0; c < plan->column_count; c++) {
-            uint16_t giver = row[c];
-            if (chain->seen[giver] || !in_scope(plan, scope, p, c) ||
-                !plan_is_legal(plan, p, c, taker))
-                continue;
-            chain->seen[giver] = true;
-            chain->toward[giver] = taker;
-            chain->where[giver] = p * plan->column_count + c;
-            chain->queue[(*count)++] = giver;
-            if (is_over(plan, giver))
-                return true;
-        }
+    struct chain *chain = &balance->chain;
+    if (chain->seen[giver])
+        return false;
+    uint32_t place = find_any(balance, giver, taker, false, fresh_only);
+    if (place == NO_PLACE)
+        return false;
+    chain->seen[giver] = true;
+    chain->toward[giver] = taker;
+    chain->where[giver] = place;
+    chain->queue[(*count)++] = giver;
+    return true;
+}
+
+/* Everyone who could give a replica to `taker`; true when one of them is above target: the last. */
+static bool find_givers(struct balance *balance, uint16_t taker, bool fresh_only, uint16_t *count)
+{
+    const struct plan *plan = balance->plan;
+    for (uint16_t i = 0; i < plan->member_count; i++) {
+        uint16_t giver = visit(plan, i, taker);
+        if (is_over(plan, giver) && note_giver(balance, giver, taker, fresh_only, count))
+            return true;
     }
+    for (uint16_t i = 0; i < plan->member_count; i++)
+        (void)note_giver(balance, visit(plan, i, taker), taker, fresh_only, count);
     return false;
 }
 
 /* A member above target from which a chain leads to `under`, by as few real moves as can be, and
- * with `free_only` by none; RING_NO_MEMBER when there is none.  Members stand in the queue by the
+ * with `fresh_only` by none; RING_NO_MEMBER when there is none.  Members stand in the queue by the
  * number of moves: those reached through fresh places alone, then those that take one more, and so
  * on. */
-static uint16_t find_chain(const struct plan *plan, const struct scopes *scopes,
-                           struct chain *chain, uint16_t under, bool free_only)
+static uint16_t find_chain(struct balance *balance, uint16_t under)
 {
+    struct chain *chain = &balance->chain;
     uint16_t count = 1, begin = 0;
-    memset(chain->seen, 0, plan->member_count * sizeof(*chain->seen));
+    memset(chain->seen, 0, balance->plan->member_count * sizeof(*chain->seen));
     chain->seen[under] = true;
     chain->queue[0] = under;
     while (begin < count) {
         for (uint16_t i = begin; i < count; i++)
-            if (find_givers(plan, &scopes->fresh, chain, chain->queue[i], &count))
+            if (find_givers(balance, chain->queue[i], true, &count))
                 return chain->queue[count - 1];
-        for (uint16_t end = free_only ? 0 : count; begin < end; begin++)
-            if (find_givers(plan, &scopes->all, chain, chain->queue[begin], &count))
+        for (uint16_t end = balance->fresh_only ? 0 : count; begin < end; begin++)
+            if (find_givers(balance, chain->queue[begin], false, &count))
                 return chain->queue[count - 1];
-        if (free_only)
+        if (balance->fresh_only)
             break;
     }
     return RING_NO_MEMBER;
 }
 
 /* From the end that lacks one: should a link no longer be legal, the lack has merely moved. */
-static void apply_chain(struct plan *plan, struct chain *chain, uint16_t over, uint16_t under)
+static void apply_chain(struct balance *balance, uint16_t over, uint16_t under)
 {
+    const struct plan *plan = balance->plan;
+    struct chain *chain = &balance->chain;
     uint16_t count = 0;
     for (uint16_t m = over; m != under; m = chain->toward[m])
         chain->queue[count++] = m;
@@ -169,7 +163,7 @@ static void apply_chain(struct plan *plan, struct chain *chain, uint16_t over, u
         uint8_t c = (uint8_t)(chain->where[giver] % plan->column_count);
         if (plan_row(plan, p)[c] != giver || !plan_is_legal(plan, p, c, chain->toward[giver]))
             return;
-        plan_place(plan, p, c, chain->toward[giver]);
+        plan_places_give(&balance->places, chain->where[giver], chain->toward[giver]);
     }
 }
 
@@ -182,25 +176,26 @@ static uint64_t lacking(const struct plan *plan)
     return sum;
 }
 
-static void follow_chains(struct plan *plan, struct scopes *scopes, struct chain *chain,
-                          bool free_only)
+static void follow_chains(struct balance *balance)
 {
+    const struct plan *plan = balance->plan;
     uint64_t tries = 2 * lacking(plan);
     for (bool found = true; found && tries > 0;) {
         found = false;
         for (uint16_t m = 0; m < plan->member_count && tries > 0; m++) {
             if (!is_under(plan, m))
                 continue;
-            scope_init(&scopes->fresh, plan, true);
-            uint16_t over = find_chain(plan, scopes, chain, m, free_only);
+            uint16_t over = find_chain(balance, m);
             tries--;
             if (over == RING_NO_MEMBER)
                 continue;
-            apply_chain(plan, chain, over, m);
+            apply_chain(balance, over, m);
             found = true;
         }
     }
 }
+
+/* --- both ------------------------------------------------------------------------------------ */
 
 static bool chain_init(struct chain *chain, uint16_t count, struct arena *arena)
 {
@@ -214,21 +209,15 @@ static bool chain_init(struct chain *chain, uint16_t count, struct arena *arena)
 
 kvorum_status plan_balance(struct plan *plan, struct arena *arena)
 {
-    struct chain chain;
-    struct scopes scopes;
-    size_t size = plan->partition_count * sizeof(*scopes.all.partitions);
-    scopes.fresh.partitions = arena_allocate(arena, size);
-    scopes.all.partitions = arena_allocate(arena, size);
-    if (scopes.fresh.partitions == NULL || scopes.all.partitions == NULL ||
-        !chain_init(&chain, plan->member_count, arena))
+    struct balance balance = { .plan = plan };
+    if (!plan_places_init(&balance.places, plan, arena) ||
+        !chain_init(&balance.chain, plan->member_count, arena))
         return KVORUM_NO_MEMORY;
-    scope_init(&scopes.fresh, plan, true);
-    take_all(plan, &scopes.fresh, true);
-    take_all(plan, &scopes.fresh, false);
-    follow_chains(plan, &scopes, &chain, true);
-    scope_init(&scopes.all, plan, false);
-    take_all(plan, &scopes.all, true);
-    take_all(plan, &scopes.all, false);
-    follow_chains(plan, &scopes, &chain, false);
+    for (int i = 0; i < 2; i++) {
+        balance.fresh_only = i == 0;
+        take_all(&balance, true);
+        take_all(&balance, false);
+        follow_chains(&balance);
+    }
     return KVORUM_OK;
 }

@@ -97,6 +97,11 @@ uint64_t collect_committed(const struct node *node, uint32_t partition)
     return fenced == NULL ? 0 : fenced->kept.fence.committed;
 }
 
+bool collect_is_rebuilt(const struct node *node)
+{
+    return node->collect->rebuilt;
+}
+
 uint32_t collect_drops(const struct node *node, uint32_t partition)
 {
     const struct fenced *fenced = collect_fenced(node, partition);

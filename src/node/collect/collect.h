@@ -4,6 +4,7 @@
  *      collect.c         fences, asked by whoever reads, sends or stores an object
  *      collect_keep.c    fences on disk
  *      collect_behind.c  who is behind what was collected, or lost deletions, starts anew
+ *      collect_clear.c   what goes for that, and what stays
  *      collect_member.c  answers to questions of a round: what is held here, promises, deleting
  *      collect_round.c   rounds that this shard proposes, of partitions whose first owner it is
  *      collect_scan.c    looking for old tombstones, and when
@@ -33,8 +34,15 @@ struct heap_item *collect_timer(struct node *node);
 uint64_t collect_promised(const struct node *node, uint32_t partition);
 /** The newest round that took anything, as far as is known here. */
 uint64_t collect_committed(const struct node *node, uint32_t partition);
-/** Somebody knows that round `committed` took something.  May drop all of the partition. */
+/** Somebody knows that round `committed` took something.  May drop all of the partition that other
+ *  owners have. */
 void collect_hear(struct node *node, uint32_t partition, uint64_t committed);
+/** A store was salvaged, or is a copy that was put back: something may be missing in it. */
+bool collect_is_rebuilt(const struct node *node);
+/** It is behind, and keeps what it has until every other owner is there: no answers about it. */
+bool collect_waits(const struct node *node, uint32_t partition);
+/** An operator takes what waits as it is. */
+void collect_on_accept(struct node *node);
 /** How often all of the partition was dropped in this life. */
 uint32_t collect_drops(const struct node *node, uint32_t partition);
 /** May an object that was read under `under` be stored here?  If so it will be. */
@@ -55,12 +63,16 @@ void collect_on_tenure(struct node *node, uint32_t partition, uint64_t session);
 void collect_see_stamp(struct node *node, uint32_t partition, uint64_t stamp);
 
 /** What was damaged in a store between the two keys (upper empty: to the end) is gone.  What is
- *  there of it now may be older than what was collected, since deletions were lost too: it goes,
- *  where anything was. */
+ *  there of it now may be older than what was collected, since deletions were lost too: what others
+ *  have as well goes, where anything was. */
 void collect_on_mended(struct node *node, uint16_t store, struct bytes lower, struct bytes upper);
 
 void collect_on_question(struct node *node, struct net_address from, const struct message *message);
 void collect_on_answer(struct node *node, struct net_address from, const struct message *message);
 void collect_on_stored(struct node *node, const struct commit_plan *plan, kvorum_status status);
+
+/** With `nowait`: WOULD_BLOCK. */
+kvorum_status collect_is_empty(struct engine *store, bool nowait, struct bytes lower,
+                               struct bytes upper, bool *ret_empty);
 
 #endif

@@ -7,13 +7,59 @@
  * until it was compared with every other owner.
  *
  * Damage: a deletion that was lost with a block uncovers what it had deleted.  Between the keys of
- * the block all goes, and comes anew. */
+ * the block all goes, and comes anew.
+ *
+ * "All" is what others have too: collect_clear.c.  And while one of those is away, or comes to the
+ * partition, nothing goes, since what is here may be all that is left: the partition *waits*.  It
+ * gives no answer, takes nothing, and what it gives in exchanges is refused by everybody, until the
+ * others are there, or an operator takes the copy as it is (kvorum scrub --accept). */
 #include "base/planted.h"
 #include "node/collect/collect_internal.h"
 #include "node/repair/repair_internal.h"
 #include "node/scrub/scrub_internal.h"
 
 static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
+
+static void forget_turns(struct fenced *fenced)
+{
+    collect_free_turn(fenced->turn);
+    collect_free_turn(fenced->named);
+    fenced->turn = fenced->named = NULL;
+}
+
+/* --- waiting --------------------------------------------------------------------------------- */
+
+bool collect_waits(const struct node *node, uint32_t partition)
+{
+    const struct fenced *fenced = node->collect == NULL ? NULL : collect_fenced(node, partition);
+    return fenced != NULL && fenced->waits_for != 0;
+}
+
+static void wait_for_others(struct node *node, uint32_t partition, uint64_t committed)
+{
+    struct fenced *fenced = collect_fenced(node, partition);
+    if (fenced->waits_for == 0) {
+        PROBE("collect: who is behind waited for the other owners");
+        node->collect->waiting++;
+        forget_turns(fenced);
+        log_error(node->config.log,
+                  "this node's copy of a partition may be older than deletions that all members "
+                  "had agreed on, and is kept until every other owner is there to give it anew; "
+                  "until then it answers nothing. Next: start the nodes that are down, or remove "
+                  "them; if none of them can come back, take the copy as it is with `kvorum scrub "
+                  "--accept`",
+                  LOG_U64("partition", partition));
+    }
+    if (committed > fenced->waits_for)
+        fenced->waits_for = committed;
+    collect_wake(node, node->now_us + COLLECT_SETTLE_US);
+}
+
+static void wait_no_more(struct node *node, struct fenced *fenced)
+{
+    node->collect->waiting -= fenced->waits_for != 0;
+    fenced->waits_for = 0;
+}
 
 /* --- damage ---------------------------------------------------------------------------------- */
 
@@ -25,23 +71,6 @@ static void bounds_of(uint32_t partition, uint8_t lower[3], uint8_t upper[3])
     upper[0] += partition == UINT16_MAX;
     upper[1] = (uint8_t)((partition + 1) >> 8);
     upper[2] = (uint8_t)(partition + 1);
-}
-
-static kvorum_status delete_each(struct node *node, struct engine *store, struct bytes lower,
-                                 struct bytes upper)
-{
-    struct engine_range range = { .lower = lower, .upper = upper };
-    struct engine_iterator *iterator = NULL;
-    kvorum_status status = engine_iterate(store, &range, &iterator);
-    if (status != KVORUM_OK)
-        return status;
-    for (engine_iterator_first(iterator); iterator->valid && status == KVORUM_OK;
-         engine_iterator_next(iterator))
-        status = engine_batch_delete(node->batch, iterator->key);
-    if (status == KVORUM_OK)
-        status = iterator->error;
-    engine_iterator_close(iterator);
-    return status;
 }
 
 static bool cut(struct bytes lower, struct bytes upper, uint8_t own_lower[3], uint8_t own_upper[3],
@@ -56,28 +85,40 @@ static bool cut(struct bytes lower, struct bytes upper, uint8_t own_lower[3], ui
     return bytes_compare(*ret_lower, *ret_upper) < 0;
 }
 
+static void clear_damaged(struct node *node, uint32_t partition, struct bytes from, struct bytes to)
+{
+    struct fenced *fenced = collect_fenced(node, partition);
+    struct engine *store = placement_store(node, partition);
+    PROBE("collect: what was left between lost deletions went too");
+    engine_batch_reset(node->batch);
+    kvorum_status status =
+        collect_put_clearing(node, partition, from, to, collect_stamp_floor(node, partition));
+    if (status == KVORUM_OK && engine_batch_count(node->batch) > 0)
+        status =
+            replica_submit(node, store, node->batch, replica_durability(node, false), &nothing);
+    if (status != KVORUM_OK) /* then all of it is: it will hear that it is behind */
+        fenced->kept.fence = (struct fence){ 0 };
+}
+
 void collect_on_mended(struct node *node, uint16_t store, struct bytes lower, struct bytes upper)
 {
     struct collect *collect = node->collect;
-    struct engine *engine = node->config.stores[store];
-    kvorum_status status = KVORUM_OK;
     for (uint32_t p = store; p < collect->partition_count; p += node->config.store_count) {
         uint8_t own_lower[3], own_upper[3];
         struct bytes from, to;
+        struct fenced *fenced = &collect->partitions[p];
+        uint64_t committed = fenced->kept.fence.committed;
         bounds_of(p, own_lower, own_upper);
-        if (collect->partitions[p].kept.fence.committed == 0 ||
+        if (committed == 0 || fenced->waits_for != 0 ||
             !cut(lower, upper, own_lower, own_upper, &from, &to))
             continue;
-        PROBE("collect: what was left between lost deletions went too");
-        engine_batch_reset(node->batch);
-        status = engine_can(engine, ENGINE_RANGES)
-                     ? engine_batch_delete_range(node->batch, from, to)
-                     : delete_each(node, engine, from, to);
-        if (status == KVORUM_OK)
-            status = replica_submit(node, engine, node->batch, replica_durability(node, false),
-                                    &nothing);
-        if (status != KVORUM_OK) /* then all of it is: it will hear that it is behind */
-            collect->partitions[p].kept.fence = (struct fence){ 0 };
+        if (collect_others_are_there(node, p)) {
+            clear_damaged(node, p, from, to);
+            continue;
+        }
+        fenced->kept.fence = (struct fence){ 0 };
+        collect_save(node, p);
+        wait_for_others(node, p, committed);
     }
 }
 
@@ -106,23 +147,14 @@ static kvorum_status drop_objects(struct node *node, uint32_t partition)
     struct engine *store = placement_store(node, partition);
     uint8_t lower[3], upper[3];
     bounds_of(partition, lower, upper);
-    struct bytes from = bytes_make(lower, 3), to = bytes_make(upper, 3);
     engine_batch_reset(node->batch);
-    kvorum_status status = engine_can(store, ENGINE_RANGES)
-                               ? engine_batch_delete_range(node->batch, from, to)
-                               : delete_each(node, store, from, to);
+    kvorum_status status = collect_put_clearing(node, partition, bytes_make(lower, 3),
+                                                bytes_make(upper, 3), UINT64_MAX);
     if (status == KVORUM_OK)
         status = collect_put(node, node->batch, partition);
     return status == KVORUM_OK
                ? replica_submit(node, store, node->batch, replica_durability(node, false), &nothing)
                : status;
-}
-
-static void forget_turns(struct fenced *fenced)
-{
-    collect_free_turn(fenced->turn);
-    collect_free_turn(fenced->named);
-    fenced->turn = fenced->named = NULL;
 }
 
 static void drop(struct node *node, uint32_t partition, uint64_t committed)
@@ -145,6 +177,7 @@ static void drop(struct node *node, uint32_t partition, uint64_t committed)
               LOG_U64("partition", partition));
     node->counters.fence_refills++;
     fenced->drops++;
+    wait_no_more(node, fenced);
     forget_turns(fenced);
     if (compared != NULL)
         repair_partition_drop(node, compared);
@@ -169,6 +202,38 @@ void collect_hear(struct node *node, uint32_t partition, uint64_t committed)
     if (status == KVORUM_OK && empty) {
         fence_renew(&fenced->kept.fence, committed);
         collect_save(node, partition);
-    } else
+        wait_no_more(node, fenced);
+    } else if (collect_others_are_there(node, partition))
         drop(node, partition, committed);
+    else
+        wait_for_others(node, partition, committed);
+}
+
+void collect_end_waiting(struct node *node)
+{
+    struct collect *collect = node->collect;
+    for (uint32_t p = 0; p < collect->partition_count && collect->waiting > 0; p++)
+        if (collect->partitions[p].waits_for != 0 && collect_others_are_there(node, p))
+            drop(node, p, collect->partitions[p].waits_for);
+    if (collect->waiting > 0)
+        collect_wake(node, node->now_us + COLLECT_SETTLE_US);
+}
+
+void collect_on_accept(struct node *node)
+{
+    struct collect *collect = node->collect;
+    for (uint32_t p = 0; p < collect->partition_count && collect->waiting > 0; p++) {
+        struct fenced *fenced = &collect->partitions[p];
+        if (fenced->waits_for == 0)
+            continue;
+        PROBE("collect: an operator took a copy that is behind as it is");
+        log_warn(node->config.log,
+                 "this node's copy of a partition was taken as it is; values in it that had been "
+                 "deleted may be back",
+                 LOG_U64("partition", p));
+        node->counters.scrub_accepted++;
+        fence_renew(&fenced->kept.fence, fenced->waits_for);
+        wait_no_more(node, fenced);
+        collect_save(node, p);
+    }
 }

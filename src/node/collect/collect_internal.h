@@ -37,6 +37,8 @@ struct collect_turn {
 
 struct fenced {
     struct fence_record kept;
+    uint64_t
+        waits_for; /* committed, and to be renewed to once others are there; 0: does not wait */
     uint32_t drops;
     uint8_t saves;
     struct collect_turn *turn;
@@ -57,7 +59,8 @@ struct collect_round {
 struct collect {
     struct heap_item timer;
     struct fenced *partitions; /* by number; those of our stores */
-    uint32_t partition_count, refilling;
+    uint32_t partition_count, refilling, waiting;
+    bool rebuilt; /* a store is not the one that it was */
     /* proposing */
     struct collect_round *round;
     bool scanning;
@@ -80,12 +83,11 @@ kvorum_status collect_submit(struct node *node, uint32_t partition);
 kvorum_status collect_load(struct node *node, uint16_t number);
 /** It has been ours, with nothing in it at first, since epoch `since`. */
 void collect_lift(struct fenced *fenced, uint64_t since);
-/** With `nowait`: WOULD_BLOCK. */
-kvorum_status collect_is_empty(struct engine *store, bool nowait, struct bytes lower,
-                               struct bytes upper, bool *ret_empty);
 /** No answers about the partition until it was compared with all other owners.  False: no memory.
  * */
 bool collect_doubt(struct node *node, uint32_t partition);
+/** Partitions that wait for their other owners, and need not any more, are dropped. */
+void collect_end_waiting(struct node *node);
 void collect_free_turn(struct collect_turn *turn);
 struct grave *collect_find(const struct collect_turn *turn, struct bytes key);
 /** What `encoding` (empty: nothing) is of `grave`. */
@@ -96,6 +98,14 @@ void collect_write_graves(struct buffer *buffer, const struct grave *graves, uin
 /** False: malformed, or no memory. */
 bool collect_read_graves(struct bytes tail, uint32_t partition, struct arena *arena,
                          struct grave **ret_graves, uint32_t *ret_count);
+
+/* collect_clear.c */
+/** Every other owner of the partition, for whatever bucket, is alive, and none comes or goes. */
+bool collect_others_are_there(struct node *node, uint32_t partition);
+/** Into node->batch: the objects between the bounds go that others have too, but not those whose
+ *  stamps are all above `newer` (UINT64_MAX: all go). */
+kvorum_status collect_put_clearing(struct node *node, uint32_t partition, struct bytes lower,
+                                   struct bytes upper, uint64_t newer);
 
 /* collect_round.c */
 /** `graves` live in `arena`, which becomes the round's.  False: no memory. */

@@ -92,6 +92,7 @@ struct base {
         epoch; /* since which the store has been ours, with nothing in it at first; 0: it is older
                        than this record, or not the store that it was */
     bool rebuilt; /* salvaged, or a copy: deletions may have been lost, and nobody knows which */
+    bool known;   /* there was a record of it */
 };
 
 static kvorum_status put_base(struct node *node, struct engine *store, uint64_t epoch,
@@ -117,6 +118,7 @@ static kvorum_status load_base(struct node *node, struct engine *store, struct b
     kvorum_status status = engine_get(store, key, &node->scratch, &value);
     if (status == KVORUM_OK) {
         struct reader reader = reader_of(value);
+        ret->known = true;
         ret->epoch = read_u64(&reader);
         ret->rebuilt = read_u64(&reader) != stats.store_id[0];
         ret->rebuilt |= read_u64(&reader) != stats.store_id[1];
@@ -162,6 +164,7 @@ kvorum_status collect_load(struct node *node, uint16_t number)
     kvorum_status status = load_base(node, store, &base);
     if (status == KVORUM_UNSUPPORTED)
         return KVORUM_OK; /* no order of keys: nothing is collected there */
+    node->collect->rebuilt |= base.rebuilt || (!base.known && base.epoch == 0);
     if (status == KVORUM_OK)
         status = load_records(node, store);
     for (uint32_t p = number; p < node->collect->partition_count && status == KVORUM_OK;

@@ -255,6 +255,8 @@ static void look_on(struct node *node)
 void collect_tick(struct node *node)
 {
     struct collect *collect = node->collect;
+    if (collect->waiting > 0)
+        collect_end_waiting(node);
     if (collect->refilling > 0)
         end_refills(node);
     if (collect->doubts && collect->settle_us <= node->now_us)

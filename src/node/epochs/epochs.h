@@ -111,6 +111,7 @@ struct epochs {
     struct buffer own, carried; /* records: ours, and what a promise made us propose instead */
     uint64_t proposing;         /* the number; 0: nothing */
     struct epoch_wish *current; /* being worked on */
+    bool planning;              /* in a job, what it wishes for */
     struct list wishes;         /* behind it, by deadline */
     size_t wish_count;
 };
@@ -148,6 +149,15 @@ void votes_on_adopted(struct node *node);
 
 /* epochs_change.c */
 void wishes_begin(struct node *node);
+/** What epochs_plan_beside came to, for the wish that is worked on: `record` on OK. */
+void wishes_planned(struct node *node, kvorum_status status, struct bytes record, const char *why);
+
+/* epochs_plan.c */
+/** It would hold up the shard. */
+bool epochs_plans_beside(const struct node *node);
+/** The next epoch is made in a job; then wishes_planned, unless another one is in force by then.
+ *  False: no memory. */
+bool epochs_plan_beside(struct node *node, const struct change_request *request);
 void wishes_on_adopted(struct node *node, struct bytes record);
 void wishes_tick(struct node *node);
 uint64_t wishes_deadline_us(const struct node *node);

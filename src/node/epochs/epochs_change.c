@@ -140,32 +140,32 @@ static kvorum_status check_readable(struct node *node, const struct epochs *epoc
     return epoch_decode(buffer_bytes(&epochs->own), &node->scratch, &again);
 }
 
-static kvorum_status make_record(struct node *node, const struct epoch_wish *wish,
-                                 struct arena *arena, const char **ret_why)
+static kvorum_status make_here(struct node *node, const struct epoch_wish *wish,
+                               struct arena *arena, const char **ret_why)
 {
     struct epochs *epochs = node->epochs;
     struct epoch next;
     const struct change_options options = node_change_options(node);
     kvorum_status status =
         change_apply(node->config.epoch, &wish->request, &options, arena, &next, ret_why);
-    if (status != KVORUM_OK)
-        return status;
     buffer_reset(&epochs->own);
-    epoch_encode(&next, &epochs->own);
-    status = check_readable(node, epochs);
-    if (status != KVORUM_OK)
-        *ret_why = "the next epoch cannot be written as a record";
-    return status == KVORUM_CORRUPT ? KVORUM_INTERNAL : status;
+    if (status == KVORUM_OK)
+        epoch_encode(&next, &epochs->own);
+    return status;
 }
 
-/* True: it is being proposed.  Else the wish is answered and gone. */
-static bool propose(struct node *node, struct epoch_wish *wish)
+/* epochs->own is the next epoch where `status` is OK.  True: it is being proposed.  Else the wish
+ * is answered and gone. */
+static bool propose_made(struct node *node, struct epoch_wish *wish, kvorum_status status,
+                         const char *why)
 {
     struct epochs *epochs = node->epochs;
-    struct arena arena;
-    const char *why = "";
-    arena_init(&arena, CHANGE_ARENA_LIMIT);
-    kvorum_status status = make_record(node, wish, &arena, &why);
+    if (status == KVORUM_OK) {
+        status = check_readable(node, epochs);
+        if (status != KVORUM_OK)
+            why = "the next epoch cannot be written as a record";
+        status = status == KVORUM_CORRUPT ? KVORUM_INTERNAL : status;
+    }
     if (status == KVORUM_OK) {
         epochs->proposing = node->config.epoch->number + 1;
         wish->number = epochs->proposing;
@@ -179,7 +179,6 @@ static bool propose(struct node *node, struct epoch_wish *wish)
     } else {
         wish_end(node, status, why[0] == '\0' ? kvorum_status_text(status) : why);
     }
-    arena_done(&arena);
     return status == KVORUM_OK;
 }
 
@@ -188,11 +187,34 @@ bool wishes_decided(const struct node *node)
     return node->epochs->proposing != 0 && node->epochs->proposer.state == PROPOSER_DECIDED;
 }
 
+void wishes_planned(struct node *node, kvorum_status status, struct bytes record, const char *why)
+{
+    struct epochs *epochs = node->epochs;
+    buffer_reset(&epochs->own);
+    buffer_append_bytes(&epochs->own, record);
+    (void)propose_made(node, epochs->current, status, why);
+}
+
+/* True: it is being planned or proposed. */
+static bool propose(struct node *node, struct epoch_wish *wish)
+{
+    struct arena arena;
+    const char *why = "";
+    bool plans = wish->request.kind == ASK_COMMIT && epochs_plans_beside(node);
+    if (plans && epochs_plan_beside(node, &wish->request))
+        return true;
+    arena_init(&arena, CHANGE_ARENA_LIMIT);
+    kvorum_status status = make_here(node, wish, &arena, &why);
+    bool proposed = propose_made(node, wish, status, why);
+    arena_done(&arena);
+    return proposed;
+}
+
 void wishes_begin(struct node *node)
 {
     struct epochs *epochs = node->epochs;
     struct epoch_wish *wish;
-    while (epochs->proposing == 0 && !epochs->record_save->busy &&
+    while (epochs->proposing == 0 && !epochs->planning && !epochs->record_save->busy &&
            (wish = next_wish(epochs)) != NULL)
         if (propose(node, wish))
             break;

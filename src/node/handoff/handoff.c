@@ -10,6 +10,7 @@
 
 #include "cluster/handoff/streams.h"
 #include "codec/varint.h"
+#include "node/collect/collect.h"
 #include "node/internal.h"
 #include "node/tasks/tasks.h"
 
@@ -218,7 +219,7 @@ void handoff_on_adopted(struct node *node, const struct epoch *former)
 
 bool handoff_ready(const struct node *node, uint32_t partition)
 {
-    return !node->handoff->holdings[partition].unready;
+    return !node->handoff->holdings[partition].unready && !collect_waits(node, partition);
 }
 
 uint64_t handoff_tenure(const struct node *node, uint32_t partition)

@@ -37,6 +37,12 @@ bool hints_marked(const struct node *node, const struct node_id *target)
     return queue != NULL && queue->marks > 0;
 }
 
+bool hints_owed(const struct node *node, const struct node_id *target)
+{
+    const struct hint_queue *queue = find_queue(node, target);
+    return queue != NULL && (queue->used.count > 0 || queue->marks > 0);
+}
+
 struct hint_queue *hints_queue(struct node *node, const struct node_id *target)
 {
     struct hint_queue *queue = find_queue(node, target);

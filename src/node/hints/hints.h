@@ -5,6 +5,7 @@
  *      hints_replay.c   walking through a queue: whose turn it is
  *      hints_turn.c     one turn: delivering, rewriting, removing
  *      hints_look.c     what a turn sees
+ *      hints_lost.c     hints that rotted away
  *      suspect*.c       marks of dropped hints: having a partition compared
  *
  *  A hint is in the same store as the object it is about, so one batch changes both; a target's
@@ -85,6 +86,15 @@ kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
 /** Where is remembered what it says, or that of another suspicion. */
 struct hint_handover *hints_handover(struct node *node, const struct node_id *target,
                                      uint32_t partition);
+
+/** What a store held between the keys (upper empty: to the end) is lost: whoever may have had hints
+ *  there is suspected of lacking writes.  `counted`: it was lost in this life, so whoever had some
+ *  is known.  OVERLOADED, NO_MEMORY: nobody is, yet. */
+KVORUM_CHECKED kvorum_status hints_on_lost(struct node *node, uint16_t store, struct bytes lower,
+                                           struct bytes upper, bool counted);
+/** Something is owed to the member, or was suspected of lacking, as far as is known in this
+ *  life. */
+bool hints_owed(const struct node *node, const struct node_id *target);
 
 void hints_replay(struct node *node, struct hint_queue *queue);
 /** When hints_replay has something to do; UINT64_MAX: when something happens. */

@@ -12,6 +12,7 @@
 #include "node/collect/collect.h"
 #include "node/hints/hints_internal.h"
 #include "node/repair/repair.h"
+#include "node/scrub/scrub.h"
 
 enum { TIMEOUT_US = 5 * 1000 * 1000 };
 
@@ -246,6 +247,7 @@ static void judge(struct node *node, const struct hint_turn *turn, const struct 
         .superseded = look->superseded || !look->queued || member == node->config.self ||
                       (drop_is_old(node, &look->address) && !PLANTED(HINT_OF_ANY_GENERATION)),
         .held = look->object.held,
+        .lossy = scrub_salt(node, partition) != 0 || collect_salt(node, partition) != 0,
         .target_owns =
             member != RING_NO_MEMBER &&
             placement_is_owner(node, partition, hints_bucket_n(node, &look->address), member),

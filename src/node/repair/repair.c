@@ -105,6 +105,7 @@ void repair_tick(struct node *node)
     }
     if (!repair->checked)
         repair_check_kept(node);
+    repair_compare_rebuilt(node);
     if (node->now_us >= repair->look_us) {
         look_at_members(node);
         look_at_partitions(node);

@@ -82,7 +82,7 @@ void repair_on_answer(struct node *node, struct net_address from, const struct m
  *  no limit; given up: the pairs that are left count as failed. */
 void repair_pause(struct node *node, bool on);
 void repair_limit(struct node *node, uint64_t rate);
-void repair_cancel(struct node *node);
+void repair_cancel(struct node *node, uint64_t until_us);
 /** The pass over all pairs in the background rests. */
 void repair_pass_pause(struct node *node, bool on);
 /** Of a push (REQUEST_REPAIR), also its deadline. */

@@ -295,7 +295,7 @@ void repair_on_question(struct node *node, struct net_address from, const struct
         return;
     }
     if (asked->kind == REPAIR_BEGIN) {
-        repair_on_begin(node, from, protobuf_bytes(asked->type), protobuf_bytes(asked->bucket));
+        repair_on_begin(node, from, asked);
         return;
     }
     node->counters.repair_bytes_in += FRAME_HEADER_SIZE + message->body.size + message->tail.size;

@@ -111,6 +111,8 @@ struct repair_demand {
     uint64_t charged;          /* bytes, of all comparisons, that the throttle knows of */
     uint8_t n;                 /* of the bucket; 0: all */
     uint32_t number;           /* of demands so far */
+    uint64_t asked_us;         /* for the one that is active, or was last */
+    uint64_t cancelled_us;     /* what was asked for until then is not begun any more */
     struct bytes type, bucket; /* empty: all */
     struct arena arena;
     uint32_t partition; /* next */
@@ -144,6 +146,7 @@ struct repair {
     bool *away;                             /* by member: it was dead when we looked last */
     uint16_t away_count;                    /* members of `away` */
     struct repair_demand demand;
+    bool rebuilt_compared; /* what a salvaged store lacks was asked for */
 };
 
 struct repair_partition *repair_partition(struct node *node, uint32_t number); /* NULL: no memory */
@@ -281,8 +284,8 @@ uint64_t repair_suspects_due_us(const struct node *node);
 void repair_on_return(struct node *node, uint16_t member);
 
 /* repair_demand.c */
-void repair_on_begin(struct node *node, struct net_address from, struct bytes type,
-                     struct bytes bucket);
+void repair_on_begin(struct node *node, struct net_address from, const Peer__Repair *asked);
+void repair_compare_rebuilt(struct node *node);
 void repair_demand_tick(struct node *node);
 uint64_t repair_demand_due_us(const struct node *node);
 

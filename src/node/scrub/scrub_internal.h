@@ -28,6 +28,7 @@ struct loss {
     uint8_t *memory;           /* of the bounds */
     struct bytes lower, upper; /* keys of the store; upper empty: to the end */
     bool harmless;             /* a table is damaged, and no key is in doubt for it */
+    bool inherited;            /* it was found on disk when the node started */
     bool taken;                /* by the mending under way, as it is */
     bool mended;
     uint64_t mended_us;

@@ -9,6 +9,7 @@
  * CORRUPT itself, and afterwards what is older.  A record that is found at the start is mended
  * again: nobody knows how far it got. */
 #include "base/planted.h"
+#include "node/collect/collect.h"
 #include "node/scrub/scrub_internal.h"
 
 bool scrub_is_alone(const struct node *node)
@@ -161,6 +162,8 @@ enum scrub_doubt scrub_judge(struct node *node, const struct key_address *addres
     struct list *losses = &node->scrub->losses;
     uint16_t store = (uint16_t)(address->partition % node->config.store_count);
     enum scrub_doubt doubt = SCRUB_SOUND;
+    if (collect_waits(node, address->partition))
+        return SCRUB_DOUBT;
     if (PLANTED(LOST_RANGE_ANSWERED))
         return SCRUB_SOUND;
     if (list_empty(losses) || PLANTED(DAMAGE_DROPPED))
@@ -190,6 +193,8 @@ bool scrub_doubts_partition(struct node *node, uint32_t partition)
     uint8_t lower[] = { 'o', (uint8_t)(partition >> 8), (uint8_t)partition };
     uint8_t upper[] = { 'o', (uint8_t)((partition + 1) >> 8), (uint8_t)(partition + 1) };
     upper[0] += partition == UINT16_MAX;
+    if (collect_waits(node, partition))
+        return true;
     for (struct list *item = losses->next; item != losses; item = item->next) {
         const struct loss *loss = LIST_ENTRY(item, struct loss, link);
         if (loss->store == partition % node->config.store_count && !loss->harmless &&

@@ -3,6 +3,7 @@
 #include "base/planted.h"
 #include "node/buckets/drop.h"
 #include "node/collect/collect.h"
+#include "node/hints/hints.h"
 #include "node/scrub/scrub_internal.h"
 
 enum { MEND_AGAIN_US = 1000 * 1000, URGENT_US = 10 * 1000 * 1000 };
@@ -48,6 +49,9 @@ static void on_mended(struct node *node, uint16_t store)
         if (loss->store != store || !loss->taken)
             continue;
         loss->taken = false;
+        if (!loss->harmless &&
+            hints_on_lost(node, store, loss->lower, loss->upper, !loss->inherited) != KVORUM_OK)
+            continue; /* it is gone through once more */
         loss->mended = true;
         loss->mended_us = node->now_us;
         if (!PLANTED(DAMAGE_DROPPED))

@@ -122,6 +122,7 @@ static kvorum_status load_record(struct node *node, uint16_t store, struct bytes
                                           bytes_from(value, 4 + lower_size));
     if (loss == NULL)
         return KVORUM_NO_MEMORY;
+    loss->inherited = true;
     loss->number = 0;
     for (int i = 0; i < 8; i++)
         loss->number = loss->number << 8 | key.data[2 + i];

@@ -6,6 +6,7 @@
  * With every one, because a write that this member acknowledged may be at any one of them alone.
  * Who is away is waited for, and keys stay in doubt here as long. */
 #include "base/planted.h"
+#include "node/collect/collect.h"
 #include "node/scrub/scrub_internal.h"
 
 enum { COMPARE_AGAIN_US = 5 * 1000 * 1000 };
@@ -183,6 +184,7 @@ void scrub_refill_tick(struct node *node)
 void scrub_on_accept(struct node *node)
 {
     struct list *losses = &node->scrub->losses;
+    collect_on_accept(node);
     for (struct list *item = losses->next, *next; item != losses; item = next) {
         struct loss *loss = LIST_ENTRY(item, struct loss, link);
         next = item->next;

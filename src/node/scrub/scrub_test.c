@@ -1,153 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Damage in a store, from where somebody meets it to where it is refilled or given up: small
  * clusters of which one member has an lsm store on a disk that rots. */
-#include "tests/support/node_world.h"
-
-#include "engine/lsm/lsm.h"
-#include "tests/support/fault_disk.h"
-
-enum {
-    KEYS = 40,
-    VALUE_SIZE = 100,
-    PLACE = 5000 /* in a block of objects, not in the one that begins with own records */
-};
-
-static struct fault_disk disk;
-
-/* --- jobs ------------------------------------------------------------------------------------ */
-
-enum { JOBS_MAX = 64 };
-
-static struct job *queue[JOBS_MAX];
-static size_t queue_count;
-
-static void queue_job(struct jobs *jobs, struct job *job)
-{
-    (void)jobs;
-    assert_true(queue_count < JOBS_MAX);
-    queue[queue_count++] = job;
-}
-
-static bool do_jobs(void)
-{
-    bool any = queue_count > 0;
-    while (queue_count > 0) {
-        struct job *job = queue[0];
-        memmove(queue, queue + 1, --queue_count * sizeof(*queue));
-        job->work(job);
-        job->done(job);
-    }
-    return any;
-}
-
-static const struct jobs_ops jobs_ops = { .submit = queue_job };
-static struct jobs jobs = { &jobs_ops };
-
-/* --- the cluster ----------------------------------------------------------------------------- */
-
-static void open_lsm(struct world *world, uint16_t member)
-{
-    static uint64_t seed;
-    struct lsm_options options = { .disk = &disk.base,
-                                   .path = "s",
-                                   .identity_seed = ++seed,
-                                   .create = true,
-                                   .jobs = &jobs,
-                                   .memtable_size = 1 << 20,
-                                   .block_size = 512 };
-    assert_int_equal(lsm_open(&options, &world->stores[member]), KVORUM_OK);
-}
-
-/* Another life, with nothing in its caches. */
-static void open_again(struct world *world, uint16_t member)
-{
-    world->nodes[member] = node_destroy(world->nodes[member]);
-    do_jobs();
-    world->stores[member] = engine_close(world->stores[member]);
-    do_jobs(); /* which find no engine */
-    open_lsm(world, member);
-    restart(world, member, (struct node_limits){ 0 });
-    pass(world, 1000);
-}
-
-static const char *key_of(int i)
-{
-    static char name[16];
-    snprintf(name, sizeof(name), "k%02d", i);
-    return name;
-}
-
-/* KEYS keys everywhere; member 0 has them in one table. */
-static struct world *begin(uint16_t count)
-{
-    struct world *world = world_make(count);
-    char value[VALUE_SIZE + 1] = { 0 };
-    fault_disk_init(&disk);
-    world->work = do_jobs;
-    open_again(world, 0);
-    memset(value, 'v', VALUE_SIZE);
-    for (int i = 0; i < KEYS; i++)
-        assert_int_equal(put(world, 0, key_of(i), value, NULL).status, KVORUM_OK);
-    assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
-    return world;
-}
-
-static void end(struct world *world)
-{
-    world_free(world);
-    fault_disk_done(&disk);
-}
-
-/* In the newest table. */
-static void rot(uint64_t offset)
-{
-    const char *newest = "";
-    int inode = -1;
-    for (int i = 0; i < disk.now.names.count; i++) {
-        const char *path = disk.now.names.list[i].path;
-        if (strstr(path, "table-") != NULL && strcmp(path, newest) > 0) {
-            newest = path;
-            inode = disk.now.names.list[i].inode;
-        }
-    }
-    assert_true(inode >= 0);
-    struct fault_bytes *bytes = fault_disk_bytes(&disk, inode);
-    uint8_t byte = bytes->data[offset] ^ 1;
-    fault_write(bytes, offset, &byte, 1);
-}
-
-/* From whoever answers first, member 0 among them. */
-static struct outcome read_one(struct world *world, int key)
-{
-    struct operation operation = operation_on(OPERATION_GET, key_of(key));
-    operation.levels.r = 1;
-    operation.levels.sloppy = 0;
-    operation.timeout_ms = 1000;
-    return run(world, 0, &operation);
-}
-
-static const struct node_counters *counters(struct world *world)
-{
-    return node_counters(world->nodes[0]);
-}
-
-static void cut_others(struct world *world)
-{
-    for (uint16_t i = 1; i < world->count; i++)
-        cut(world, i);
-}
-
-/* How many keys are answered with `status` by member 0 alone; others are OK. */
-static int count_alone(struct world *world, kvorum_status status)
-{
-    int count = 0;
-    for (int i = 0; i < KEYS; i++) {
-        kvorum_status own = read_one(world, i).status;
-        assert_true(own == KVORUM_OK || own == status);
-        count += own == status;
-    }
-    return count;
-}
+#include "tests/support/node_rot.h"
 
 /* --- stories --------------------------------------------------------------------------------- */
 
@@ -325,6 +179,95 @@ static void accepting_waits_for_those_who_may_have_it(void)
     end(world);
 }
 
+/* --- hints ----------------------------------------------------------------------------------- */
+
+static int count_of(struct world *world, uint16_t member, char kind)
+{
+    struct engine_range range = { .lower = bytes_make(&kind, 1) };
+    struct engine_iterator *iterator;
+    int count = 0;
+    assert_int_equal(engine_iterate(world->stores[member], &range, &iterator), KVORUM_OK);
+    for (engine_iterator_first(iterator); iterator->valid && iterator->key.data[0] == kind;
+         engine_iterator_next(iterator))
+        count++;
+    engine_iterator_close(iterator);
+    return count;
+}
+
+/* Member 0 owes all keys to member 2, who is away, and has the hints in one table. */
+static struct world *begin_owing(void)
+{
+    struct world *world = begin_empty(3);
+    world->deaf_to_merges[2] = true;
+    for (int i = 0; i < KEYS; i++) {
+        struct operation operation = operation_on(OPERATION_PUT, key_of(i));
+        operation.value = BYTES_LITERAL("owed");
+        operation.levels.sloppy = 0;
+        assert_int_equal(run(world, 0, &operation).status, KVORUM_OK);
+    }
+    pass(world, 11000);
+    assert_int_equal(count_of(world, 0, 'i'), KEYS);
+    cut(world, 2);
+    world->deaf_to_merges[2] = false;
+    assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
+    return world;
+}
+
+static void the_debts_are_paid(struct world *world)
+{
+    assert_true(count_of(world, 0, 'j') > 0);
+    heal(world, 2);
+    pass(world, 60000);
+    assert_int_equal(count_of(world, 2, 'o'), KEYS);
+    assert_int_equal(count_of(world, 0, 'j'), 0);
+    end(world);
+}
+
+static void hints_that_rot_leave_marks(void)
+{
+    struct world *world = begin_owing();
+    rot(PLACE_OF_HINTS);
+    node_scrub(world->nodes[0]);
+    pass(world, 10000);
+    assert_true(counters(world)->scrub_mended > 0);
+    assert_true(count_of(world, 0, 'i') + count_of(world, 0, 'h') < 2 * KEYS);
+    the_debts_are_paid(world);
+}
+
+static void a_start_on_hints_that_rotted(void)
+{
+    struct world *world = begin_owing();
+    rot(PLACE_OF_HINTS);
+    open_again(world, 0);
+    pass(world, 10000);
+    assert_true(counters(world)->scrub_mended > 0);
+    the_debts_are_paid(world);
+}
+
+/* The hint is there, and the object that it is about is not: where this member is no owner, nobody
+ * brings it back. */
+static void a_hint_whose_object_is_lost(void)
+{
+    struct world *world = begin_owing();
+    struct engine_batch *batch = engine_batch_create();
+    struct engine_range objects = { .lower = BYTES_LITERAL("o"), .upper = BYTES_LITERAL("p") };
+    rot(PLACE_OF_HINTS); /* anything, so that the store is known to have lost something */
+    node_scrub(world->nodes[0]);
+    pass(world, 10000);
+    assert_int_equal(engine_batch_delete_range(batch, objects.lower, objects.upper), KVORUM_OK);
+    assert_int_equal(engine_batch_delete_range(batch, BYTES_LITERAL("j"), BYTES_LITERAL("k")),
+                     KVORUM_OK);
+    assert_int_equal(engine_write(world->stores[0], batch, ENGINE_SYNC), KVORUM_OK);
+    engine_batch_destroy(batch);
+    heal(world, 2);
+    pass(world, 60000);
+    assert_int_equal(count_of(world, 0, 'i'), 0);
+    assert_int_equal(counters(world)->hints_delivered, 0);
+    assert_true(counters(world)->hints_destroyed > 0);
+    assert_int_equal(count_of(world, 2, 'o'), KEYS); /* from member 1 */
+    end(world);
+}
+
 static void the_last_pass_is_remembered(void)
 {
     struct world *world = begin(1);
@@ -353,6 +296,10 @@ static const struct named_test tests[] = {
     { "what the only replica lost is an error until it is given up", the_only_replica_is_lost },
     { "nothing is given up that another owner may have",
       accepting_waits_for_those_who_may_have_it },
+    { "hints that rotted away leave marks, and owners bring what they were for",
+      hints_that_rot_leave_marks },
+    { "a node starts on hints that rotted, and they leave marks", a_start_on_hints_that_rotted },
+    { "a hint whose object may be lost leaves a mark", a_hint_whose_object_is_lost },
     { "when the last pass ended outlives a restart", the_last_pass_is_remembered },
 };
 

@@ -122,19 +122,25 @@ static uint64_t share(const struct node *node, uint64_t rate)
     return (rate + node->config.shard_count - 1) / node->config.shard_count;
 }
 
-static void carry_out(struct node *node, int kind, uint32_t ask, uint64_t limit)
+/* What a shard is told to do. */
+struct task_command {
+    uint32_t ask;
+    uint64_t limit, asked_us;
+};
+
+static void carry_out(struct node *node, int kind, const struct task_command *command)
 {
     const struct task_source *source = &task_sources[kind];
-    switch (ask) {
+    switch (command->ask) {
     case TASK_PAUSE:
     case TASK_RESUME:
-        source->pause(node, ask == TASK_PAUSE);
+        source->pause(node, command->ask == TASK_PAUSE);
         break;
     case TASK_LIMIT:
-        source->limit(node, share(node, limit));
+        source->limit(node, share(node, command->limit));
         break;
     case TASK_CANCEL:
-        source->cancel(node);
+        source->cancel(node, command->asked_us);
         break;
     default:
         break;
@@ -155,12 +161,14 @@ static kvorum_status refusal(const struct task_source *source, uint32_t ask, con
     return ask == TASK_CANCEL ? KVORUM_NOT_ALLOWED : KVORUM_UNSUPPORTED;
 }
 
-static bool tell_shard(struct node *node, uint16_t shard, int kind, uint32_t ask, uint64_t limit)
+static bool tell_shard(struct node *node, uint16_t shard, int kind,
+                       const struct task_command *command)
 {
     Peer__Tasks asked = PEER__TASKS__INIT;
-    asked.ask = ask;
+    asked.ask = command->ask;
     asked.kind = (char *)task_sources[kind].name;
-    asked.limit = limit;
+    asked.limit = command->limit;
+    asked.asked_us = command->asked_us;
     return node_send(node, (struct net_address){ node->config.self, shard }, MESSAGE_TASKS, 0,
                      node_pack(node, &asked.base), (struct bytes){ 0 });
 }
@@ -169,10 +177,12 @@ void tasks_go_by_orders(struct node *node)
 {
     for (int kind = 0; kind < TASK_KINDS; kind++) {
         const struct task_order *order = &node->tasks->orders.kinds[kind];
+        const struct task_command limit = { .ask = TASK_LIMIT, .limit = order->limit };
+        const struct task_command pause = { .ask = TASK_PAUSE };
         if (order->limited && task_sources[kind].limit != NULL)
-            carry_out(node, kind, TASK_LIMIT, order->limit);
+            carry_out(node, kind, &limit);
         if (order->paused && task_sources[kind].pause != NULL)
-            carry_out(node, kind, TASK_PAUSE, 0);
+            carry_out(node, kind, &pause);
     }
 }
 
@@ -181,12 +191,14 @@ static void remind(struct node *node)
 {
     for (int kind = 0; kind < TASK_KINDS; kind++) {
         const struct task_order *order = &node->tasks->orders.kinds[kind];
+        const struct task_command pause = { .ask = order->paused ? TASK_PAUSE : TASK_RESUME };
+        const struct task_command limit = { .ask = TASK_LIMIT, .limit = order->limit };
         for (uint16_t shard = 1; shard < node->config.shard_count; shard++) {
             const struct task_figures *told = figures_of(node->tasks, node, kind, shard);
             if (told->paused != order->paused)
-                (void)tell_shard(node, shard, kind, order->paused ? TASK_PAUSE : TASK_RESUME, 0);
+                (void)tell_shard(node, shard, kind, &pause);
             if (order->limited && told->limit != share(node, order->limit))
-                (void)tell_shard(node, shard, kind, TASK_LIMIT, order->limit);
+                (void)tell_shard(node, shard, kind, &limit);
         }
     }
 }
@@ -216,13 +228,14 @@ static void note_order(struct node *node, int kind, uint32_t ask, uint64_t limit
 static kvorum_status carry_out_everywhere(struct node *node, int kind, const Peer__Tasks *asked,
                                           const char **ret_why)
 {
+    const struct task_command command = { asked->ask, asked->limit, node->now_us };
     kvorum_status status = refusal(&task_sources[kind], asked->ask, ret_why);
     if (status != KVORUM_OK || asked->ask == TASK_LIST)
         return status;
-    carry_out(node, kind, asked->ask, asked->limit);
+    carry_out(node, kind, &command);
     note_order(node, kind, asked->ask, asked->limit);
     for (uint16_t shard = 1; shard < node->config.shard_count; shard++)
-        if (!tell_shard(node, shard, kind, asked->ask, asked->limit)) {
+        if (!tell_shard(node, shard, kind, &command)) {
             *ret_why = "not all of the node's threads could be told; ask again";
             status = KVORUM_OVERLOADED;
         }
@@ -330,10 +343,11 @@ Peer__TasksAnswer *tasks_serve(struct node *node, const Peer__Tasks *asked)
 
 static void obey(struct node *node, const Peer__Tasks *asked)
 {
+    const struct task_command command = { asked->ask, asked->limit, asked->asked_us };
     const char *why;
     for (int kind = 0; kind < TASK_KINDS; kind++)
         if (is_meant(asked, kind) && refusal(&task_sources[kind], asked->ask, &why) == KVORUM_OK)
-            carry_out(node, kind, asked->ask, asked->limit);
+            carry_out(node, kind, &command);
 }
 
 void tasks_on_question(struct node *node, struct net_address from, const struct message *message)

@@ -25,7 +25,9 @@ struct task_source {
     void (*look)(struct node *node, struct task_figures *ret);
     void (*pause)(struct node *node, bool on);
     void (*limit)(struct node *node, uint64_t rate); /* of this shard; 0: none */
-    void (*cancel)(struct node *node);
+    /** All that was asked for until that moment, by the node's monotonic clock: what this shard
+     *  has not heard of yet as well. */
+    void (*cancel)(struct node *node, uint64_t until_us);
     /** Why it cannot be cancelled, and what to do instead. */
     const char *cancel_refusal;
 };

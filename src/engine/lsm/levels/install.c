@@ -512,7 +512,7 @@ kvorum_status lsm_manifest_load(struct lsm *lsm)
         status = lsm_manifest_decode(buffer_bytes(&bytes), &arena, &manifest);
     if (status != KVORUM_OK)
         log_error(lsm->log, "the manifest cannot be read", LOG_TEXT("store", lsm->path),
-                  LOG_STATUS(status));
+                  LOG_TEXT("file", "MANIFEST"), LOG_STATUS(status));
     else
         status = adopt(lsm, &manifest);
     arena_done(&arena);

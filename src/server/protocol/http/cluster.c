@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The shape of the cluster, for operators: GET shows it, POST changes it. */
-#include "server/protocol/http/internal.h"
+#include "server/protocol/http/json_body.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
 #include "server/cluster_view.h"
 
@@ -14,12 +15,34 @@ void http_get_cluster(struct http *http)
     http_json(http, 200, &json);
 }
 
-void http_get_cluster_plan(struct http *http)
+static void on_plan(void *context, const struct node_plan *plan)
 {
+    struct http_setting *setting = context;
+    struct http *http = setting->http;
+    free(setting);
+    if (http == NULL)
+        return;
+    http->setting = NULL;
+    if (plan->epoch == NULL) {
+        http_text(http, 503, "%s\n", plan->why);
+        return;
+    }
     struct buffer json;
     buffer_init(&json, 8 << 20);
-    cluster_plan_json(http->environment.node, &json);
+    cluster_plan_json(plan, &json);
     http_json(http, 200, &json);
+}
+
+void http_get_cluster_plan(struct http *http)
+{
+    struct http_setting *setting = malloc(sizeof(*setting));
+    if (setting == NULL) {
+        http_text(http, 500, "out of memory\n");
+        return;
+    }
+    setting->http = http;
+    http->setting = setting;
+    node_plan(http->environment.node, on_plan, setting);
 }
 
 /* --- changing it ---------------------------------------------------------------------------- */
@@ -125,20 +148,11 @@ static bool read_stage(const json_t *body, struct change_request *ret)
     return true;
 }
 
-static json_t *read_body(struct http *http)
-{
-    struct bytes body = http->request.body;
-    json_error_t error;
-    if (body.size == 0)
-        return json_object();
-    return json_loadb((const char *)body.data, body.size, JSON_REJECT_DUPLICATES, &error);
-}
-
 void http_post_cluster_stage(struct http *http)
 {
-    json_t *body = read_body(http);
+    json_t *body = http_json_body(http);
     struct change_request request;
-    if (json_is_object(body) && read_stage(body, &request))
+    if (body != NULL && read_stage(body, &request))
         submit(http, &request);
     else
         http_text(
@@ -156,10 +170,10 @@ void http_post_cluster_clear(struct http *http)
 
 void http_post_cluster_commit(struct http *http)
 {
-    json_t *body = read_body(http);
+    json_t *body = http_json_body(http);
     json_int_t epoch = 0;
     struct change_request request = { .kind = ASK_COMMIT };
-    if (json_is_object(body) && read_number(body, "epoch", false, INT64_MAX, &epoch) &&
+    if (body != NULL && read_number(body, "epoch", false, INT64_MAX, &epoch) &&
         read_flag(body, "allow_zone_loss", &request.allow_zone_loss)) {
         request.expected = (uint64_t)epoch;
         submit(http, &request);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /kvorum/tasks: background work of all nodes.  GET shows it, POST steers it. */
-#include "server/protocol/http/internal.h"
+#include "server/protocol/http/json_body.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 #include "node/tasks/task.h"
@@ -179,11 +178,7 @@ static bool read_ask(const json_t *body, struct task_request *ret)
 void http_post_tasks(struct http *http)
 {
     struct task_request request = { .ask = TASK_LIST, .member = TASK_UNKNOWN_MEMBER };
-    struct bytes body = http->request.body;
-    json_error_t error;
-    json_t *json = body.size == 0 ? NULL
-                                  : json_loadb((const char *)body.data, body.size,
-                                               JSON_REJECT_DUPLICATES, &error);
+    json_t *json = http_json_body(http);
     const json_t *task = json_object_get(json, "task");
     if (!json_is_string(task) || !read_ask(json, &request))
         http_text(http, 400,

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Histories made by hand for the checkers "dropped" and "debts": each finds the one that breaks
+ *  its rule, and does not mind the one beside it that does not. */
+#include "sim/checkers/checkers.h"
+#include "sim/checkers/drops.h"
+#include "tests/support/rows.h"
+
+#include <stdio.h>
+
+#include "cluster/handoff/hint.h"
+#include "engine/memory/memory.h"
+
+/* --- dropped --------------------------------------------------------------------------------- */
+
+enum { KEY = 4, OTHER_KEY = 5, OPERATIONS = 4, VALUE_SIZE = 16 };
+
+/* What a write did, and whether an acknowledged drop came behind it. */
+struct course {
+    const char *name;
+    uint32_t written_key;
+    uint64_t written_in; /* generation that the member knew which took the write */
+    bool drop_between;   /* acknowledged: begun after the write ended, over before the read */
+    bool drop_known;     /* the member that is read at has confirmed it */
+    uint64_t read_in;    /* generation known there */
+    const char *found;
+};
+
+struct drops_fixture {
+    struct world world;
+    struct cluster *cluster;
+    struct plan plan;
+    struct drops drops;
+    struct drops_operation operations[OPERATIONS];
+};
+
+static void drops_begin_by_hand(struct drops_fixture *f, const struct course *course)
+{
+    *f = (struct drops_fixture){ .drops.count = OPERATIONS };
+    world_init(&f->world, 1);
+    f->cluster = calloc(1, sizeof(*f->cluster));
+    assert_non_null(f->cluster);
+    f->cluster->world = &f->world;
+    f->cluster->plan = &f->plan;
+    f->plan.durable = true;
+    f->drops.cluster = f->cluster;
+    f->drops.operations = f->operations;
+    f->drops.confirmed[0] = course->drop_known ? course->written_in + 1 : 0;
+    for (int32_t i = 0; i < OPERATIONS; i++)
+        f->operations[i] = (struct drops_operation){
+            .drops = &f->drops, .id = i, .action = DROPS_LIST, .state = DROPS_ANSWERED
+        };
+    f->operations[0] = (struct drops_operation){ .drops = &f->drops,
+                                                 .id = 0,
+                                                 .action = DROPS_PUT,
+                                                 .state = DROPS_ANSWERED,
+                                                 .key = course->written_key,
+                                                 .generation = course->written_in,
+                                                 .invoked_us = 10,
+                                                 .done_us = 20 };
+    if (course->drop_between)
+        f->operations[1] = (struct drops_operation){ .drops = &f->drops,
+                                                     .id = 1,
+                                                     .action = DROPS_DROP,
+                                                     .state = DROPS_ANSWERED,
+                                                     .invoked_us = 30,
+                                                     .done_us = 40 };
+    f->operations[2] = (struct drops_operation){ .drops = &f->drops,
+                                                 .id = 2,
+                                                 .action = DROPS_GET,
+                                                 .state = DROPS_ANSWERED,
+                                                 .key = KEY,
+                                                 .generation = course->read_in,
+                                                 .invoked_us = 50,
+                                                 .done_us = 60 };
+}
+
+static void drops_end_by_hand(struct drops_fixture *f, const char *found)
+{
+    const char *checker = f->world.violation.checker;
+    assert_string_equal(checker == NULL ? "-" : checker, found);
+    free(f->cluster);
+    world_done(&f->world);
+}
+
+static void read_finds_what_was_written(const void *at)
+{
+    const struct course *course = at;
+    struct drops_fixture f;
+    drops_begin_by_hand(&f, course);
+    struct sibling sibling = { .value = BYTES_LITERAL("0") }; /* of operation 0 */
+    struct object object = { .siblings = &sibling, .sibling_count = 1 };
+    check_drop_read(&f.operations[2], &object);
+    assert_true(f.operations[2].found);
+    drops_end_by_hand(&f, course->found);
+}
+
+static const struct course reads[] = {
+    { "a value of the bucket as it is may be read", KEY, 7, false, false, 7, "-" },
+    { "a value of another key may not", OTHER_KEY, 7, false, false, 7, "dropped" },
+    { "nor one of an earlier generation", KEY, 7, true, true, 9, "dropped" },
+    { "nor one that was written before a drop that its member knows of", KEY, 7, true, true, 7,
+      "dropped" },
+    { "a member that was never told of the drop may still show it", KEY, 7, true, false, 7, "-" },
+};
+
+static void a_value_of_nobody_is_found(void)
+{
+    static const struct course course = { "", KEY, 7, false, false, 7, "dropped" };
+    struct drops_fixture f;
+    drops_begin_by_hand(&f, &course);
+    struct sibling sibling = { .value = BYTES_LITERAL("99") };
+    struct object object = { .siblings = &sibling, .sibling_count = 1 };
+    check_drop_read(&f.operations[2], &object);
+    drops_end_by_hand(&f, course.found);
+}
+
+static void a_list_names_what_was_written_since(void)
+{
+    static const struct course fine = { "", KEY, 7, false, false, 7, "-" };
+    static const struct course old = { "", KEY, 7, true, true, 9, "dropped" };
+    static const struct course *const courses[] = { &fine, &old };
+    for (size_t i = 0; i < 2; i++) {
+        struct drops_fixture f;
+        drops_begin_by_hand(&f, courses[i]);
+        check_drop_listed(&f.operations[2], BYTES_LITERAL("d4"));
+        drops_end_by_hand(&f, courses[i]->found);
+    }
+}
+
+static void a_lost_write_of_the_last_generation_is_found(void)
+{
+    static const struct course last = { "", KEY, 7, false, false, 7, "dropped" };
+    static const struct course earlier = { "", KEY, 7, true, true, 9, "-" };
+    static const struct course *const courses[] = { &last, &earlier };
+    for (size_t i = 0; i < 2; i++) {
+        struct drops_fixture f;
+        drops_begin_by_hand(&f, courses[i]);
+        check_drop_lost(&f.operations[2]); /* which found nothing */
+        drops_end_by_hand(&f, courses[i]->found);
+    }
+}
+
+static void what_was_told_and_forgotten_is_found(void)
+{
+    static const struct course knows = { "", KEY, 7, true, true, 9, "-" };
+    struct drops_fixture f;
+    drops_begin_by_hand(&f, &knows);
+    check_drop_kept(&f.operations[2]); /* it goes by 9, and was told 8 */
+    drops_end_by_hand(&f, "-");
+}
+
+/* --- debts ----------------------------------------------------------------------------------- */
+
+struct debtor {
+    const char *name;
+    bool parted, running; /* it left by itself; its process is there */
+    uint8_t target;       /* of its hint: an id's first byte; 0: it has none */
+    const char *found;
+};
+
+/* The newest epoch lists ids 1 and 2. */
+static const struct debtor debtors[] = {
+    { "who left by itself and owes nothing is fine", true, true, 0, "-" },
+    { "who left and took a hint for a member along is found", true, true, 2, "debts" },
+    { "a hint for one who is no member any more may go", true, true, 9, "-" },
+    { "who was removed may take what it likes", false, true, 2, "-" },
+    { "who does not run is not looked at", true, false, 2, "-" },
+};
+
+static void put_hint(struct engine *store, uint8_t target)
+{
+    struct arena arena;
+    struct hint_value value;
+    struct hint hint = { .key = BYTES_LITERAL("o\0\1key"), .order = 5, .epoch = 1, .size = 3 };
+    struct engine_batch *batch = engine_batch_create();
+    hint.target.bytes[0] = target;
+    arena_init(&arena, 1 << 16);
+    hint_queue_value(&hint, &value);
+    assert_int_equal(
+        engine_batch_put(batch, hint_queue_key(&arena, &hint), bytes_make(value.data, value.size)),
+        KVORUM_OK);
+    assert_int_equal(engine_write(store, batch, ENGINE_NONE), KVORUM_OK);
+    engine_batch_destroy(batch);
+    arena_done(&arena);
+}
+
+static void who_leaves_owes_nothing(const void *at)
+{
+    const struct debtor *debtor = at;
+    struct world world;
+    struct member members[2] = { 0 };
+    members[0].id.bytes[0] = 1;
+    members[1].id.bytes[0] = 2;
+    const struct epoch epoch = { .number = 3, .member_count = 2, .members = members };
+    struct epoch_book book = { .world = &world, .parted = debtor->parted ? 1u << 3 : 0 };
+    struct process *process = calloc(1, sizeof(*process));
+    assert_non_null(process);
+    world_init(&world, 1);
+    *process = (struct process){
+        .world = &world, .member = 3, .book = &book, .running = debtor->running, .store_count = 1
+    };
+    assert_int_equal(memory_open(NULL, &process->stores[0]), KVORUM_OK);
+    if (debtor->target != 0)
+        put_hint(process->stores[0], debtor->target);
+    check_debts(process, &epoch);
+    const char *checker = world.violation.checker;
+    assert_string_equal(checker == NULL ? "-" : checker, debtor->found);
+    engine_close(process->stores[0]);
+    free(process);
+    world_done(&world);
+}
+
+static const struct named_test others[] = {
+    { "a value that nobody wrote is found", a_value_of_nobody_is_found },
+    { "a list names what was written since the drop", a_list_names_what_was_written_since },
+    { "an acknowledged write of the last generation that is not there is found",
+      a_lost_write_of_the_last_generation_is_found },
+    { "who goes by a later generation than it was told has forgotten nothing",
+      what_was_told_and_forgotten_is_found },
+};
+
+int main(void)
+{
+    int failed = RUN_ROWS("dropped, reads", reads, read_finds_what_was_written);
+    failed += RUN_TESTS("dropped", others);
+    return failed + RUN_ROWS("debts", debtors, who_leaves_owes_nothing);
+}

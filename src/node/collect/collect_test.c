@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a member gives up that may hold what was collected, and what it keeps since nobody else has
+ * it.  What rounds would have left behind is set by hand: fences, and floors of stamps. */
+#include "tests/support/node_rot.h"
+
+#include "node/collect/collect_internal.h"
+
+#define ROUND (fence_of_epoch(1) + 77) /* stores that are new have promised what was before */
+
+/* --- what is set by hand --------------------------------------------------------------------- */
+
+/* All members but the first have taken part in a round that took something. */
+static void collected_elsewhere(struct world *world)
+{
+    for (uint16_t i = 1; i < world->count; i++)
+        for (uint32_t p = 0; p < PARTITIONS; p++)
+            world->nodes[i]->collect->partitions[p].kept.fence =
+                (struct fence){ .promised = ROUND, .committed = ROUND, .known = true };
+}
+
+/* The first one as well, and stamps up to that of `newest` were collected. */
+static void collected_everywhere(struct world *world, uint64_t newest)
+{
+    collected_elsewhere(world);
+    for (uint32_t p = 0; p < PARTITIONS; p++) {
+        struct fence_record *kept = &world->nodes[0]->collect->partitions[p].kept;
+        kept->fence = (struct fence){ .promised = ROUND, .committed = ROUND, .known = true };
+        kept->stamp = newest;
+    }
+}
+
+static uint64_t stamp_of_now(struct world *world)
+{
+    return hlc_now(&world->nodes[0]->hlc, clock_wall_ms(&world->clock));
+}
+
+static void set_n(struct world *world, int8_t n)
+{
+    struct bucket_properties properties;
+    struct outcome outcome = { 0 };
+    bucket_properties_init(&properties);
+    properties.levels.n = n;
+    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties,
+                        false, note, &outcome);
+    settle(world);
+    assert_int_equal(outcome.status, KVORUM_OK);
+}
+
+/* Objects in the first member's store. */
+static int count_objects(struct world *world)
+{
+    struct engine_range range = { .lower = BYTES_LITERAL("o"), .upper = BYTES_LITERAL("p") };
+    struct engine_iterator *iterator;
+    int count = 0;
+    assert_int_equal(engine_iterate(world->stores[0], &range, &iterator), KVORUM_OK);
+    for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator))
+        count++;
+    assert_int_equal(iterator->error, KVORUM_OK);
+    engine_iterator_close(iterator);
+    return count;
+}
+
+/* The first member hears of the round, in every partition. */
+static void hear_everywhere(struct world *world)
+{
+    for (uint32_t p = 0; p < PARTITIONS; p++)
+        collect_hear(world->nodes[0], p, ROUND);
+    settle(world);
+}
+
+static void all_are_read(struct world *world)
+{
+    for (int i = 0; i < KEYS; i++)
+        assert_int_equal(read_one(world, i).status, KVORUM_OK);
+}
+
+/* --- damage ---------------------------------------------------------------------------------- */
+
+/* In a bucket of one replica: what stands beside the damage, in the same range of keys, is intact
+ * and nobody else has it. */
+static void the_only_replica_beside_damage(void)
+{
+    struct world *world = begin_empty(3);
+    set_n(world, 1);
+    put_keys(world, 'v');
+    assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
+    put_keys(world, 'w'); /* newer, and in another table */
+    assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
+    int before = count_objects(world);
+    assert_true(before > 4);
+    rot_of(PLACE_OF_FEW, OLDEST);
+    open_again(world, 0);
+    collected_everywhere(world, stamp_of_now(world));
+    node_scrub(world->nodes[0]);
+    pass(world, 30000);
+    assert_true(counters(world)->scrub_mended > 0 && counters(world)->scrub_lost > 0);
+    assert_int_equal(count_objects(world), before);
+    node_scrub_accept(world->nodes[0]);
+    all_are_read(world);
+    end(world);
+}
+
+/* Written while nobody else took it. */
+static void what_is_newer_than_all_that_went(void)
+{
+    struct world *world = begin(3);
+    uint64_t floor = stamp_of_now(world);
+    world->deaf_to_merges[1] = world->deaf_to_merges[2] = true;
+    for (int i = 0; i < KEYS; i++) {
+        struct operation operation = operation_on(OPERATION_PUT, key_of(i));
+        operation.value = BYTES_LITERAL("newer");
+        operation.levels.w = operation.levels.dw = 1;
+        operation.levels.sloppy = 0;
+        assert_int_equal(run(world, 0, &operation).status, KVORUM_OK);
+    }
+    assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
+    rot_of(PLACE, OLDEST);
+    open_again(world, 0);
+    collected_everywhere(world, floor);
+    node_scrub(world->nodes[0]);
+    pass(world, 5000);
+    assert_true(counters(world)->scrub_mended > 0);
+    assert_int_equal(count_objects(world), KEYS);
+    world->deaf_to_merges[1] = world->deaf_to_merges[2] = false;
+    pass(world, 60000);
+    assert_int_equal(counters(world)->scrub_losses, 0);
+    for (int i = 0; i < KEYS; i++)
+        assert_string_equal(read_one(world, i).values, "newer");
+    end(world);
+}
+
+static void damage_while_an_owner_is_away(void)
+{
+    struct world *world = begin(3);
+    cut(world, 2);
+    pass(world, 10000); /* it is known to be */
+    collected_everywhere(world, stamp_of_now(world));
+    rot(PLACE);
+    node_scrub(world->nodes[0]);
+    pass(world, 10000);
+    assert_true(counters(world)->scrub_mended > 0);
+    int kept = count_objects(world);
+    assert_true(kept > KEYS / 2);
+    assert_int_equal(counters(world)->fence_refills, 0);
+    heal(world, 2);
+    pass(world, 90000);
+    assert_true(counters(world)->fence_refills > 0);
+    assert_int_equal(counters(world)->scrub_losses, 0);
+    assert_int_equal(count_objects(world), KEYS);
+    end(world);
+}
+
+/* --- behind ---------------------------------------------------------------------------------- */
+
+static void behind_with_all_others_there(void)
+{
+    struct world *world = begin(3);
+    collected_elsewhere(world);
+    hear_everywhere(world);
+    assert_int_equal(count_objects(world), 0);
+    pass(world, 60000);
+    assert_int_equal(count_objects(world), KEYS);
+    assert_int_equal(counters(world)->scrub_losses, 0);
+    end(world);
+}
+
+static void behind_with_the_only_replicas(void)
+{
+    struct world *world = begin_empty(3);
+    set_n(world, 1);
+    put_keys(world, 'v');
+    int before = count_objects(world);
+    assert_true(before > 4);
+    collected_elsewhere(world);
+    hear_everywhere(world);
+    assert_int_equal(count_objects(world), before);
+    pass(world, 60000);
+    node_scrub_accept(world->nodes[0]);
+    all_are_read(world);
+    end(world);
+}
+
+static void behind_while_an_owner_is_away(void)
+{
+    struct world *world = begin(3);
+    cut(world, 2);
+    pass(world, 10000);
+    collected_elsewhere(world);
+    hear_everywhere(world);
+    assert_int_equal(count_objects(world), KEYS);
+    assert_int_equal(counters(world)->fence_refills, 0);
+    cut(world, 1); /* and alone it answers nothing */
+    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), KEYS);
+    heal(world, 1);
+    heal(world, 2);
+    pass(world, 90000);
+    assert_true(counters(world)->fence_refills > 0);
+    assert_int_equal(count_objects(world), KEYS);
+    cut_others(world);
+    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), 0);
+    end(world);
+}
+
+static void behind_and_taken_as_it_is(void)
+{
+    struct world *world = begin(3);
+    cut_others(world);
+    pass(world, 10000);
+    hear_everywhere(world);
+    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), KEYS);
+    node_scrub_accept(world->nodes[0]);
+    settle(world);
+    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), 0);
+    assert_int_equal(count_objects(world), KEYS);
+    assert_int_equal(collect_committed(world->nodes[0], 0), ROUND);
+    end(world);
+}
+
+static const struct named_test tests[] = {
+    { "beside damage, what the only replica still holds stays", the_only_replica_beside_damage },
+    { "beside damage, what is newer than all that was collected stays, and goes to the others",
+      what_is_newer_than_all_that_went },
+    { "damage costs no more than is damaged while another owner is away",
+      damage_while_an_owner_is_away },
+    { "who is behind takes its copy anew from the others", behind_with_all_others_there },
+    { "who is behind keeps what it alone owns", behind_with_the_only_replicas },
+    { "who is behind keeps what it has until every other owner is there",
+      behind_while_an_owner_is_away },
+    { "a copy that is behind is taken as it is when an operator says so",
+      behind_and_taken_as_it_is },
+};
+
+int main(void)
+{
+    return RUN_TESTS("collect", tests);
+}
