@@ -51,8 +51,8 @@ static void every_core_serves_alone(void **state)
     }
 }
 
-/* The first three were stuck: one who was none in a recovery that had been begun ended it, left, and
- * told nobody; one who had accepted it waited for an epoch that it would never adopt (the third). */
+/* The first three were stuck: one who was none in a recovery that had been begun ended it, left,
+ * and told nobody; one who had accepted it waited for an epoch that it would never adopt. */
 static void who_is_left_goes_on_without_most_voters(void **state)
 {
     (void)state;

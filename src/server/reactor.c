@@ -241,8 +241,9 @@ static void on_prepare(uv_prepare_t *handle)
             break;
     }
     peers_flush(&reactor->peers);
-    if (!reactor->started && reactor->node != NULL && node_ready(reactor->node))
-        tell_started(reactor, KVORUM_OK);
+    if (!reactor->started && reactor->node != NULL &&
+        (node_ready(reactor->node) || node_left_epoch(reactor->node) != 0))
+        tell_started(reactor, KVORUM_OK); /* who is told early that it is no member says so too */
     send_outboxes(reactor);
     if (!list_empty(&reactor->dirty_connections))
         wake(reactor);

@@ -203,7 +203,7 @@ static void vote(struct node *node, struct net_address from, enum recover_ask as
 /* --- being asked ---------------------------------------------------------------------------- */
 
 /* Nothing is about to change what it would say.  Who has accepted a recovery adopts no epoch of the
- * old line any more, decided or not: voters who came back may still agree to what it had proposed. */
+ * old line any more, decided or not: voters who came back may still agree to what it proposed. */
 static bool is_settled(const struct node *node)
 {
     const struct epochs *epochs = node->epochs;
