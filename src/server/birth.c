@@ -156,6 +156,14 @@ static void on_added(void *context, const struct answer *answer)
         peers_tell_joiners(&birth->server->reactors[0]->peers);
 }
 
+/* Somebody who was refused may come again under another name, or from another address. */
+static bool is_same(const struct member *a, const struct member *b)
+{
+    return memcmp(&a->id, &b->id, sizeof(a->id)) == 0 && strcmp(a->name, b->name) == 0 &&
+           strcmp(a->zone, b->zone) == 0 && strcmp(a->address, b->address) == 0 &&
+           a->weight == b->weight;
+}
+
 /* One at a time; who is not added yet asks again. */
 static void add(struct birth *birth, const struct member *member)
 {
@@ -163,7 +171,7 @@ static void add(struct birth *birth, const struct member *member)
     log_info(birth->server->log, "a node asks to join", LOG_TEXT("name", member->name),
              LOG_TEXT("address", member->address), LOG_TEXT("zone", member->zone));
     birth->adding = true;
-    birth->added = member->id;
+    birth->added = *member;
     birth->add_status = KVORUM_OK;
     node_change_epoch(birth->server->reactors[0]->node, &request, on_added, birth);
 }
@@ -186,7 +194,7 @@ static void join_founded(struct birth *birth, const struct member *member,
     struct server *server = birth->server;
     const struct epoch *epoch = reactor_epoch(server->reactors[0]);
     bool told = memcmp(cluster, &none, sizeof(none)) != 0;
-    bool same = memcmp(&birth->added, &member->id, sizeof(member->id)) == 0;
+    bool same = is_same(&birth->added, member);
     const char *problem = founding_member_problem(member);
     ret->reason = "it is being added to the cluster";
     if (peers_have_left(&server->reactors[0]->peers)) {
@@ -208,6 +216,7 @@ static void join_founded(struct birth *birth, const struct member *member,
                kvorum_status_class(birth->add_status) == KVORUM_FINAL) {
         ret->status = birth->add_status;
         ret->reason = birth->add_reason;
+        birth->added = (struct member){ 0 };
     } else {
         if (same && birth->add_status != KVORUM_OK)
             log_warn(server->log, "a node could not be added yet", LOG_TEXT("name", member->name),

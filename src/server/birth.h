@@ -19,7 +19,7 @@ struct birth {
     struct buffer record; /* the epoch as told to joiners; empty before it is persisted */
     /* of one who joins a cluster that exists */
     bool adding;
-    struct node_id added;     /* whom we asked the voters for last */
+    struct member added;      /* whom we asked the voters for last; no id: nobody */
     kvorum_status add_status; /* what came of it; OK: nothing yet */
     char add_reason[256];
 

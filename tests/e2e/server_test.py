@@ -295,6 +295,18 @@ def _():
         assert "joiner refused" in cluster[0].log()
 
 
+@case("who was refused for its name, and did not hear it, may come again under another one")
+def _():
+    with Cluster(2) as cluster, temporary_folder() as folder:
+        late = Node("n2", os.path.join(folder, "late"), join=cluster[0].peer_address())
+        late.launch()
+        wait_until(lambda: "a node asks to join" in cluster[0].log(), what="it asks")
+        late.kill()
+        time.sleep(0.5)  # the voters answer; the next who asks with its id would be told so
+        late.name = "late"
+        late.start()
+
+
 @case("changes are staged by any node, shown everywhere, and refused with the reason where they would move data")
 def _():
     with Cluster(3) as cluster:
