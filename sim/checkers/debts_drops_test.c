@@ -23,6 +23,7 @@ struct course {
     bool drop_known;     /* the member that is read at has confirmed it */
     uint64_t read_in;    /* generation known there */
     const char *found;
+    uint64_t written_until; /* generation known there at the end of the write; 0: the same */
 };
 
 struct drops_fixture {
@@ -49,14 +50,17 @@ static void drops_begin_by_hand(struct drops_fixture *f, const struct course *co
         f->operations[i] = (struct drops_operation){
             .drops = &f->drops, .id = i, .action = DROPS_LIST, .state = DROPS_ANSWERED
         };
-    f->operations[0] = (struct drops_operation){ .drops = &f->drops,
-                                                 .id = 0,
-                                                 .action = DROPS_PUT,
-                                                 .state = DROPS_ANSWERED,
-                                                 .key = course->written_key,
-                                                 .generation = course->written_in,
-                                                 .invoked_us = 10,
-                                                 .done_us = 20 };
+    f->operations[0] =
+        (struct drops_operation){ .drops = &f->drops,
+                                  .id = 0,
+                                  .action = DROPS_PUT,
+                                  .state = DROPS_ANSWERED,
+                                  .key = course->written_key,
+                                  .generation = course->written_in,
+                                  .latest = course->written_until != 0 ? course->written_until
+                                                                       : course->written_in,
+                                  .invoked_us = 10,
+                                  .done_us = 20 };
     if (course->drop_between)
         f->operations[1] = (struct drops_operation){ .drops = &f->drops,
                                                      .id = 1,
@@ -70,6 +74,7 @@ static void drops_begin_by_hand(struct drops_fixture *f, const struct course *co
                                                  .state = DROPS_ANSWERED,
                                                  .key = KEY,
                                                  .generation = course->read_in,
+                                                 .latest = course->read_in,
                                                  .invoked_us = 50,
                                                  .done_us = 60 };
 }
@@ -101,6 +106,8 @@ static const struct course reads[] = {
     { "nor one that was written before a drop that its member knows of", KEY, 7, true, true, 7,
       "dropped" },
     { "a member that was never told of the drop may still show it", KEY, 7, true, false, 7, "-" },
+    { "a write that met the next generation on its way may be of it", KEY, 7, false, false, 8, "-",
+      .written_until = 8 },
 };
 
 static void a_value_of_nobody_is_found(void)
