@@ -60,7 +60,8 @@ enum { FRAME_HEADER_SIZE = 40, FRAME_BODY_MAX = 1 << 20 };
     X(DROP_ANSWER, 61)                                                                             \
     X(COLLECT, 62) /* a step of a round that collects tombstones; tail: keys, or which of them */  \
     X(COLLECT_ANSWER, 63)                                                                          \
-    X(RECOVER, 64) /* a new line of epochs: node/recover.h; ACCEPT's tail: its first record */     \
+    X(RECOVER,                                                                                     \
+      64) /* a new line of epochs: node/recover/recover.h; ACCEPT's tail: its first record */      \
     X(RECOVER_ANSWER, 65)
 
 enum message_kind {
