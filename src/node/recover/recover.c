@@ -8,6 +8,14 @@
 
 /* --- life ----------------------------------------------------------------------------------- */
 
+/* For another shard of this node. */
+struct errand {
+    struct list link; /* node->recover->shards */
+    struct node *node;
+    struct net_address to;
+    uint64_t request_id;
+};
+
 kvorum_status recover_open(struct node *node)
 {
     if (node->config.shard != 0 || node->config.disk == NULL)
@@ -22,6 +30,7 @@ kvorum_status recover_open(struct node *node)
     buffer_init(&recover->errand.record, EPOCH_RECORD_MAX);
     buffer_init(&recover->errand.proposal, EPOCH_RECORD_MAX);
     arena_init(&recover->errand.arena, RING_MEMBERS_MAX * (RING_NAME_MAX + 64));
+    list_init(&recover->shards);
     recovery_init(&recover->machine, node->epochs->proposer.life);
     acceptor_init(&recover->acceptor, ring_line(node->config.epoch->number));
     recover->save = epochs_save_open(recover_vote_write, recover_vote_saved);
@@ -33,6 +42,9 @@ void recover_close(struct node *node)
     struct recover *recover = node->recover;
     if (recover == NULL)
         return;
+    struct list *item;
+    while ((item = list_take_first(&recover->shards)) != NULL)
+        free(LIST_ENTRY(item, struct errand, link));
     heap_remove(&node->timers, &recover->timer);
     epochs_save_leave(recover->save);
     buffer_done(&recover->accepted);
@@ -68,17 +80,12 @@ void recover_on_adopted(struct node *node, struct bytes record)
 
 /* --- another shard -------------------------------------------------------------------------- */
 
-struct errand {
-    struct node *node;
-    struct net_address to;
-    uint64_t request_id;
-};
-
 static void tell_shard(void *context, const Peer__RecoverReport *report)
 {
     struct errand *errand = context;
     node_send(errand->node, errand->to, MESSAGE_RECOVER_ANSWER, errand->request_id,
               node_pack(errand->node, &report->base), (struct bytes){ 0 });
+    list_remove(&errand->link);
     free(errand);
 }
 
@@ -117,7 +124,8 @@ static void on_order(struct node *node, struct net_address from, const struct me
     struct errand *errand = calloc(1, sizeof(*errand));
     if (errand == NULL)
         return; /* its deadline will tell */
-    *errand = (struct errand){ node, from, message->request_id };
+    *errand = (struct errand){ .node = node, .to = from, .request_id = message->request_id };
+    list_append(&node->recover->shards, &errand->link);
     const struct recover_order order = { .does = body->ask == RECOVER_ASK_DO,
                                          .lost = (const char *const *)body->lost,
                                          .lost_count = (uint16_t)body->n_lost,

@@ -16,6 +16,7 @@
 
 #include "base/buffer.h"
 #include "base/heap.h"
+#include "base/list.h"
 #include "cluster/epoch/acceptor.h"
 #include "cluster/epoch/change.h"
 #include "cluster/epoch/recovery.h"
@@ -134,6 +135,7 @@ struct recover {
     struct heap_item timer;
     struct recovery machine;
     struct recover_errand errand;
+    struct list shards; /* other shards of this node that asked, and wait */
 };
 
 /** What is to be proposed, and whether it may be. */
