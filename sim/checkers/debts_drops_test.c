@@ -147,7 +147,7 @@ static void a_lost_write_of_the_last_generation_is_found(void)
     }
 }
 
-static void what_was_told_and_forgotten_is_found(void)
+static void who_goes_by_a_later_one_has_forgotten_nothing(void)
 {
     static const struct course knows = { "", KEY, 7, true, true, 9, "-" };
     struct drops_fixture f;
@@ -223,7 +223,7 @@ static const struct named_test others[] = {
     { "an acknowledged write of the last generation that is not there is found",
       a_lost_write_of_the_last_generation_is_found },
     { "who goes by a later generation than it was told has forgotten nothing",
-      what_was_told_and_forgotten_is_found },
+      who_goes_by_a_later_one_has_forgotten_nothing },
 };
 
 int main(void)
