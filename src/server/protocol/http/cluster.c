@@ -47,7 +47,7 @@ void http_get_cluster_plan(struct http *http)
 
 /* --- changing it ---------------------------------------------------------------------------- */
 
-static uint16_t code_of(kvorum_status status)
+uint16_t http_change_code(kvorum_status status)
 {
     switch (status) {
     case KVORUM_OK:
@@ -73,7 +73,7 @@ static void on_changed(void *context, const struct answer *answer)
     if (http == NULL)
         return;
     if (answer->status != KVORUM_OK) {
-        http_text(http, code_of(answer->status), "%s\n",
+        http_text(http, http_change_code(answer->status), "%s\n",
                   answer->reason[0] != '\0' ? answer->reason : kvorum_status_text(answer->status));
         return;
     }

@@ -190,4 +190,7 @@ void http_post_scrub(struct http *http);
 void http_post_scrub_accept(struct http *http);
 void http_not_there_yet(struct http *http);
 
+/** How a change of the cluster's shape, or a plan for one, that ended with `status` is answered. */
+uint16_t http_change_code(kvorum_status status);
+
 #endif

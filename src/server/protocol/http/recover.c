@@ -19,31 +19,12 @@ struct recovery_ask {
     char text[]; /* of the names */
 };
 
-static uint16_t code_of(kvorum_status status)
-{
-    switch (status) {
-    case KVORUM_OK:
-        return 200;
-    case KVORUM_NOT_FOUND:
-        return 404;
-    case KVORUM_INVALID:
-    case KVORUM_NOT_ALLOWED:
-    case KVORUM_UNSUPPORTED:
-    case KVORUM_CONFLICT:
-        return 409;
-    case KVORUM_TIMEOUT:
-        return 504;
-    default:
-        return 503;
-    }
-}
-
 static void answer(struct http *http, const Peer__RecoverReport *report, bool does)
 {
     kvorum_status status = (kvorum_status)report->status;
     struct buffer json;
     if (does ? status != KVORUM_OK : report->n_members == 0) {
-        http_text(http, code_of(status), "%s\n",
+        http_text(http, http_change_code(status), "%s\n",
                   report->reason[0] != '\0' ? report->reason : kvorum_status_text(status));
         return;
     }
