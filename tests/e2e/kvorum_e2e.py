@@ -114,6 +114,20 @@ def wait_until(condition, timeout=10.0, what="the condition"):
         pause = min(pause * 1.5, 0.1)
 
 
+def becomes(read, expected, timeout=10.0, what="it"):
+    """Poll until read() == expected: a listing asks one owner of each partition, and an acknowledged
+    write may still be on its way to that one (docs/http.md, Lists)."""
+    seen = []
+
+    def is_so():
+        seen[:] = [read()]
+        return seen[0] == expected
+    try:
+        wait_until(is_so, timeout, what)
+    except TimeoutError as error:
+        raise AssertionError(f"{error}: {seen!r}, expected {expected!r}") from error
+
+
 PORTS = range(12000, 32000)  # below the range from which the kernel gives out ports by itself
 BLOCK = 250
 _block = []  # the lock, and the ports that have not been handed out lately
