@@ -136,6 +136,15 @@ static void no_epoch_is_decided_twice_where_a_disk_is_put_back(void **state)
     }
 }
 
+/* n=1 in memory: the new owner is the coordinator, whose store acknowledges before it returns. */
+static void a_put_that_goes_on_at_a_store_that_commits_at_once_ends_once(void **state)
+{
+    (void)state;
+    const struct run_options options = { .seed = 7000007, .operation_count = 1500 };
+    struct run_result result;
+    run_well(&options, &result);
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -172,6 +181,7 @@ int main(void)
         cmocka_unit_test(a_scrub_finds_what_was_being_written_when_it_began),
         cmocka_unit_test(what_is_dropped_stays_dropped),
         cmocka_unit_test(no_epoch_is_decided_twice_where_a_disk_is_put_back),
+        cmocka_unit_test(a_put_that_goes_on_at_a_store_that_commits_at_once_ends_once),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };

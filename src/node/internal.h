@@ -102,6 +102,7 @@ struct request {
     bool pinned;                /* it must happen in generation `pin` of the bucket */
     uint64_t pin;
     bool resumed, held;          /* PUT: it was made in an earlier round; somebody may have it */
+    uint8_t steps_open;          /* PUT: steps of its machine that are being carried out */
     kvorum_status verdict;       /* parked: what is answered if the epoch does not come in time */
     struct operation *kept;      /* in the arena; NULL: not kept */
     size_t kept_size;            /* of node->kept_size */

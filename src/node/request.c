@@ -41,6 +41,7 @@ struct request *request_open(struct node *node, enum request_kind kind)
     request->ttl_seconds = 0;
     request->newer = request->attempt = request->unable_count = 0;
     request->parked = request->resumed = request->held = false;
+    request->steps_open = 0;
     request->unable_status = KVORUM_OK;
     request->kept = NULL;
     request->kept_size = 0;

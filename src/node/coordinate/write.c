@@ -20,9 +20,11 @@ void write_apply(struct node *node, struct request *request, const struct put_ef
     bool failed = effects->reply && effects->status != KVORUM_OK;
     if (effects->reply && !(failed && reopen_later(node, request, effects->status)))
         write_reply(node, request, effects->status);
+    request->steps_open++;
     for (uint8_t i = 0; effects->send != 0 && i < request->target_count; i++)
         if ((effects->send & (1u << i)) && (request->resumed || !request->targets[i].local))
             write_send(node, request, i);
+    request->steps_open--;
 }
 
 /* --- sending -------------------------------------------------------------------------------- */
@@ -121,9 +123,11 @@ static void owe_to_the_silent(struct node *node, const struct request *request)
     }
 }
 
+/* A store that commits at once acknowledges from inside the step that gave it the object: the event
+ * around that step closes. */
 bool write_settle(struct node *node, struct request *request)
 {
-    if (request->put.state != PUT_FINISHED || request->parked)
+    if (request->put.state != PUT_FINISHED || request->parked || request->steps_open > 0)
         return false;
     owe_to_the_silent(node, request);
     request_close(node, request);
