@@ -31,7 +31,8 @@ static bool shard_is_whole(const struct cluster *cluster, const struct process *
     const struct decay_strike *strike = &cluster->strikes[process->member];
     const struct node_counters *counters = node_counters(process->shards[shard].node);
     uint64_t needed = strike->life == process->lives ? strike->passes + 2 : 1;
-    return counters->scrub_passes >= needed && counters->scrub_losses == counters->scrub_lost;
+    return counters->scrub_passes >= needed && counters->scrub_losses == counters->scrub_lost &&
+           counters->scrub_unmended == 0;
 }
 
 static bool is_whole(const struct cluster *cluster, const struct process *process)

@@ -145,6 +145,17 @@ static void a_put_that_goes_on_at_a_store_that_commits_at_once_ends_once(void **
     run_well(&options, &result);
 }
 
+/* Its disk was full when a scrub found a damaged segment of its log: it is not whole by that. */
+static void a_disk_with_damage_that_cannot_be_mended_is_not_whole(void **state)
+{
+    (void)state;
+    const struct run_options options = { .seed = 7200194,
+                                         .kind = KIND_DECAY,
+                                         .operation_count = 1500 };
+    struct run_result result;
+    run_well(&options, &result);
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -182,6 +193,7 @@ int main(void)
         cmocka_unit_test(what_is_dropped_stays_dropped),
         cmocka_unit_test(no_epoch_is_decided_twice_where_a_disk_is_put_back),
         cmocka_unit_test(a_put_that_goes_on_at_a_store_that_commits_at_once_ends_once),
+        cmocka_unit_test(a_disk_with_damage_that_cannot_be_mended_is_not_whole),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };

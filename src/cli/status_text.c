@@ -308,6 +308,9 @@ static void append_scrub(const json_t *status, struct buffer *text)
                   json_is_true(json_object_get(scrub, "running")) ? ", and being read now" : "",
                   text_of_count(status_number(scrub, "damaged")),
                   text_of_count(status_number(scrub, "mended")));
+    if (status_number(scrub, "unmended") > 0)
+        buffer_printf(text, "; %s cannot be written anew: do not stop this node, see its log",
+                      text_of_count(status_number(scrub, "unmended")));
     if (status_number(scrub, "in_doubt") > 0)
         buffer_printf(text, "; %s ranges of keys in doubt until others were asked",
                       text_of_count(status_number(scrub, "in_doubt")));

@@ -364,7 +364,8 @@ uint64_t node_left_epoch(const struct node *node);
     X(repair_scans) X(repair_scanned_keys) X(repair_leaves_doubted) X(repair_tree_memory)          \
     X(repair_demands) X(repair_demand_total) X(repair_demand_done) X(repair_demand_failed)         \
     X(scrub_passes) X(scrub_running) X(scrub_pass_size) X(scrub_pass_total) X(scrub_size)          \
-    X(scrub_blocks) X(scrub_damaged) X(scrub_mended) X(scrub_losses) X(scrub_refilled)             \
+    X(scrub_blocks) X(scrub_damaged) X(scrub_mended) X(scrub_unmended) X(scrub_losses)             \
+    X(scrub_refilled)                                                                              \
     X(scrub_demands) X(scrub_lost) X(scrub_accepted) X(drops_refused) X(reclaimed_size)            \
     X(reclaims_due)                                                                                \
     X(tombstones_collected) X(tombstones_kept) X(collect_passes) X(collect_rounds)                 \

@@ -32,6 +32,7 @@ json_t *scrub_view_json(const struct server_view *view, const struct node_counte
     json_object_set_new(scrub, "read", number(now->scrub_size));
     json_object_set_new(scrub, "damaged", number(now->scrub_damaged));
     json_object_set_new(scrub, "mended", number(now->scrub_mended));
+    json_object_set_new(scrub, "unmended", number(now->scrub_unmended));
     json_object_set_new(scrub, "in_doubt", number(now->scrub_losses - now->scrub_lost));
     json_object_set_new(scrub, "lost", number(now->scrub_lost));
     return scrub;

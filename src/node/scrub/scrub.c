@@ -9,7 +9,8 @@ enum {
     STEP_SIZE = 2 << 20,
     RATE_DEFAULT = 16 << 20,
     AGAIN_US = 10 * 1000 * 1000,
-    WAIT_US = 1000 * 1000, /* for files that are being written */
+    WAIT_US = 1000 * 1000,                     /* for files that are being written */
+    UNMENDED_AGAIN_US = 10 * 60 * 1000 * 1000, /* by then the disk may have room again */
 };
 
 #define OVERDUE_US (UINT64_C(3600) * 1000 * 1000)
@@ -57,6 +58,7 @@ static void take_other(struct node *node, uint16_t store, const struct engine_lo
 {
     node->counters.scrub_damaged++;
     node->counters.scrub_mended += loss->mended;
+    node->scrub->unmended += !loss->mended;
     log_error(node->config.log,
               loss->mended
                   ? "a file of a store was damaged; it was written anew from memory"
@@ -147,6 +149,7 @@ static void pass_begin(struct node *node)
     scrub->again = false;
     scrub->store = 0;
     scrub->position = (struct engine_scrub){ 0 };
+    scrub->unmended = 0;
     node->counters.scrub_running = 1;
     count_total(node);
 }
@@ -161,6 +164,9 @@ static void pass_over(struct node *node)
     node->counters.scrub_passes++;
     node->counters.scrub_pass_total = node->counters.scrub_pass_size;
     scrub->pass_us = period_us == UINT64_MAX ? UINT64_MAX : node->now_us + period_us;
+    node->counters.scrub_unmended = scrub->unmended;
+    if (scrub->unmended > 0 && scrub->pass_us > node->now_us + UNMENDED_AGAIN_US)
+        scrub->pass_us = node->now_us + UNMENDED_AGAIN_US;
     scrub->last_ms = clock_wall_ms(node->config.clock);
     scrub_keep_pass(node);
     if (scrub->again)

@@ -46,8 +46,9 @@ struct scrub {
     bool again; /* another one was asked for meanwhile */
     uint16_t store;
     struct engine_scrub position;
-    uint64_t pass_us;                     /* the next one begins */
-    uint64_t wait_us;                     /* nothing is read before */
+    uint64_t pass_us;  /* the next one begins */
+    uint64_t wait_us;  /* nothing is read before */
+    uint32_t unmended; /* files beside the tables that this pass could not write anew */
     uint64_t damage_met[NODE_STORES_MAX]; /* by background work, when it was looked at last */
     uint64_t last_ms; /* wall clock when the last one ended; 0: none is known of */
     /* losses */
