@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rules of node/ in stories one can read; those of hints are in hints_test.c. */
-#include "tests/support/node_world.h"
+#include "tests/support/node_pets.h"
 
 /* --- stories -------------------------------------------------------------------------------- */
 
@@ -43,7 +43,7 @@ static void blind_writes_become_siblings_and_a_context_resolves_them(void)
     put(world, 0, "cat", "one", NULL);
     put(world, 1, "cat", "two", NULL);
     struct outcome seen = get(world, 2, "cat");
-    assert_true(strcmp(seen.values, "one|two") == 0 || strcmp(seen.values, "two|one") == 0);
+    assert_true(are_siblings(&seen, "one", "two"));
     put(world, 2, "cat", "three", &seen);
     assert_string_equal(get(world, 0, "cat").values, "three");
     world_free(world);
@@ -58,7 +58,7 @@ static void a_stale_context_makes_a_sibling(void)
     put(world, 1, "cat", "two", &seen);
     put(world, 2, "cat", "three", &seen);
     struct outcome both = get(world, 0, "cat");
-    assert_true(strcmp(both.values, "two|three") == 0 || strcmp(both.values, "three|two") == 0);
+    assert_true(are_siblings(&both, "two", "three"));
     world_free(world);
 }
 
@@ -66,10 +66,9 @@ static void deleted_is_not_found_and_absent_keys_say_so(void)
 {
     struct world *world = world_make(3);
     put(world, 0, "cat", "meow", NULL);
-    struct operation operation = operation_on(OPERATION_DELETE, "cat");
-    assert_int_equal(run(world, 1, &operation).status, KVORUM_OK);
+    assert_int_equal(delete_key(world, 1, "cat").status, KVORUM_OK);
     assert_int_equal(get(world, 2, "cat").status, KVORUM_NOT_FOUND);
-    assert_int_equal(run(world, 2, &operation).status, KVORUM_NOT_FOUND);
+    assert_int_equal(delete_key(world, 2, "cat").status, KVORUM_NOT_FOUND);
     put(world, 1, "cat", "back", NULL);
     assert_string_equal(get(world, 0, "cat").values, "back");
     world_free(world);
@@ -194,42 +193,6 @@ static void limits_have_names(void)
     world_free(world);
 }
 
-struct listed {
-    struct node *node;
-    uint64_t id;
-    uint32_t count, pages;
-    uint64_t counted;
-    bool last;
-    kvorum_status status;
-};
-
-static void note_page(void *context, const struct list_page *page)
-{
-    struct listed *listed = context;
-    assert_false(listed->last);
-    listed->count += page->count;
-    listed->counted = page->counted;
-    listed->pages++;
-    listed->last = page->last;
-    listed->status = page->status;
-    if (!page->last && listed->id != 0)
-        node_list_next(listed->node, listed->id);
-}
-
-static struct listed list(struct world *world, uint16_t at, enum list_kind kind)
-{
-    struct listed listed = { .node = world->nodes[at] };
-    struct bytes bucket = kind == LIST_BUCKETS ? (struct bytes){ 0 } : BYTES_LITERAL("pets");
-    listed.id =
-        node_list(world->nodes[at], kind, (struct bytes){ 0 }, bucket, 0, note_page, &listed);
-    for (int i = 0; i < 10000 && !listed.last; i++) {
-        node_list_next(world->nodes[at], listed.id);
-        settle(world);
-    }
-    assert_true(listed.last);
-    return listed;
-}
-
 static void listing_finds_every_key_once(void)
 {
     struct world *world = world_make(5);
@@ -238,8 +201,7 @@ static void listing_finds_every_key_once(void)
         snprintf(key, sizeof(key), "k%d", i);
         put(world, i % 5, key, "v", NULL);
     }
-    struct operation operation = operation_on(OPERATION_DELETE, "k7");
-    run(world, 0, &operation);
+    delete_key(world, 0, "k7");
     assert_int_equal(list(world, 0, LIST_KEYS).count, 2999);
     assert_int_equal(list(world, 1, LIST_COUNT).counted, 2999);
     assert_int_equal(list(world, 2, LIST_BUCKETS).count, 1);
@@ -253,21 +215,12 @@ static void properties_reach_everybody_and_can_be_reset(void)
     struct world *world = world_make(5);
     cut(world, 4);
     allow_siblings(world);
-    struct bucket_properties seen;
-    node_properties(world->nodes[3], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &seen);
-    assert_int_equal(seen.allow_mult, 1);
-    node_properties(world->nodes[4], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &seen);
-    assert_int_equal(seen.allow_mult, 0);
+    assert_int_equal(properties_at(world, 3).allow_mult, 1);
+    assert_int_equal(properties_at(world, 4).allow_mult, 0);
     heal(world, 4);
-    node_properties(world->nodes[4], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &seen);
-    assert_int_equal(seen.allow_mult, 1);
-    struct outcome outcome = { 0 };
-    node_set_properties(world->nodes[1], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &seen, true,
-                        note, &outcome);
-    settle(world);
-    assert_int_equal(outcome.status, KVORUM_OK);
-    node_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &seen);
-    assert_int_equal(seen.allow_mult, 0);
+    assert_int_equal(properties_at(world, 4).allow_mult, 1);
+    reset_properties(world, 1);
+    assert_int_equal(properties_at(world, 0).allow_mult, 0);
     world_free(world);
 }
 
@@ -287,9 +240,7 @@ static void a_member_that_was_away_drops_no_siblings(void)
     world->down[2] = false;
     put(world, 2, "cat", "third", NULL);
     put(world, 2, "cat", "fourth", NULL);
-    struct bucket_properties known;
-    node_properties(world->nodes[2], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &known);
-    assert_int_equal(known.allow_mult, 0);
+    assert_int_equal(properties_at(world, 2).allow_mult, 0);
     for (uint16_t at = 0; at < 3; at++) {
         struct outcome seen = get(world, at, "cat");
         assert_true(has_value(&seen, "first") && has_value(&seen, "second"));
@@ -310,13 +261,7 @@ static void siblings_are_given_up_where_the_last_write_is_to_win_again(void)
     allow_siblings(world);
     put(world, 0, "cat", "first", NULL);
     put(world, 1, "cat", "second", NULL);
-    struct bucket_properties none;
-    bucket_properties_init(&none);
-    struct outcome reset = { 0 };
-    node_set_properties(world->nodes[1], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &none, true,
-                        note, &reset);
-    settle(world);
-    assert_int_equal(reset.status, KVORUM_OK);
+    reset_properties(world, 1);
     assert_string_equal(get(world, 0, "cat").values, "second"); /* the later one */
     put(world, 2, "cat", "third", NULL);
     assert_string_equal(get(world, 0, "cat").values, "third");
@@ -325,18 +270,21 @@ static void siblings_are_given_up_where_the_last_write_is_to_win_again(void)
     world_free(world);
 }
 
+static void ask_for_siblings(struct world *world, struct outcome *outcome)
+{
+    struct bucket_properties properties;
+    bucket_properties_init(&properties);
+    properties.allow_mult = 1;
+    ask_properties(world, 0, &properties, false, outcome);
+}
+
 /* Silence is no confirmation: the change is answered when the silent one is known to be dead. */
 static void a_change_waits_for_a_member_that_may_be_alive(void)
 {
     struct world *world = world_make(3);
-    struct bucket_properties properties;
-    bucket_properties_init(&properties);
-    properties.allow_mult = 1;
-    struct outcome outcome = { 0 };
+    struct outcome outcome;
     world->down[2] = true;
-    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties,
-                        false, note, &outcome);
-    settle(world);
+    ask_for_siblings(world, &outcome);
     node_link_lost(world->nodes[0], 2, false);
     pass(world, 1000);
     assert_false(outcome.answered);
@@ -349,13 +297,9 @@ static void a_change_waits_for_a_member_that_may_be_alive(void)
 static void a_change_that_is_not_confirmed_is_of_unknown_outcome(void)
 {
     struct world *world = world_make(3);
-    struct bucket_properties properties;
-    bucket_properties_init(&properties);
-    properties.allow_mult = 1;
-    struct outcome outcome = { 0 };
+    struct outcome outcome;
     world->deaf_to_properties[2] = true;
-    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties,
-                        false, note, &outcome);
+    ask_for_siblings(world, &outcome);
     pass(world, 3000);
     assert_false(outcome.answered);
     pass(world, 1000);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where values come from: the file (through libinih, which splits lines into names and values), the
- * environment, the command line.  What a value may be is told by config_options.c. */
+ * environment, the command line.  What a value may be is told by config_kinds.c. */
 #include "server/config.h"
 
 #include <assert.h>

@@ -119,6 +119,8 @@ void config_show(const struct config *config, struct buffer *ret_text);
 /** One value as it would be written in a file. */
 void config_format(const struct config *config, const struct config_option *option, char *ret_text,
                    size_t size);
+/** What may be written there: "a size from 1MB to 16GB". */
+void config_describe(const struct config_option *option, char *ret_text, size_t size);
 /** docs/operations/configuration.md. */
 void config_reference(struct buffer *ret_text);
 /** The flags, for --help. */

@@ -143,6 +143,15 @@ static inline void rot(uint64_t offset)
     rot_of(offset, NEWEST);
 }
 
+/* The same, and a block of that table is damaged, which nothing in memory hides. */
+static inline struct world *begin_damaged(uint16_t count)
+{
+    struct world *world = begin(count);
+    rot(PLACE);
+    open_again(world, 0);
+    return world;
+}
+
 /* From whoever answers first, member 0 among them. */
 static inline struct outcome read_one(struct world *world, int key)
 {
@@ -162,6 +171,19 @@ static inline void cut_others(struct world *world)
 {
     for (uint16_t i = 1; i < world->count; i++)
         cut(world, i);
+}
+
+static inline void heal_others(struct world *world)
+{
+    for (uint16_t i = 1; i < world->count; i++)
+        heal(world, i);
+}
+
+/* Member 0 reads all its files, and goes on. */
+static inline void scrub(struct world *world, uint64_t ms)
+{
+    node_scrub(world->nodes[0]);
+    pass(world, ms);
 }
 
 /* How many keys are answered with `status` by member 0 alone; others are OK. */

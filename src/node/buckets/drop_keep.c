@@ -19,8 +19,10 @@
 
 #include "base/planted.h"
 #include "node/buckets/property_internal.h"
+#include "node/records.h"
 
 static const uint8_t promise_key[] = { 'q', 'p' };
+static const struct record_area proofs = { "generations of objects", "qg", "qh" };
 
 /* --- the generation of what is here ----------------------------------------------------------- */
 
@@ -58,9 +60,11 @@ static bool read_number(struct bytes value, uint64_t *ret)
     return true;
 }
 
-static kvorum_status load_proof(struct node *node, struct bytes key, struct bytes value)
+static kvorum_status load_proof(struct node *node, struct bytes key, struct bytes value,
+                                void *context)
 {
     struct key_address address = { 0 };
+    (void)context;
     if (key.size < 3 || key.size < 3 + (size_t)key.data[2] ||
         !read_number(value, &address.generation))
         return KVORUM_CORRUPT;
@@ -70,22 +74,6 @@ static kvorum_status load_proof(struct node *node, struct bytes key, struct byte
         return KVORUM_OK;
     PROBE("drop: a start learnt a generation from its objects");
     return property_find_proven(node, &address);
-}
-
-static kvorum_status load_proofs(struct node *node, struct engine *store)
-{
-    struct engine_range range = { .lower = BYTES_LITERAL("qg"), .upper = BYTES_LITERAL("qh") };
-    struct engine_iterator *iterator = NULL;
-    kvorum_status status = engine_iterate(store, &range, &iterator);
-    if (status != KVORUM_OK)
-        return status;
-    for (engine_iterator_first(iterator); iterator->valid && status == KVORUM_OK;
-         engine_iterator_next(iterator))
-        status = load_proof(node, iterator->key, iterator->value);
-    if (status == KVORUM_OK)
-        status = iterator->error;
-    engine_iterator_close(iterator);
-    return status;
 }
 
 /* --- the promise ------------------------------------------------------------------------------ */
@@ -121,6 +109,6 @@ kvorum_status drop_keep_load(struct node *node, uint64_t *ret_promised)
     kvorum_status status = load_promise(node, ret_promised);
     for (uint16_t i = 0; i < node->config.store_count && status == KVORUM_OK; i++)
         if (node->config.stores[i] != NULL)
-            status = load_proofs(node, node->config.stores[i]);
+            status = records_load(node, node->config.stores[i], &proofs, load_proof, NULL);
     return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dropping buckets, in stories one can read.  Late messages, faults and shards are the simulator's
  * business (sim/drops.h). */
-#include "tests/support/node_world.h"
+#include "tests/support/node_pets.h"
 
 #include <endian.h>
 
@@ -19,58 +19,15 @@ static struct outcome drop_bucket(struct world *world, uint16_t at)
     return outcome;
 }
 
-static struct outcome delete (struct world *world, uint16_t at, const char *key)
-{
-    struct operation operation = operation_on(OPERATION_DELETE, key);
-    return run(world, at, &operation);
-}
-
 static uint64_t generation_at(struct world *world, uint16_t at)
 {
-    struct bucket_properties properties;
-    node_properties(world->nodes[at], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties);
-    return properties.generation;
+    return properties_at(world, at).generation;
 }
 
-/* Objects in a store, of all generations. */
+/* Of all generations. */
 static uint32_t objects_at(struct world *world, uint16_t at)
 {
-    const struct engine_range range = { .lower = BYTES_LITERAL("o"), .upper = BYTES_LITERAL("p") };
-    struct engine_iterator *iterator;
-    uint32_t count = 0;
-    assert_int_equal(engine_iterate(world->stores[at], &range, &iterator), KVORUM_OK);
-    for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator))
-        count++;
-    engine_iterator_close(iterator);
-    return count;
-}
-
-struct listed {
-    uint32_t count;
-    bool over;
-    kvorum_status status;
-};
-
-static void on_page(void *context, const struct list_page *page)
-{
-    struct listed *listed = context;
-    listed->count += page->count;
-    listed->over = page->last;
-    listed->status = page->status;
-}
-
-static struct listed list(struct world *world, uint16_t at, enum list_kind kind)
-{
-    struct listed listed = { 0 };
-    uint64_t id = node_list(world->nodes[at], kind, (struct bytes){ 0 },
-                            kind == LIST_BUCKETS ? (struct bytes){ 0 } : BYTES_LITERAL("pets"), 0,
-                            on_page, &listed);
-    settle(world);
-    while (!listed.over) {
-        node_list_next(world->nodes[at], id);
-        settle(world);
-    }
-    return listed;
+    return count_stored(world, at, 'o');
 }
 
 static void fill(struct world *world, uint32_t count)
@@ -134,16 +91,10 @@ static void properties_stay_and_a_reset_keeps_the_generation(void)
     struct world *world = world_make(3);
     allow_siblings(world);
     assert_int_equal(drop_bucket(world, 1).status, KVORUM_OK);
-    struct bucket_properties properties;
-    node_properties(world->nodes[2], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties);
-    assert_int_equal(properties.allow_mult, 1);
-    uint64_t generation = properties.generation;
+    assert_int_equal(properties_at(world, 2).allow_mult, 1);
+    uint64_t generation = generation_at(world, 2);
     assert_true(generation != 0);
-    struct outcome reset = { 0 };
-    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), NULL, true,
-                        note, &reset);
-    settle(world);
-    assert_int_equal(reset.status, KVORUM_OK);
+    reset_properties(world, 0);
     for (uint16_t at = 0; at < 3; at++)
         assert_true(generation_at(world, at) == generation);
     world_free(world);
@@ -232,7 +183,7 @@ static void a_context_of_before_covers_nothing_that_is_written_now(void)
     put(world, 0, "cat", "three", NULL);
     put(world, 0, "cat", "four", &seen);
     struct outcome both = get(world, 1, "cat");
-    assert_true(strcmp(both.values, "three|four") == 0 || strcmp(both.values, "four|three") == 0);
+    assert_true(are_siblings(&both, "three", "four"));
     world_free(world);
 }
 
@@ -265,7 +216,7 @@ static void two_drops_at_once_both_end_and_the_later_generation_stays(void)
     assert_int_equal(second.status, KVORUM_OK);
     assert_true(generation_at(world, 0) == generation_at(world, 1) &&
                 generation_at(world, 0) == generation_at(world, 2));
-    assert_int_equal(delete (world, 2, "cat").status, KVORUM_NOT_FOUND);
+    assert_int_equal(delete_key(world, 2, "cat").status, KVORUM_NOT_FOUND);
     world_free(world);
 }
 

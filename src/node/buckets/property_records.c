@@ -6,6 +6,7 @@
  * stored in store 0 under 'p' type-size u8 type bucket. */
 #include "codec/varint.h"
 #include "node/buckets/property_internal.h"
+#include "node/records.h"
 #include "node/repair/repair.h"
 
 /* --- from the table --------------------------------------------------------------------------- */
@@ -115,20 +116,18 @@ kvorum_status property_merge_records(struct node *node, struct bytes bytes,
     return reader.failed ? KVORUM_CORRUPT : status;
 }
 
-kvorum_status property_load(struct node *node)
+static kvorum_status load_record(struct node *node, struct bytes key, struct bytes value,
+                                 void *context)
 {
-    struct engine_range range = { .lower = BYTES_LITERAL("p"), .upper = BYTES_LITERAL("q") };
-    struct engine_iterator *iterator = NULL;
-    kvorum_status status = engine_iterate(node->config.stores[0], &range, &iterator);
-    if (status != KVORUM_OK)
-        return status;
     struct record **changed;
     size_t count;
-    for (engine_iterator_first(iterator); iterator->valid && status == KVORUM_OK;
-         engine_iterator_next(iterator))
-        status = property_merge_records(node, iterator->value, &changed, &count);
-    if (status == KVORUM_OK)
-        status = iterator->error;
-    engine_iterator_close(iterator);
-    return status;
+    (void)key; /* what it names the value names too */
+    (void)context;
+    return property_merge_records(node, value, &changed, &count);
+}
+
+kvorum_status property_load(struct node *node)
+{
+    static const struct record_area properties = { "properties of buckets", "p", "q" };
+    return records_load(node, node->config.stores[0], &properties, load_record, NULL);
 }

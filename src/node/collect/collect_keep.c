@@ -3,11 +3,13 @@
 #include "base/planted.h"
 #include "codec/varint.h"
 #include "node/collect/collect_internal.h"
+#include "node/records.h"
 
 enum { KEY_SIZE = 4 };
 
 static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
 static const uint8_t base_key[] = { 'm', 'b' };
+static const struct record_area fences = { "fences", "mf", "mg" };
 
 /* --- on disk --------------------------------------------------------------------------------- */
 
@@ -41,34 +43,20 @@ void collect_save(struct node *node, uint32_t partition)
     (void)!collect_submit(node, partition); /* in vain: it is heard again */
 }
 
-static kvorum_status load_record(struct node *node, struct bytes key, struct bytes value)
+static kvorum_status load_fence(struct node *node, struct bytes key, struct bytes value,
+                                void *context)
 {
     uint32_t partition =
         key.size == KEY_SIZE ? (uint32_t)key.data[2] << 8 | key.data[3] : UINT32_MAX;
     struct fenced *fenced = collect_fenced(node, partition);
     struct fence_record read;
+    (void)context;
     if (!fence_record_decode(value, &read))
         return KVORUM_CORRUPT;
     fence_restart(&read.fence);
     if (fenced != NULL)
         fenced->kept = read;
     return KVORUM_OK;
-}
-
-static kvorum_status load_records(struct node *node, struct engine *store)
-{
-    struct engine_range range = { .lower = BYTES_LITERAL("mf"), .upper = BYTES_LITERAL("mg") };
-    struct engine_iterator *iterator = NULL;
-    kvorum_status status = engine_iterate(store, &range, &iterator);
-    if (status != KVORUM_OK)
-        return status;
-    for (engine_iterator_first(iterator); iterator->valid && status == KVORUM_OK;
-         engine_iterator_next(iterator))
-        status = load_record(node, iterator->key, iterator->value);
-    if (status == KVORUM_OK)
-        status = iterator->error;
-    engine_iterator_close(iterator);
-    return status;
 }
 
 kvorum_status collect_is_empty(struct engine *store, bool nowait, struct bytes lower,
@@ -166,7 +154,7 @@ kvorum_status collect_load(struct node *node, uint16_t number)
         return KVORUM_OK; /* no order of keys: nothing is collected there */
     node->collect->rebuilt |= base.rebuilt || (!base.known && base.epoch == 0);
     if (status == KVORUM_OK)
-        status = load_records(node, store);
+        status = records_load(node, store, &fences, load_fence, NULL);
     for (uint32_t p = number; p < node->collect->partition_count && status == KVORUM_OK;
          p += node->config.store_count) {
         struct fenced *fenced = &node->collect->partitions[p];

@@ -4,6 +4,7 @@
 #include "tests/support/node_rot.h"
 
 #include "node/collect/collect_internal.h"
+#include "tests/support/node_pets.h"
 
 #define ROUND (fence_of_epoch(1) + 77) /* stores that are new have promised what was before */
 
@@ -37,27 +38,15 @@ static uint64_t stamp_of_now(struct world *world)
 static void set_n(struct world *world, int8_t n)
 {
     struct bucket_properties properties;
-    struct outcome outcome = { 0 };
     bucket_properties_init(&properties);
     properties.levels.n = n;
-    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties,
-                        false, note, &outcome);
-    settle(world);
-    assert_int_equal(outcome.status, KVORUM_OK);
+    set_properties(world, 0, &properties);
 }
 
 /* Objects in the first member's store. */
-static int count_objects(struct world *world)
+static uint32_t count_objects(struct world *world)
 {
-    struct engine_range range = { .lower = BYTES_LITERAL("o"), .upper = BYTES_LITERAL("p") };
-    struct engine_iterator *iterator;
-    int count = 0;
-    assert_int_equal(engine_iterate(world->stores[0], &range, &iterator), KVORUM_OK);
-    for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator))
-        count++;
-    assert_int_equal(iterator->error, KVORUM_OK);
-    engine_iterator_close(iterator);
-    return count;
+    return count_stored(world, 0, 'o');
 }
 
 /* The first member hears of the round, in every partition. */
@@ -86,7 +75,7 @@ static void the_only_replica_beside_damage(void)
     assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
     put_keys(world, 'w'); /* newer, and in another table */
     assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
-    int before = count_objects(world);
+    uint32_t before = count_objects(world);
     assert_true(before > 4);
     rot_of(PLACE_OF_FEW, OLDEST);
     open_again(world, 0);
@@ -139,7 +128,7 @@ static void damage_while_an_owner_is_away(void)
     node_scrub(world->nodes[0]);
     pass(world, 10000);
     assert_true(counters(world)->scrub_mended > 0);
-    int kept = count_objects(world);
+    uint32_t kept = count_objects(world);
     assert_true(kept > KEYS / 2);
     assert_int_equal(counters(world)->fence_refills, 0);
     heal(world, 2);
@@ -169,7 +158,7 @@ static void behind_with_the_only_replicas(void)
     struct world *world = begin_empty(3);
     set_n(world, 1);
     put_keys(world, 'v');
-    int before = count_objects(world);
+    uint32_t before = count_objects(world);
     assert_true(before > 4);
     collected_elsewhere(world);
     hear_everywhere(world);

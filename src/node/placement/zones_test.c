@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Levels by zone, and who is asked first, in stories. */
-#include "tests/support/node_world.h"
+#include "tests/support/node_pets.h"
 
 #include "codec/peer.pb-c.h"
 
@@ -156,11 +156,7 @@ static void the_levels_of_a_bucket_may_be_of_zones(void)
     bucket_properties_init(&properties);
     properties.levels.w = LEVEL_EACH_QUORUM;
     properties.levels.r = LEVEL_LOCAL_QUORUM;
-    struct outcome outcome = { 0 };
-    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties,
-                        false, note, &outcome);
-    settle(world);
-    assert_int_equal(outcome.status, KVORUM_OK);
+    set_properties(world, 0, &properties);
     uint16_t here = member_in(world, "cat", 'a', true, 0);
     assert_int_equal(put(world, here, "cat", "meow", NULL).status, KVORUM_OK);
     cut(world, member_in(world, "cat", 'c', true, 0));

@@ -2,8 +2,9 @@
 /** Recovering from a lost majority of voters (docs/decisions/0012): all who are left decide the
  *  first epoch of a new line, in which the lost ones are no members.
  *
- *      an operator --> plan: LOOK, to everybody                                   (recover_ask.c)
+ *      an operator --> plan: LOOK, to everybody                                  (recover_look.c)
  *                  --> do:   LOOK, PREPARE, ACCEPT --> decided, adopted, told     (recover_ask.c)
+ *                  <-- what they say                                             (recover_told.c)
  *      everybody   <-- promises and accepts, on disk, and from then on has no part in the old line
  *                                                                                 (recover_vote.c)
  *      what it means, and whether it may be                                     (recover_judge.c)
@@ -167,6 +168,23 @@ void recover_vote_on_prepare(struct node *node, struct net_address from,
 void recover_vote_on_accept(struct node *node, struct net_address from,
                             const struct message *message, const Peer__Recover *body);
 
+/* recover_look.c */
+/** In the epoch in force. */
+bool recover_is_member(const struct node *node, uint16_t slot);
+/** Begin the errand's look at everybody, perhaps anew; it may be the end of it. */
+void recover_look(struct node *node);
+/** Ask again, and judge when enough was told; nothing when nobody looks. */
+void recover_look_tick(struct node *node);
+void recover_look_on_answer(struct node *node, uint16_t slot, const struct message *message,
+                            const Peer__RecoverAnswer *body);
+
+/* recover_told.c */
+/** Of all, or of those who are left. */
+void recover_told_forget(struct recover_errand *errand, bool all);
+/** False: the answer is malformed. */
+bool recover_told_take(struct node *node, uint16_t slot, const Peer__RecoverAnswer *body,
+                       struct bytes tail);
+
 /* recover_ask.c */
 void recover_begin(struct node *node, const struct recover_order *order,
                    recover_report_fn on_report, void *context);
@@ -174,6 +192,12 @@ void recover_ask_tick(struct node *node);
 void recover_ask_on_answer(struct node *node, struct net_address from,
                            const struct message *message, const Peer__RecoverAnswer *body);
 void recover_ask_on_adopted(struct node *node, struct bytes record);
+/** A step of the errand's machine, and what follows from it. */
+void recover_step(struct node *node, struct recovery_event event);
+void recover_send(struct node *node, uint16_t slot, enum recover_ask ask, struct bytes record);
+/** The errand is over, and reported. */
+void recover_end(struct node *node, kvorum_status status, const char *reason);
+void recover_end_judged(struct node *node, const struct recover_plan *plan);
 
 /* recover_judge.c */
 /** By what was told so far; memory is `arena`'s. */

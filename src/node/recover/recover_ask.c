@@ -7,10 +7,8 @@
  *
  *  An epoch that comes in between begins the look anew.  Whoever crashes, or loses an answer, asks
  *  again: what was accepted is on the disks of those who accepted it. */
-#include "base/hash.h"
 #include "base/planted.h"
 #include "codec/protobuf.h"
-#include "codec/varint.h"
 #include "node/epochs/epochs.h"
 #include "node/internal.h"
 #include "node/recover/recover.h"
@@ -22,23 +20,21 @@ static struct recover_errand *errand_of(const struct node *node)
 
 /* --- the end -------------------------------------------------------------------------------- */
 
-static void step(struct node *node, struct recovery_event event);
-
 static void stop(struct node *node)
 {
     errand_of(node)->active = errand_of(node)->looking = false;
-    step(node, (struct recovery_event){ .kind = RECOVERY_STOP });
+    recover_step(node, (struct recovery_event){ .kind = RECOVERY_STOP });
     heap_remove(&node->timers, &node->recover->timer);
 }
 
-static void end_plainly(struct node *node, kvorum_status status, const char *reason)
+void recover_end(struct node *node, kvorum_status status, const char *reason)
 {
     struct recover_errand *errand = errand_of(node);
     stop(node);
     recover_refuse(errand->on_report, errand->context, status, reason);
 }
 
-static void end_judged(struct node *node, const struct recover_plan *plan)
+void recover_end_judged(struct node *node, const struct recover_plan *plan)
 {
     stop(node);
     recover_report(node, plan, plan->status, plan->why);
@@ -67,7 +63,7 @@ static void end_overdue(struct node *node)
             : reason_printf(node, "%s: %s did not agree in time. Next: the same command again",
                             proposed ? "outcome unknown" : "nothing was changed",
                             silent[0] != '\0' ? silent : "this node");
-    end_plainly(node, proposed ? KVORUM_TIMEOUT : KVORUM_UNAVAILABLE, reason);
+    recover_end(node, proposed ? KVORUM_TIMEOUT : KVORUM_UNAVAILABLE, reason);
 }
 
 /* --- sending -------------------------------------------------------------------------------- */
@@ -86,7 +82,7 @@ static void arm(struct node *node)
         (void)heap_insert(&node->timers, &recover->timer, due_us);
 }
 
-static void send(struct node *node, uint16_t slot, enum recover_ask ask, struct bytes record)
+void recover_send(struct node *node, uint16_t slot, enum recover_ask ask, struct bytes record)
 {
     const struct recover *recover = node->recover;
     const struct recover_errand *errand = &recover->errand;
@@ -111,39 +107,10 @@ static void send_to_silent(struct node *node, enum recover_ask ask, struct bytes
 {
     for (uint16_t i = 0; i < RING_MEMBERS_MAX; i++)
         if (recovery_waits_for(&node->recover->machine, i))
-            send(node, i, ask, record);
-}
-
-static bool is_member(const struct node *node, uint16_t slot)
-{
-    const struct epoch *epoch = node->config.epoch;
-    return slot < epoch->member_count && epoch->members[slot].state != MEMBER_GONE;
-}
-
-static void look_again(struct node *node)
-{
-    struct recover_errand *errand = errand_of(node);
-    errand->resend_us = node->now_us + RECOVERY_RESEND_US;
-    for (uint16_t i = 0; i < node->config.epoch->member_count; i++)
-        if (is_member(node, i) && !errand->told[i].answered)
-            send(node, i, RECOVER_ASK_LOOK, (struct bytes){ 0 });
+            recover_send(node, i, ask, record);
 }
 
 /* --- steps ---------------------------------------------------------------------------------- */
-
-/* What was said before the promises of this attempt may have changed. */
-static void forget_told(struct recover_errand *errand, bool all)
-{
-    for (uint16_t i = 0; i < RING_MEMBERS_MAX; i++)
-        if (all || errand->left[i])
-            errand->told[i] = (struct recover_told){ 0 };
-    memset(errand->accepted, 0, sizeof(errand->accepted));
-    memset(errand->values, 0, sizeof(errand->values));
-    errand->voted = 0;
-    errand->voted_ballot = (struct ballot){ 0, 0 };
-    buffer_reset(&errand->begun);
-    buffer_reset(&errand->vote);
-}
 
 /* Who is needed for what was begun before is still, as far as he is asked now. */
 static kvorum_status make_proposal(struct node *node, const struct recover_plan *plan)
@@ -177,13 +144,13 @@ static void choose(struct node *node)
         plan.why = "the first epoch of the new line cannot be written as a record";
     }
     if (plan.status != KVORUM_OK)
-        end_judged(node, &plan);
+        recover_end_judged(node, &plan);
     else
-        step(node, (struct recovery_event){ .kind = RECOVERY_CHOOSE });
+        recover_step(node, (struct recovery_event){ .kind = RECOVERY_CHOOSE });
     arena_done(&arena);
 }
 
-static void step(struct node *node, struct recovery_event event)
+void recover_step(struct node *node, struct recovery_event event)
 {
     struct recover *recover = node->recover;
     struct recover_errand *errand = &recover->errand;
@@ -193,7 +160,7 @@ static void step(struct node *node, struct recovery_event event)
     event.random = event.kind == RECOVERY_REFUSED ? random_next(&node->random) : 0;
     recovery_step(&recover->machine, &event, &effects);
     if (!ballot_equal(before, recover->machine.ballot))
-        forget_told(errand, false);
+        recover_told_forget(errand, false);
     if (effects.prepare)
         send_to_silent(node, RECOVER_ASK_PREPARE, (struct bytes){ 0 });
     if (effects.accept) {
@@ -206,79 +173,6 @@ static void step(struct node *node, struct recovery_event event)
         PROBE("recover: a new line of epochs was decided");
         epochs_learn(node, buffer_bytes(&errand->record));
     }
-}
-
-static bool find_members(struct node *node)
-{
-    struct recover_errand *errand = errand_of(node);
-    const struct epoch *epoch = node->config.epoch;
-    memset(errand->lost, 0, sizeof(errand->lost));
-    memset(errand->left, 0, sizeof(errand->left));
-    for (uint16_t k = 0; k < errand->order.lost_count; k++) {
-        bool found = false;
-        for (uint16_t i = 0; i < epoch->member_count; i++)
-            if (is_member(node, i) && strcmp(epoch->members[i].name, errand->order.lost[k]) == 0)
-                found = errand->lost[i] = true;
-        if (found)
-            continue;
-        end_plainly(
-            node, KVORUM_NOT_FOUND,
-            reason_printf(node, "no node of this cluster is named %.80s", errand->order.lost[k]));
-        return false;
-    }
-    for (uint16_t i = 0; i < epoch->member_count; i++)
-        errand->left[i] = is_member(node, i) && !errand->lost[i];
-    return true;
-}
-
-static void look(struct node *node)
-{
-    struct recover_errand *errand = errand_of(node);
-    step(node, (struct recovery_event){ .kind = RECOVERY_STOP });
-    errand->looking = true;
-    errand->line = ring_line(node->config.epoch->number) + 1;
-    errand->round = random_next(&node->random) | 1;
-    errand->look_us = node->now_us;
-    forget_told(errand, true);
-    buffer_reset(&errand->record);
-    if (!find_members(node))
-        return;
-    look_again(node);
-    arm(node);
-}
-
-/* Those who are named as lost get some time to show that they are not. */
-static bool has_looked(const struct node *node)
-{
-    const struct recover_errand *errand = errand_of(node);
-    bool all_left = true, all = true;
-    for (uint16_t i = 0; i < RING_MEMBERS_MAX; i++) {
-        bool told = errand->told[i].answered;
-        if (told && errand->told[i].epoch > node->config.epoch->number)
-            return node->now_us >= errand->begun_us + RECOVER_LOOK_MOST_US; /* it is on its way */
-        all_left &= told || !errand->left[i];
-        all &= told || !(errand->left[i] || errand->lost[i]);
-    }
-    uint64_t patience_us = all_left ? RECOVER_LOOK_LEAST_US : RECOVER_LOOK_MOST_US;
-    return all || node->now_us >= errand->look_us + patience_us;
-}
-
-static void end_look(struct node *node)
-{
-    struct recover_errand *errand = errand_of(node);
-    struct recover_plan plan;
-    struct arena arena;
-    if (!errand->looking || !has_looked(node))
-        return;
-    arena_init(&arena, SCRATCH_LIMIT);
-    recover_judge(node, &arena, &plan);
-    errand->looking = false;
-    errand->resend_us = UINT64_MAX;
-    if (plan.status != KVORUM_OK || !errand->order.does)
-        end_judged(node, &plan);
-    else
-        step(node, (struct recovery_event){ .kind = RECOVERY_START, .members = errand->left });
-    arena_done(&arena);
 }
 
 /* --- events --------------------------------------------------------------------------------- */
@@ -319,7 +213,8 @@ void recover_begin(struct node *node, const struct recover_order *order,
     errand->on_report = on_report;
     errand->context = context;
     errand->begun_us = node->now_us;
-    look(node);
+    recover_look(node);
+    arm(node);
 }
 
 void recover_ask_tick(struct node *node)
@@ -327,11 +222,9 @@ void recover_ask_tick(struct node *node)
     struct recover_errand *errand = errand_of(node);
     if (!errand->active)
         return;
-    if (errand->looking && node->now_us >= errand->resend_us)
-        look_again(node);
-    end_look(node);
+    recover_look_tick(node);
     if (errand->active && !errand->looking)
-        step(node, (struct recovery_event){ .kind = RECOVERY_TICK });
+        recover_step(node, (struct recovery_event){ .kind = RECOVERY_TICK });
     if (errand->active && node->recover->machine.state == RECOVERY_DECIDED)
         errand->resend_us = node->now_us + RECOVERY_RESEND_US; /* the disk may refuse it once */
     if (errand->active && node->recover->machine.state == RECOVERY_DECIDED)
@@ -339,54 +232,6 @@ void recover_ask_tick(struct node *node)
     if (errand->active && node->now_us >= errand->begun_us + RECOVER_TIMEOUT_US)
         end_overdue(node);
     arm(node);
-}
-
-static void keep_newest(struct ballot ballot, struct ballot *newest, struct bytes record,
-                        struct buffer *kept)
-{
-    if (record.size == 0 || !ballot_less(*newest, ballot))
-        return;
-    *newest = ballot;
-    buffer_reset(kept);
-    buffer_append_bytes(kept, record);
-}
-
-static void take_records(struct recover_errand *errand, uint16_t slot,
-                         const Peer__RecoverAnswer *body, struct bytes begun, struct bytes voted)
-{
-    const struct ballot accepted = { body->other_counter, body->other_proposer };
-    const struct ballot voted_ballot = { body->voted_counter, body->voted_proposer };
-    struct ballot newest = recovery_newest(errand->left, errand->accepted);
-    struct recover_proposal proposal;
-    if (begun.size > 0 && recover_proposal_read(begun, &proposal))
-        errand->values[slot] = hash64(proposal.record, 0);
-    keep_newest(accepted, &newest, begun, &errand->begun);
-    errand->accepted[slot] = accepted;
-    if (body->voted > errand->voted) {
-        errand->voted = body->voted;
-        errand->voted_ballot = (struct ballot){ 0, 0 };
-    }
-    if (body->voted == errand->voted)
-        keep_newest(voted_ballot, &errand->voted_ballot, voted, &errand->vote);
-}
-
-static bool take_told(struct node *node, uint16_t slot, const Peer__RecoverAnswer *body,
-                      struct bytes tail)
-{
-    struct recover_errand *errand = errand_of(node);
-    struct reader reader = reader_of(tail);
-    struct bytes begun = read_sized(&reader, EPOCH_RECORD_MAX);
-    struct bytes voted = read_sized(&reader, EPOCH_RECORD_MAX);
-    const struct ballot accepted = { body->other_counter, body->other_proposer };
-    if (!reader_finished(&reader) || ballot_is_none(accepted) != (begun.size == 0) ||
-        (body->voted == 0) != (voted.size == 0))
-        return false;
-    errand->told[slot] = (struct recover_told){
-        .answered = true, .put_back = body->put_back, .epoch = body->epoch, .heard = body->heard
-    };
-    if (errand->left[slot])
-        take_records(errand, slot, body, begun, voted);
-    return true;
 }
 
 static void on_promise(struct node *node, uint16_t slot, const struct message *message,
@@ -399,11 +244,11 @@ static void on_promise(struct node *node, uint16_t slot, const struct message *m
         return;
     if (body->status == KVORUM_NOT_READY)
         errand->told[slot].waits = true;
-    else if (!take_told(node, slot, body, message->tail))
+    else if (!recover_told_take(node, slot, body, message->tail))
         node->counters.messages_bad++;
     else
-        step(node,
-             (struct recovery_event){ .kind = RECOVERY_PROMISE, .member = slot, .ballot = ballot });
+        recover_step(node, (struct recovery_event){
+                               .kind = RECOVERY_PROMISE, .member = slot, .ballot = ballot });
 }
 
 void recover_ask_on_answer(struct node *node, struct net_address from,
@@ -414,21 +259,18 @@ void recover_ask_on_answer(struct node *node, struct net_address from,
     struct recovery_event event = { .member = slot,
                                     .ballot = { body->counter, body->proposer },
                                     .other = { body->other_counter, body->other_proposer } };
-    if (!errand->active || !is_member(node, slot))
+    if (!errand->active || !recover_is_member(node, slot))
         return;
     if (body->ask == RECOVER_ASK_LOOK) {
-        if (errand->looking && message->request_id == errand->round &&
-            !errand->told[slot].answered && !take_told(node, slot, body, message->tail))
-            node->counters.messages_bad++;
-        end_look(node);
+        recover_look_on_answer(node, slot, message, body);
     } else if (body->status == KVORUM_CONFLICT) {
         event.kind = RECOVERY_REFUSED;
-        step(node, event);
+        recover_step(node, event);
     } else if (body->ask == RECOVER_ASK_PREPARE) {
         on_promise(node, slot, message, body);
     } else if (body->ask == RECOVER_ASK_ACCEPT && body->status == KVORUM_OK) {
         event.kind = RECOVERY_ACCEPTED;
-        step(node, event);
+        recover_step(node, event);
     }
     arm(node);
 }
@@ -441,15 +283,16 @@ void recover_ask_on_adopted(struct node *node, struct bytes record)
     if (!errand->active)
         return;
     if (ring_line(number) < errand->line) {
-        look(node);
+        recover_look(node);
+        arm(node);
         return;
     }
     if (decided)
         epochs_push(node, record);
     if (decided || bytes_equal(record, buffer_bytes(&errand->record)))
-        end_plainly(node, KVORUM_OK, "");
+        recover_end(node, KVORUM_OK, "");
     else
-        end_plainly(node, KVORUM_CONFLICT,
+        recover_end(node, KVORUM_CONFLICT,
                     reason_printf(node,
                                   "another recovery came first: epoch %llu is in force. Next: "
                                   "kvorum cluster status",

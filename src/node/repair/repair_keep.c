@@ -13,6 +13,7 @@
  * Which tree a key belongs to, the properties of its bucket say.  A shard may have to ask for them
  * first; when it has them, and they are not those of then, the trees are forgotten. */
 #include "base/planted.h"
+#include "node/records.h"
 #include "node/repair/repair_internal.h"
 
 enum { KEY_SIZE = 4, BATCH_SIZE = 4 << 20 };
@@ -147,35 +148,28 @@ static void load_tree(struct node *node, struct loading *loading, uint32_t numbe
         PROBE("repair: a tree was found at the start");
 }
 
-static kvorum_status load_entry(struct node *node, struct loading *loading,
-                                const struct engine_iterator *iterator)
+/* One that is malformed is none: what it was about is computed again. */
+static kvorum_status load_entry(struct node *node, struct bytes name, struct bytes value,
+                                void *context)
 {
-    const uint8_t *key = iterator->key.data;
-    if (iterator->key.size == KEY_SIZE) {
+    struct loading *loading = context;
+    const uint8_t *key = name.data;
+    if (name.size == KEY_SIZE) {
         uint32_t number = (uint32_t)key[1] << 8 | key[2];
         if (number < node->repair->partition_count && key[3] == 0)
-            load_list(node, loading, number, iterator->value);
+            load_list(node, loading, number, value);
         else if (number < node->repair->partition_count)
-            load_tree(node, loading, number, key[3], iterator->value);
+            load_tree(node, loading, number, key[3], value);
     }
-    return engine_batch_delete(node->batch, iterator->key);
+    return engine_batch_delete(node->batch, name);
 }
 
 static kvorum_status load_store(struct node *node, struct engine *store)
 {
-    struct engine_range range = { .lower = BYTES_LITERAL("t"), .upper = BYTES_LITERAL("u") };
-    struct engine_iterator *iterator = NULL;
+    static const struct record_area trees = { "hash trees", "t", "u" };
     struct loading loading = { 0 };
-    kvorum_status status = engine_iterate(store, &range, &iterator);
-    if (status != KVORUM_OK)
-        return status;
     engine_batch_reset(node->batch);
-    for (engine_iterator_first(iterator); iterator->valid && status == KVORUM_OK;
-         engine_iterator_next(iterator))
-        status = load_entry(node, &loading, iterator);
-    if (status == KVORUM_OK)
-        status = iterator->error;
-    engine_iterator_close(iterator);
+    kvorum_status status = records_load(node, store, &trees, load_entry, &loading);
     if (status == KVORUM_OK && engine_batch_count(node->batch) > 0)
         status = replica_submit(node, store, node->batch, ENGINE_LOG, &nothing);
     return status;

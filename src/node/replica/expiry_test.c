@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values whose deadline comes, in stories. */
-#include "tests/support/node_world.h"
+#include "tests/support/node_pets.h"
 
 enum { OFFSET_MS = 500 };
 
@@ -31,13 +31,9 @@ static struct outcome touch(struct world *world, uint16_t at, const char *key, u
 static void set_ttl(struct world *world, uint32_t seconds)
 {
     struct bucket_properties properties;
-    struct outcome outcome = { 0 };
     bucket_properties_init(&properties);
     properties.ttl_seconds = seconds;
-    node_set_properties(world->nodes[0], (struct bytes){ 0 }, BYTES_LITERAL("pets"), &properties,
-                        false, note, &outcome);
-    settle(world);
-    assert_int_equal(outcome.status, KVORUM_OK);
+    set_properties(world, 0, &properties);
 }
 
 struct stored {
@@ -65,31 +61,6 @@ static struct stored look(struct world *world, uint16_t member)
     return stored;
 }
 
-struct listed {
-    uint32_t count;
-    bool last;
-};
-
-static void on_page(void *context, const struct list_page *page)
-{
-    struct listed *listed = context;
-    listed->count += page->count;
-    listed->last |= page->last;
-}
-
-static uint32_t list_keys(struct world *world, uint16_t at)
-{
-    struct listed listed = { 0 };
-    uint64_t id = node_list(world->nodes[at], LIST_KEYS, (struct bytes){ 0 }, BYTES_LITERAL("pets"),
-                            0, on_page, &listed);
-    settle(world);
-    while (!listed.last) {
-        node_list_next(world->nodes[at], id);
-        settle(world);
-    }
-    return listed.count;
-}
-
 static void a_value_is_there_until_its_deadline(void)
 {
     struct world *world = world_make(3);
@@ -97,10 +68,10 @@ static void a_value_is_there_until_its_deadline(void)
     assert_int_equal(put_until(world, 0, "cat", "meow", deadline_ms).status, KVORUM_OK);
     pass(world, deadline_ms - wall_ms(world) - 100);
     assert_string_equal(get(world, 1, "cat").values, "meow");
-    assert_int_equal(list_keys(world, 1), 1);
+    assert_int_equal(list(world, 1, LIST_KEYS).count, 1);
     pass(world, 100);
     assert_int_equal(get(world, 1, "cat").status, KVORUM_NOT_FOUND);
-    assert_int_equal(list_keys(world, 1), 0);
+    assert_int_equal(list(world, 1, LIST_KEYS).count, 0);
     assert_int_equal(look(world, 0).tombstones, 0); /* some clock may not have come so far */
     world_free(world);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Losses and the salt of actors beside the objects of a store: layout in scrub.h. */
+#include "node/records.h"
 #include "node/scrub/scrub_internal.h"
 
 enum { BOUNDS_SIZE_MAX = 2 * ENGINE_KEY_SIZE_MAX + 8 };
@@ -101,9 +102,10 @@ uint64_t scrub_salt(const struct node *node, uint32_t partition)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static kvorum_status load_record(struct node *node, uint16_t store, struct bytes key,
-                                 struct bytes value)
+static kvorum_status load_record(struct node *node, struct bytes key, struct bytes value,
+                                 void *context)
 {
+    uint16_t store = *(const uint16_t *)context;
     struct reader reader = reader_of(value);
     if (bytes_equal(key, bytes_make(salt_key, sizeof(salt_key)))) {
         node->scrub->salts[store] = read_u64(&reader);
@@ -133,16 +135,6 @@ static kvorum_status load_record(struct node *node, uint16_t store, struct bytes
 
 kvorum_status scrub_load_store(struct node *node, uint16_t store)
 {
-    struct engine_range range = { .lower = BYTES_LITERAL("w"), .upper = BYTES_LITERAL("x") };
-    struct engine_iterator *iterator = NULL;
-    kvorum_status status = engine_iterate(node->config.stores[store], &range, &iterator);
-    if (status != KVORUM_OK)
-        return status;
-    for (engine_iterator_first(iterator); iterator->valid && status == KVORUM_OK;
-         engine_iterator_next(iterator))
-        status = load_record(node, store, iterator->key, iterator->value);
-    if (status == KVORUM_OK)
-        status = iterator->error;
-    engine_iterator_close(iterator);
-    return status;
+    static const struct record_area losses = { "losses", "w", "x" };
+    return records_load(node, node->config.stores[store], &losses, load_record, &store);
 }

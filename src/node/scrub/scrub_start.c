@@ -2,23 +2,25 @@
 /* What the stores hold of losses when the node starts; where records of the node itself, or hints,
  * cannot be read, the store is mended here and now. */
 #include "base/planted.h"
+#include "node/records.h"
 #include "node/scrub/scrub_internal.h"
 
 enum { BOUNDS_SIZE_MAX = 2 * ENGINE_KEY_SIZE_MAX + 8 };
 
 /* What the other parts of the node read when they open, which are not among the objects. */
-static kvorum_status read_through(struct engine *engine, struct bytes lower, struct bytes upper)
+static const struct record_area promises = { "promises to collect", "m", "n" },
+                                others = { "properties, proofs and trees", "p", "w" },
+                                owed = { "hints", "h", "k" };
+
+/* Whoever needs it looks into it later. */
+static kvorum_status pass_over(struct node *node, struct bytes key, struct bytes value,
+                               void *context)
 {
-    struct engine_range range = { .lower = lower, .upper = upper };
-    struct engine_iterator *iterator = NULL;
-    kvorum_status status = engine_iterate(engine, &range, &iterator);
-    if (status != KVORUM_OK)
-        return status;
-    for (engine_iterator_first(iterator); iterator->valid;)
-        engine_iterator_next(iterator);
-    status = iterator->error;
-    engine_iterator_close(iterator);
-    return status;
+    (void)node;
+    (void)key;
+    (void)value;
+    (void)context;
+    return KVORUM_OK;
 }
 
 static kvorum_status check_store(struct node *node, uint16_t store)
@@ -26,15 +28,15 @@ static kvorum_status check_store(struct node *node, uint16_t store)
     struct engine *engine = node->config.stores[store];
     kvorum_status status = scrub_load_store(node, store);
     if (status == KVORUM_OK)
-        status = read_through(engine, BYTES_LITERAL("m"), BYTES_LITERAL("n"));
+        status = records_load(node, engine, &promises, pass_over, NULL);
     if (status == KVORUM_OK)
-        status = read_through(engine, BYTES_LITERAL("p"), BYTES_LITERAL("w"));
+        status = records_load(node, engine, &others, pass_over, NULL);
     return status;
 }
 
 static kvorum_status check_hints(struct node *node, uint16_t store)
 {
-    return read_through(node->config.stores[store], BYTES_LITERAL("h"), BYTES_LITERAL("k"));
+    return records_load(node, node->config.stores[store], &owed, pass_over, NULL);
 }
 
 /* All between the bounds is in doubt, on disk, before the store is mended. */

@@ -1,32 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Damage in a store, from where somebody meets it to where it is refilled or given up: small
  * clusters of which one member has an lsm store on a disk that rots. */
+#include "tests/support/node_pets.h"
 #include "tests/support/node_rot.h"
 
-/* --- stories --------------------------------------------------------------------------------- */
-
-static void a_read_meets_damage(void)
+/* The end of a story: member 0 has all keys, and no doubt. */
+static void nothing_is_lost(struct world *world)
 {
-    struct world *world = begin(3);
-    rot(PLACE);
-    open_again(world, 0);
-    for (int i = 0; i < KEYS; i++)
-        assert_int_equal(read_one(world, i).status, KVORUM_OK); /* from the others */
-    assert_true(counters(world)->scrub_damaged + counters(world)->scrub_losses > 0);
-    pass(world, 30000);
     assert_int_equal(counters(world)->scrub_losses, 0);
-    assert_true(counters(world)->scrub_mended > 0 && counters(world)->scrub_refilled > 0);
     cut_others(world);
     assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), 0);
     end(world);
 }
 
+/* Of which member 2 never hears. */
+static void put_behind_its_back(struct world *world, const char *value)
+{
+    world->deaf_to_merges[2] = true;
+    for (int i = 0; i < KEYS; i++) {
+        struct operation operation = operation_on(OPERATION_PUT, key_of(i));
+        operation.value = bytes_of_string(value);
+        operation.levels.sloppy = 0;
+        assert_int_equal(run(world, 0, &operation).status, KVORUM_OK);
+    }
+}
+
+/* --- stories --------------------------------------------------------------------------------- */
+
+static void a_read_meets_damage(void)
+{
+    struct world *world = begin_damaged(3);
+    for (int i = 0; i < KEYS; i++)
+        assert_int_equal(read_one(world, i).status, KVORUM_OK); /* from the others */
+    assert_true(counters(world)->scrub_damaged + counters(world)->scrub_losses > 0);
+    pass(world, 30000);
+    assert_true(counters(world)->scrub_mended > 0 && counters(world)->scrub_refilled > 0);
+    nothing_is_lost(world);
+}
+
 /* Nobody reads, and no pass is due for days. */
 static void a_compaction_meets_damage(void)
 {
-    struct world *world = begin(3);
-    rot(PLACE);
-    open_again(world, 0);
+    struct world *world = begin_damaged(3);
     for (int i = 0; i < 12; i++) { /* until level 0 is due */
         assert_int_equal(put(world, 1, key_of(i), "new", NULL).status, KVORUM_OK);
         assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
@@ -40,58 +55,38 @@ static void a_compaction_meets_damage(void)
 
 static void a_lost_range_is_not_absent(void)
 {
-    struct world *world = begin(3);
-    rot(PLACE);
-    open_again(world, 0);
+    struct world *world = begin_damaged(3);
     cut_others(world);
-    node_scrub(world->nodes[0]);
-    pass(world, 10000);
+    scrub(world, 10000);
     assert_true(counters(world)->scrub_mended > 0);
     assert_true(counters(world)->scrub_losses > 0);
     assert_true(count_alone(world, KVORUM_UNAVAILABLE) > 0); /* and none NOT_FOUND */
     open_again(world, 0);                                    /* nor after a restart */
     assert_true(count_alone(world, KVORUM_UNAVAILABLE) > 0);
-    for (uint16_t i = 1; i < world->count; i++)
-        heal(world, i);
+    heal_others(world);
     pass(world, 60000);
-    assert_int_equal(counters(world)->scrub_losses, 0);
-    cut_others(world);
-    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), 0);
-    end(world);
+    nothing_is_lost(world);
 }
 
 /* Member 2 was away when the keys were written, and never gets what is owed to it. */
 static void every_owner_is_asked(void)
 {
-    struct world *world = world_make(3);
+    struct world *world = begin_empty(3);
     char value[VALUE_SIZE + 1] = { 0 };
-    fault_disk_init(&disk);
-    world->work = do_jobs;
-    open_again(world, 0);
-    world->deaf_to_merges[2] = true;
     memset(value, 'v', VALUE_SIZE);
-    for (int i = 0; i < KEYS; i++) {
-        struct operation operation = operation_on(OPERATION_PUT, key_of(i));
-        operation.value = bytes_of_string(value);
-        operation.levels.sloppy = 0;
-        assert_int_equal(run(world, 0, &operation).status, KVORUM_OK);
-    }
+    put_behind_its_back(world, value);
     assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
     rot(PLACE);
     cut(world, 1);
     open_again(world, 0);
-    node_scrub(world->nodes[0]);
-    pass(world, 30000);
+    scrub(world, 30000);
     assert_true(counters(world)->scrub_mended > 0 && counters(world)->scrub_losses > 0);
     cut(world, 2);
     assert_true(count_alone(world, KVORUM_UNAVAILABLE) > 0);
     heal(world, 2);
     heal(world, 1);
     pass(world, 60000);
-    assert_int_equal(counters(world)->scrub_losses, 0);
-    cut_others(world);
-    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), 0);
-    end(world);
+    nothing_is_lost(world);
 }
 
 /* Two of four members have a partition whose third copy is still to be made. */
@@ -107,8 +102,7 @@ static void those_who_own_nothing_yet_are_not_asked(void)
     }
     rot(PLACE);
     open_again(world, 0);
-    node_scrub(world->nodes[0]);
-    pass(world, 60000);
+    scrub(world, 60000);
     assert_true(counters(world)->scrub_mended > 0 && counters(world)->scrub_refilled > 0);
     assert_int_equal(counters(world)->scrub_losses, 0);
     end(world);
@@ -130,22 +124,15 @@ static void a_start_on_damage(void)
     assert_true(counters(world)->scrub_mended > 0);
     assert_int_equal(counters(world)->scrub_losses, 1);
     assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), KEYS);
-    for (uint16_t i = 1; i < world->count; i++)
-        heal(world, i);
+    heal_others(world);
     pass(world, 60000);
-    assert_int_equal(counters(world)->scrub_losses, 0);
-    cut_others(world);
-    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), 0);
-    end(world);
+    nothing_is_lost(world);
 }
 
 static void the_only_replica_is_lost(void)
 {
-    struct world *world = begin(1);
-    rot(PLACE);
-    open_again(world, 0);
-    node_scrub(world->nodes[0]);
-    pass(world, 10000);
+    struct world *world = begin_damaged(1);
+    scrub(world, 10000);
     assert_int_equal(counters(world)->scrub_lost, 1);
     int lost = count_alone(world, KVORUM_CORRUPT);
     assert_true(lost > 0 && lost < KEYS);
@@ -165,12 +152,9 @@ static void the_only_replica_is_lost(void)
 
 static void accepting_waits_for_those_who_may_have_it(void)
 {
-    struct world *world = begin(3);
-    rot(PLACE);
-    open_again(world, 0);
+    struct world *world = begin_damaged(3);
     cut_others(world);
-    node_scrub(world->nodes[0]);
-    pass(world, 10000);
+    scrub(world, 10000);
     uint64_t losses = counters(world)->scrub_losses;
     assert_true(losses > 0);
     node_scrub_accept(world->nodes[0]);
@@ -181,32 +165,13 @@ static void accepting_waits_for_those_who_may_have_it(void)
 
 /* --- hints ----------------------------------------------------------------------------------- */
 
-static int count_of(struct world *world, uint16_t member, char kind)
-{
-    struct engine_range range = { .lower = bytes_make(&kind, 1) };
-    struct engine_iterator *iterator;
-    int count = 0;
-    assert_int_equal(engine_iterate(world->stores[member], &range, &iterator), KVORUM_OK);
-    for (engine_iterator_first(iterator); iterator->valid && iterator->key.data[0] == kind;
-         engine_iterator_next(iterator))
-        count++;
-    engine_iterator_close(iterator);
-    return count;
-}
-
 /* Member 0 owes all keys to member 2, who is away, and has the hints in one table. */
 static struct world *begin_owing(void)
 {
     struct world *world = begin_empty(3);
-    world->deaf_to_merges[2] = true;
-    for (int i = 0; i < KEYS; i++) {
-        struct operation operation = operation_on(OPERATION_PUT, key_of(i));
-        operation.value = BYTES_LITERAL("owed");
-        operation.levels.sloppy = 0;
-        assert_int_equal(run(world, 0, &operation).status, KVORUM_OK);
-    }
+    put_behind_its_back(world, "owed");
     pass(world, 11000);
-    assert_int_equal(count_of(world, 0, 'i'), KEYS);
+    assert_int_equal(count_stored(world, 0, 'i'), KEYS);
     cut(world, 2);
     world->deaf_to_merges[2] = false;
     assert_int_equal(engine_flush(world->stores[0]), KVORUM_OK);
@@ -215,11 +180,11 @@ static struct world *begin_owing(void)
 
 static void the_debts_are_paid(struct world *world)
 {
-    assert_true(count_of(world, 0, 'j') > 0);
+    assert_true(count_stored(world, 0, 'j') > 0);
     heal(world, 2);
     pass(world, 60000);
-    assert_int_equal(count_of(world, 2, 'o'), KEYS);
-    assert_int_equal(count_of(world, 0, 'j'), 0);
+    assert_int_equal(count_stored(world, 2, 'o'), KEYS);
+    assert_int_equal(count_stored(world, 0, 'j'), 0);
     end(world);
 }
 
@@ -227,10 +192,9 @@ static void hints_that_rot_leave_marks(void)
 {
     struct world *world = begin_owing();
     rot(PLACE_OF_HINTS);
-    node_scrub(world->nodes[0]);
-    pass(world, 10000);
+    scrub(world, 10000);
     assert_true(counters(world)->scrub_mended > 0);
-    assert_true(count_of(world, 0, 'i') + count_of(world, 0, 'h') < 2 * KEYS);
+    assert_true(count_stored(world, 0, 'i') + count_stored(world, 0, 'h') < 2 * KEYS);
     the_debts_are_paid(world);
 }
 
@@ -252,8 +216,7 @@ static void a_hint_whose_object_is_lost(void)
     struct engine_batch *batch = engine_batch_create();
     struct engine_range objects = { .lower = BYTES_LITERAL("o"), .upper = BYTES_LITERAL("p") };
     rot(PLACE_OF_HINTS); /* anything, so that the store is known to have lost something */
-    node_scrub(world->nodes[0]);
-    pass(world, 10000);
+    scrub(world, 10000);
     assert_int_equal(engine_batch_delete_range(batch, objects.lower, objects.upper), KVORUM_OK);
     assert_int_equal(engine_batch_delete_range(batch, BYTES_LITERAL("j"), BYTES_LITERAL("k")),
                      KVORUM_OK);
@@ -261,10 +224,10 @@ static void a_hint_whose_object_is_lost(void)
     engine_batch_destroy(batch);
     heal(world, 2);
     pass(world, 60000);
-    assert_int_equal(count_of(world, 0, 'i'), 0);
+    assert_int_equal(count_stored(world, 0, 'i'), 0);
     assert_int_equal(counters(world)->hints_delivered, 0);
     assert_true(counters(world)->hints_destroyed > 0);
-    assert_int_equal(count_of(world, 2, 'o'), KEYS); /* from member 1 */
+    assert_int_equal(count_stored(world, 2, 'o'), KEYS); /* from member 1 */
     end(world);
 }
 
@@ -272,8 +235,7 @@ static void the_last_pass_is_remembered(void)
 {
     struct world *world = begin(1);
     assert_int_equal(node_scrub_last_ms(world->nodes[0]), 0);
-    node_scrub(world->nodes[0]);
-    pass(world, 5000);
+    scrub(world, 5000);
     uint64_t last_ms = node_scrub_last_ms(world->nodes[0]);
     assert_true(last_ms > 1700000000000ull);
     open_again(world, 0);
