@@ -50,6 +50,7 @@ static const struct known {
     enum planted_bug bug;
     enum place place;
     uint64_t seed;
+    uint32_t steps; /* 0: as many as its kind has by default */
 } known[] = {
     { PLANTED_VOTE_BEFORE_DISK, YESTERDAY, 2070 },
     { PLANTED_ACTOR_UNASKED, YESTERDAY, 120 },
@@ -66,6 +67,7 @@ static const struct known {
     { PLANTED_LOST_RANGE_ANSWERED, DECAY, 130 },
     { PLANTED_REFILLED_FROM_ONE, DECAY, 8060 },
     { PLANTED_LOSS_FORGOTTEN, DECAY, 130 },
+    { PLANTED_PROPERTIES_CUT_OUT, DECAY, 7300017, .steps = 1500 },
     { PLANTED_COLLECTED_BY_CLOCK, COLLECT, 1 },
     { PLANTED_COLLECT_ASKS_OWNERS, COLLECT, 3490 },
     { PLANTED_FENCE_OF_SENDING, COLLECT, 330 },
@@ -98,13 +100,14 @@ static void hunt(enum planted_bug bug)
         bool in_turn = where.place == IN_TURN;
         enum kind kind = in_turn ? older[i % OLDER_KINDS] : (enum kind)where.place;
         uint64_t seed = where.seed + (in_turn ? i / OLDER_KINDS : i);
-        struct run_options options = { .seed = seed, .kind = kind };
+        struct run_options options = { .seed = seed, .kind = kind, .operation_count = where.steps };
         struct run_result result;
         run(&options, &result);
         if (result.violation.checker != NULL) {
-            fprintf(stderr, "# %s: caught by \"%s\" with seed %llu%s%s\n", bug_name(bug),
+            fprintf(stderr, "# %s: caught by \"%s\" with seed %llu%s%s", bug_name(bug),
                     result.violation.checker, (unsigned long long)seed,
                     *run_kinds[kind].option == '\0' ? "" : " ", run_kinds[kind].option);
+            fprintf(stderr, where.steps == 0 ? "\n" : " --ops %u\n", where.steps);
             _exit(EXIT_CAUGHT);
         }
     }

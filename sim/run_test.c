@@ -156,6 +156,17 @@ static void a_disk_with_damage_that_cannot_be_mended_is_not_whole(void **state)
     run_well(&options, &result);
 }
 
+/* The record that a bucket has one replica stood in the damage that took its keys. */
+static void what_nobody_else_has_is_known_to_be_lost_after_a_restart(void **state)
+{
+    (void)state;
+    const struct run_options options = { .seed = 7300017,
+                                         .kind = KIND_DECAY,
+                                         .operation_count = 1500 };
+    struct run_result result;
+    run_well(&options, &result);
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -194,6 +205,7 @@ int main(void)
         cmocka_unit_test(no_epoch_is_decided_twice_where_a_disk_is_put_back),
         cmocka_unit_test(a_put_that_goes_on_at_a_store_that_commits_at_once_ends_once),
         cmocka_unit_test(a_disk_with_damage_that_cannot_be_mended_is_not_whole),
+        cmocka_unit_test(what_nobody_else_has_is_known_to_be_lost_after_a_restart),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };

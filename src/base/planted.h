@@ -63,6 +63,7 @@
     X(SCRUB_SKIPS_THE_FOOT, "a scrub reads the blocks of a table, and not what stands behind")     \
     X(SCRUB_SKIPS_THE_LOG, "a scrub does not read the log")                                        \
     X(LOST_RANGE_ANSWERED, "a replica answers about keys that it may have lost")                   \
+    X(PROPERTIES_CUT_OUT, "properties of buckets go with the damage that they stood in")           \
     X(REFILLED_FROM_ONE, "a loss is over when one other owner was compared with")                  \
     X(LOSS_FORGOTTEN, "a loss that nobody can refill is over")                                     \
     X(GENERATION_NOT_ASKED, "a replica serves a bucket in the generation it knows itself")         \

@@ -72,6 +72,8 @@ KVORUM_CHECKED kvorum_status drop_prove(struct node *node, const struct key_addr
 /** On shard 0: `plan` is carried out when the promise is on disk. */
 KVORUM_CHECKED kvorum_status drop_keep_promise(struct node *node, uint64_t generation,
                                                const struct commit_plan *plan);
+/** Append it to node->batch once more, if there is one: the disk may have lost it. */
+KVORUM_CHECKED kvorum_status drop_put_promise(struct node *node);
 /** What the stores of this shard keep is known from now on.  *ret_promised stays where nothing was
  *  promised. */
 KVORUM_CHECKED kvorum_status drop_keep_load(struct node *node, uint64_t *ret_promised);

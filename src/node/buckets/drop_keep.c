@@ -18,6 +18,7 @@
 #include <endian.h>
 
 #include "base/planted.h"
+#include "node/buckets/drop_internal.h"
 #include "node/buckets/property_internal.h"
 #include "node/records.h"
 
@@ -78,14 +79,24 @@ static kvorum_status load_proof(struct node *node, struct bytes key, struct byte
 
 /* --- the promise ------------------------------------------------------------------------------ */
 
+static kvorum_status put_promise(struct node *node, uint64_t generation)
+{
+    uint64_t value = htole64(generation);
+    return engine_batch_put(node->batch, bytes_make(promise_key, sizeof(promise_key)),
+                            bytes_make(&value, sizeof(value)));
+}
+
+kvorum_status drop_put_promise(struct node *node)
+{
+    bool none = node->drops == NULL || node->drops->promised == 0;
+    return none ? KVORUM_OK : put_promise(node, node->drops->promised);
+}
+
 kvorum_status drop_keep_promise(struct node *node, uint64_t generation,
                                 const struct commit_plan *plan)
 {
-    uint64_t value = htole64(generation);
     engine_batch_reset(node->batch);
-    kvorum_status status =
-        engine_batch_put(node->batch, bytes_make(promise_key, sizeof(promise_key)),
-                         bytes_make(&value, sizeof(value)));
+    kvorum_status status = put_promise(node, generation);
     return status == KVORUM_OK
                ? replica_submit(node, node->config.stores[0], node->batch, ENGINE_SYNC, plan)
                : status;

@@ -60,6 +60,17 @@ static kvorum_status put_record(struct node *node, const struct record *record)
     return engine_batch_put(node->batch, name, buffer_bytes(&node->encoding));
 }
 
+kvorum_status property_put_all(struct node *node)
+{
+    kvorum_status status = KVORUM_OK;
+    if (node->properties == NULL)
+        return KVORUM_OK;
+    for (struct map_item *item = map_any(&node->properties->records);
+         item != NULL && status == KVORUM_OK; item = map_next(&node->properties->records, item))
+        status = put_record(node, LIST_ENTRY(item, struct record, by_name));
+    return status;
+}
+
 kvorum_status property_store_records(struct node *node, struct record *const *records, size_t count,
                                      const struct commit_plan *plan)
 {
@@ -68,9 +79,8 @@ kvorum_status property_store_records(struct node *node, struct record *const *re
     kvorum_status status = KVORUM_OK;
     assert(node->config.shard == 0 && store != NULL);
     engine_batch_reset(node->batch);
-    struct map_item *item = table->not_stored ? map_any(&table->records) : NULL;
-    for (; item != NULL && status == KVORUM_OK; item = map_next(&table->records, item))
-        status = put_record(node, LIST_ENTRY(item, struct record, by_name));
+    if (table->not_stored)
+        status = property_put_all(node);
     for (size_t i = 0; i < count && status == KVORUM_OK; i++)
         status = put_record(node, records[i]);
     bool whole = status == KVORUM_OK;

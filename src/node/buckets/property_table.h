@@ -12,6 +12,8 @@ struct request;
 kvorum_status property_table_open(struct node *node);
 void property_table_close(struct node *node);
 uint64_t property_table_digest(const struct node *node);
+/** Append every record to node->batch, which is for store 0.  Nothing before the table is open. */
+kvorum_status property_put_all(struct node *node);
 /** The largest n of any bucket. */
 uint8_t property_table_largest_n(const struct node *node);
 /** Bit n is set when some bucket may have n replicas. */

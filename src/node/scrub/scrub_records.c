@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Losses and the salt of actors beside the objects of a store: layout in scrub.h. */
+#include "base/planted.h"
+#include "node/buckets/drop.h"
+#include "node/buckets/property_table.h"
 #include "node/records.h"
 #include "node/scrub/scrub_internal.h"
 
@@ -35,6 +38,34 @@ static kvorum_status put_record(struct node *node, const struct loss *loss)
     return status;
 }
 
+/* Properties and generations of buckets, and what was promised of drops. */
+static bool meets_own_records(const struct loss *loss)
+{
+    return loss->store == 0 && !loss->harmless &&
+           scrub_loss_meets(loss, BYTES_LITERAL("p"), BYTES_LITERAL("r"));
+}
+
+bool scrub_lacks_records(const struct node *node)
+{
+    struct list *losses = &node->scrub->losses;
+    if (PLANTED(PROPERTIES_CUT_OUT))
+        return false;
+    for (struct list *item = losses->next; item != losses; item = item->next)
+        if (meets_own_records(LIST_ENTRY(item, struct loss, link)))
+            return true;
+    return false;
+}
+
+/* What this shard has in memory of them is on disk before the damage that they may stand in is cut
+ * out. */
+static kvorum_status put_own_records(struct node *node, uint16_t store)
+{
+    if (node->config.shard != 0 || store != 0 || !scrub_lacks_records(node))
+        return KVORUM_OK;
+    kvorum_status status = property_put_all(node);
+    return status == KVORUM_OK ? drop_put_promise(node) : status;
+}
+
 /* Another salt, every loss of the store, and no hash tree of before: the record by which one was
  * deleted may be lost too. */
 kvorum_status scrub_fill_batch(struct node *node, uint16_t store)
@@ -58,6 +89,8 @@ kvorum_status scrub_fill_batch(struct node *node, uint16_t store)
         if (!loss->harmless)
             status = put_record(node, loss);
     }
+    if (status == KVORUM_OK)
+        status = put_own_records(node, store);
     if (status == KVORUM_OK)
         node->scrub->salts[store] = salt;
     return status;
