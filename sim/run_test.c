@@ -121,6 +121,20 @@ static void what_is_dropped_stays_dropped(void **state)
     }
 }
 
+/* A move waited for a leaver that owed a hint, and whoever should have taken that for the end of the
+ * move: it was in doubt about a round of collecting (the first), or behind what was collected (the
+ * second).  Or the move waited for a stream from one who was behind (the third). */
+static void a_move_does_not_wait_for_what_waits_for_it(void **state)
+{
+    (void)state;
+    static const uint64_t seeds[] = { 51270, 70180, 105199 };
+    for (size_t i = 0; i < sizeof(seeds) / sizeof(*seeds); i++) {
+        struct run_options options = { .seed = seeds[i], .kind = KIND_COLLECT };
+        struct run_result result;
+        run_well(&options, &result);
+    }
+}
+
 /* A disk went back to a copy of the life that went on, and forgot votes: nobody could know. */
 static void no_epoch_is_decided_twice_where_a_disk_is_put_back(void **state)
 {
@@ -202,6 +216,7 @@ int main(void)
         cmocka_unit_test(marks_come_to_an_end),
         cmocka_unit_test(a_scrub_finds_what_was_being_written_when_it_began),
         cmocka_unit_test(what_is_dropped_stays_dropped),
+        cmocka_unit_test(a_move_does_not_wait_for_what_waits_for_it),
         cmocka_unit_test(no_epoch_is_decided_twice_where_a_disk_is_put_back),
         cmocka_unit_test(a_put_that_goes_on_at_a_store_that_commits_at_once_ends_once),
         cmocka_unit_test(a_disk_with_damage_that_cannot_be_mended_is_not_whole),

@@ -30,22 +30,30 @@ struct clearing {
 
 /* --- who else has it ------------------------------------------------------------------------- */
 
+/* What a stream brought it does not bring again. */
+static bool is_being_given(struct node *node, uint32_t partition)
+{
+    const struct move *move = ring_move_of(node->config.epoch, partition);
+    return move != NULL && (handoff_receives(node, move) || PLANTED(BEHIND_WAITS_FOR_A_MOVE));
+}
+
 bool collect_others_are_there(struct node *node, uint32_t partition)
 {
     uint16_t owners[PLACEMENT_OWNERS_MAX];
     uint16_t count = placement_owners(node, partition, property_table_largest_n(node), owners);
-    if (!node->ready || ring_move_of(node->config.epoch, partition) != NULL)
-        return false; /* n of buckets is not known; who comes to it has nothing yet */
+    if (!node->ready || is_being_given(node, partition))
+        return false; /* not ready: n of buckets is not known */
     for (uint16_t i = 0; i < count; i++)
         if (owners[i] != node->config.self && node_liveness(node, owners[i]) != LIVENESS_ALIVE)
             return false;
     return true;
 }
 
+/* Of a partition that moves those count whom it comes from: who comes to it may have nothing yet. */
 static bool is_only_here(struct node *node, uint32_t partition, uint8_t n)
 {
-    uint16_t owners[PLACEMENT_OWNERS_MAX];
-    uint16_t count = placement_owners(node, partition, n, owners);
+    uint16_t owners[TARGETS_MAX];
+    uint16_t count = repair_owners(node, partition, n, owners);
     return count == 1 && owners[0] == node->config.self;
 }
 

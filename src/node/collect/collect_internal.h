@@ -100,7 +100,8 @@ bool collect_read_graves(struct bytes tail, uint32_t partition, struct arena *ar
                          struct grave **ret_graves, uint32_t *ret_count);
 
 /* collect_clear.c */
-/** Every other owner of the partition, for whatever bucket, is alive, and none comes or goes. */
+/** Every other owner of the partition, for whatever bucket, is alive, old and new ones of a move;
+ *  and this member gets nothing by that.  So they can give what is dropped here. */
 bool collect_others_are_there(struct node *node, uint32_t partition);
 /** Into node->batch: the objects between the bounds go that others have too, but not those whose
  *  stamps are all above `newer` (UINT64_MAX: all go). */
@@ -116,8 +117,8 @@ void collect_round_free(struct node *node);
 /** The first owner of `partition` should settle what is in doubt: a round without keys. */
 void collect_settle(struct node *node, uint32_t partition);
 void collect_ask_to_settle(struct node *node);
-/** Of its row we are the first owner, and it stands still. */
-bool collect_is_ours(struct node *node, uint32_t partition);
+/** Of its row we are the first owner, who proposes. */
+bool collect_settles(struct node *node, uint32_t partition);
 void collect_take_answer(struct node *node, uint16_t member, const Peer__CollectAnswer *answer);
 /* collect_member.c */
 /** Tombstones go when they are old: a planted mistake. */

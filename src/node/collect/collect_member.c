@@ -181,11 +181,13 @@ static bool look_start(struct node *node, const Peer__Collect *asked, struct byt
 
 /* --- ASK ------------------------------------------------------------------------------------- */
 
-/* Whether this member can take part in collecting from the partition now. */
-static kvorum_status may_take_part(struct node *node, uint32_t partition)
+/* Whether this member can take part in a round now.  Nothing is collected from a partition that
+ * moves; a doubt is settled there too, since what it refuses may be what the move waits for. */
+static kvorum_status may_take_part(struct node *node, uint32_t partition, bool collects)
 {
+    bool moves = ring_move_of(node->config.epoch, partition) != NULL;
     bool unsure = !node->ready || !handoff_ready(node, partition) ||
-                  ring_move_of(node->config.epoch, partition) != NULL ||
+                  (moves && (collects || PLANTED(DOUBT_WAITS_FOR_A_MOVE))) ||
                   scrub_doubts_partition(node, partition);
     return unsure ? KVORUM_NOT_READY : KVORUM_OK;
 }
@@ -225,7 +227,7 @@ static void on_ask(struct node *node, struct net_address from, const Peer__Colle
     struct fenced *fenced = collect_fenced(node, asked->partition);
     if (fenced->turn != NULL && fenced->turn->round == asked->round)
         return; /* doubled */
-    kvorum_status status = may_take_part(node, asked->partition);
+    kvorum_status status = may_take_part(node, asked->partition, tail.size > 0);
     struct collect_turn *turn = status == KVORUM_OK ? make_turn(node, from, asked, tail) : NULL;
     if (status == KVORUM_OK && turn == NULL)
         status = KVORUM_NO_MEMORY;
@@ -281,7 +283,7 @@ static void on_prepare(struct node *node, struct net_address from, const Peer__C
     struct collect_turn *turn = find_turn(node, asked->partition, asked->round);
     if (turn == NULL || turn->looking || turn->number != 0)
         return; /* doubled, or of a life before */
-    kvorum_status status = may_take_part(node, asked->partition);
+    kvorum_status status = may_take_part(node, asked->partition, true);
     if (status == KVORUM_OK && turn->epoch != node->config.epoch->number)
         status = KVORUM_WRONG_EPOCH;
     if (status == KVORUM_OK) {

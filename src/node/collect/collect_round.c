@@ -150,7 +150,7 @@ void collect_on_answer(struct node *node, struct net_address from, const struct 
 void collect_settle(struct node *node, uint32_t partition)
 {
     struct arena arena;
-    if (node->collect->round != NULL || !node->ready || !collect_is_ours(node, partition))
+    if (node->collect->round != NULL || !node->ready || !collect_settles(node, partition))
         return; /* whoever asked asks again */
     PROBE("collect: a round was made to settle a doubt");
     arena_init(&arena, 0);

@@ -123,13 +123,16 @@ static bool all_answer(const struct node *node)
     return true;
 }
 
-/* The first owner of a row proposes, of what its whole row stands still for. */
-bool collect_is_ours(struct node *node, uint32_t partition)
+bool collect_settles(struct node *node, uint32_t partition)
 {
-    const struct epoch *epoch = node->config.epoch;
-    return collect_fenced(node, partition) != NULL && ring_move_of(epoch, partition) == NULL &&
-           ring_row(epoch, partition)[0] == node->config.self && handoff_ready(node, partition) &&
-           !scrub_doubts_partition(node, partition);
+    return collect_fenced(node, partition) != NULL &&
+           ring_row(node->config.epoch, partition)[0] == node->config.self &&
+           handoff_ready(node, partition) && !scrub_doubts_partition(node, partition);
+}
+
+static bool is_ours(struct node *node, uint32_t partition)
+{
+    return ring_move_of(node->config.epoch, partition) == NULL && collect_settles(node, partition);
 }
 
 /* --- one piece ------------------------------------------------------------------------------- */
@@ -141,8 +144,7 @@ static void scan_done(struct node *node, struct reading *reading)
     struct arena arena;
     collect->scanning = false;
     collect->next_us = node->now_us + node->config.collect.pause_us;
-    bool found =
-        reading->status == KVORUM_OK && scan->count > 0 && collect_is_ours(node, scan->partition);
+    bool found = reading->status == KVORUM_OK && scan->count > 0 && is_ours(node, scan->partition);
     bool later = found && collect->round != NULL; /* it settles something: the same piece again */
     if (reading->status != KVORUM_OK)
         go_on(node, (struct bytes){ 0 }); /* what cannot be read now stays */
@@ -203,7 +205,7 @@ static void scan_next(struct node *node)
 {
     struct collect *collect = node->collect;
     for (int i = 0; i < PARTITIONS_A_TICK; i++) {
-        if (collect_is_ours(node, collect->partition)) {
+        if (is_ours(node, collect->partition)) {
             scan_start(node, collect->partition);
             return;
         }

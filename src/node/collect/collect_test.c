@@ -205,6 +205,102 @@ static void behind_and_taken_as_it_is(void)
     end(world);
 }
 
+/* --- on the way ------------------------------------------------------------------------------ */
+
+static struct move moves[PARTITIONS];
+
+/* Of every partition, read from the old owners: from all three members to the other two, or, when
+ * it `comes`, from those to all. */
+static void move_every_partition(struct world *world, uint16_t member, bool comes)
+{
+    for (uint32_t p = 0; p < PARTITIONS; p++) {
+        uint16_t *row = world->epoch.table + (size_t)p * world->epoch.replica_count;
+        uint16_t without[3], count = 0;
+        for (uint16_t i = 0; i < 3; i++)
+            if (row[i] != member)
+                without[count++] = row[i];
+        without[count] = RING_NO_MEMBER;
+        moves[p] = (struct move){ p, MOVE_WRITE_BOTH_READ_OLD, 1, { 0 } };
+        memcpy(moves[p].to, without, sizeof(without));
+        if (!comes)
+            continue;
+        memcpy(row, without, sizeof(without));
+        moves[p].to[count] = member;
+    }
+    world->epoch.moves = moves;
+    world->epoch.move_count = PARTITIONS;
+}
+
+/* A move from it waits for its stream, and that for a copy that is not behind. */
+static void behind_while_the_partition_leaves(void)
+{
+    struct world *world = begin(3);
+    move_every_partition(world, 0, false);
+    collected_elsewhere(world);
+    hear_everywhere(world);
+    assert_int_equal(count_objects(world), 0);
+    pass(world, 60000);
+    assert_int_equal(count_objects(world), KEYS);
+    assert_int_equal(counters(world)->scrub_losses, 0);
+    end(world);
+}
+
+static void behind_with_the_only_replicas_that_leave(void)
+{
+    struct world *world = begin_empty(3);
+    set_n(world, 1);
+    put_keys(world, 'v');
+    int before = count_objects(world);
+    assert_true(before > 4);
+    move_every_partition(world, 0, false);
+    collected_elsewhere(world);
+    hear_everywhere(world);
+    assert_int_equal(count_objects(world), before);
+    end(world);
+}
+
+static void behind_while_the_partition_comes(void)
+{
+    struct world *world = begin(3);
+    move_every_partition(world, 0, true);
+    collected_elsewhere(world);
+    hear_everywhere(world);
+    assert_int_equal(count_objects(world), KEYS);
+    end(world);
+}
+
+/* Every member has promised a round whose end it has not heard of, and forgotten what it named. */
+static void doubt_everything(struct world *world)
+{
+    for (uint16_t i = 0; i < world->count; i++) {
+        for (uint32_t p = 0; p < PARTITIONS; p++)
+            world->nodes[i]->collect->partitions[p].kept.fence =
+                (struct fence){ .promised = ROUND, .doubt = FENCE_ALL, .known = true };
+        world->nodes[i]->collect->doubts = true;
+        collect_wake(world->nodes[i], world->now_us);
+    }
+}
+
+static int count_doubts(struct world *world)
+{
+    int count = 0;
+    for (uint16_t i = 0; i < world->count; i++)
+        for (uint32_t p = 0; p < PARTITIONS; p++)
+            count += world->nodes[i]->collect->partitions[p].kept.fence.doubt != FENCE_SETTLED;
+    return count;
+}
+
+static void a_doubt_while_the_partition_moves(void)
+{
+    struct world *world = begin(3);
+    move_every_partition(world, 0, false);
+    doubt_everything(world);
+    assert_int_equal(count_doubts(world), 3 * PARTITIONS);
+    pass(world, 60000);
+    assert_int_equal(count_doubts(world), 0);
+    end(world);
+}
+
 static const struct named_test tests[] = {
     { "beside damage, what the only replica still holds stays", the_only_replica_beside_damage },
     { "beside damage, what is newer than all that was collected stays, and goes to the others",
@@ -217,6 +313,14 @@ static const struct named_test tests[] = {
       behind_while_an_owner_is_away },
     { "a copy that is behind is taken as it is when an operator says so",
       behind_and_taken_as_it_is },
+    { "who is behind in a partition that leaves it takes its copy anew, and can give it",
+      behind_while_the_partition_leaves },
+    { "who is behind keeps what it alone owned while that leaves it",
+      behind_with_the_only_replicas_that_leave },
+    { "who is behind in a partition that comes to it keeps what came",
+      behind_while_the_partition_comes },
+    { "a doubt about a round is settled while the partition moves",
+      a_doubt_while_the_partition_moves },
 };
 
 int main(void)

@@ -2,6 +2,8 @@
 /* What is owed to members that were away, in stories. */
 #include "tests/support/node_world.h"
 
+#include "node/collect/collect_internal.h"
+
 static const struct bytes everything = { 0 };
 
 static bool holds(struct world *world, uint16_t member, char kind)
@@ -118,13 +120,18 @@ static void over_the_quota_a_mark_takes_the_place_of_a_hint(void)
     world_free(world);
 }
 
+static uint32_t partition_of(struct world *world, const char *key)
+{
+    return ring_partition_of_hash(&world->epoch,
+                                  ring_hash(&world->epoch, BYTES_LITERAL("default"),
+                                            BYTES_LITERAL("pets"), bytes_of_string(key)));
+}
+
 /* The planner's table, with one owner of the key's partition replaced. */
 static uint16_t replace_owner(struct world *world, const char *key, uint16_t owner)
 {
     uint16_t newcomer = owner_of(world, key, 4);
-    uint32_t partition = ring_partition_of_hash(
-        &world->epoch, ring_hash(&world->epoch, BYTES_LITERAL("default"), BYTES_LITERAL("pets"),
-                                 bytes_of_string(key)));
+    uint32_t partition = partition_of(world, key);
     for (uint8_t i = 0; i < 3; i++)
         if (world->epoch.table[partition * 3 + i] == owner)
             world->epoch.table[partition * 3 + i] = newcomer;
@@ -185,6 +192,72 @@ static void a_write_that_an_owner_did_not_answer_is_owed_to_it(void)
     world_free(world);
 }
 
+/* The key's partition goes from its first owner to one who had nothing to do with it; reads ask the
+ * new owners.  The end of the move may wait for the hint: its holder may be leaving. */
+static void begin_move(struct world *world, const char *key, struct move *ret_move)
+{
+    uint32_t partition = partition_of(world, key);
+    *ret_move = (struct move){ partition, MOVE_WRITE_BOTH_READ_NEW, 1, { 0 } };
+    memcpy(ret_move->to, ring_row(&world->epoch, partition), 3 * sizeof(*ret_move->to));
+    ret_move->to[0] = owner_of(world, key, 4);
+    world->epoch.moves = ret_move;
+    world->epoch.move_count = 1;
+}
+
+/* The owner's fence as given; everybody else's too when `all`. */
+static void set_fences(struct world *world, uint16_t owner, bool all, struct fence fence)
+{
+    uint32_t partition = partition_of(world, "cat");
+    for (uint16_t i = 0; i < world->count; i++)
+        if ((i == owner) != all)
+            world->nodes[i]->collect->partitions[partition].kept.fence = fence;
+}
+
+static void comes_within_ten_seconds(struct world *world, uint16_t stand_in, uint16_t owner)
+{
+    struct node_hints hints;
+    node_hints(world->nodes[stand_in], owner, &hints);
+    assert_int_equal(hints.count, 1);
+    heal(world, owner);
+    pass(world, 10000);
+    node_hints(world->nodes[stand_in], owner, &hints);
+    assert_int_equal(hints.count, 0);
+    assert_int_equal(node_counters(world->nodes[stand_in])->hints_delivered, 1);
+    assert_true(holds(world, owner, 'o'));
+}
+
+/* It refuses what is older than a round whose end it has not heard of. */
+static void a_hint_for_one_in_doubt_comes_while_the_partition_moves(void)
+{
+    struct world *world = world_make(5);
+    uint16_t owner, stand_in = write_around(world, &owner, 1);
+    struct move move;
+    begin_move(world, "cat", &move);
+    set_fences(
+        world, owner, false,
+        (struct fence){ .promised = fence_of_epoch(1) + 1, .doubt = FENCE_ALL, .known = true });
+    world->nodes[owner]->collect->doubts = true;
+    collect_wake(world->nodes[owner], world->now_us);
+    comes_within_ten_seconds(world, stand_in, owner);
+    world_free(world);
+}
+
+/* It takes nothing before it gave up what it has. */
+static void a_hint_for_one_who_is_behind_comes_while_the_partition_moves(void)
+{
+    struct world *world = world_make(5);
+    uint64_t round = fence_of_epoch(1) + 1;
+    uint16_t owner = owner_of(world, "cat", 0);
+    assert_int_equal(put(world, owner, "cat", "purr", NULL).status, KVORUM_OK);
+    uint16_t stand_in = write_around(world, &owner, 1);
+    struct move move;
+    begin_move(world, "cat", &move);
+    set_fences(world, owner, true,
+               (struct fence){ .promised = round, .committed = round, .known = true });
+    comes_within_ten_seconds(world, stand_in, owner);
+    world_free(world);
+}
+
 int main(void)
 {
     static const struct named_test tests[] = {
@@ -199,6 +272,10 @@ int main(void)
           a_hint_past_the_horizon_is_destroyed_and_compared },
         { "a write that an owner did not answer is owed to it",
           a_write_that_an_owner_did_not_answer_is_owed_to_it },
+        { "a hint for one in doubt about a round comes while the partition moves",
+          a_hint_for_one_in_doubt_comes_while_the_partition_moves },
+        { "a hint for one who is behind comes while the partition moves",
+          a_hint_for_one_who_is_behind_comes_while_the_partition_moves },
     };
     return RUN_TESTS("hints", tests);
 }
