@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** The epoch in force on this shard, and how it becomes another.
  *
- *      somebody asks --> proposer (epochs_change.c) --> voters (epochs_vote.c) --> decided
+ *      somebody asks --> a wish (epochs_ask.c), made into the next epoch (epochs_change.c)
+ *                                             |
+ *                           proposer (epochs_propose.c) --> voters (epochs_vote.c) --> decided
  *                                                                                    |
  *      a message tells of a newer one --> fetched from its sender (epochs_gate.c) ---+
  *                                                                                    v
@@ -147,10 +149,30 @@ KVORUM_CHECKED kvorum_status votes_decode(const uint8_t magic[VOTES_MAGIC_SIZE],
 void votes_on_saved(struct node *node, kvorum_status status);
 void votes_on_adopted(struct node *node);
 
+/* epochs_propose.c */
+/** Get `own` decided, as the epoch after the one in force. */
+void epochs_propose(struct node *node);
+void epochs_propose_stop(struct node *node);
+void epochs_propose_tick(struct node *node);
+uint64_t epochs_propose_deadline_us(const struct node *node);
+/** An epoch is decided here, and about to be adopted. */
+bool wishes_decided(const struct node *node);
+/** The record of the epoch in force to every other member, where it is small. */
+void epochs_push(struct node *node, struct bytes record);
+/** Its place among those who vote for the epoch after this one; -1: it does not. */
+int epochs_voter_of(const struct epoch *epoch, uint16_t member);
+
 /* epochs_change.c */
+extern const char wishes_lost_track[]; /* of a change: why its outcome is unknown */
 void wishes_begin(struct node *node);
 /** What epochs_plan_beside came to, for the wish that is worked on: `record` on OK. */
 void wishes_planned(struct node *node, kvorum_status status, struct bytes record, const char *why);
+void wishes_on_adopted(struct node *node, struct bytes record);
+void wishes_tick(struct node *node);
+uint64_t wishes_deadline_us(const struct node *node);
+
+/* epochs_ask.c */
+void wishes_drop(struct node *node);
 
 /* epochs_plan.c */
 /** It would hold up the shard. */
@@ -158,13 +180,5 @@ bool epochs_plans_beside(const struct node *node);
 /** The next epoch is made in a job; then wishes_planned, unless another one is in force by then.
  *  False: no memory. */
 bool epochs_plan_beside(struct node *node, const struct change_request *request);
-void wishes_on_adopted(struct node *node, struct bytes record);
-void wishes_tick(struct node *node);
-uint64_t wishes_deadline_us(const struct node *node);
-void wishes_drop(struct node *node);
-/** An epoch is decided here, and about to be adopted. */
-bool wishes_decided(const struct node *node);
-/** The record of the epoch in force to every other member, where it is small. */
-void epochs_push(struct node *node, struct bytes record);
 
 #endif
