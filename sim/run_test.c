@@ -136,6 +136,20 @@ static void no_epoch_is_decided_twice_where_a_disk_is_put_back(void **state)
     }
 }
 
+/* Only one member knew that an epoch was decided, and its disk was put back; the voters who had
+ * accepted it were never asked again (the first).  Who had proposed an epoch in which a member goes
+ * was gone with the others' answers: that member left when all seemed settled (the second). */
+static void voters_finish_what_they_accepted(void **state)
+{
+    (void)state;
+    static const struct run_options runs[] = { { .seed = 63956, .kind = KIND_COLLECT },
+                                               { .seed = 70311 } };
+    for (size_t i = 0; i < sizeof(runs) / sizeof(*runs); i++) {
+        struct run_result result;
+        run_well(&runs[i], &result);
+    }
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -172,6 +186,7 @@ int main(void)
         cmocka_unit_test(a_scrub_finds_what_was_being_written_when_it_began),
         cmocka_unit_test(what_is_dropped_stays_dropped),
         cmocka_unit_test(no_epoch_is_decided_twice_where_a_disk_is_put_back),
+        cmocka_unit_test(voters_finish_what_they_accepted),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };

@@ -4,7 +4,9 @@
  *      somebody asks --> a wish (epochs_ask.c), made into the next epoch (epochs_change.c)
  *                                             |
  *                           proposer (epochs_propose.c) --> voters (epochs_vote.c) --> decided
- *                                                                                    |
+ *                                       ^                    |                       |
+ *                                       `- (epochs_finish.c) |                       |
+ *                                          nothing came of it                        |
  *      a message tells of a newer one --> fetched from its sender (epochs_gate.c) ---+
  *                                                                                    v
  *      shard 0: written and synced, then adopted (epochs.c), then told to the other shards
@@ -88,6 +90,13 @@ struct epoch_wish {
     uint64_t number; /* that it was proposed for last; 0: not yet */
 };
 
+/** Of the next epoch; anew with each. */
+struct epoch_finish {
+    uint64_t since_us; /* when this voter accepted, or tried, last, or this life began */
+    uint64_t end_us;   /* of the attempt that is under way */
+    unsigned in_vain;  /* attempts */
+};
+
 struct epochs {
     struct heap_item timer;
     /* In force: two places, so that what was handed out lives on until the next change. */
@@ -108,6 +117,7 @@ struct epochs {
     struct epoch_save *record_save, *votes_save; /* freed by their job, if one is under way */
     struct acceptor acceptor;
     struct buffer accepted; /* the record that it accepted */
+    struct epoch_finish finish;
     struct net_address asker;
     struct proposer proposer;
     struct buffer own, carried; /* records: ours, and what a promise made us propose instead */
@@ -161,6 +171,14 @@ bool wishes_decided(const struct node *node);
 void epochs_push(struct node *node, struct bytes record);
 /** Its place among those who vote for the epoch after this one; -1: it does not. */
 int epochs_voter_of(const struct epoch *epoch, uint16_t member);
+
+/* epochs_finish.c */
+/** This voter accepted a record of the next epoch, and does not know what came of it. */
+bool epochs_undecided(const struct node *node);
+void finish_on_accepted(struct node *node);
+void finish_on_adopted(struct node *node);
+void finish_tick(struct node *node);
+uint64_t finish_deadline_us(const struct node *node);
 
 /* epochs_change.c */
 extern const char wishes_lost_track[]; /* of a change: why its outcome is unknown */

@@ -217,6 +217,7 @@ void wishes_tick(struct node *node)
         return;
     epochs_propose_tick(node);
     end_overdue(node);
+    finish_tick(node);
     wishes_begin(node);
 }
 
@@ -229,5 +230,6 @@ uint64_t wishes_deadline_us(const struct node *node)
         first = LIST_ENTRY(epochs->wishes.next, struct epoch_wish, link);
     if (first != NULL && first->deadline_us < due_us)
         due_us = first->deadline_us;
-    return due_us;
+    uint64_t finish_us = finish_deadline_us(node);
+    return finish_us < due_us ? finish_us : due_us;
 }

@@ -94,6 +94,7 @@ kvorum_status votes_load(struct node *node)
     if (status == KVORUM_OK && there) {
         acceptor_load(&epochs->acceptor, node->config.epoch->number, &saved);
         buffer_append_bytes(&epochs->accepted, record);
+        finish_on_accepted(node);
     } else if (status != KVORUM_NOT_FOUND) {
         log_error(node->config.log,
                   "the file `votes` cannot be read, so this node no longer knows what it promised; "
@@ -177,6 +178,7 @@ void votes_on_adopted(struct node *node)
     const struct acceptor_event event = { .kind = ACCEPTOR_DECIDED,
                                           .number = node->config.epoch->number };
     acceptor_step(&node->epochs->acceptor, &event, &effects);
+    finish_on_adopted(node);
 }
 
 /* --- being asked ---------------------------------------------------------------------------- */
@@ -220,6 +222,7 @@ void epochs_on_ballot(struct node *node, struct net_address from, const struct m
     if (effects.save && accept) {
         buffer_reset(&epochs->accepted);
         buffer_append_bytes(&epochs->accepted, message->tail);
+        finish_on_accepted(node);
     }
     if (effects.save && PLANTED(VOTE_BEFORE_DISK)) {
         epochs->asker = from;
