@@ -215,7 +215,7 @@ void check_epoch_put_back(struct process *process)
     process->book->highest[process->member] = 0;
 }
 
-/* Who heard that it is no member any more goes by no epoch; all the others must have heard it too. */
+/* Who heard that it is no member any more goes by no epoch; all others must have heard it too. */
 static bool has_left(struct cluster *cluster, uint16_t member, const struct node *node)
 {
     if (node_left_epoch(node) == 0)

@@ -7,10 +7,10 @@
  *                        ^                    |
  *                        `--- twice as long --'  no majority in FINISH_TRY_US
  *
- * It is a proposal like any other (epochs_propose.c): a new ballot, which first asks a majority what
- * it accepted, and goes on with the newest of that; its own record counts only where none of them
- * has any.  So an attempt can be made by anybody at any time, by several at once, and be given up
- * anywhere.  Each voter waits longer than the one before it, so that they do not outbid each other.
+ * It is a proposal like any other (epochs_propose.c): a new ballot asks a majority first what it
+ * accepted, and goes on with the newest of that; the voter's own record counts only where none of
+ * them has any.  So it is safe at any time, by several at once, and given up anywhere.  Each voter
+ * waits longer than the one before it, so that they do not outbid each other.
  *
  * Somebody who wants a change proposes, which finishes the record too: then there is nothing to do
  * here.  Nor has who accepted the beginning of a newer line (node/recover) any part in it. */
