@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/planted.h"
+#include "node/epochs/epochs.h"
 #include "sim/checkers/checkers.h"
 #include "sim/decay.h"
 #include "sim/drops.h"
@@ -340,8 +341,16 @@ static bool settled(const struct simulation *s)
     return departures_settled(&s->epoch_changes.departures);
 }
 
+/* Another epoch may come of what a voter accepted, or of what this one began. */
+static bool is_open(const struct process *process)
+{
+    return node_epoch(process->shards[0].node)->move_count > 0 ||
+           epochs_undecided(process->shards[0].node);
+}
+
 /* All shards have the same epoch, in which nothing moves, and no other is about to come: a change
- * that waits in line at some node may begin moves, at whose end a member goes. */
+ * that waits in line at some node may begin moves, at whose end a member goes, and a voter may have
+ * accepted one that only a member knew to be decided whose disk was lost. */
 static bool moved(const struct simulation *s)
 {
     const struct cluster *cluster = &s->cluster;
@@ -350,11 +359,11 @@ static bool moved(const struct simulation *s)
     for (uint16_t i = 0; i < cluster->count; i++) {
         const struct process *process = &cluster->processes[i];
         bool counts = process->running && !epoch_book_gone(&cluster->book, i);
-        for (uint16_t shard = 0; counts && shard < process->shard_count; shard++) {
-            const struct epoch *epoch = node_epoch(process->shards[shard].node);
-            if (epoch->move_count > 0 || epoch->number != cluster->book.count)
+        if (counts && is_open(process))
+            return false;
+        for (uint16_t shard = 0; counts && shard < process->shard_count; shard++)
+            if (node_epoch(process->shards[shard].node)->number != cluster->book.count)
                 return false;
-        }
     }
     return true;
 }

@@ -181,6 +181,20 @@ static void what_nobody_else_has_is_known_to_be_lost_after_a_restart(void **stat
     run_well(&options, &result);
 }
 
+/* Only one member knew that an epoch was decided, and its disk was put back; the voters who had
+ * accepted it were never asked again (the first).  Who had proposed an epoch in which a member goes
+ * was gone with the others' answers: that member left when all seemed settled (the second). */
+static void voters_finish_what_they_accepted(void **state)
+{
+    (void)state;
+    static const struct run_options runs[] = { { .seed = 63956, .kind = KIND_COLLECT },
+                                               { .seed = 70311 } };
+    for (size_t i = 0; i < sizeof(runs) / sizeof(*runs); i++) {
+        struct run_result result;
+        run_well(&runs[i], &result);
+    }
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -221,6 +235,7 @@ int main(void)
         cmocka_unit_test(a_put_that_goes_on_at_a_store_that_commits_at_once_ends_once),
         cmocka_unit_test(a_disk_with_damage_that_cannot_be_mended_is_not_whole),
         cmocka_unit_test(what_nobody_else_has_is_known_to_be_lost_after_a_restart),
+        cmocka_unit_test(voters_finish_what_they_accepted),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };

@@ -215,13 +215,27 @@ void check_epoch_put_back(struct process *process)
     process->book->highest[process->member] = 0;
 }
 
+/* Who heard that it is no member any more goes by no epoch; all others must have heard it too. */
+static bool has_left(struct cluster *cluster, uint16_t member, const struct node *node)
+{
+    if (node_left_epoch(node) == 0)
+        return false;
+    if (!epoch_book_gone(&cluster->book, member))
+        world_fail(cluster->world, "epochs",
+                   "n%u left by epoch %llu, and is a member in a healthy cluster that has %llu",
+                   member, (unsigned long long)node_left_epoch(node),
+                   (unsigned long long)cluster->book.count);
+    return true;
+}
+
 void check_epochs_agree(struct cluster *cluster)
 {
     for (uint16_t i = 0; i < cluster->count; i++) {
         const struct process *process = &cluster->processes[i];
         for (uint16_t shard = 0; process->running && shard < process->shard_count; shard++) {
-            uint64_t number = node_epoch(process->shards[shard].node)->number;
-            if (number != cluster->book.count)
+            const struct node *node = process->shards[shard].node;
+            uint64_t number = node_epoch(node)->number;
+            if (!has_left(cluster, i, node) && number != cluster->book.count)
                 world_fail(cluster->world, "epochs",
                            "n%u.%u goes by epoch %llu in a healthy cluster that has %llu", i, shard,
                            (unsigned long long)number, (unsigned long long)cluster->book.count);

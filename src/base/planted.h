@@ -41,6 +41,8 @@
     X(VOTE_BEFORE_DISK, "a voter answers before its vote is on disk")                              \
     X(VOTER_REBORN, "a voter votes at once, also from a copy of its disk that was put back")       \
     X(ACTOR_UNASKED, "a node takes up the actor of its last life without asking")                  \
+    X(ACCEPTED_NOT_FINISHED, "a voter leaves what it accepted to whoever proposed it")             \
+    X(OWN_VALUE_PROPOSED, "a proposer goes on with its own epoch though a voter accepted another") \
     X(EPOCH_BEFORE_DISK, "an epoch is adopted and never written")                                  \
     X(GOSSIP_MAKES_OWNER, "gossip about an id that the epoch does not list makes it a member")     \
     X(STALE_REFUTATION_ACCEPTED, "an accused member is believed at the incarnation it is accused") \

@@ -42,8 +42,10 @@ struct world {
     char folders[NODES][64];
     struct disk *disks[NODES];
     bool down[NODES];
-    bool keeps_epochs; /* no record of one arrives */
-    bool plans_late;   /* lengthy jobs of member 0 wait */
+    bool keeps_epochs;          /* no record of one arrives */
+    bool plans_late;            /* lengthy jobs of member 0 wait */
+    bool hushes;                /* once voters are asked to accept, no vote arrives */
+    unsigned accepts, prepares; /* that were sent so far */
     struct parcel queue[QUEUE_MAX];
     size_t head, tail;
 };
@@ -109,6 +111,10 @@ static bool test_send(struct net *net, struct net_address to, const struct messa
     if (to.member >= NODES || world->down[to.member])
         return false;
     if (world->keeps_epochs && message->kind == MESSAGE_EPOCH_ANSWER)
+        return true;
+    world->accepts += message->kind == MESSAGE_EPOCH_ACCEPT;
+    world->prepares += message->kind == MESSAGE_EPOCH_PREPARE;
+    if (world->hushes && world->accepts > 0 && message->kind == MESSAGE_EPOCH_VOTE)
         return true;
     assert_true(world->tail - world->head < QUEUE_MAX);
     struct parcel *parcel = &world->queue[world->tail++ % QUEUE_MAX];
@@ -579,6 +585,105 @@ static void without_the_newer_epoch_its_time_runs_out(void)
     world_free(world);
 }
 
+/* Epoch 2, in which n3 is to weigh 200, is accepted by all, and n1, which proposed it, is gone. */
+static struct world *world_that_accepted(void)
+{
+    struct world *world = world_make();
+    struct change_request request = weight_of("n3", 200);
+    struct outcome unknown = { 0 };
+    world->hushes = true;
+    node_change_epoch(world->nodes[0], &request, note, &unknown);
+    settle(world);
+    assert_int_equal(world->accepts, NODES);
+    cut(world, 0);
+    world->nodes[0] = node_destroy(world->nodes[0]);
+    world->hushes = false;
+    world->prepares = 0;
+    return world;
+}
+
+static void assert_finished(struct world *world, uint16_t first)
+{
+    for (uint16_t i = first; i < NODES; i++) {
+        assert_int_equal(number_at(world, i), 2);
+        assert_int_equal(number_on_disk(world, i), 2);
+        assert_int_equal(node_epoch(world->nodes[i])->changes[0].weight, 200);
+    }
+}
+
+static void what_was_accepted_is_finished_by_a_voter(void)
+{
+    struct world *world = world_that_accepted();
+    pass(world, 6000);
+    assert_int_equal(number_at(world, 1), 1); /* the first voter, who is gone, would be by now */
+    pass(world, 2000);
+    assert_finished(world, 1);
+    unsigned prepares = world->prepares;
+    pass(world, 120 * 1000);
+    assert_int_equal(world->prepares, prepares); /* and that is that */
+    world_free(world);
+}
+
+static void what_was_accepted_is_finished_in_another_life(void)
+{
+    struct world *world = world_that_accepted();
+    for (uint16_t i = 1; i < NODES; i++) {
+        world->nodes[i] = node_destroy(world->nodes[i]);
+        assert_int_equal(start(world, i, &world->epoch), KVORUM_OK);
+    }
+    pass(world, 8000);
+    assert_finished(world, 1);
+    world_free(world);
+}
+
+static void a_voter_that_cannot_finish_tries_less_and_less(void)
+{
+    struct world *world = world_that_accepted();
+    cut(world, 2);
+    pass(world, 60 * 1000);
+    unsigned first_minute = world->prepares;
+    assert_true(first_minute > 0);
+    pass(world, 540 * 1000);
+    assert_true(world->prepares - first_minute < 9 * first_minute / 2);
+    world->down[2] = false;
+    pass(world, 60 * 1000);
+    assert_finished(world, 1);
+    world_free(world);
+}
+
+/* n2 makes another change while n3 waits with what it accepted. */
+static void a_change_that_comes_first_finishes_it_too(void)
+{
+    struct world *world = world_that_accepted();
+    assert_int_equal(stage(world, 1, "n2", 300).status, KVORUM_OK);
+    pass(world, 20 * 1000);
+    for (uint16_t i = 1; i < NODES; i++) {
+        assert_int_equal(number_at(world, i), 3);
+        assert_int_equal(node_epoch(world->nodes[i])->change_count, 2);
+    }
+    world_free(world);
+}
+
+static void a_change_that_comes_while_it_is_tried_waits_its_turn(void)
+{
+    struct world *world = world_that_accepted();
+    cut(world, 2);
+    while (world->prepares == 0)
+        pass(world, 100);
+    struct change_request request = weight_of("n2", 300);
+    struct outcome outcome = { 0 };
+    node_change_epoch(world->nodes[1], &request, note, &outcome);
+    pass(world, 4000);
+    assert_false(outcome.answered);
+    world->down[2] = false;
+    pass(world, 2000);
+    assert_true(outcome.answered);
+    assert_int_equal(outcome.status, KVORUM_OK);
+    assert_int_equal(number_at(world, 2), 3);
+    assert_int_equal(node_epoch(world->nodes[2])->change_count, 2);
+    world_free(world);
+}
+
 int main(void)
 {
     static const struct named_test tests[] = {
@@ -598,6 +703,16 @@ int main(void)
           who_was_away_learns_of_it_and_what_came_early_waits },
         { "a newcomer is listed by whom it asks", a_newcomer_is_listed_by_whom_it_asks },
         { "a damaged vote stops the node", a_damaged_vote_stops_the_node },
+        { "what voters accepted is finished by one of them, once",
+          what_was_accepted_is_finished_by_a_voter },
+        { "what voters accepted is finished in another life of theirs",
+          what_was_accepted_is_finished_in_another_life },
+        { "a voter that cannot finish tries less and less, and does when it can",
+          a_voter_that_cannot_finish_tries_less_and_less },
+        { "a change that comes first finishes what was accepted",
+          a_change_that_comes_first_finishes_it_too },
+        { "a change that comes while a voter tries to finish waits its turn",
+          a_change_that_comes_while_it_is_tried_waits_its_turn },
         { "who is refused by a newer epoch begins again",
           who_is_refused_by_a_newer_epoch_begins_again },
         { "without the newer epoch its time runs out", without_the_newer_epoch_its_time_runs_out },

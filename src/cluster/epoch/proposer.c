@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "base/planted.h"
+
 #define MOVE(state) (1u << (state))
 
 enum { BACKOFF_DOUBLINGS_MAX = 6 };
@@ -71,7 +73,7 @@ static void on_promise(struct proposer *proposer, const struct proposer_event *e
     if (proposer->state != PROPOSER_PREPARING || (proposer->answered & bit) != 0)
         return;
     proposer->answered |= bit;
-    if (ballot_less(proposer->carried, event->accepted)) {
+    if (ballot_less(proposer->carried, event->accepted) && !PLANTED(OWN_VALUE_PROPOSED)) {
         proposer->carried = event->accepted;
         proposer->value = event->value;
         ret->carry = true;

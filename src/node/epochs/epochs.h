@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** The epoch in force on this shard, and how it becomes another.
  *
- *      somebody asks --> proposer (epochs_change.c) --> voters (epochs_vote.c) --> decided
- *                                                                                    |
+ *      somebody asks --> a wish (epochs_ask.c), made into the next epoch (epochs_change.c)
+ *                                             |
+ *                           proposer (epochs_propose.c) --> voters (epochs_vote.c) --> decided
+ *                                       ^                    |                       |
+ *                                       `- (epochs_finish.c) |                       |
+ *                                          nothing came of it                        |
  *      a message tells of a newer one --> fetched from its sender (epochs_gate.c) ---+
  *                                                                                    v
  *      shard 0: written and synced, then adopted (epochs.c), then told to the other shards
@@ -86,6 +90,13 @@ struct epoch_wish {
     uint64_t number; /* that it was proposed for last; 0: not yet */
 };
 
+/** Of the next epoch; anew with each. */
+struct epoch_finish {
+    uint64_t since_us; /* when this voter accepted, or tried, last, or this life began */
+    uint64_t end_us;   /* of the attempt that is under way */
+    unsigned in_vain;  /* attempts */
+};
+
 struct epochs {
     struct heap_item timer;
     /* In force: two places, so that what was handed out lives on until the next change. */
@@ -106,6 +117,7 @@ struct epochs {
     struct epoch_save *record_save, *votes_save; /* freed by their job, if one is under way */
     struct acceptor acceptor;
     struct buffer accepted; /* the record that it accepted */
+    struct epoch_finish finish;
     struct net_address asker;
     struct proposer proposer;
     struct buffer own, carried; /* records: ours, and what a promise made us propose instead */
@@ -147,10 +159,38 @@ KVORUM_CHECKED kvorum_status votes_decode(const uint8_t magic[VOTES_MAGIC_SIZE],
 void votes_on_saved(struct node *node, kvorum_status status);
 void votes_on_adopted(struct node *node);
 
+/* epochs_propose.c */
+/** Get `own` decided, as the epoch after the one in force. */
+void epochs_propose(struct node *node);
+void epochs_propose_stop(struct node *node);
+void epochs_propose_tick(struct node *node);
+uint64_t epochs_propose_deadline_us(const struct node *node);
+/** An epoch is decided here, and about to be adopted. */
+bool wishes_decided(const struct node *node);
+/** The record of the epoch in force to every other member, where it is small. */
+void epochs_push(struct node *node, struct bytes record);
+/** Its place among those who vote for the epoch after this one; -1: it does not. */
+int epochs_voter_of(const struct epoch *epoch, uint16_t member);
+
+/* epochs_finish.c */
+/** This voter accepted a record of the next epoch, and does not know what came of it. */
+bool epochs_undecided(const struct node *node);
+void finish_on_accepted(struct node *node);
+void finish_on_adopted(struct node *node);
+void finish_tick(struct node *node);
+uint64_t finish_deadline_us(const struct node *node);
+
 /* epochs_change.c */
+extern const char wishes_lost_track[]; /* of a change: why its outcome is unknown */
 void wishes_begin(struct node *node);
 /** What epochs_plan_beside came to, for the wish that is worked on: `record` on OK. */
 void wishes_planned(struct node *node, kvorum_status status, struct bytes record, const char *why);
+void wishes_on_adopted(struct node *node, struct bytes record);
+void wishes_tick(struct node *node);
+uint64_t wishes_deadline_us(const struct node *node);
+
+/* epochs_ask.c */
+void wishes_drop(struct node *node);
 
 /* epochs_plan.c */
 /** It would hold up the shard. */
@@ -158,13 +198,5 @@ bool epochs_plans_beside(const struct node *node);
 /** The next epoch is made in a job; then wishes_planned, unless another one is in force by then.
  *  False: no memory. */
 bool epochs_plan_beside(struct node *node, const struct change_request *request);
-void wishes_on_adopted(struct node *node, struct bytes record);
-void wishes_tick(struct node *node);
-uint64_t wishes_deadline_us(const struct node *node);
-void wishes_drop(struct node *node);
-/** An epoch is decided here, and about to be adopted. */
-bool wishes_decided(const struct node *node);
-/** The record of the epoch in force to every other member, where it is small. */
-void epochs_push(struct node *node, struct bytes record);
 
 #endif

@@ -94,6 +94,7 @@ kvorum_status votes_load(struct node *node)
     if (status == KVORUM_OK && there) {
         acceptor_load(&epochs->acceptor, node->config.epoch->number, &saved);
         buffer_append_bytes(&epochs->accepted, record);
+        finish_on_accepted(node);
     } else if (status != KVORUM_NOT_FOUND) {
         log_error(node->config.log,
                   "the file `votes` cannot be read, so this node no longer knows what it promised; "
@@ -177,17 +178,15 @@ void votes_on_adopted(struct node *node)
     const struct acceptor_event event = { .kind = ACCEPTOR_DECIDED,
                                           .number = node->config.epoch->number };
     acceptor_step(&node->epochs->acceptor, &event, &effects);
+    finish_on_adopted(node);
 }
 
 /* --- being asked ---------------------------------------------------------------------------- */
 
-static bool is_voter(const struct node *node)
+static bool may_vote(const struct node *node, uint64_t number)
 {
-    const struct epoch *epoch = node->config.epoch;
-    for (uint8_t i = 0; i < epoch->voter_count; i++)
-        if (epoch->voters[i] == node->config.self)
-            return true;
-    return false;
+    return epochs_voter_of(node->config.epoch, node->config.self) >= 0 &&
+           lives_may_vote(node, number) && !recover_fences(node, number);
 }
 
 /* What is accepted may be decided, and must then be an epoch that everybody can read. */
@@ -210,9 +209,7 @@ void epochs_on_ballot(struct node *node, struct net_address from, const struct m
     }
     if (epochs->votes_save == NULL || epochs->votes_save->busy)
         return; /* it asks again */
-    if (ballot->number == epochs->acceptor.number &&
-        !(is_voter(node) && lives_may_vote(node, ballot->number) &&
-          !recover_fences(node, ballot->number)))
+    if (ballot->number == epochs->acceptor.number && !may_vote(node, ballot->number))
         return; /* it asks again */
     const struct acceptor_event event = {
         .kind = accept ? ACCEPTOR_ACCEPT : ACCEPTOR_PREPARE,
@@ -225,6 +222,7 @@ void epochs_on_ballot(struct node *node, struct net_address from, const struct m
     if (effects.save && accept) {
         buffer_reset(&epochs->accepted);
         buffer_append_bytes(&epochs->accepted, message->tail);
+        finish_on_accepted(node);
     }
     if (effects.save && PLANTED(VOTE_BEFORE_DISK)) {
         epochs->asker = from;
