@@ -136,6 +136,29 @@ static void no_epoch_is_decided_twice_where_a_disk_is_put_back(void **state)
     }
 }
 
+/* A member's disk said that it is none any more, and nobody else had that epoch yet: it had decided
+ * it itself, left, and told nobody. */
+static void who_decided_that_it_goes_may_crash_at_once(void **state)
+{
+    (void)state;
+    static const struct run_options runs[] = { { .seed = 103662, .kind = KIND_COLLECT },
+                                               { .seed = 103713, .kind = KIND_COLLECT },
+                                               { .seed = 107970, .kind = KIND_COLLECT } };
+    for (size_t i = 0; i < sizeof(runs) / sizeof(*runs); i++) {
+        struct run_result result;
+        run_well(&runs[i], &result);
+    }
+}
+
+/* A delete by a clock that was a minute ahead hid later puts, and was collected. */
+static void a_collected_delete_may_have_hidden_later_puts(void **state)
+{
+    (void)state;
+    struct run_options options = { .seed = 102969, .kind = KIND_COLLECT };
+    struct run_result result;
+    run_well(&options, &result);
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -172,6 +195,8 @@ int main(void)
         cmocka_unit_test(a_scrub_finds_what_was_being_written_when_it_began),
         cmocka_unit_test(what_is_dropped_stays_dropped),
         cmocka_unit_test(no_epoch_is_decided_twice_where_a_disk_is_put_back),
+        cmocka_unit_test(who_decided_that_it_goes_may_crash_at_once),
+        cmocka_unit_test(a_collected_delete_may_have_hidden_later_puts),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };
