@@ -103,7 +103,7 @@ static struct drops_operation *open_operation(struct drops *drops, enum drops_ac
                                            .generation = drops_generation(process, shard),
                                            .invoked_us = drops->cluster->world->now_us };
     operation->latest = operation->generation;
-    check_drop_kept(operation);
+    check_drop_kept(operation, node_serves(process->shards[shard].node));
     check_drop_proven(drops, process);
     return operation;
 }

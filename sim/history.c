@@ -26,7 +26,6 @@ void history_init(struct history *history, struct world *world, bool siblings, u
     history->records = clear_memory((size_t)capacity, sizeof(*history->records));
     history->by_key = clear_memory(key_count, sizeof(*history->by_key));
     history->by_key_count = clear_memory(key_count, sizeof(*history->by_key_count));
-    history->graves = clear_memory(key_count, sizeof(*history->graves));
     for (uint32_t i = 0; i < key_count; i++)
         history->by_key[i] = clear_memory((size_t)capacity, sizeof(**history->by_key));
     map_init(&history->dots);
@@ -46,7 +45,6 @@ void history_done(struct history *history)
     buffer_done(&history->scratch);
     free(history->by_key);
     free(history->by_key_count);
-    free(history->graves);
     free(history->records);
 }
 
@@ -175,25 +173,36 @@ bool maybe_deleted(const struct history *history, const struct record *earlier)
     return false;
 }
 
+bool history_wants_object(const struct history *history, enum action action)
+{
+    bool stamps_decide = !history->siblings || history->changes;
+    return history->collects && stamps_decide &&
+           (action_writes_value(action) || action_deletes(action));
+}
+
+/* Where the last write wins. */
+static bool may_hide(const struct record *record, const struct record *earlier)
+{
+    if (!action_deletes(record->action) || !record_may_happen(record))
+        return false;
+    if (!record_acknowledged(record) || record->grave.stamp == 0 || !earlier->version_known)
+        return true;
+    return version_compare(&record->grave, &earlier->version) > 0;
+}
+
 bool maybe_collected(const struct history *history, const struct record *earlier)
 {
-    const struct version *grave = &history->graves[earlier->key];
     const int32_t *ids = history->by_key[earlier->key];
+    bool kept = record_is_kept(history, earlier);
     if (!history->collects)
         return false;
-    if (maybe_deleted(history, earlier))
+    if ((kept || history->changes) && maybe_deleted(history, earlier))
         return true;
-    if (record_is_kept(history, earlier) && !history->changes)
+    if (kept && !history->changes)
         return false;
-    if (!earlier->version_known ||
-        (grave->stamp > 0 && version_compare(grave, &earlier->version) > 0))
-        return true;
-    for (uint32_t i = 0; i < history->by_key_count[earlier->key]; i++) {
-        const struct record *record = &history->records[ids[i]];
-        bool before = record_acknowledged(record) && record->done_us < earlier->invoked_us;
-        if (action_deletes(record->action) && record_may_happen(record) && !before)
+    for (uint32_t i = 0; i < history->by_key_count[earlier->key]; i++)
+        if (may_hide(&history->records[ids[i]], earlier))
             return true;
-    }
     return false;
 }
 
@@ -286,9 +295,6 @@ void history_see(struct history *history, uint32_t key, const struct object *obj
         struct version version = version_of(history, key, sibling);
         check_invented_value(history, key, sibling, &version);
         check_dot(history, key, sibling, &version);
-        struct version *grave = &history->graves[key];
-        if (version.tombstone && version_compare(&version, grave) > 0)
-            *grave = version;
         if (version.writer == NO_OPERATION)
             continue;
         check_birth(history, &history->records[version.writer], &version);
@@ -304,8 +310,13 @@ static void take_reading(struct history *history, struct record *record,
     record->object = true;
     reading->count = object->sibling_count;
     reading->versions = clear_memory(reading->count, sizeof(*reading->versions));
-    for (uint32_t i = 0; i < reading->count; i++)
+    for (uint32_t i = 0; i < reading->count; i++) {
+        const struct version *version = &reading->versions[i];
         reading->versions[i] = version_of(history, record->key, &object->siblings[i]);
+        if (action_deletes(record->action) && version->tombstone &&
+            version_compare(version, &record->grave) > 0)
+            record->grave = *version;
+    }
 }
 
 void history_end(struct history *history, struct record *record, kvorum_status status,

@@ -54,6 +54,7 @@ struct record {
     bool mode_known;        /* the member that took it knew the bucket's last mode */
     bool version_known;     /* somebody saw what it wrote: */
     struct version version;
+    struct version grave;   /* a delete: the newest tombstone in its answer; stamp 0: none */
     struct reading reading; /* the object in its answer */
     bool object;            /* there was one */
 };
@@ -62,8 +63,7 @@ struct history {
     struct world *world;
     bool siblings; /* the bucket's mode, the last one where it changes: */
     bool changes;
-    bool collects;          /* a tombstone may be gone: */
-    struct version *graves; /* the newest that was seen of each key; stamp 0: none */
+    bool collects; /* a tombstone may be gone */
     struct record *records;
     int32_t count, capacity;
     uint32_t key_count;
@@ -111,9 +111,14 @@ bool surely_replaces(const struct record *later, const struct record *earlier);
 bool maybe_replaces(const struct record *later, const struct record *earlier);
 /** It stays until a write that saw it replaces it; else something newer may take its place. */
 bool record_is_kept(const struct history *history, const struct record *write);
+/** The stamp of this write decides what it hides once its tombstone is collected, so it must be
+ *  known: the answer must carry what was written. */
+bool history_wants_object(const struct history *history, enum action action);
 /** Some delete of this key may have replaced `earlier`. */
 bool maybe_deleted(const struct history *history, const struct record *earlier);
-/** Nothing is there of the key any more: may a delete have taken `earlier`, and been collected? */
+/** Nothing is there of the key any more: may a delete have taken `earlier`, and been collected?
+ *  Where the last write wins, that is one with a later stamp, whichever came first: its answer told
+ *  the stamp (history_wants_object); of one whose outcome nobody knows it may be any. */
 bool maybe_collected(const struct history *history, const struct record *earlier);
 /** Order of last write wins: (stamp, actor, counter). */
 int version_compare(const struct version *a, const struct version *b);

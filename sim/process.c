@@ -312,8 +312,11 @@ static bool save_life(void *context, const struct node_life *life)
 static void epoch_changed(void *context)
 {
     struct process_shard *shard = context;
-    if (node_left_epoch(shard->node) != 0)
-        return; /* it goes by no epoch any more; on its disk is the one that does not list it */
+    uint64_t left = node_left_epoch(shard->node);
+    if (left != 0 && shard->number == 0)
+        check_epoch_left(shard->process, left);
+    if (left != 0)
+        return; /* it goes by no epoch any more */
     if (process_alive(shard->process) || !shard->process->running)
         check_epoch_adopted(shard->process, node_epoch(shard->node));
 }
@@ -387,7 +390,7 @@ static kvorum_status bring_up(struct process *process)
 /* What is on its disk tells it that it is no member any more: somebody switches it off. */
 static bool is_dismissed(struct process *process, kvorum_status status)
 {
-    if (status != KVORUM_WRONG_CLUSTER || !epoch_book_gone(process->book, process->member))
+    if (status != KVORUM_WRONG_CLUSTER || !check_epoch_dismissed(process))
         return false;
     PROBE("process: one who was removed did not start again");
     process->retired = true;

@@ -195,6 +195,29 @@ static void voters_finish_what_they_accepted(void **state)
     }
 }
 
+/* A member's disk said that it is none any more, and nobody else had that epoch yet: it had decided
+ * it itself, left, and told nobody. */
+static void who_decided_that_it_goes_may_crash_at_once(void **state)
+{
+    (void)state;
+    static const struct run_options runs[] = { { .seed = 103662, .kind = KIND_COLLECT },
+                                               { .seed = 103713, .kind = KIND_COLLECT },
+                                               { .seed = 107970, .kind = KIND_COLLECT } };
+    for (size_t i = 0; i < sizeof(runs) / sizeof(*runs); i++) {
+        struct run_result result;
+        run_well(&runs[i], &result);
+    }
+}
+
+/* A delete by a clock that was a minute ahead hid later puts, and was collected. */
+static void a_collected_delete_may_have_hidden_later_puts(void **state)
+{
+    (void)state;
+    struct run_options options = { .seed = 102969, .kind = KIND_COLLECT };
+    struct run_result result;
+    run_well(&options, &result);
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -236,6 +259,8 @@ int main(void)
         cmocka_unit_test(a_disk_with_damage_that_cannot_be_mended_is_not_whole),
         cmocka_unit_test(what_nobody_else_has_is_known_to_be_lost_after_a_restart),
         cmocka_unit_test(voters_finish_what_they_accepted),
+        cmocka_unit_test(who_decided_that_it_goes_may_crash_at_once),
+        cmocka_unit_test(a_collected_delete_may_have_hidden_later_puts),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };

@@ -73,7 +73,8 @@ static void check_write(struct call *call)
 static void remember(struct call *call, const struct answer *answer)
 {
     struct record *record = call->record;
-    if (answer->object == NULL || call->client == NULL)
+    bool unseen = call->for_checkers && answer->status == KVORUM_OK;
+    if (answer->object == NULL || call->client == NULL || unseen)
         return;
     answer_context(answer, &call->workload->contexts[record->id]);
     call->client->last_seen[record->key] = record->id;
@@ -251,6 +252,11 @@ static void submit(struct call *call, const struct quorum_levels *levels, struct
         if (choose_chance(workload->world, workload->plan->return_body))
             operation.flags |= OPERATION_RETURN_BODY;
     }
+    call->for_checkers =
+        operation.flags == flags_of(record->action) && /* else its client asked */
+        history_wants_object(workload->history, record->action);
+    if (call->for_checkers)
+        operation.flags |= OPERATION_RETURN_BODY;
     uint16_t shard = call->shard = (uint16_t)choose(workload->world, process->shard_count);
     call->dw = levels->dw;
     record->mode_known = workload->history->changes && mode_known(process, shard);

@@ -28,6 +28,7 @@ struct call {
     uint16_t member, shard;
     uint64_t paused_us; /* of the process, when it began */
     bool *done;
+    bool for_checkers; /* what a good answer carries: its client did not ask for it */
 };
 
 struct workload {

@@ -147,13 +147,36 @@ static void a_lost_write_of_the_last_generation_is_found(void)
     }
 }
 
-static void who_goes_by_a_later_one_has_forgotten_nothing(void)
+/* What a member was told of (generation 8), and what it goes by when it is asked. */
+struct memory {
+    const char *name;
+    bool told;
+    uint64_t goes_by;
+    bool serves, volatile_stores, put_back;
+    const char *found;
+};
+
+static const struct memory memories[] = {
+    { "who goes by an earlier generation than it was told has forgotten it", true, 7, true, false,
+      false, "dropped" },
+    { "who goes by what it was told has forgotten nothing", true, 8, true, false, false, "-" },
+    { "nor has who goes by a later one", true, 9, true, false, false, "-" },
+    { "who was not told need not know", false, 7, true, false, false, "-" },
+    { "who does not serve yet need not know again", true, 7, false, false, false, "-" },
+    { "who keeps nothing over its end may forget", true, 7, true, true, false, "-" },
+    { "so may who was put back to an older copy", true, 7, true, false, true, "-" },
+};
+
+static void what_was_told_is_kept(const void *at)
 {
-    static const struct course knows = { "", KEY, 7, true, true, 9, "-" };
+    const struct memory *memory = at;
+    const struct course course = { "", KEY, 7, true, memory->told, memory->goes_by, "" };
     struct drops_fixture f;
-    drops_begin_by_hand(&f, &knows);
-    check_drop_kept(&f.operations[2]); /* it goes by 9, and was told 8 */
-    drops_end_by_hand(&f, "-");
+    drops_begin_by_hand(&f, &course);
+    f.plan.memory = memory->volatile_stores;
+    f.cluster->yesterday_of = memory->put_back ? &f.cluster->processes[0] : NULL;
+    check_drop_kept(&f.operations[2], memory->serves);
+    drops_end_by_hand(&f, memory->found);
 }
 
 /* --- debts ----------------------------------------------------------------------------------- */
@@ -222,13 +245,12 @@ static const struct named_test others[] = {
     { "a list names what was written since the drop", a_list_names_what_was_written_since },
     { "an acknowledged write of the last generation that is not there is found",
       a_lost_write_of_the_last_generation_is_found },
-    { "who goes by a later generation than it was told has forgotten nothing",
-      who_goes_by_a_later_one_has_forgotten_nothing },
 };
 
 int main(void)
 {
     int failed = RUN_ROWS("dropped, reads", reads, read_finds_what_was_written);
     failed += RUN_TESTS("dropped", others);
+    failed += RUN_ROWS("dropped, kept", memories, what_was_told_is_kept);
     return failed + RUN_ROWS("debts", debtors, who_leaves_owes_nothing);
 }

@@ -161,13 +161,11 @@ void check_drop_told(const struct drops_operation *drop)
     }
 }
 
-void check_drop_kept(const struct drops_operation *operation)
+void check_drop_kept(const struct drops_operation *operation, bool serves)
 {
     const struct drops *drops = operation->drops;
-    const struct process *process = &drops->cluster->processes[operation->member];
     if (operation->generation < drops->confirmed[operation->member] &&
-        !may_forget(drops->cluster, operation->member) &&
-        node_serves(process->shards[operation->shard].node))
+        !may_forget(drops->cluster, operation->member) && serves)
         world_fail(world_of(operation), "dropped",
                    "n%u.%u goes by generation %llx, and was told %llx", operation->member,
                    operation->shard, (unsigned long long)operation->generation,

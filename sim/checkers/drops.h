@@ -20,7 +20,8 @@
 void check_drop_read(struct drops_operation *read, const struct object *object);
 void check_drop_listed(const struct drops_operation *list, struct bytes name);
 void check_drop_told(const struct drops_operation *drop);
-void check_drop_kept(const struct drops_operation *operation);
+/** `operation` begins; `serves`: the shard that is asked knows its buckets by now. */
+void check_drop_kept(const struct drops_operation *operation, bool serves);
 /** `process` serves an operation. */
 void check_drop_proven(struct drops *drops, const struct process *process);
 /** The generation in a key of a store; false: it is not of our bucket. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "node/small_file.h"
 #include "sim/checkers/checkers.h"
 
 enum { RECORD_MAX = 1 << 20, ARENA_LIMIT = 1 << 22, ONE_IN = 4 };
@@ -208,6 +209,60 @@ void check_epoch_started(struct process *process, const struct epoch *epoch)
 {
     check_unique(process, epoch, false);
     check_not_back(process, epoch);
+}
+
+/* As its disk would surely be after a power failure. */
+static bool read_synced(struct process *process, struct arena *arena, struct epoch *ret)
+{
+    struct sim_disk copy;
+    struct buffer record;
+    buffer_init(&record, RECORD_MAX);
+    sim_disk_copy_synced(&process->disk, &copy);
+    bool read = small_file_read(&copy.base, "epoch", &record) == KVORUM_OK &&
+                epoch_decode(buffer_bytes(&record), arena, ret) == KVORUM_OK;
+    sim_disk_done(&copy);
+    buffer_done(&record);
+    return read;
+}
+
+static bool is_without(const struct process *process, const struct epoch *epoch)
+{
+    const struct identity *identity = &process->identity;
+    return memcmp(&epoch->cluster, &identity->cluster, NODE_ID_SIZE) == 0 &&
+           ring_member_index(epoch, &identity->node) == RING_NO_MEMBER;
+}
+
+/* An epoch that anybody holds is decided: it is in the book from now on, so all who stay must come
+ * to it, and to no other of its number.  Its number; 0: there is none on its disk. */
+static uint64_t note_left(struct process *process)
+{
+    struct arena arena;
+    struct epoch epoch = { 0 };
+    arena_init(&arena, ARENA_LIMIT);
+    uint64_t number = 0;
+    if (read_synced(process, &arena, &epoch) && is_without(process, &epoch)) {
+        number = epoch.number;
+        check_unique(process, &epoch, false);
+    }
+    arena_done(&arena);
+    return number;
+}
+
+void check_epoch_left(struct process *process, uint64_t number)
+{
+    if (process->disk.dead)
+        return; /* what it does now has no effect */
+    uint64_t noted = note_left(process);
+    if (noted != number)
+        world_fail(process->world, "epochs",
+                   "n%u left by epoch %llu, and a power failure would leave it with %llu (0: with "
+                   "one in which it is a member)",
+                   process->member, (unsigned long long)number, (unsigned long long)noted);
+}
+
+bool check_epoch_dismissed(struct process *process)
+{
+    return note_left(process) != 0 && epoch_book_gone(process->book, process->member);
 }
 
 void check_epoch_put_back(struct process *process)

@@ -74,6 +74,22 @@ static void deleted_is_not_found_and_absent_keys_say_so(void)
     world_free(world);
 }
 
+static void a_delete_tells_what_it_left_if_asked(void)
+{
+    struct world *world = world_make(3);
+    struct operation operation = operation_on(OPERATION_DELETE, "cat");
+    put(world, 0, "cat", "meow", NULL);
+    assert_true(run(world, 1, &operation).context_size == 0);
+    put(world, 0, "cat", "back", NULL);
+    operation.flags = OPERATION_RETURN_BODY;
+    for (uint16_t at = 0; at < 3; at++) { /* the last two find nothing to delete */
+        struct outcome left = run(world, at, &operation);
+        assert_true((left.status == KVORUM_OK) == (at == 0) && left.context_size > 0);
+        assert_string_equal(left.values, "");
+    }
+    world_free(world);
+}
+
 static void conditions_are_checked(void)
 {
     struct world *world = world_make(3);
@@ -375,6 +391,7 @@ int main(void)
         { "a stale context makes a sibling", a_stale_context_makes_a_sibling },
         { "deleted is not found, and can be written again",
           deleted_is_not_found_and_absent_keys_say_so },
+        { "a delete tells what it left, if asked", a_delete_tells_what_it_left_if_asked },
         { "if-none-match and if-match are checked", conditions_are_checked },
         { "one owner away changes nothing", one_owner_away_changes_nothing },
         { "strict quorums count owners only", strict_quorums_count_owners_only },

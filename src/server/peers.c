@@ -260,12 +260,13 @@ static void part(struct peers *peers)
 void peers_flush(struct peers *peers)
 {
     struct list *item;
-    if (peers_have_left(peers))
-        part(peers);
-    else if (peers->members_changed)
+    bool left = peers_have_left(peers);
+    if (!left && peers->members_changed)
         peers_follow(peers);
     while ((item = list_first(&peers->dirty)) != NULL)
         peer_link_flush(peer_link_of_dirty(item));
+    if (left) /* the last that it had to say is on its way: node/epochs/epochs_left.c */
+        part(peers);
 }
 
 void peers_sweep(struct peers *peers)

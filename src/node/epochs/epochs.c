@@ -180,9 +180,11 @@ static bool somebody_was_removed(const struct epoch *former, const struct epoch 
 /* `record` is on disk. */
 static void leave(struct node *node, uint64_t number, struct bytes record)
 {
-    if (node->config.shard == 0)
-        tell_own_shards(node, number, record);
     left_begin(node, number);
+    if (node->config.shard != 0)
+        return;
+    epochs_on_left(node, number, record);
+    tell_own_shards(node, number, record);
 }
 
 /* `record` is on disk.  What was handed out of the epoch before lives on until the next. */

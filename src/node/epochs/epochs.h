@@ -139,6 +139,10 @@ void epochs_save_leave(struct epoch_save *save);
 /** Write `bytes` by `save`, in a job where there are jobs; then `done`. */
 void epochs_save(struct node *node, struct epoch_save *save);
 
+/* epochs_left.c */
+/** This node is none by epoch `number`, whose `record` is on its disk; on shard 0. */
+void epochs_on_left(struct node *node, uint64_t number, struct bytes record);
+
 /* epochs_gate.c */
 void epochs_fetch(struct node *node);
 void epochs_hear(struct node *node, uint64_t number, struct net_address teller);

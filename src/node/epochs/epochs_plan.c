@@ -111,7 +111,7 @@ static kvorum_status make_read(struct reading *reading, bool nowait)
 static void make_done(struct node *node, struct reading *reading)
 {
     struct planning_job *job = job_of(reading);
-    bool outdated = job->number != node->config.epoch->number;
+    bool outdated = job->number != node->config.epoch->number || node->left_epoch != 0;
     node->epochs->planning = false;
     if (outdated)
         PROBE("node: an epoch was adopted while the next one was planned");

@@ -199,7 +199,7 @@ static void on_decided(void *context, const struct answer *answer)
 {
     struct node *node = context;
     node->handoff->proposing = false;
-    if (answer->status != KVORUM_OK)
+    if (answer->status != KVORUM_OK && answer->status != KVORUM_GONE)
         log_info(node->config.log, "a step of moving partitions was not taken; it is tried again",
                  LOG_TEXT("reason", answer->reason));
 }
