@@ -401,8 +401,8 @@ static void test_write(void)
     uint64_t begin_us = real_us(&world->clock);
     for (uint32_t i = 0; i < WRITES; i++) {
         loader.encoding.data[loader.encoding.size - 1] = (uint8_t)i;
-        uint64_t before = repair_digest(node, buffer_bytes(&loader.encoding));
-        uint64_t after = repair_digest(node, buffer_bytes(&loader.encoding));
+        uint64_t before = repair_digest(node, address.partition, buffer_bytes(&loader.encoding));
+        uint64_t after = repair_digest(node, address.partition, buffer_bytes(&loader.encoding));
         repair_note(node, &address, key, before, after);
     }
     double ns = (double)(real_us(&world->clock) - begin_us) * 1000 / WRITES;

@@ -152,7 +152,7 @@ kvorum_status write_make(struct node *node, struct request *request, int own,
     kvorum_status status = replica_read(node, &request->address, &read);
     if (status != KVORUM_OK)
         return status;
-    request->before = repair_digest(node, read.encoding);
+    request->before = repair_digest(node, request->address.partition, read.encoding);
     request->fence = collect_promised(node, request->address.partition);
     request->fence_drops = collect_drops(node, request->address.partition);
     if (read.held)

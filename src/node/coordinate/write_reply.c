@@ -71,7 +71,8 @@ void write_reply(struct node *node, struct request *request, kvorum_status statu
         status = KVORUM_TIMEOUT;
     answer.status = status;
     answer.outdated = status != KVORUM_OK && request->newer > request->epoch;
-    answer.level = unmet_level(&request->put, &answer.answered, &answer.needed);
+    if (status != KVORUM_OK)
+        answer.level = unmet_level(&request->put, &answer.answered, &answer.needed);
     for (uint8_t i = 0; i < request->target_count; i++)
         answer.stand_ins += request->targets[i].stand_in && (request->put.acked & (1u << i));
     if (status != KVORUM_OK)

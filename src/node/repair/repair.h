@@ -47,9 +47,10 @@ KVORUM_CHECKED kvorum_status repair_open(struct node *node);
 void repair_close(struct node *node);
 void repair_tick(struct node *node);
 
-/** What repair_note wants to know of an encoding: its digest; 0: empty, no object; REPAIR_UNKNOWN
- *  above a size where hashing would hold up the shard.  Such a write marks its leaf. */
-uint64_t repair_digest(const struct node *node, struct bytes encoding);
+/** What repair_note wants to know of an encoding in partition `number`: its digest; 0: empty, no
+ *  object; REPAIR_UNKNOWN while no tree is kept of it, and above a size where hashing would hold up
+ *  the shard.  Such a write marks its leaf. */
+uint64_t repair_digest(const struct node *node, uint32_t number, struct bytes encoding);
 /** An object of `address` (`key` in its store) was written over `before`.  Called as soon as the
  *  store shows it. */
 void repair_note(struct node *node, const struct key_address *address, struct bytes key,

@@ -135,12 +135,19 @@ void repair_forget_partition(struct node *node, uint32_t number)
 
 /* --- writes --------------------------------------------------------------------------------- */
 
-uint64_t repair_digest(const struct node *node, struct bytes encoding)
+/* Has a tree that writes keep current; else a scan will see them. */
+static bool is_kept(const struct node *node, const struct repair_partition *partition)
+{
+    return partition != NULL && (partition->scanned || being_scanned(node, partition));
+}
+
+uint64_t repair_digest(const struct node *node, uint32_t number, struct bytes encoding)
 {
     uint64_t limit = node->config.repair.hashed_size_max;
     if (encoding.size == 0)
         return 0;
-    if (encoding.size > (limit > 0 ? limit : HASHED_MAX))
+    if (!is_kept(node, node->repair->partitions[number]) ||
+        encoding.size > (limit > 0 ? limit : HASHED_MAX))
         return REPAIR_UNKNOWN;
     return object_digest(encoding);
 }
@@ -150,8 +157,8 @@ void repair_note(struct node *node, const struct key_address *address, struct by
 {
     struct repair_partition *partition = node->repair->partitions[address->partition];
     collect_note(node, address->partition, key);
-    if (partition == NULL || (!partition->scanned && !being_scanned(node, partition)))
-        return; /* a scan will see it */
+    if (!is_kept(node, partition))
+        return;
     if (drop_is_old(node, address))
         return; /* reclaimed soon, with the tree that may still have it */
     uint8_t n = repair_bucket_n(node, address->type, address->bucket);

@@ -75,8 +75,8 @@ static kvorum_status put_swept(struct node *node, const struct key_address *addr
     object_encode(&rest, &node->encoding);
     if (node->encoding.failed || key.data == NULL)
         return KVORUM_NO_MEMORY;
-    ret->before = repair_digest(node, encoding);
-    ret->after = repair_digest(node, buffer_bytes(&node->encoding));
+    ret->before = repair_digest(node, address->partition, encoding);
+    ret->after = repair_digest(node, address->partition, buffer_bytes(&node->encoding));
     status = engine_batch_put(node->batch, key, buffer_bytes(&node->encoding));
     if (status == KVORUM_OK)
         status = expiry_add(node, node->batch, key, buffer_bytes(&node->encoding));

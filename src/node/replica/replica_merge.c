@@ -15,7 +15,7 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
 {
     struct engine *store = placement_store(node, address->partition);
     struct bytes key = store_key(&node->scratch, address);
-    uint64_t after = repair_digest(node, encoding);
+    uint64_t after = repair_digest(node, address->partition, encoding);
     if (key.data == NULL)
         return KVORUM_NO_MEMORY;
     if (!handoff_ready(node, address->partition))
@@ -149,7 +149,8 @@ static kvorum_status merge_into(struct node *node, const struct merge *merge, st
         status = encode_merged(node, merge, &local, incoming);
     if (status != KVORUM_OK)
         return status;
-    return store(node, merge, repair_digest(node, held), buffer_bytes(&node->encoding));
+    uint64_t before = repair_digest(node, merge->address->partition, held);
+    return store(node, merge, before, buffer_bytes(&node->encoding));
 }
 
 kvorum_status replica_merge(struct node *node, const struct key_address *address,
