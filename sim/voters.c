@@ -5,25 +5,22 @@
 #include <stdlib.h>
 
 #include "base/planted.h"
-#include "node/internal.h"
+#include "node/epochs/epochs.h"
+#include "node/placement/placement.h"
 #include "node/recover/recover.h"
 #include "node/small_file.h"
-#include "sim/cluster.h"
+#include "sim/solo.h"
 
 enum {
     KEYS_MAX = 128,
-    KEY_SIZE = 16,
+    NAME_SIZE = 8, /* of a member */
     OPERATORS = 2,
     TROUBLE_MAX = 8,
     CHANGES_MAX = 4,
-    ATTEMPTS_MAX = 30,
-    POLL_US = 100 * 1000,
     BUSY_US = 100 * 1000,
     BUSY_POLL_US = 4 * 1000,
-    ARENA_LIMIT = 1 << 26,
 };
 
-static const uint64_t settle_us = 3 * SIM_SECOND;
 static const uint64_t recover_limit_us = 300 * SIM_SECOND;
 static const uint64_t move_limit_us = 120 * SIM_SECOND;
 static const uint64_t told_limit_us = 60 * SIM_SECOND;
@@ -38,15 +35,12 @@ struct voter_operator {
 };
 
 struct voters {
-    struct world *world;
-    struct plan plan;
-    struct cluster cluster;
+    struct solo solo;
     bool moves;      /* the shape changes so that partitions move; what is kept is not checked */
     uint16_t anchor; /* is never lost */
     uint32_t lost;   /* members, as bits */
     uint32_t ever_lost;
     uint32_t voters; /* of the old line */
-    uint32_t keys;
     bool acknowledged[KEYS_MAX];
     uint32_t holders[KEYS_MAX]; /* owners who held it when most voters were lost, as bits */
     struct voter_operator operators[OPERATORS];
@@ -54,64 +48,34 @@ struct voters {
     uint64_t busy_us; /* until then members are likely to be at a recovery */
     bool begun;       /* something was sent to be accepted */
     bool needless;    /* enough voters are back, and nobody has accepted anything */
-    uint64_t operations, granted;
 };
 
 /* --- what a run is made of ------------------------------------------------------------------- */
 
-static bool one_in(struct world *world, uint64_t n)
-{
-    return choose(world, n) == 0;
-}
+static const struct solo_bounds bounds = {
+    .members_min = 3,
+    .replicas_min = 1,
+    .latency_steps = 10,
+    .delay_steps = 7,
+    .loss = 50000,
+    .keys_max = KEYS_MAX,
+};
 
-static void draw_plan(struct voters *v, uint32_t keys)
+static void draw_plan(struct voters *v)
 {
-    struct world *world = v->world;
-    struct plan *plan = &v->plan;
-    plan->member_count = (uint16_t)choose_between(world, 3, SIM_MEMBERS_MAX);
-    plan->replica_count = (uint8_t)choose_between(world, 1, 3);
-    plan->partition_count = 1u << choose_between(world, 1, 4);
-    for (uint16_t i = 0; i < plan->member_count; i++)
-        plan->store_count[i] = (uint16_t)choose_between(world, 1, 3);
-    plan->sync = NODE_SYNC_ALWAYS;
-    plan->jobs_latency_us = UINT64_C(50) << choose(world, 10);
-    sizes_draw(world, &plan->sizes);
-    plan->network.delay_us = UINT64_C(200) << choose(world, 7);
-    plan->network.loss = one_in(world, 2) ? 50000 : 0;
-    plan->drift_ppm_max = 200;
-    plan->wall_offset_ms_max = 50;
-    plan->levels.n = plan->replica_count;
-    v->moves = one_in(world, 3);
-    v->trouble = (uint32_t)choose(world, TROUBLE_MAX + 1);
-    v->keys = keys < KEYS_MAX ? keys : KEYS_MAX;
+    v->moves = choose_one_in(v->solo.world, 3);
+    v->trouble = (uint32_t)choose(v->solo.world, TROUBLE_MAX + 1);
 }
 
 static void describe(const struct voters *v, struct run_result *ret)
 {
-    const struct plan *plan = &v->plan;
+    const struct plan *plan = &v->solo.plan;
     snprintf(ret->plan, sizeof(ret->plan), "voters, %u nodes, n=%u, %u partitions%s, loss %u",
              plan->member_count, plan->replica_count, plan->partition_count,
              v->moves ? ", moving" : "", plan->network.loss);
 }
 
 /* --- asking ---------------------------------------------------------------------------------- */
-
-struct asked {
-    bool answered;
-    kvorum_status status;
-    bool found;
-};
-
-static void on_answer(void *context, const struct answer *answer)
-{
-    struct asked *asked = context;
-    *asked = (struct asked){ true, answer->status, answer->object != NULL };
-}
-
-static bool pass_time(struct voters *v, uint64_t duration_us)
-{
-    return world_run_until(v->world, v->world->now_us + duration_us);
-}
 
 static bool is_lost(const struct voters *v, uint16_t member)
 {
@@ -120,105 +84,71 @@ static bool is_lost(const struct voters *v, uint16_t member)
 
 static bool is_left(const struct voters *v, uint16_t member)
 {
-    return !is_lost(v, member) && !epoch_book_gone(&v->cluster.book, member);
+    return !is_lost(v, member) && !epoch_book_gone(&v->solo.cluster.book, member);
 }
 
 /* One who is left and runs; NULL: nobody does. */
 static struct process *choose_left(struct voters *v)
 {
-    uint16_t start = (uint16_t)choose(v->world, v->cluster.count);
-    for (uint16_t i = 0; i < v->cluster.count; i++) {
-        struct process *process = &v->cluster.processes[(start + i) % v->cluster.count];
+    struct cluster *cluster = &v->solo.cluster;
+    uint16_t start = (uint16_t)choose(v->solo.world, cluster->count);
+    for (uint16_t i = 0; i < cluster->count; i++) {
+        struct process *process = &cluster->processes[(start + i) % cluster->count];
         if (process->running && is_left(v, process->member))
             return process;
     }
     return NULL;
 }
 
-static bool await(struct voters *v, const struct asked *asked, const struct process *process,
-                  uint32_t life)
+static bool ask(struct voters *v, struct process *process, const struct operation *operation,
+                struct asked *ret)
 {
-    uint64_t end_us = v->world->now_us + 60 * SIM_SECOND;
-    while (!asked->answered && process->running && process->lives == life) {
-        if (v->world->now_us >= end_us)
-            world_fail(v->world, "answered", "an operation has no answer after 60 s");
-        if (!world_step(v->world))
-            return false;
-    }
-    return true;
+    return solo_ask(&v->solo, process, solo_choose_shard(&v->solo, process), operation, ret);
 }
 
-static bool submit(struct voters *v, struct process *process, const struct operation *operation,
-                   struct asked *ret)
+static struct process *choose_any(void *context)
 {
-    uint16_t shard = (uint16_t)choose(v->world, process->shard_count);
-    uint32_t life = process->lives;
-    *ret = (struct asked){ 0 };
-    process_enter(process);
-    node_submit(process->shards[shard].node, operation, on_answer, ret);
-    process_leave(process, shard);
-    return await(v, ret, process, life);
-}
-
-static void make_key(uint32_t key, char ret[KEY_SIZE])
-{
-    snprintf(ret, KEY_SIZE, "key-%05u.", key);
+    return choose_left(context);
 }
 
 static bool set_properties(struct voters *v)
 {
     struct bucket_properties properties;
-    struct asked asked = { .status = KVORUM_INTERNAL };
     bucket_properties_init(&properties);
-    properties.levels.n = v->plan.replica_count;
-    for (int i = 0; i < ATTEMPTS_MAX && asked.status != KVORUM_OK; i++) {
-        if (!pass_time(v, settle_us))
-            return false;
-        struct process *process = choose_left(v);
-        asked.answered = false;
-        process_enter(process);
-        node_set_properties(process->shards[0].node, (struct bytes){ 0 }, BYTES_LITERAL(SIM_BUCKET),
-                            &properties, false, on_answer, &asked);
-        process_leave(process, 0);
-        if (!await(v, &asked, process, process->lives))
-            return false;
-    }
-    return pass_time(v, settle_us);
+    properties.levels.n = v->solo.plan.replica_count;
+    return solo_set_properties(&v->solo, &properties, choose_any, v);
 }
 
 /* True: acknowledged. */
 static bool write_key(struct voters *v, uint32_t key, uint32_t w)
 {
-    char name[KEY_SIZE];
+    char name[SIM_KEY_SIZE];
     struct asked asked;
     struct process *process = choose_left(v);
-    make_key(key, name);
-    struct operation operation = { .kind = OPERATION_PUT,
-                                   .bucket = BYTES_LITERAL(SIM_BUCKET),
-                                   .key = bytes_of_string(name),
-                                   .value = bytes_of_string(name),
-                                   .flags = OPERATION_OVERWRITE,
-                                   .timeout_ms = 2000 };
-    quorum_levels_init(&operation.levels);
+    history_key(key, name);
+    struct operation operation = solo_operation(OPERATION_PUT, name);
+    operation.value = bytes_of_string(name);
+    operation.flags = OPERATION_OVERWRITE;
     operation.levels.sloppy = 0;
     operation.levels.w = w;
     operation.levels.dw = 1;
-    v->operations++;
-    if (process == NULL || !submit(v, process, &operation, &asked))
+    v->solo.operations++;
+    if (process == NULL || !ask(v, process, &operation, &asked))
         return false;
-    v->granted += asked.answered && asked.status == KVORUM_OK;
-    return asked.answered && asked.status == KVORUM_OK;
+    bool acknowledged = asked.answered && asked.status == KVORUM_OK;
+    v->solo.acknowledged += acknowledged;
+    return acknowledged;
 }
 
 static bool write_all(struct voters *v)
 {
-    for (uint32_t key = 0; key < v->keys; key++) {
-        uint32_t w = (uint32_t)choose_between(v->world, 1, v->plan.replica_count);
+    for (uint32_t key = 0; key < v->solo.keys; key++) {
+        uint32_t w = (uint32_t)choose_between(v->solo.world, 1, v->solo.plan.replica_count);
         v->acknowledged[key] = write_key(v, key, w);
-        if (v->world->violation.checker != NULL)
+        if (v->solo.world->violation.checker != NULL)
             return false;
     }
-    return pass_time(v, choose(v->world, 2) * settle_us);
+    return solo_pass_time(&v->solo, choose(v->solo.world, 2) * SOLO_SETTLE_US);
 }
 
 /* --- the shape changes ------------------------------------------------------------------------ */
@@ -226,17 +156,18 @@ static bool write_all(struct voters *v)
 static void forget_answer(void *context, const struct answer *answer)
 {
     struct voters *v = context;
-    world_trace(v->world, "voters: a change: %s %s", kvorum_status_name(answer->status),
+    world_trace(v->solo.world, "voters: a change: %s %s", kvorum_status_name(answer->status),
                 answer->reason);
 }
 
 static void ask_change(struct voters *v, struct process *process, enum change_ask ask)
 {
-    struct world *world = v->world;
+    struct world *world = v->solo.world;
     struct change_request request = { .kind = ask, .allow_zone_loss = true };
     request.change.kind = CHANGE_WEIGHT;
     request.change.weight = (uint32_t)choose_between(world, 50, 300);
-    snprintf(request.name, sizeof(request.name), "n%u", (unsigned)choose(world, v->cluster.count));
+    snprintf(request.name, sizeof(request.name), "n%u",
+             (unsigned)choose(world, v->solo.cluster.count));
     world_trace(world, "voters: n%u is asked to change the shape, %d", process->member, (int)ask);
     process_enter(process);
     node_change_epoch(process->shards[0].node, &request, forget_answer, v);
@@ -246,12 +177,12 @@ static void ask_change(struct voters *v, struct process *process, enum change_as
 /* Without waiting: the last may be half decided when the voters are lost. */
 static bool change_shape(struct voters *v)
 {
-    uint64_t count = choose(v->world, CHANGES_MAX + 1);
+    uint64_t count = choose(v->solo.world, CHANGES_MAX + 1);
     for (uint64_t i = 0; i < count; i++) {
         struct process *process = choose_left(v);
-        bool commits = v->moves && i > 0 && one_in(v->world, 2);
+        bool commits = v->moves && i > 0 && choose_one_in(v->solo.world, 2);
         ask_change(v, process, commits ? ASK_COMMIT : ASK_STAGE);
-        if (!pass_time(v, 1 + choose_delay(v->world, 300 * SIM_MILLISECOND)))
+        if (!solo_pass_time(&v->solo, 1 + choose_delay(v->solo.world, 300 * SIM_MILLISECOND)))
             return false;
     }
     return true;
@@ -261,21 +192,21 @@ static bool change_shape(struct voters *v)
 
 static void lose(struct voters *v, uint16_t member)
 {
-    struct process *process = &v->cluster.processes[member];
+    struct process *process = &v->solo.cluster.processes[member];
     v->lost |= 1u << member;
     v->ever_lost |= v->lost;
     process->held_down = true;
-    world_cancel(v->world, &process->restart);
-    process_crash(process, one_in(v->world, 2));
-    world_tell(v->world, -1, "voters: n%u is lost", member);
+    world_cancel(v->solo.world, &process->restart);
+    process_crash(process, choose_one_in(v->solo.world, 2));
+    world_tell(v->solo.world, -1, "voters: n%u is lost", member);
 }
 
 /* Of those who are voters in the newest epoch that anybody has. */
 static void find_voters(struct voters *v)
 {
-    const struct epoch *newest = &v->cluster.epoch;
-    for (uint16_t i = 0; i < v->cluster.count; i++) {
-        const struct process *process = &v->cluster.processes[i];
+    const struct epoch *newest = &v->solo.cluster.epoch;
+    for (uint16_t i = 0; i < v->solo.cluster.count; i++) {
+        const struct process *process = &v->solo.cluster.processes[i];
         if (process->running && node_epoch(process->shards[0].node)->number > newest->number)
             newest = node_epoch(process->shards[0].node);
     }
@@ -296,12 +227,12 @@ static bool lacks_majority(const struct voters *v, uint32_t lost)
 static void lose_majority(struct voters *v)
 {
     find_voters(v);
-    v->anchor = (uint16_t)choose(v->world, v->cluster.count);
-    while (!lacks_majority(v, v->lost) || one_in(v->world, 4)) {
-        uint16_t member = (uint16_t)choose(v->world, v->cluster.count);
+    v->anchor = (uint16_t)choose(v->solo.world, v->solo.cluster.count);
+    while (!lacks_majority(v, v->lost) || choose_one_in(v->solo.world, 4)) {
+        uint16_t member = (uint16_t)choose(v->solo.world, v->solo.cluster.count);
         if (member != v->anchor && !is_lost(v, member))
             lose(v, member);
-        if (__builtin_popcount(v->lost) + 1 == v->cluster.count)
+        if (__builtin_popcount(v->lost) + 1 == v->solo.cluster.count)
             return;
     }
 }
@@ -310,29 +241,29 @@ static void lose_majority(struct voters *v)
 
 static bool line_is_known(const struct voters *v)
 {
-    return v->cluster.book.lines > 0;
+    return v->solo.cluster.book.lines > 0;
 }
 
 /* With its disk, before anything new is decided.  The old line may then have its voters again, with
  * those who are left: not without them. */
 static void return_one(struct voters *v)
 {
-    uint16_t member = (uint16_t)choose(v->world, v->cluster.count);
-    struct process *process = &v->cluster.processes[member];
+    uint16_t member = (uint16_t)choose(v->solo.world, v->solo.cluster.count);
+    struct process *process = &v->solo.cluster.processes[member];
     uint32_t back = (v->ever_lost & ~v->lost) | 1u << member;
     if (!is_lost(v, member) || !lacks_majority(v, ~back) ||
         (!v->begun && !lacks_majority(v, v->lost & ~(1u << member))))
         return;
     PROBE("voters: one who was lost came back before the end");
-    world_tell(v->world, -1, "voters: n%u comes back", member);
+    world_tell(v->solo.world, -1, "voters: n%u comes back", member);
     v->lost &= ~(1u << member);
     process->held_down = false;
-    process_start_after(process, 1 + choose(v->world, SIM_SECOND));
+    process_start_after(process, 1 + choose(v->solo.world, SIM_SECOND));
 }
 
 static void lose_another(struct voters *v)
 {
-    uint16_t member = (uint16_t)choose(v->world, v->cluster.count);
+    uint16_t member = (uint16_t)choose(v->solo.world, v->solo.cluster.count);
     if (member == v->anchor || is_lost(v, member))
         return;
     PROBE("voters: another was lost before the end");
@@ -344,8 +275,8 @@ static void crash_one(struct voters *v)
     struct process *process = choose_left(v);
     if (process == NULL)
         return;
-    process_crash(process, one_in(v->world, 2));
-    process_start_after(process, 1 + choose(v->world, SIM_SECOND));
+    process_crash(process, choose_one_in(v->solo.world, 2));
+    process_start_after(process, 1 + choose(v->solo.world, SIM_SECOND));
 }
 
 static void change_one(struct voters *v)
@@ -360,21 +291,21 @@ static void on_frame(void *context, const struct message *message)
 {
     struct voters *v = context;
     if (message->kind == MESSAGE_RECOVER && message->tail.size > 0)
-        v->busy_us = v->world->now_us + BUSY_US;
+        v->busy_us = v->solo.world->now_us + BUSY_US;
     v->begun |= message->kind == MESSAGE_RECOVER && message->tail.size > 0;
 }
 
 static bool is_busy(const struct voters *v)
 {
-    return v->world->now_us < v->busy_us;
+    return v->solo.world->now_us < v->busy_us;
 }
 
 static void make_trouble(struct voters *v)
 {
-    if (v->trouble == 0 || !one_in(v->world, is_busy(v) ? 8 : 30))
+    if (v->trouble == 0 || !choose_one_in(v->solo.world, is_busy(v) ? 8 : 30))
         return;
     v->trouble--;
-    switch (choose(v->world, 4)) {
+    switch (choose(v->solo.world, 4)) {
     case 0:
         crash_one(v);
         break;
@@ -394,60 +325,60 @@ static void make_trouble(struct voters *v)
 
 static void on_report(void *context, const Peer__RecoverReport *report)
 {
-    struct voter_operator *operator= context;
-    struct voters *v = operator->run;
-    world_trace(v->world, "voters: operator %u: %s %s", (unsigned)(operator- v->operators),
+    struct voter_operator *asker = context;
+    struct voters *v = asker->run;
+    world_trace(v->solo.world, "voters: operator %u: %s %s", (unsigned)(asker - v->operators),
                 kvorum_status_name((kvorum_status)report->status), report->reason);
     if (report->status == KVORUM_NOT_ALLOWED &&
         strstr(report->reason, "which is a majority") != NULL)
         v->needless = true;
     if (report->status == KVORUM_CONFLICT)
         PROBE("voters: an operator came second");
-    operator->waiting = false;
+    asker->waiting = false;
 }
 
-static void recover(struct voters *v, struct voter_operator *operator)
+static void recover(struct voters *v, struct voter_operator *asker)
 {
-    char names[SIM_MEMBERS_MAX][KEY_SIZE];
+    char names[SIM_MEMBERS_MAX][NAME_SIZE];
     const char *lost[SIM_MEMBERS_MAX];
-    struct recover_order order = { .does = !one_in(v->world, 8),
+    struct recover_order order = { .does = !choose_one_in(v->solo.world, 8),
                                    .lost = lost,
                                    .switched_off = true };
     struct process *process = choose_left(v);
     if (process == NULL)
         return;
-    for (uint16_t i = 0; i < v->cluster.count; i++) {
+    for (uint16_t i = 0; i < v->solo.cluster.count; i++) {
         if (!is_lost(v, i))
             continue;
-        snprintf(names[i], KEY_SIZE, "n%u", i);
+        snprintf(names[i], NAME_SIZE, "n%u", i);
         lost[order.lost_count++] = names[i];
     }
-    uint16_t shard = (uint16_t)choose(v->world, process->shard_count);
-    operator->asked = process;
-    operator->life = process->lives;
-    operator->waiting = true;
-    world_trace(v->world, "voters: operator %u asks n%u.%u", (unsigned)(operator- v->operators),
+    uint16_t shard = solo_choose_shard(&v->solo, process);
+    asker->asked = process;
+    asker->life = process->lives;
+    asker->waiting = true;
+    world_trace(v->solo.world, "voters: operator %u asks n%u.%u", (unsigned)(asker - v->operators),
                 process->member, shard);
     process_enter(process);
-    node_recover(process->shards[shard].node, &order, on_report, operator);
+    node_recover(process->shards[shard].node, &order, on_report, asker);
     process_leave(process, shard);
 }
 
-static void work(struct voters *v, struct voter_operator *operator)
+static void work(struct voters *v, struct voter_operator *asker)
 {
-    const struct process *asked = operator->asked;
-    if (operator->waiting &&(!asked->running || asked->lives != operator->life))
-        operator->waiting = false; /* it took the answer along */
-    if (operator->waiting || v->world->now_us<operator->next_us)
+    const struct process *asked = asker->asked;
+    if (asker->waiting && (!asked->running || asked->lives != asker->life))
+        asker->waiting = false; /* it took the answer along */
+    if (asker->waiting || v->solo.world->now_us < asker->next_us)
         return;
-    operator->next_us = v->world->now_us + choose_delay(v->world, 2 * SIM_SECOND);
-    recover(v, operator);
+    asker->next_us = v->solo.world->now_us + choose_delay(v->solo.world, 2 * SIM_SECOND);
+    recover(v, asker);
 }
 
 static bool all_left_follow(const struct voters *v, bool still)
 {
-    for (uint16_t i = 0; i < v->cluster.count; i++) {
-        const struct process *process = &v->cluster.processes[i];
+    for (uint16_t i = 0; i < v->solo.cluster.count; i++) {
+        const struct process *process = &v->solo.cluster.processes[i];
         if (!is_left(v, i))
             continue;
         if (!process->running)
@@ -455,7 +386,7 @@ static bool all_left_follow(const struct voters *v, bool still)
         for (uint16_t s = 0; s < process->shard_count; s++) {
             const struct epoch *epoch = node_epoch(process->shards[s].node);
             if (ring_line(epoch->number) == 0 || (still && epoch->move_count > 0) ||
-                (still && epoch->number != v->cluster.book.count))
+                (still && epoch->number != v->solo.cluster.book.count))
                 return false;
         }
     }
@@ -464,20 +395,21 @@ static bool all_left_follow(const struct voters *v, bool still)
 
 static bool recover_all(struct voters *v)
 {
-    uint64_t end_us = v->world->now_us + recover_limit_us;
+    uint64_t end_us = v->solo.world->now_us + recover_limit_us;
     for (int i = 0; i < OPERATORS; i++)
         v->operators[i] = (struct voter_operator){
-            .run = v, .next_us = v->world->now_us + choose_delay(v->world, 2 * SIM_SECOND)
+            .run = v, .next_us = v->solo.world->now_us + choose_delay(v->solo.world, 2 * SIM_SECOND)
         };
     while (!(v->needless && !line_is_known(v)) &&
            (!line_is_known(v) || !all_left_follow(v, false))) {
         for (int i = 0; i < OPERATORS; i++)
             work(v, &v->operators[i]);
         make_trouble(v);
-        if (v->world->now_us >= end_us)
-            world_fail(v->world, "liveness", "nothing is recovered after %llu s",
+        if (v->solo.world->now_us >= end_us)
+            world_fail(v->solo.world, "liveness", "nothing is recovered after %llu s",
                        (unsigned long long)(recover_limit_us / SIM_SECOND));
-        if (!pass_time(v, is_busy(v) ? 1 + choose_delay(v->world, BUSY_POLL_US) : POLL_US))
+        if (!solo_pass_time(&v->solo, is_busy(v) ? 1 + choose_delay(v->solo.world, BUSY_POLL_US)
+                                                 : SOLO_POLL_US))
             return false;
     }
     return true;
@@ -486,9 +418,9 @@ static bool recover_all(struct voters *v)
 /* Who was lost after the others had agreed on the new line with him is a member of it. */
 static void readmit(struct voters *v)
 {
-    for (uint16_t i = 0; i < v->cluster.count; i++) {
-        struct process *process = &v->cluster.processes[i];
-        if (!is_lost(v, i) || epoch_book_gone(&v->cluster.book, i))
+    for (uint16_t i = 0; i < v->solo.cluster.count; i++) {
+        struct process *process = &v->solo.cluster.processes[i];
+        if (!is_lost(v, i) || epoch_book_gone(&v->solo.cluster.book, i))
             continue;
         PROBE("voters: one who was lost later is a member of the new line");
         v->lost &= ~(1u << i);
@@ -499,16 +431,16 @@ static void readmit(struct voters *v)
 
 static bool come_to_rest(struct voters *v)
 {
-    uint64_t end_us = v->world->now_us + move_limit_us;
-    v->cluster.network.faults.loss = 0;
+    uint64_t end_us = v->solo.world->now_us + move_limit_us;
+    v->solo.cluster.network.faults.loss = 0;
     while (!all_left_follow(v, true)) {
-        if (v->world->now_us >= end_us)
-            world_fail(v->world, "liveness", "a new line still moves after %llu s",
+        if (v->solo.world->now_us >= end_us)
+            world_fail(v->solo.world, "liveness", "a new line still moves after %llu s",
                        (unsigned long long)(move_limit_us / SIM_SECOND));
-        if (!pass_time(v, POLL_US))
+        if (!solo_pass_time(&v->solo, SOLO_POLL_US))
             return false;
     }
-    return pass_time(v, settle_us);
+    return solo_pass_time(&v->solo, SOLO_SETTLE_US);
 }
 
 /* --- coming back ------------------------------------------------------------------------------ */
@@ -520,14 +452,15 @@ static bool is_told(const struct process *process)
 
 static bool wait_told(struct voters *v, struct process *process)
 {
-    uint64_t end_us = v->world->now_us + told_limit_us;
+    uint64_t end_us = v->solo.world->now_us + told_limit_us;
     while (!is_told(process)) {
-        if (process->running && one_in(v->world, 20))
+        if (process->running && choose_one_in(v->solo.world, 20))
             ask_change(v, process, ASK_STAGE);
-        if (v->world->now_us >= end_us)
-            world_fail(v->world, "told", "n%u came back %llu s ago and still thinks that it is one",
-                       process->member, (unsigned long long)(told_limit_us / SIM_SECOND));
-        if (!pass_time(v, POLL_US))
+        if (v->solo.world->now_us >= end_us)
+            world_fail(v->solo.world, "told",
+                       "n%u came back %llu s ago and still thinks that it is one", process->member,
+                       (unsigned long long)(told_limit_us / SIM_SECOND));
+        if (!solo_pass_time(&v->solo, SOLO_POLL_US))
             return false;
     }
     return true;
@@ -535,7 +468,7 @@ static bool wait_told(struct voters *v, struct process *process)
 
 static void start_again(struct voters *v, uint16_t member)
 {
-    struct process *process = &v->cluster.processes[member];
+    struct process *process = &v->solo.cluster.processes[member];
     bool was_lost = is_lost(v, member);
     v->lost &= ~(1u << member);
     process->held_down = false;
@@ -545,12 +478,12 @@ static void start_again(struct voters *v, uint16_t member)
 
 static bool retire(struct voters *v, uint16_t member)
 {
-    struct process *process = &v->cluster.processes[member];
+    struct process *process = &v->solo.cluster.processes[member];
     if (!wait_told(v, process))
         return false;
     process_stop(process);
     process->held_down = process->retired = true;
-    world_cancel(v->world, &process->restart);
+    world_cancel(v->solo.world, &process->restart);
     return true;
 }
 
@@ -558,9 +491,9 @@ static bool retire(struct voters *v, uint16_t member)
  * by themselves first. */
 static bool give_back(struct voters *v)
 {
-    uint16_t count = v->cluster.count;
+    uint16_t count = v->solo.cluster.count;
     for (uint16_t i = 0; i < count; i++)
-        if (epoch_book_gone(&v->cluster.book, i) && !is_lost(v, i) && !retire(v, i))
+        if (epoch_book_gone(&v->solo.cluster.book, i) && !is_lost(v, i) && !retire(v, i))
             return false;
     for (uint16_t i = 0; i < count; i++) {
         uint16_t next = (uint16_t)(i + 1);
@@ -579,12 +512,10 @@ static bool give_back(struct voters *v)
 
 /* --- what must be true ------------------------------------------------------------------------ */
 
-static bool owns(const struct epoch *epoch, const char *name, uint16_t member)
+static bool owns(const struct voters *v, const char *name, uint16_t member)
 {
-    uint32_t partition =
-        ring_partition_of_hash(epoch, ring_hash(epoch, BYTES_LITERAL("default"),
-                                                BYTES_LITERAL(SIM_BUCKET), bytes_of_string(name)));
-    const uint16_t *row = ring_row(epoch, partition);
+    const struct epoch *epoch = &v->solo.cluster.epoch;
+    const uint16_t *row = ring_row(epoch, solo_partition(&v->solo, name));
     for (uint8_t c = 0; c < epoch->replica_count; c++)
         if (row[c] == member)
             return true;
@@ -619,13 +550,12 @@ static bool process_holds(const struct process *process, const char *name)
 /* By the table of the founding: what is kept is looked at where nothing moves. */
 static void find_holders(struct voters *v)
 {
-    for (uint32_t key = 0; key < v->keys; key++) {
-        char name[KEY_SIZE];
-        make_key(key, name);
-        for (uint16_t i = 0; i < v->cluster.count; i++) {
-            const struct process *process = &v->cluster.processes[i];
-            if (process->running && owns(&v->cluster.epoch, name, i) &&
-                process_holds(process, name))
+    for (uint32_t key = 0; key < v->solo.keys; key++) {
+        char name[SIM_KEY_SIZE];
+        history_key(key, name);
+        for (uint16_t i = 0; i < v->solo.cluster.count; i++) {
+            const struct process *process = &v->solo.cluster.processes[i];
+            if (process->running && owns(v, name, i) && process_holds(process, name))
                 v->holders[key] |= 1u << i;
         }
     }
@@ -635,8 +565,8 @@ static void find_holders(struct voters *v)
 static void note_votes(struct voters *v)
 {
     static const uint8_t magic[VOTES_MAGIC_SIZE] = { 'K', 'V', 'V', '1' };
-    for (uint16_t i = 0; i < v->cluster.count; i++) {
-        struct process *process = &v->cluster.processes[i];
+    for (uint16_t i = 0; i < v->solo.cluster.count; i++) {
+        struct process *process = &v->solo.cluster.processes[i];
         struct acceptor acceptor;
         struct bytes record;
         struct sim_disk copy;
@@ -648,7 +578,7 @@ static void note_votes(struct voters *v)
         if (small_file_read(&copy.base, "votes", &buffer) == KVORUM_OK &&
             votes_decode(magic, buffer_bytes(&buffer), &acceptor, &record) == KVORUM_OK &&
             record.size > 0)
-            v->cluster.book.voted[i] = acceptor.number;
+            v->solo.cluster.book.voted[i] = acceptor.number;
         sim_disk_done(&copy);
         buffer_done(&buffer);
     }
@@ -656,44 +586,41 @@ static void note_votes(struct voters *v)
 
 static bool is_kept(const struct voters *v, uint32_t key)
 {
-    uint32_t left = v->holders[key] & ~(v->ever_lost | v->cluster.book.gone);
+    uint32_t left = v->holders[key] & ~(v->ever_lost | v->solo.cluster.book.gone);
     return !v->moves && v->acknowledged[key] && left != 0;
 }
 
 static bool check_key(struct voters *v, uint32_t key)
 {
-    char name[KEY_SIZE];
+    char name[SIM_KEY_SIZE];
     struct asked asked = { 0 };
-    make_key(key, name);
-    struct operation operation = { .kind = OPERATION_GET,
-                                   .bucket = BYTES_LITERAL(SIM_BUCKET),
-                                   .key = bytes_of_string(name),
-                                   .timeout_ms = 2000 };
-    quorum_levels_init(&operation.levels);
+    history_key(key, name);
+    struct operation operation = solo_operation(OPERATION_GET, name);
     operation.levels.r = LEVEL_ALL;
-    for (int i = 0; i < ATTEMPTS_MAX; i++) {
+    for (int i = 0; i < SOLO_ATTEMPTS_MAX; i++) {
         struct process *process = choose_left(v);
-        if (process != NULL && !submit(v, process, &operation, &asked))
+        if (process != NULL && !ask(v, process, &operation, &asked))
             return false;
         if (asked.answered && (asked.status == KVORUM_OK || asked.status == KVORUM_NOT_FOUND))
             break;
-        if (!pass_time(v, POLL_US))
+        if (!solo_pass_time(&v->solo, SOLO_POLL_US))
             return false;
     }
     if (is_kept(v, key) && asked.status != KVORUM_OK)
-        world_fail(v->world, "kept", "%s was held by an owner who is left, and is not read: %s",
-                   name, kvorum_status_name(asked.status));
-    return v->world->violation.checker == NULL;
+        world_fail(v->solo.world, "kept",
+                   "%s was held by an owner who is left, and is not read: %s", name,
+                   kvorum_status_name(asked.status));
+    return v->solo.world->violation.checker == NULL;
 }
 
 static bool check_writes(struct voters *v, uint32_t key)
 {
-    for (int i = 0; i < ATTEMPTS_MAX; i++)
+    for (int i = 0; i < SOLO_ATTEMPTS_MAX; i++)
         if (write_key(v, key, LEVEL_ALL))
             return true;
-        else if (!pass_time(v, POLL_US))
+        else if (!solo_pass_time(&v->solo, SOLO_POLL_US))
             return false;
-    world_fail(v->world, "liveness", "key %u cannot be written in a new line", key);
+    world_fail(v->solo.world, "liveness", "key %u cannot be written in a new line", key);
     return false;
 }
 
@@ -701,7 +628,7 @@ static bool check_writes(struct voters *v, uint32_t key)
 
 static bool check_all(struct voters *v)
 {
-    for (uint32_t key = 0; key < v->keys; key++)
+    for (uint32_t key = 0; key < v->solo.keys; key++)
         if (!check_key(v, key))
             return false;
     return true;
@@ -711,15 +638,15 @@ static void play(struct voters *v)
 {
     if (!set_properties(v) || !write_all(v))
         return;
-    v->cluster.network.faults = v->plan.network;
+    v->solo.cluster.network.faults = v->solo.plan.network;
     if (!change_shape(v))
         return;
     lose_majority(v);
-    if (!pass_time(v, SIM_SECOND))
+    if (!solo_pass_time(&v->solo, SIM_SECOND))
         return;
     find_holders(v);
     note_votes(v);
-    if (!pass_time(v, choose(v->world, 7) * SIM_SECOND) || !recover_all(v))
+    if (!solo_pass_time(&v->solo, choose(v->solo.world, 7) * SIM_SECOND) || !recover_all(v))
         return;
     if (v->needless && !line_is_known(v)) {
         PROBE("voters: enough voters came back in time");
@@ -728,7 +655,7 @@ static void play(struct voters *v)
     readmit(v);
     if (!come_to_rest(v) || !check_all(v) || !give_back(v) || !come_to_rest(v) || !check_all(v))
         return;
-    for (uint32_t key = 0; key < v->keys; key++)
+    for (uint32_t key = 0; key < v->solo.keys; key++)
         if (!check_writes(v, key))
             return;
 }
@@ -738,23 +665,14 @@ void voters_play(struct world *world, uint32_t keys, struct run_result *ret_resu
     struct voters *v = calloc(1, sizeof(*v));
     if (v == NULL)
         abort();
-    v->world = world;
-    draw_plan(v, keys);
+    solo_draw(&v->solo, world, keys, &bounds);
+    draw_plan(v);
     describe(v, ret_result);
-    world_trace(world, "seed %llu: %s", (unsigned long long)world->seed, ret_result->plan);
-    cluster_init(&v->cluster, world, &v->plan);
-    v->cluster.watch = on_frame;
-    v->cluster.watch_context = v;
+    solo_begin(&v->solo, ret_result);
+    v->solo.cluster.watch = on_frame;
+    v->solo.cluster.watch_context = v;
     play(v);
-    ret_result->violation = world->violation;
-    ret_result->trace_hash = world->trace_hash;
-    ret_result->event_count = world->event_count;
-    ret_result->virtual_us = world->now_us;
-    ret_result->clustered = true;
-    ret_result->operations = v->operations;
-    ret_result->acknowledged = v->granted;
-    ret_result->gone = (uint32_t)__builtin_popcount(v->cluster.book.gone);
-    cluster_done(&v->cluster);
-    world_drop_events(world); /* datagrams on their way know the network */
+    ret_result->gone = (uint32_t)__builtin_popcount(v->solo.cluster.book.gone);
+    solo_end(&v->solo, ret_result);
     free(v);
 }
