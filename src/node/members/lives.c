@@ -222,6 +222,7 @@ static void renew(struct node *node, uint16_t slot, struct life_mark known, uint
                  LOG_U64("remembered_life", known.number), LOG_U64("votes_from", life.votes_from));
     lives->put_back = true;
     lives->resolved = false;
+    gossip_step(node, SWIM_PUT_BACK, node->config.self);
     memset(lives->peers, 0, RING_MEMBERS_MAX * sizeof(*lives->peers));
     ask_all(node);
 }
