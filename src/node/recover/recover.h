@@ -96,8 +96,10 @@ struct recover_proposal {
 struct recover_told {
     bool answered;
     bool put_back;
-    bool waits; /* until others have told it whether it was put back */
+    bool forgetful; /* it may have accepted a recovery, and have forgotten it */
+    bool waits;     /* until others have told it whether it was put back */
     uint64_t epoch, heard;
+    uint64_t life;
 };
 
 /** One order, from its beginning to its report. */
