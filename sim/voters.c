@@ -9,6 +9,7 @@
 #include "node/recover/recover.h"
 #include "node/small_file.h"
 #include "sim/cluster.h"
+#include "sim/voters_yesterday.h"
 
 enum {
     KEYS_MAX = 128,
@@ -20,6 +21,7 @@ enum {
     POLL_US = 100 * 1000,
     BUSY_US = 100 * 1000,
     BUSY_POLL_US = 4 * 1000,
+    IN_VAIN_MAX = 300,
     ARENA_LIMIT = 1 << 26,
 };
 
@@ -50,6 +52,7 @@ struct voters {
     bool acknowledged[KEYS_MAX];
     uint32_t holders[KEYS_MAX]; /* owners who held it when most voters were lost, as bits */
     struct voter_operator operators[OPERATORS];
+    struct voters_yesterday yesterday;
     uint32_t trouble; /* events still to come */
     uint64_t busy_us; /* until then members are likely to be at a recovery */
     bool begun;       /* something was sent to be accepted */
@@ -61,7 +64,7 @@ struct voters {
 
 static bool one_in(struct world *world, uint64_t n)
 {
-    return choose(world, n) == 0;
+    return choose_one_in(world, n);
 }
 
 static void draw_plan(struct voters *v, uint32_t keys)
@@ -213,11 +216,15 @@ static bool write_key(struct voters *v, uint32_t key, uint32_t w)
 static bool write_all(struct voters *v)
 {
     for (uint32_t key = 0; key < v->keys; key++) {
+        world_span(v->world, STREAM_CLIENTS);
+        if (world_ended(v->world))
+            break;
         uint32_t w = (uint32_t)choose_between(v->world, 1, v->plan.replica_count);
         v->acknowledged[key] = write_key(v, key, w);
         if (v->world->violation.checker != NULL)
             return false;
     }
+    world_noise(v->world);
     return pass_time(v, choose(v->world, 2) * settle_us);
 }
 
@@ -246,14 +253,19 @@ static void ask_change(struct voters *v, struct process *process, enum change_as
 /* Without waiting: the last may be half decided when the voters are lost. */
 static bool change_shape(struct voters *v)
 {
+    world_span(v->world, STREAM_PLAN);
     uint64_t count = choose(v->world, CHANGES_MAX + 1);
     for (uint64_t i = 0; i < count; i++) {
+        world_span(v->world, STREAM_CHANGES);
+        if (world_ended(v->world))
+            break;
         struct process *process = choose_left(v);
         bool commits = v->moves && i > 0 && one_in(v->world, 2);
         ask_change(v, process, commits ? ASK_COMMIT : ASK_STAGE);
         if (!pass_time(v, 1 + choose_delay(v->world, 300 * SIM_MILLISECOND)))
             return false;
     }
+    world_noise(v->world);
     return true;
 }
 
@@ -293,17 +305,35 @@ static bool lacks_majority(const struct voters *v, uint32_t lost)
     return 2 * voters_lost(v, lost) > (unsigned)__builtin_popcount(v->voters);
 }
 
+static bool can_be_lost(const struct voters *v, uint16_t member)
+{
+    return member != v->anchor && !is_lost(v, member);
+}
+
+/* A shrunk tape draws the same member each time: after many in vain it is the next. */
+static uint16_t choose_next_lost(struct voters *v, uint32_t *in_vain)
+{
+    uint16_t member = (uint16_t)choose(v->world, v->cluster.count);
+    *in_vain = can_be_lost(v, member) ? 0 : *in_vain + 1;
+    while (*in_vain > IN_VAIN_MAX && !can_be_lost(v, member))
+        member = (uint16_t)((member + 1) % v->cluster.count);
+    return member;
+}
+
 static void lose_majority(struct voters *v)
 {
+    uint32_t in_vain = 0;
     find_voters(v);
+    world_span(v->world, STREAM_FAULTS);
     v->anchor = (uint16_t)choose(v->world, v->cluster.count);
     while (!lacks_majority(v, v->lost) || one_in(v->world, 4)) {
-        uint16_t member = (uint16_t)choose(v->world, v->cluster.count);
-        if (member != v->anchor && !is_lost(v, member))
+        uint16_t member = choose_next_lost(v, &in_vain);
+        if (can_be_lost(v, member))
             lose(v, member);
         if (__builtin_popcount(v->lost) + 1 == v->cluster.count)
-            return;
+            break;
     }
+    world_noise(v->world);
 }
 
 /* --- trouble meanwhile ------------------------------------------------------------------------ */
@@ -362,6 +392,8 @@ static void on_frame(void *context, const struct message *message)
     if (message->kind == MESSAGE_RECOVER && message->tail.size > 0)
         v->busy_us = v->world->now_us + BUSY_US;
     v->begun |= message->kind == MESSAGE_RECOVER && message->tail.size > 0;
+    if (message->kind == MESSAGE_RECOVER && message->tail.size > 0)
+        voters_yesterday_hurry(&v->yesterday);
 }
 
 static bool is_busy(const struct voters *v)
@@ -369,10 +401,8 @@ static bool is_busy(const struct voters *v)
     return v->world->now_us < v->busy_us;
 }
 
-static void make_trouble(struct voters *v)
+static void cause_trouble(struct voters *v)
 {
-    if (v->trouble == 0 || !one_in(v->world, is_busy(v) ? 8 : 30))
-        return;
     v->trouble--;
     switch (choose(v->world, 4)) {
     case 0:
@@ -388,6 +418,17 @@ static void make_trouble(struct voters *v)
         lose_another(v);
         break;
     }
+}
+
+/* Each look at the dice is a span, so that what is taken out of a tape shifts nothing else. */
+static void make_trouble(struct voters *v)
+{
+    if (v->trouble == 0)
+        return;
+    world_span(v->world, STREAM_FAULTS);
+    if (!world_ended(v->world) && one_in(v->world, is_busy(v) ? 8 : 30))
+        cause_trouble(v);
+    world_noise(v->world);
 }
 
 /* --- operators -------------------------------------------------------------------------------- */
@@ -406,16 +447,17 @@ static void on_report(void *context, const Peer__RecoverReport *report)
     operator->waiting = false;
 }
 
+/* Operators go on for ever, also when their tape has ended: then they ask calmly. */
 static void recover(struct voters *v, struct voter_operator *operator)
 {
     char names[SIM_MEMBERS_MAX][KEY_SIZE];
     const char *lost[SIM_MEMBERS_MAX];
-    struct recover_order order = { .does = !one_in(v->world, 8),
-                                   .lost = lost,
-                                   .switched_off = true };
+    struct recover_order order = { .does = !one_in(v->world, 8), .lost = lost };
     struct process *process = choose_left(v);
     if (process == NULL)
         return;
+    order.switched_off = !choose_one_in_apart(v->world, 16);
+    order.expected = choose_one_in_apart(v->world, 16) ? v->cluster.epoch.number : 0;
     for (uint16_t i = 0; i < v->cluster.count; i++) {
         if (!is_lost(v, i))
             continue;
@@ -440,8 +482,10 @@ static void work(struct voters *v, struct voter_operator *operator)
         operator->waiting = false; /* it took the answer along */
     if (operator->waiting || v->world->now_us<operator->next_us)
         return;
+    world_span(v->world, (enum stream)(STREAM_CLIENTS + 1 + (operator- v->operators)));
     operator->next_us = v->world->now_us + choose_delay(v->world, 2 * SIM_SECOND);
     recover(v, operator);
+    world_noise(v->world);
 }
 
 static bool all_left_follow(const struct voters *v, bool still)
@@ -656,7 +700,8 @@ static void note_votes(struct voters *v)
 
 static bool is_kept(const struct voters *v, uint32_t key)
 {
-    uint32_t left = v->holders[key] & ~(v->ever_lost | v->cluster.book.gone);
+    uint32_t forgetful = v->ever_lost | v->yesterday.put_back;
+    uint32_t left = v->holders[key] & ~(forgetful | v->cluster.book.gone);
     return !v->moves && v->acknowledged[key] && left != 0;
 }
 
@@ -719,8 +764,11 @@ static void play(struct voters *v)
         return;
     find_holders(v);
     note_votes(v);
+    v->cluster.never_lost = 1u << v->anchor;
+    voters_yesterday_begin(&v->yesterday);
     if (!pass_time(v, choose(v->world, 7) * SIM_SECOND) || !recover_all(v))
         return;
+    voters_yesterday_end(&v->yesterday);
     if (v->needless && !line_is_known(v)) {
         PROBE("voters: enough voters came back in time");
         return;
@@ -743,15 +791,17 @@ void voters_play(struct world *world, uint32_t keys, struct run_result *ret_resu
     describe(v, ret_result);
     world_trace(world, "seed %llu: %s", (unsigned long long)world->seed, ret_result->plan);
     cluster_init(&v->cluster, world, &v->plan);
+    voters_yesterday_init(&v->yesterday, &v->cluster, &v->lost);
     v->cluster.watch = on_frame;
     v->cluster.watch_context = v;
     play(v);
+    voters_yesterday_end(&v->yesterday);
     ret_result->violation = world->violation;
     ret_result->trace_hash = world->trace_hash;
     ret_result->event_count = world->event_count;
     ret_result->virtual_us = world->now_us;
     ret_result->clustered = true;
-    ret_result->operations = v->operations;
+    ret_result->operations = ret_result->asked = v->operations;
     ret_result->acknowledged = v->granted;
     ret_result->gone = (uint32_t)__builtin_popcount(v->cluster.book.gone);
     cluster_done(&v->cluster);
