@@ -78,11 +78,15 @@ bool voters_write_key(struct voters *v, uint32_t key, uint32_t w)
 static bool write_all(struct voters *v)
 {
     for (uint32_t key = 0; key < v->solo.keys; key++) {
+        world_span(v->solo.world, STREAM_CLIENTS);
+        if (world_ended(v->solo.world))
+            break;
         uint32_t w = (uint32_t)choose_between(v->solo.world, 1, v->solo.plan.replica_count);
         v->acknowledged[key] = voters_write_key(v, key, w);
         if (v->solo.world->violation.checker != NULL)
             return false;
     }
+    world_noise(v->solo.world);
     return solo_pass_time(&v->solo, choose(v->solo.world, 2) * SOLO_SETTLE_US);
 }
 
@@ -112,14 +116,19 @@ void voters_ask_change(struct voters *v, struct process *process, enum change_as
 /* Without waiting: the last may be half decided when the voters are lost. */
 static bool change_shape(struct voters *v)
 {
+    world_span(v->solo.world, STREAM_PLAN);
     uint64_t count = choose(v->solo.world, CHANGES_MAX + 1);
     for (uint64_t i = 0; i < count; i++) {
+        world_span(v->solo.world, STREAM_CHANGES);
+        if (world_ended(v->solo.world))
+            break;
         struct process *process = voters_choose_left(v);
         bool commits = v->moves && i > 0 && choose_one_in(v->solo.world, 2);
         voters_ask_change(v, process, commits ? ASK_COMMIT : ASK_STAGE);
         if (!solo_pass_time(&v->solo, 1 + choose_delay(v->solo.world, 300 * SIM_MILLISECOND)))
             return false;
     }
+    world_noise(v->solo.world);
     return true;
 }
 
@@ -137,8 +146,11 @@ static void play(struct voters *v)
         return;
     voters_find_holders(v);
     voters_note_votes(v);
+    v->solo.cluster.never_lost = 1u << v->anchor;
+    voters_yesterday_begin(&v->yesterday);
     if (!solo_pass_time(&v->solo, choose(v->solo.world, 7) * SIM_SECOND) || !voters_recover_all(v))
         return;
+    voters_yesterday_end(&v->yesterday);
     if (v->needless && !voters_line_is_known(v)) {
         PROBE("voters: enough voters came back in time");
         return;
@@ -161,9 +173,12 @@ void voters_play(struct world *world, uint32_t keys, struct run_result *ret_resu
     draw_plan(v);
     describe(v, ret_result);
     solo_begin(&v->solo, ret_result);
+    voters_yesterday_init(&v->yesterday, &v->solo.cluster, &v->lost);
     v->solo.cluster.watch = voters_on_frame;
     v->solo.cluster.watch_context = v;
     play(v);
+    voters_yesterday_end(&v->yesterday);
+    ret_result->asked = v->solo.operations;
     ret_result->gone = (uint32_t)__builtin_popcount(v->solo.cluster.book.gone);
     solo_end(&v->solo, ret_result);
     free(v);

@@ -11,6 +11,7 @@
 
 #include "sim/solo.h"
 #include "sim/voters.h"
+#include "sim/voters_yesterday.h"
 
 enum { VOTERS_KEYS_MAX = 128, VOTERS_OPERATORS = 2 };
 
@@ -33,6 +34,7 @@ struct voters {
     bool acknowledged[VOTERS_KEYS_MAX];
     uint32_t holders[VOTERS_KEYS_MAX]; /* owners who held it when most voters were lost, as bits */
     struct voter_operator operators[VOTERS_OPERATORS];
+    struct voters_yesterday yesterday;
     uint32_t trouble; /* events still to come */
     uint64_t busy_us; /* until then members are likely to be at a recovery */
     bool begun;       /* something was sent to be accepted */

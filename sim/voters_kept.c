@@ -85,7 +85,8 @@ void voters_note_votes(struct voters *v)
 
 static bool is_kept(const struct voters *v, uint32_t key)
 {
-    uint32_t left = v->holders[key] & ~(v->ever_lost | v->solo.cluster.book.gone);
+    uint32_t forgetful = v->ever_lost | v->yesterday.put_back;
+    uint32_t left = v->holders[key] & ~(forgetful | v->solo.cluster.book.gone);
     return !v->moves && v->acknowledged[key] && left != 0;
 }
 

@@ -28,16 +28,17 @@ static void on_report(void *context, const Peer__RecoverReport *report)
     asker->waiting = false;
 }
 
+/* Operators go on for ever, also when their tape has ended: then they ask calmly. */
 static void recover(struct voters *v, struct voter_operator *asker)
 {
     char names[SIM_MEMBERS_MAX][NAME_SIZE];
     const char *lost[SIM_MEMBERS_MAX];
-    struct recover_order order = { .does = !choose_one_in(v->solo.world, 8),
-                                   .lost = lost,
-                                   .switched_off = true };
+    struct recover_order order = { .does = !choose_one_in(v->solo.world, 8), .lost = lost };
     struct process *process = voters_choose_left(v);
     if (process == NULL)
         return;
+    order.switched_off = !choose_one_in_apart(v->solo.world, 16);
+    order.expected = choose_one_in_apart(v->solo.world, 16) ? v->solo.cluster.epoch.number : 0;
     for (uint16_t i = 0; i < v->solo.cluster.count; i++) {
         if (!voters_is_lost(v, i))
             continue;
@@ -62,8 +63,10 @@ static void work(struct voters *v, struct voter_operator *asker)
         asker->waiting = false; /* it took the answer along */
     if (asker->waiting || v->solo.world->now_us < asker->next_us)
         return;
+    world_span(v->solo.world, (enum stream)(STREAM_CLIENTS + 1 + (asker - v->operators)));
     asker->next_us = v->solo.world->now_us + choose_delay(v->solo.world, 2 * SIM_SECOND);
     recover(v, asker);
+    world_noise(v->solo.world);
 }
 
 /* --- until all go by the new line ------------------------------------------------------------ */

@@ -47,10 +47,8 @@ static void change_one(struct voters *v)
         voters_ask_change(v, process, ASK_STAGE);
 }
 
-void voters_make_trouble(struct voters *v)
+static void cause_trouble(struct voters *v)
 {
-    if (v->trouble == 0 || !choose_one_in(v->solo.world, voters_are_busy(v) ? 8 : 30))
-        return;
     v->trouble--;
     switch (choose(v->solo.world, 4)) {
     case 0:
@@ -68,6 +66,17 @@ void voters_make_trouble(struct voters *v)
     }
 }
 
+/* Each look at the dice is a span, so that what is taken out of a tape shifts nothing else. */
+void voters_make_trouble(struct voters *v)
+{
+    if (v->trouble == 0)
+        return;
+    world_span(v->solo.world, STREAM_FAULTS);
+    if (!world_ended(v->solo.world) && choose_one_in(v->solo.world, voters_are_busy(v) ? 8 : 30))
+        cause_trouble(v);
+    world_noise(v->solo.world);
+}
+
 /* --- when ------------------------------------------------------------------------------------ */
 
 /* What goes wrong between promises and acceptances is what matters. */
@@ -77,6 +86,8 @@ void voters_on_frame(void *context, const struct message *message)
     if (message->kind == MESSAGE_RECOVER && message->tail.size > 0)
         v->busy_us = v->solo.world->now_us + BUSY_US;
     v->begun |= message->kind == MESSAGE_RECOVER && message->tail.size > 0;
+    if (message->kind == MESSAGE_RECOVER && message->tail.size > 0)
+        voters_yesterday_hurry(&v->yesterday);
 }
 
 bool voters_are_busy(const struct voters *v)

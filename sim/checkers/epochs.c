@@ -213,6 +213,7 @@ void check_epoch_started(struct process *process, const struct epoch *epoch)
 void check_epoch_put_back(struct process *process)
 {
     process->book->highest[process->member] = 0;
+    process->book->voted[process->member] = 0;
 }
 
 void check_epochs_agree(struct cluster *cluster)

@@ -53,7 +53,7 @@ void epoch_book_done(struct epoch_book *book);
 void check_epoch_adopted(struct process *process, const struct epoch *epoch);
 /** A life of `process` begins with `epoch`, from its disk. */
 void check_epoch_started(struct process *process, const struct epoch *epoch);
-/** The disk of `process` is an older one: its epoch may be too. */
+/** The disk of `process` is an older one: its epoch may be too, and what it accepted is unknown. */
 void check_epoch_put_back(struct process *process);
 
 #endif

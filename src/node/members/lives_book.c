@@ -153,6 +153,12 @@ void lives_book_ask(struct node *node, struct lives_book *book, struct net_addre
     remember(node, book);
 }
 
+uint64_t lives_book_number(const struct lives_book *book, const struct node_id *id)
+{
+    uint16_t at = find(book, id);
+    return at < book->count ? book->entries[at].mark.number : 0;
+}
+
 /* --- the file ------------------------------------------------------------------------------- */
 
 static kvorum_status write_file(struct disk *disk, struct bytes bytes)
