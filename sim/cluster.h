@@ -26,6 +26,7 @@ struct cluster {
     struct process *yesterday_of; /* whose older disk `yesterday` is; NULL: nobody's */
     struct sim_disk yesterday;    /* yesterday.h */
     uint64_t put_back_us;         /* when it was put back last; 0: not yet */
+    uint32_t never_lost;          /* who takes part in every recovery, as bits: voters.c */
     uint64_t struck_us;           /* when somebody's disk was damaged last; 0: not yet */
     uint32_t struck;              /* members with damage that was not made good, as bits */
     struct decay_strike strikes[SIM_MEMBERS_MAX]; /* by member */

@@ -1,44 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/handoff.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/planted.h"
-#include "cluster/handoff/hint.h"
-#include "sim/solo.h"
+#include "sim/handoff_internal.h"
 
 enum {
-    KEYS_MAX = 256,
     VALUE_SIZE_MAX = 2000,
     AWAY_MAX = 2,
     LIFE_MIN_MS = 500,
     LIFE_MAX_MS = 120 * 1000,
-    READS_MAX = 20,
-    ARENA_LIMIT = 1 << 26,
 };
 
 static const uint64_t death_us = 6 * SIM_SECOND;
 static const uint64_t limit_us = 400 * SIM_SECOND;
-
-struct written {
-    int32_t number;       /* of the last acknowledged write; -1: none */
-    int32_t tried;        /* of the last one that was tried: it may have happened */
-    bool away;            /* the last acknowledged one was made while some were away */
-    uint64_t deadline_ms; /* of that one, wall clock; 0: none */
-    bool unsure;          /* one with a deadline may have happened, and taken the place of others */
-};
-
-struct handoff {
-    struct solo solo;
-    struct bucket_properties properties;
-    bool away[SIM_MEMBERS_MAX];
-    bool moves; /* those who are away lose what they own */
-    bool destroys;
-    struct written written[KEYS_MAX];
-    uint64_t last_deadline_ms;
-};
 
 /* --- what a run is made of ------------------------------------------------------------------- */
 
@@ -48,7 +24,7 @@ static const struct solo_bounds bounds = {
     .latency_steps = 8,
     .delay_steps = 6,
     .loss = 30000,
-    .keys_max = KEYS_MAX,
+    .keys_max = HANDOFF_KEYS_MAX,
 };
 
 static void draw_plan(struct handoff *h)
@@ -82,7 +58,7 @@ static void describe(const struct handoff *h, struct run_result *ret)
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
-static struct process *choose_process(void *context)
+struct process *handoff_choose_process(void *context)
 {
     struct handoff *h = context;
     for (;;) {
@@ -91,11 +67,6 @@ static struct process *choose_process(void *context)
         if (process->running)
             return process;
     }
-}
-
-static uint64_t wall_ms(struct process *process)
-{
-    return clock_wall_ms(&process->clock.base);
 }
 
 static struct bytes make_value(struct handoff *h, int32_t number, char *memory)
@@ -111,7 +82,7 @@ static bool write_key(struct handoff *h, uint32_t key, bool away)
 {
     char name[SIM_KEY_SIZE], memory[VALUE_SIZE_MAX];
     struct written *written = &h->written[key];
-    struct process *process = choose_process(h);
+    struct process *process = handoff_choose_process(h);
     uint16_t shard = solo_choose_shard(&h->solo, process);
     int32_t number = (int32_t)h->solo.operations++;
     history_key(key, name);
@@ -125,7 +96,7 @@ static bool write_key(struct handoff *h, uint32_t key, bool away)
     operation.levels.pw = h->destroys ? 1 : 0;
     if (choose_one_in(h->solo.world, 3))
         operation.deadline_ms =
-            wall_ms(process) + choose_between(h->solo.world, LIFE_MIN_MS, LIFE_MAX_MS);
+            handoff_wall_ms(process) + choose_between(h->solo.world, LIFE_MIN_MS, LIFE_MAX_MS);
     if (operation.deadline_ms > h->last_deadline_ms)
         h->last_deadline_ms = operation.deadline_ms;
     struct asked asked;
@@ -163,7 +134,7 @@ static void send_away(struct handoff *h)
 {
     uint64_t count = choose_between(h->solo.world, 1, h->moves ? 1 : AWAY_MAX);
     for (uint64_t i = 0; i < count; i++) {
-        struct process *process = choose_process(h);
+        struct process *process = handoff_choose_process(h);
         h->away[process->member] = true;
         process->held_down = true;
         process_stop(process);
@@ -236,7 +207,7 @@ static void come_back(struct handoff *h)
 
 static void crash_one(struct handoff *h)
 {
-    struct process *process = choose_process(h);
+    struct process *process = handoff_choose_process(h);
     process_crash(process, choose_one_in(h->solo.world, 2));
     process_start_after(process, 1 + choose(h->solo.world, SIM_SECOND));
 }
@@ -287,158 +258,12 @@ static bool run_dry(struct handoff *h)
     return wait_all_up(h) && solo_pass_time(&h->solo, SOLO_SETTLE_US);
 }
 
-/* --- what must be true ----------------------------------------------------------------------- */
-
-/* Of the write whose value it is; -1: of none.  That of a deletion has no bytes to be looked at. */
-static int32_t number_of(struct bytes value)
-{
-    char head[SOLO_HEAD_SIZE] = "";
-    int number;
-    if (value.size > 0)
-        memcpy(head, value.data, value.size < 9 ? value.size : 9);
-    return sscanf(head, "w%08d", &number) == 1 ? number : -1;
-}
-
-/* The number of the newest write that `process` holds of the key; -1: none. */
-static int32_t held_by(struct process *process, const char *name)
-{
-    struct arena arena;
-    struct engine_range objects = { .lower = BYTES_LITERAL("o"), .upper = BYTES_LITERAL("p") };
-    int32_t newest = -1;
-    arena_init(&arena, ARENA_LIMIT);
-    for (uint16_t i = 0; i < process->store_count; i++) {
-        struct engine_iterator *iterator;
-        if (engine_iterate(process->stores[i], &objects, &iterator) != KVORUM_OK)
-            abort();
-        for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator)) {
-            struct object object;
-            if (memmem(iterator->key.data, iterator->key.size, name, strlen(name)) == NULL ||
-                object_decode(iterator->value, &arena, &object) != KVORUM_OK ||
-                object.sibling_count == 0)
-                continue;
-            int32_t number = number_of(object_winner(&object)->value);
-            if (number > newest)
-                newest = number;
-        }
-        engine_iterator_close(iterator);
-    }
-    arena_done(&arena);
-    return newest;
-}
-
-static bool owns(const struct handoff *h, uint32_t partition, uint16_t member)
-{
-    const struct epoch *epoch = &h->solo.cluster.epoch;
-    return hint_target_owns(epoch, partition, epoch->replica_count, member);
-}
-
-static void check_key(struct handoff *h, uint32_t key)
-{
-    const struct written *written = &h->written[key];
-    char name[SIM_KEY_SIZE];
-    history_key(key, name);
-    uint32_t partition = solo_partition(&h->solo, name);
-    for (uint16_t i = 0; i < h->solo.cluster.count; i++) {
-        int32_t held = held_by(&h->solo.cluster.processes[i], name);
-        /* Without streams only what was handed over is where it should be after a new epoch. */
-        bool due = written->away || !h->moves;
-        bool expired = written->deadline_ms != 0 &&
-                       wall_ms(&h->solo.cluster.processes[i]) >= written->deadline_ms;
-        bool dropped = held < 0 && (expired || written->unsure);
-        if (due && !dropped && owns(h, partition, i) && held < written->number)
-            world_fail(h->solo.world, "handed-over",
-                       "%s: n%u, an owner, holds write %d and not %d, which was acknowledged", name,
-                       i, held, written->number);
-        else if (h->moves && !owns(h, partition, i) && written->away && held == written->number)
-            world_fail(h->solo.world, "stranger",
-                       "%s: n%u is no owner any more and holds write %d, made while it was away",
-                       name, i, held);
-    }
-}
-
-/* --- deadlines ------------------------------------------------------------------------------- */
-
-static bool read_key(struct handoff *h, struct process *process, const char *name,
-                     struct asked *ret)
-{
-    struct operation operation = solo_operation(OPERATION_GET, name);
-    operation.levels.r = LEVEL_ALL;
-    return solo_ask(&h->solo, process, 0, &operation, ret);
-}
-
-/* By the clock of the node that is asked a deadline has come or has not, to the millisecond. */
-static void check_deadline(struct handoff *h, uint32_t key)
-{
-    const struct written *written = &h->written[key];
-    struct process *process = choose_process(h);
-    struct asked seen = { .status = KVORUM_TIMEOUT };
-    uint64_t before_ms = 0;
-    char name[SIM_KEY_SIZE];
-    history_key(key, name);
-    if (written->number < 0 || written->unsure || written->tried != written->number ||
-        (h->moves && !written->away))
-        return;
-    for (int i = 0; i < READS_MAX && seen.status != KVORUM_OK && seen.status != KVORUM_NOT_FOUND;
-         i++) {
-        before_ms = wall_ms(process);
-        if (!read_key(h, process, name, &seen) || !solo_pass_time(&h->solo, SOLO_POLL_US))
-            return;
-    }
-    uint64_t after_ms = wall_ms(process);
-    int32_t number = seen.status == KVORUM_OK ? number_of(bytes_of_string(seen.head)) : -1;
-    bool over = written->deadline_ms != 0 && before_ms >= written->deadline_ms;
-    bool live = written->deadline_ms == 0 || after_ms < written->deadline_ms;
-    if (over && seen.status == KVORUM_OK)
-        world_fail(h->solo.world, "expired", "%s: write %d is read %llu ms after its deadline",
-                   name, number, (unsigned long long)(before_ms - written->deadline_ms));
-    else if (live && number != written->number)
-        world_fail(h->solo.world, "expired", "%s: write %d is not read before its deadline: %s, %d",
-                   name, written->number, kvorum_status_name(seen.status), number);
-}
-
-static void check_deadlines(struct handoff *h)
-{
-    for (uint32_t key = 0; key < h->solo.keys && h->solo.world->violation.checker == NULL; key++)
-        check_deadline(h, key);
-}
-
-/* Nobody waits for a deadline any more, and nobody has a value that has passed it. */
-static void check_dropped(struct handoff *h, struct process *process)
-{
-    struct engine_range waiting = { .lower = BYTES_LITERAL("e"), .upper = BYTES_LITERAL("f") };
-    for (uint16_t i = 0; i < process->store_count; i++) {
-        struct engine_iterator *iterator;
-        if (engine_iterate(process->stores[i], &waiting, &iterator) != KVORUM_OK)
-            abort();
-        engine_iterator_first(iterator);
-        if (iterator->valid)
-            world_fail(h->solo.world, "liveness", "n%u has not dropped a value that expired",
-                       process->member);
-        engine_iterator_close(iterator);
-    }
-}
-
-static void outlive_all(struct handoff *h)
-{
-    uint64_t most_ms = 0;
-    for (uint16_t i = 0; i < h->solo.cluster.count; i++) {
-        uint64_t now_ms = wall_ms(&h->solo.cluster.processes[i]);
-        if (h->last_deadline_ms > now_ms && h->last_deadline_ms - now_ms > most_ms)
-            most_ms = h->last_deadline_ms - now_ms;
-    }
-    if (!solo_pass_time(&h->solo, most_ms * SIM_MILLISECOND + 2 * SOLO_SETTLE_US))
-        return;
-    check_deadlines(h);
-    for (uint16_t i = 0; i < h->solo.cluster.count; i++)
-        check_dropped(h, &h->solo.cluster.processes[i]);
-}
-
 /* --- a run ----------------------------------------------------------------------------------- */
 
 static void play(struct handoff *h)
 {
-    if (!solo_set_properties(&h->solo, &h->properties, choose_process, h) || !write_all(h, false) ||
-        !solo_pass_time(&h->solo, SOLO_SETTLE_US))
+    if (!solo_set_properties(&h->solo, &h->properties, handoff_choose_process, h) ||
+        !write_all(h, false) || !solo_pass_time(&h->solo, SOLO_SETTLE_US))
         return;
     send_away(h);
     h->solo.cluster.network.faults = h->solo.plan.network;
@@ -458,11 +283,11 @@ static void play(struct handoff *h)
     if (!solo_pass_time(&h->solo, SOLO_SETTLE_US) || !run_dry(h))
         return;
     for (uint32_t key = 0; key < h->solo.keys && h->solo.world->violation.checker == NULL; key++)
-        check_key(h, key);
+        handoff_check_key(h, key);
     h->solo.cluster.network.faults.loss = 0;
-    check_deadlines(h);
+    handoff_check_deadlines(h);
     if (h->solo.world->violation.checker == NULL)
-        outlive_all(h);
+        handoff_outlive_all(h);
 }
 
 void handoff_play(struct world *world, uint32_t keys, struct run_result *ret_result)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** What runs that play with one thing alone need for it (handoff): a cluster without a workload, of
- *  which one thing after another is asked.
+/** What runs that play with one thing alone need for it (handoff, voters): a cluster without a
+ *  workload, of which one thing after another is asked.
  *
  *      solo_draw -> what the run draws besides, and what it says of itself
  *        -> solo_begin: all healthy -> solo_set_properties, solo_ask, ... -> solo_end

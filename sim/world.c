@@ -16,6 +16,7 @@ void world_init(struct world *world, uint64_t seed)
     *world = (struct world){ .seed = seed, .now_us = SIM_SECOND, .told_key = -1 };
     heap_init(&world->events);
     random_init(&world->random, seed);
+    random_init(&world->apart, ~seed);
     tape_begin_span(&world->tape, STREAM_NOISE);
 }
 
@@ -74,7 +75,7 @@ static bool is_on_tape(const struct world *world)
     return world->replaying && !(world->noise_redrawn && world->stream == STREAM_NOISE);
 }
 
-uint64_t choose_calm(struct world *world, uint64_t limit, uint64_t calm)
+static uint64_t choose_by(struct world *world, struct random *random, uint64_t limit, uint64_t calm)
 {
     assert(calm < limit);
     if (world->stream != STREAM_NOISE && !world->in_span)
@@ -84,12 +85,17 @@ uint64_t choose_calm(struct world *world, uint64_t limit, uint64_t calm)
         choice = tape_reader_take(&world->reader, world->stream) % limit;
         drawn = choice < limit - calm ? choice + calm : choice - (limit - calm);
     } else {
-        drawn = random_below(&world->random, limit);
+        drawn = random_below(random, limit);
         choice = drawn >= calm ? drawn - calm : drawn + (limit - calm);
     }
     tape_record(&world->tape, world->stream, choice);
     world->choice_count++;
     return drawn;
+}
+
+uint64_t choose_calm(struct world *world, uint64_t limit, uint64_t calm)
+{
+    return choose_by(world, &world->random, limit, calm);
 }
 
 uint64_t choose(struct world *world, uint64_t limit)
@@ -106,6 +112,11 @@ uint64_t choose_between(struct world *world, uint64_t low, uint64_t high)
 bool choose_one_in(struct world *world, uint64_t n)
 {
     return choose_calm(world, n, n - 1) == 0;
+}
+
+bool choose_one_in_apart(struct world *world, uint64_t n)
+{
+    return choose_by(world, &world->apart, n, n - 1) == 0;
 }
 
 bool choose_chance(struct world *world, uint32_t per_million)

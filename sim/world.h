@@ -43,7 +43,7 @@ struct violation {
 struct world {
     uint64_t seed, now_us;
     struct heap events;
-    struct random random;
+    struct random random, apart;
     struct tape tape;
     uint64_t choice_count;
     enum stream stream; /* whose choices these are now */
@@ -79,6 +79,8 @@ uint64_t choose_between(struct world *world, uint64_t low, uint64_t high);
 uint64_t choose_calm(struct world *world, uint64_t limit, uint64_t calm);
 /** True once in `n` times; calm is false. */
 bool choose_one_in(struct world *world, uint64_t n);
+/** The same by a generator of its own: what it adds to some runs shifts no choice of the others. */
+bool choose_one_in_apart(struct world *world, uint64_t n);
 /** True `per_million` times in a million; draws nothing for 0; calm is false. */
 bool choose_chance(struct world *world, uint32_t per_million);
 /** A delay around `mean_us` with a tail: now and then 8 times, rarely 64 times as long. */

@@ -44,11 +44,11 @@ static void read_file(struct sim_disk *disk, const char *path, struct buffer *re
         buffer_reset(ret);
 }
 
-static bool votes_differ(struct sim_disk *now, struct sim_disk *then)
+static bool differs(struct sim_disk *now, struct sim_disk *then, const char *file)
 {
     struct buffer votes, copied;
-    read_file(now, "votes", &votes);
-    read_file(then, "votes", &copied);
+    read_file(now, file, &votes);
+    read_file(then, file, &copied);
     bool differ = !bytes_equal(buffer_bytes(&votes), buffer_bytes(&copied));
     buffer_done(&votes);
     buffer_done(&copied);
@@ -85,24 +85,34 @@ static uint64_t life_remembered(struct sim_disk *disk, const struct node_id *id)
     return number;
 }
 
-/* A copy that was made in the life which goes on is what a power failure at that moment would have
- * left, byte for byte: a start on it follows that life, as a start after the power failure does.
- * Votes that were given since then are forgotten and nobody can know, unless each other member
- * remembers a later life than the copy's (docs/decisions/0009). */
-static bool is_told_apart(struct cluster *cluster, struct process *victim, struct sim_disk *copy)
+/* Who must remember a later life than the copy's, as bits, lest promises be forgotten untold.  Of
+ * the next epoch: everybody, since any majority may decide it.  Of the next line: one who takes part
+ * in each recovery, all of which take part in answering before a promise. */
+static uint32_t who_must_know(const struct cluster *cluster, struct process *victim,
+                              struct sim_disk *copy)
 {
-    struct identity copied;
-    bool told = true;
     struct sim_disk now;
     sim_disk_copy_synced(&victim->disk, &now);
-    if (votes_differ(&now, copy))
-        told = read_identity(copy, &copied);
-    else
-        copied.life.number = 0; /* no vote is forgotten */
+    uint32_t ret = differs(&now, copy, "votes")      ? UINT32_MAX
+                   : differs(&now, copy, "recovery") ? cluster->never_lost
+                                                     : 0;
     sim_disk_done(&now);
-    for (uint16_t i = 0; told && copied.life.number > 0 && i < cluster->count; i++) {
+    return ret;
+}
+
+/* A copy that was made in the life which goes on is what a power failure at that moment would have
+ * left, byte for byte: a start on it follows that life, as a start after the power failure does.
+ * Votes that were given since then are forgotten and nobody can know, unless others remember a
+ * later life than the copy's (docs/decisions/0009). */
+static bool is_told_apart(struct cluster *cluster, struct process *victim, struct sim_disk *copy)
+{
+    uint32_t must_know = who_must_know(cluster, victim, copy);
+    struct identity copied;
+    bool told = must_know == 0 || read_identity(copy, &copied);
+    for (uint16_t i = 0; told && i < cluster->count; i++) {
         struct process *other = &cluster->processes[i];
-        if (other == victim || epoch_book_gone(&cluster->book, i))
+        struct sim_disk now;
+        if ((must_know >> i & 1) == 0 || other == victim || epoch_book_gone(&cluster->book, i))
             continue;
         sim_disk_copy_synced(&other->disk, &now);
         told = life_remembered(&now, &copied.node) > copied.life.number;

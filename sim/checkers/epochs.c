@@ -268,6 +268,7 @@ bool check_epoch_dismissed(struct process *process)
 void check_epoch_put_back(struct process *process)
 {
     process->book->highest[process->member] = 0;
+    process->book->voted[process->member] = 0;
 }
 
 /* Who heard that it is no member any more goes by no epoch; all others must have heard it too. */

@@ -58,7 +58,7 @@ void check_epoch_left(struct process *process, uint64_t number);
 bool check_epoch_dismissed(struct process *process);
 /** A life of `process` begins with `epoch`, from its disk. */
 void check_epoch_started(struct process *process, const struct epoch *epoch);
-/** The disk of `process` is an older one: its epoch may be too. */
+/** The disk of `process` is an older one: its epoch may be too, and what it accepted is unknown. */
 void check_epoch_put_back(struct process *process);
 
 #endif

@@ -82,7 +82,8 @@
     X(DOUBT_WAITS_FOR_A_MOVE, "a doubt about a round is not settled while its partition moves")    \
     X(RECOVERY_UNFENCED, "who accepted a new line of epochs still votes in the old one")           \
     X(RECOVERY_IGNORES_VOTES, "a recovery leaves out an epoch that a voter accepted")              \
-    X(RECOVERY_CHOOSES_AGAIN, "a recovery that may be decided is not ended, but made anew")
+    X(RECOVERY_CHOOSES_AGAIN, "a recovery that may be decided is not ended, but made anew")        \
+    X(RECOVERY_TRUSTS_THE_FORGETFUL, "who was put back and has accepted nothing never did")
 
 enum planted_bug {
     PLANTED_NONE,

@@ -96,26 +96,21 @@ static void print_copies(const json_t *plan)
 {
     static const char *const columns[] = { ">n",        "buckets", ">whole", ">majority",
                                            ">minority", ">none",   NULL };
-    const json_t *copies = json_object_get(plan, "copies"), *one;
-    bool doubtful = false, lost = false;
-    size_t i;
-    json_array_foreach(copies, i, one)
-    {
-        doubtful |= number_at(one, "minority") > 0;
-        lost |= number_at(one, "none") > 0;
-    }
     puts("partitions by what is left of their n copies:");
-    print_rows(copies, columns, OUTPUT_TABLE);
-    if (doubtful)
-        puts("Where a minority is left, a write that was acknowledged may have been on the lost "
-             "nodes only.");
-    if (lost)
-        puts("Where none is left, everything is lost but what is kept as hints; the partition "
-             "begins empty.");
+    print_rows(json_object_get(plan, "copies"), columns, OUTPUT_TABLE);
     printf("%lld partitions move, %lld copies travel; survives afterwards: any %lld node%s\n",
            number_at(plan, "moves"), number_at(plan, "copies_travel"),
            number_at(plan, "survives_after_nodes"),
            number_at(plan, "survives_after_nodes") == 1 ? "" : "s");
+}
+
+static void print_warnings(const json_t *plan)
+{
+    const json_t *warnings = json_object_get(plan, "warnings"), *one;
+    size_t i;
+    json_array_foreach(warnings, i, one)
+        printf("warning: %s%s%s\n", text_at(one, "buckets"),
+               *text_at(one, "buckets") == '\0' ? "" : ": ", text_at(one, "text"));
 }
 
 static void print_plan(const json_t *plan, enum output_format format)
@@ -135,6 +130,7 @@ static void print_plan(const json_t *plan, enum output_format format)
     print_epochs(plan);
     if (number_at(plan, "next_epoch") > 0)
         print_copies(plan);
+    print_warnings(plan);
 }
 
 /* --- asking --------------------------------------------------------------------------------- */

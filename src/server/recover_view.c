@@ -40,6 +40,17 @@ static json_t *json_copies(const Peer__RecoverCopies *copies)
                      (json_int_t)copies->none);
 }
 
+static json_t *json_warnings(const Peer__RecoverReport *report)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < report->n_warnings; i++) {
+        const Peer__RecoverWarning *warning = report->warnings[i];
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "kind", warning->kind, "buckets",
+                                              warning->buckets, "text", warning->text));
+    }
+    return list;
+}
+
 static void print(json_t *json, struct buffer *ret_json)
 {
     char *text = json_dumps(json, JSON_INDENT(2));
@@ -72,6 +83,7 @@ void recover_view_json(const Peer__RecoverReport *report, struct buffer *ret_jso
     json_object_set_new(json, "moving_now", json_integer((json_int_t)report->moving));
     json_object_set_new(json, "copies_travel", json_integer((json_int_t)report->travel));
     json_object_set_new(json, "survives_after_nodes", json_integer(report->survives_nodes));
+    json_object_set_new(json, "warnings", json_warnings(report));
     json_object_set_new(json, "staged_is_forgotten", json_boolean(report->staged));
     print(json, ret_json);
 }

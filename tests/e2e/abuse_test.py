@@ -9,12 +9,11 @@ import random
 import shutil
 import socket
 import struct
-import subprocess
 import threading
 import time
 
-from kvorum_e2e import (SLOW, Cluster, Node, RespError, Skip, _die_with_parent, binary, case, equal,
-                        free_ports, one_node, rows, run, temporary_folder, wait_until)
+from kvorum_e2e import (SLOW, Cluster, RespError, SmallDiskNode, case, equal, free_ports, one_node, rows,
+                        run, temporary_folder, wait_until)
 from peer_frames import GET, GOSSIP, HELLO, HELLO_ANSWER, KINDS, MERGE, field, frame, hello
 
 MB = 1 << 20
@@ -582,44 +581,25 @@ def _():
 
 # --- a full disk -----------------------------------------------------------------------------------
 
-class SmallDiskNode(Node):
-    """A node whose data directory is a small tmpfs in a mount namespace of its own."""
-
-    def launch(self):
-        os.makedirs(self.data, exist_ok=True)
-        mount = 'mount -t tmpfs -o size=300m tmpfs "$0" && exec "$@"'
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                ["unshare", "-m", "sh", "-c", mount, self.data, binary(), *self.arguments()],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
-        return self
-
-    def inside(self, name):
-        """A path as this node sees it."""
-        return f"/proc/{self.process.pid}/root{self.data}/{name}"
-
-    def fill(self):
-        """Take all the room there is."""
-        with open(self.inside("ballast"), "wb", buffering=0) as file:
-            with contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(MB))
-            with contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(512))
+def fill(node):
+    """Take all the room there is."""
+    with open(node.inside("ballast"), "wb", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(MB))
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(512))
 
 
 @case("a full disk refuses writes by name, by both protocols; reads go on; room ends it without a restart")
 def _():
-    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
-    if os.geteuid() != 0 or probe.returncode != 0:
-        raise Skip("needs root and mount namespaces")
     with temporary_folder() as folder:
-        node = SmallDiskNode("n1", os.path.join(folder, "n1"), founders=1, flags=["--stores", "1"])
+        node = SmallDiskNode(300, "n1", os.path.join(folder, "n1"), founders=1, flags=["--stores", "1"])
         try:
             node.start()
             served(node)
-            node.fill()
+            fill(node)
             written, refused = [], None
             for i in range(200):
                 answer = node.http("PUT", f"/buckets/b/keys/k{i}", b"x" * MB, TEXT)

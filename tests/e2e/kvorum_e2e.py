@@ -411,6 +411,31 @@ class Node:
         return Resp(self.resp_port, timeout)
 
 
+class SmallDiskNode(Node):
+    """A node whose data directory is a tmpfs of so many MB, in a mount namespace of its own.  Where
+    no such thing can be made the case is skipped."""
+
+    def __init__(self, megabytes, *arguments, **settings):
+        probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
+        if os.geteuid() != 0 or probe.returncode != 0:
+            raise Skip("needs root and mount namespaces")
+        super().__init__(*arguments, **settings)
+        self.megabytes = megabytes
+
+    def launch(self):
+        os.makedirs(self.data, exist_ok=True)
+        mount = f'mount -t tmpfs -o size={self.megabytes}m tmpfs "$0" && exec "$@"'
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                ["unshare", "-m", "sh", "-c", mount, self.data, binary(), *self.arguments()],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
+        return self
+
+    def inside(self, name):
+        """A path as this node sees it."""
+        return f"/proc/{self.process.pid}/root{self.data}/{name}"
+
+
 @contextlib.contextmanager
 def temporary_folder():
     path = tempfile.mkdtemp(prefix="kvorum-e2e-")

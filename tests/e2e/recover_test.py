@@ -75,6 +75,17 @@ def refused(done, *words):
         assert word.encode() in done.stderr, done.stderr.decode()
 
 
+def set_properties(node, bucket, **properties):
+    answer = node.http("PUT", f"/buckets/{bucket}/props", json.dumps({"props": properties}),
+                       {"Content-Type": "application/json"})
+    equal(answer.status, 204, answer.body)
+
+
+def warnings(plan):
+    """Of a plan in JSON: a list of (kind, buckets, text)."""
+    return [(w["kind"], w["buckets"], w["text"]) for w in json.loads(plan.stdout)["warnings"]]
+
+
 def says_it_left(node):
     answer = node.http("GET", path(0))
     return answer.status == 503 and b"this node left the cluster, or was removed" in answer.body
@@ -105,7 +116,7 @@ def _():
         plan = recover(n4, lost, "--switched-off")
         equal(plan.returncode, 0, plan.stderr.decode())
         assert b"voters: 2 of 5 answer" in plan.stdout, plan.stdout.decode()
-        assert b"Where none is left" in plan.stdout, plan.stdout.decode()
+        assert b"no copy is left (n=3)" in plan.stdout, plan.stdout.decode()
         equal(shape(n4)["epoch"], before, "a plan changes nothing")
         done = recover(n4, lost, "--switched-off", "--yes")
         equal(done.returncode, 0, done.stderr.decode())
@@ -136,17 +147,54 @@ def _():
 
 @case("refused while a majority of the voters answers, and when the lost or the asked one is not")
 def _():
-    with Cluster(5) as nodes:
+    with Cluster(5, flags=["--n", "1"]) as nodes:
+        set_properties(nodes[0], "wide", n_val=3)
         refused(recover(nodes[0], []), "5 of the 5 voters answer, which is a majority",
                 "cluster remove")
         left, lost = lose(nodes, 3, 4)
-        refused(recover(left[0], lost), "3 of the 5 voters answer, which is a majority")
+        shown = recover(left[0], lost)
+        refused(shown, "3 of the 5 voters answer, which is a majority")
+        assert b"warning: wide: n=3 is above the 1 column of the table" in shown.stdout, shown.stdout
         refused(recover(left[0], lost, "--switched-off", "--yes"), "which is a majority")
         refused(recover(left[0], [left[0]]), "this node is named as lost")
         unknown = kvorum(left[0], "cluster", "recover", "--lost", "n9")
         equal(unknown.returncode, 1, unknown.stderr.decode())
         assert b"no node of this cluster is named n9" in unknown.stderr
         equal(shape(left[0])["epoch"], 1)
+
+
+@case("the plan warns of all that will not work afterwards, in JSON and in text")
+def _():
+    with Cluster(5, zones=["a", "c", "a", "b", "b"]) as nodes:
+        set_properties(nodes[0], "all", w=3, sloppy_quorum=False)
+        set_properties(nodes[0], "most", w=2, pr=2, sloppy_quorum=False)
+        set_properties(nodes[0], "near", r="local_quorum")
+        set_properties(nodes[0], "zones", w="each_quorum")
+        set_properties(nodes[0], "one", n_val=1)
+        left, lost = lose(nodes, 0, 1, 3)
+        shown = recover(left[0], lost, "--switched-off", "-o", "json")
+        equal(shown.returncode, 0, shown.stderr.decode())
+        found = warnings(shown)
+        for kind, bucket, text in (
+                ("lost", "(default)", "no copy is left (n=3) of "),
+                ("lost", "one", "no copy is left (n=1) of "),
+                ("doubtful", "all", "less than a majority of the copies is left (n=3)"),
+                ("copies", "(default)", "n=3, and 2 nodes are left to own anything: each key has 2"),
+                ("level", "all", "w=3 needs 3 owners, and 1024 of 1024 partitions have fewer"),
+                ("moving", "most", "w=2 needs 2 owners"),
+                ("moving", "most", "pr=2 needs 2 owners"),
+                ("moving", "near", "r=local_quorum cannot be met in zone "),
+                ("zone", "zones", "w=each_quorum goes without zone c, of which no node is left")):
+            assert any(k == kind and bucket in b and text in t for k, b, t in found), (text, found)
+        told = recover(left[0], lost, "--switched-off").stdout.decode()
+        for _, buckets, text in found:
+            assert f"warning: {buckets}: {text}\n" in told, told
+        equal(recover(left[0], lost, "--switched-off", "--yes").returncode, 0)
+        wait_until(lambda: settled(left[0]), 30, "all has moved")
+        refused_put = left[0].http("PUT", "/buckets/all/keys/k", b"v", TEXT)
+        assert refused_put.status >= 400, "what was said to be refused is"
+        for bucket in ("most", "zones", "near", "one", "b"):
+            equal(left[0].http("PUT", f"/buckets/{bucket}/keys/k", b"v", TEXT).status, 204, bucket)
 
 
 @case("of seven nodes four are lost, two operators recover the rest at once: one line")

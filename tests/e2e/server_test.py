@@ -11,7 +11,7 @@ import threading
 import time
 
 import kvorum_e2e
-from kvorum_e2e import (Cluster, Node, Skip, binary, case, equal, free_ports, one_node, rows, run,
+from kvorum_e2e import (Cluster, Node, SmallDiskNode, binary, case, equal, free_ports, one_node, rows, run,
                         temporary_folder, wait_until)
 
 UNSAFE, USAGE = 8, 2
@@ -572,27 +572,10 @@ def _():
 
 # --- disks ---------------------------------------------------------------------------------------
 
-class SmallDiskNode(Node):
-    """A node whose data directory is a small tmpfs in a mount namespace of its own."""
-
-    def launch(self):
-        os.makedirs(self.data, exist_ok=True)
-        mount = 'mount -t tmpfs -o size=100m tmpfs "$0" && exec "$@"'
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                ["unshare", "-m", "sh", "-c", mount, self.data, binary(), *self.arguments()],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                preexec_fn=kvorum_e2e._die_with_parent)
-        return self
-
-
 @case("a full disk refuses writes with its name; reads go on and the process stays up")
 def _():
-    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
-    if os.geteuid() != 0 or probe.returncode != 0:
-        raise Skip("needs root and mount namespaces")
     with temporary_folder() as folder:
-        node = SmallDiskNode("n1", os.path.join(folder, "n1"), founders=1, flags=["--stores", "1"])
+        node = SmallDiskNode(100, "n1", os.path.join(folder, "n1"), founders=1, flags=["--stores", "1"])
         try:
             node.start()
             put(node, "first", b"kept")

@@ -4,14 +4,10 @@
  * the headers of TCP, UDP and IP.  Gossip, hints, comparisons of replicas (empty ones: trees that
  * are equal cost the same whatever is below them), and properties.  After all have come to know
  * each other, 5 minutes; with KVORUM_PROOF=1 a whole pass of anti-entropy, which is an hour. */
-#include "tests/support/rows.h"
-
-#include <stdio.h>
+#include "tests/support/node_parts.h"
 
 #include "base/list.h"
 #include "codec/frame.h"
-#include "engine/memory/memory.h"
-#include "node/node.h"
 
 enum {
     MEMBERS = 100,
@@ -79,21 +75,13 @@ static struct parcel *make_parcel(struct test_net *from, struct net_address to, 
     return parcel;
 }
 
-static struct bytes copy_to(uint8_t *at, struct bytes bytes)
-{
-    if (bytes.size > 0)
-        memcpy(at, bytes.data, bytes.size);
-    return bytes_make(at, bytes.size);
-}
-
 static bool send(struct net *net, struct net_address to, const struct message *message)
 {
     struct test_net *from = LIST_ENTRY(net, struct test_net, net);
     size_t size = message->body.size + message->tail.size;
     struct parcel *parcel = make_parcel(from, to, size);
     parcel->message = *message;
-    parcel->message.body = copy_to(parcel->memory, message->body);
-    parcel->message.tail = copy_to(parcel->memory + message->body.size, message->tail);
+    keep_message(&parcel->message, parcel->memory);
     if (to.member != from->member)
         from->world->frame_bytes += FRAME_HEADER_SIZE + size;
     return true;
@@ -104,44 +92,23 @@ static bool send_datagram(struct net *net, uint16_t member, struct bytes datagra
     struct test_net *from = LIST_ENTRY(net, struct test_net, net);
     struct parcel *parcel = make_parcel(from, (struct net_address){ member, 0 }, datagram.size);
     parcel->is_datagram = true;
-    parcel->datagram = copy_to(parcel->memory, datagram);
+    memcpy(parcel->memory, datagram.data, datagram.size);
+    parcel->datagram = bytes_make(parcel->memory, datagram.size);
     from->world->datagram_bytes += datagram.size + SIGNATURE_SIZE;
     return true;
 }
 
-static uint16_t shard_of(struct net *net, uint16_t member, uint32_t partition)
-{
-    (void)net;
-    (void)member;
-    (void)partition;
-    return 0;
-}
-
-static const struct net_ops net_ops = { send, shard_of, send_datagram };
+static const struct net_ops net_ops = { send, plain_shard_of, send_datagram };
 
 static void make_epoch(struct world *world)
 {
-    const char *why = NULL;
-    for (uint16_t i = 0; i < MEMBERS; i++) {
-        struct member *member = &world->members[i];
-        member->id.bytes[0] = (uint8_t)(i + 1);
-        member->weight = RING_WEIGHT_DEFAULT;
-        snprintf(member->name, sizeof(member->name), "n%d", i + 1);
-        snprintf(member->zone, sizeof(member->zone), "z%d", i % REPLICAS);
-    }
-    world->epoch = (struct epoch){ .number = 1,
-                                   .hash_seed = 7,
-                                   .partition_count = PARTITIONS,
-                                   .replica_count = REPLICAS,
-                                   .replicas_wanted = REPLICAS,
-                                   .member_count = MEMBERS,
-                                   .members = world->members };
-    world->epoch.table =
-        arena_allocate(&world->arena, (size_t)PARTITIONS * REPLICAS * sizeof(*world->epoch.table));
+    plain_members(world->members, MEMBERS);
+    for (uint16_t i = 0; i < MEMBERS; i++)
+        snprintf(world->members[i].zone, sizeof(world->members[i].zone), "z%d", i % REPLICAS);
+    world->epoch = plain_epoch(&world->arena, world->members, MEMBERS, PARTITIONS, REPLICAS);
+    world->epoch.replicas_wanted = REPLICAS;
     world->epoch.voter_count =
         ring_choose_voters(world->members, MEMBERS, NULL, 0, world->epoch.voters);
-    struct ring_plan_input input = { world->members, MEMBERS, PARTITIONS, REPLICAS, NULL };
-    assert_int_equal(ring_plan(&input, &world->arena, world->epoch.table, &why), KVORUM_OK);
 }
 
 static struct world *world_make(void)
@@ -156,15 +123,8 @@ static struct world *world_make(void)
     for (uint16_t i = 0; i < MEMBERS; i++) {
         world->nets[i] = (struct test_net){ { &net_ops }, world, i };
         assert_int_equal(memory_open(NULL, &world->stores[i]), KVORUM_OK);
-        struct node_config config = { .epoch = &world->epoch,
-                                      .self = i,
-                                      .shard_count = 1,
-                                      .store_count = 1,
-                                      .stores = &world->stores[i],
-                                      .actor = 100 + i,
-                                      .clock = &world->clock,
-                                      .net = &world->nets[i].net,
-                                      .random_seed = 1000 + i };
+        struct node_config config =
+            plain_config(&world->epoch, i, &world->stores[i], &world->clock, &world->nets[i].net);
         quorum_levels_init(&config.default_levels);
         config.default_levels.n = REPLICAS;
         assert_int_equal(node_create(&config, &world->nodes[i]), KVORUM_OK);

@@ -7,13 +7,11 @@
  *      time    one key of a million (KVORUM_PROOF=1: of ten million) is missing at one member, in
  *              1,024 partitions, trees current: from asking for a repair until it is back
  *      write   what keeping the trees adds to a write of 1 KB over 1 KB */
-#include "tests/support/rows.h"
+#include "tests/support/node_parts.h"
 #include "tests/support/slow.h"
 
-#include <stdio.h>
 #include <time.h>
 
-#include "engine/memory/memory.h"
 #include "node/repair/repair_internal.h"
 
 enum {
@@ -95,48 +93,14 @@ static bool send(struct net *net, struct net_address to, const struct message *m
     struct parcel *parcel = malloc(sizeof(*parcel) + message->body.size + message->tail.size);
     assert_non_null(parcel);
     *parcel = (struct parcel){ .from = { from->member, 0 }, .to = to, .message = *message };
-    memcpy(parcel->memory, message->body.data, message->body.size);
-    parcel->message.body.data = parcel->memory;
-    if (message->tail.size > 0)
-        memcpy(parcel->memory + message->body.size, message->tail.data, message->tail.size);
-    parcel->message.tail.data = parcel->memory + message->body.size;
+    keep_message(&parcel->message, parcel->memory);
     list_append(&from->world->queue, &parcel->link);
     if (counts(message->kind))
         from->world->repair_size += FRAME_HEADER_SIZE + message->body.size + message->tail.size;
     return true;
 }
 
-static uint16_t shard_of(struct net *net, uint16_t member, uint32_t partition)
-{
-    (void)net;
-    (void)member;
-    (void)partition;
-    return 0;
-}
-
-static const struct net_ops net_ops = { send, shard_of };
-
-static void make_epoch(struct world *world, uint32_t partitions)
-{
-    const char *why = NULL;
-    for (uint16_t i = 0; i < MEMBERS; i++) {
-        struct member *member = &world->members[i];
-        member->id.bytes[0] = (uint8_t)(i + 1);
-        member->weight = RING_WEIGHT_DEFAULT;
-        snprintf(member->name, sizeof(member->name), "n%d", i + 1);
-        snprintf(member->zone, sizeof(member->zone), "default");
-    }
-    world->epoch = (struct epoch){ .number = 1,
-                                   .hash_seed = 7,
-                                   .partition_count = partitions,
-                                   .replica_count = MEMBERS,
-                                   .member_count = MEMBERS,
-                                   .members = world->members };
-    world->epoch.table =
-        arena_allocate(&world->arena, partitions * MEMBERS * sizeof(*world->epoch.table));
-    struct ring_plan_input input = { world->members, MEMBERS, partitions, MEMBERS, NULL };
-    assert_int_equal(ring_plan(&input, &world->arena, world->epoch.table, &why), KVORUM_OK);
-}
+static const struct net_ops net_ops = { .send = send, .shard_of = plain_shard_of };
 
 static struct world *world_make(uint32_t partitions)
 {
@@ -145,19 +109,13 @@ static struct world *world_make(uint32_t partitions)
     world->clock.ops = &clock_ops;
     list_init(&world->queue);
     arena_init(&world->arena, 1 << 28);
-    make_epoch(world, partitions);
+    plain_members(world->members, MEMBERS);
+    world->epoch = plain_epoch(&world->arena, world->members, MEMBERS, partitions, MEMBERS);
     for (uint16_t i = 0; i < MEMBERS; i++) {
         world->nets[i] = (struct test_net){ { &net_ops }, world, i };
         assert_int_equal(memory_open(NULL, &world->stores[i]), KVORUM_OK);
-        struct node_config config = { .epoch = &world->epoch,
-                                      .self = i,
-                                      .shard_count = 1,
-                                      .store_count = 1,
-                                      .stores = &world->stores[i],
-                                      .actor = 100 + i,
-                                      .clock = &world->clock,
-                                      .net = &world->nets[i].net,
-                                      .random_seed = 1000 + i };
+        struct node_config config =
+            plain_config(&world->epoch, i, &world->stores[i], &world->clock, &world->nets[i].net);
         quorum_levels_init(&config.default_levels);
         config.default_levels.n = MEMBERS;
         assert_int_equal(node_create(&config, &world->nodes[i]), KVORUM_OK);

@@ -5,13 +5,9 @@
 #ifndef TESTS_SUPPORT_NODE_WORLD_H
 #define TESTS_SUPPORT_NODE_WORLD_H
 
-#include "tests/support/rows.h"
-
-#include <stdio.h>
+#include "tests/support/node_parts.h"
 
 #include "base/list.h"
-#include "engine/memory/memory.h"
-#include "node/node.h"
 
 enum { NODES_MAX = 5, QUEUE_MAX = 4096, PARTITIONS = 16 };
 
@@ -63,15 +59,6 @@ static inline uint64_t test_wall_ms(struct clock *clock)
 
 static const struct clock_ops test_clock_ops = { test_monotonic_us, test_wall_ms };
 
-static inline struct bytes copy_to(uint8_t **at, struct bytes bytes)
-{
-    struct bytes copy = { *at, bytes.size };
-    if (bytes.size > 0)
-        memcpy(*at, bytes.data, bytes.size);
-    *at += bytes.size;
-    return copy;
-}
-
 static inline bool test_send(struct net *net, struct net_address to, const struct message *message)
 {
     struct test_net *from = LIST_ENTRY(net, struct test_net, net);
@@ -88,21 +75,11 @@ static inline bool test_send(struct net *net, struct net_address to, const struc
     parcel->to = to;
     parcel->message = *message;
     parcel->memory = malloc(message->body.size + message->tail.size + 1);
-    uint8_t *at = parcel->memory;
-    parcel->message.body = copy_to(&at, message->body);
-    parcel->message.tail = copy_to(&at, message->tail);
+    keep_message(&parcel->message, parcel->memory);
     return true;
 }
 
-static inline uint16_t test_shard_of(struct net *net, uint16_t member, uint32_t partition)
-{
-    (void)net;
-    (void)member;
-    (void)partition;
-    return 0;
-}
-
-static const struct net_ops test_net_ops = { test_send, test_shard_of };
+static const struct net_ops test_net_ops = { .send = test_send, .shard_of = plain_shard_of };
 
 /* Nothing that is under way will arrive, and the senders are told. */
 static inline void give_back(struct world *world)
@@ -147,24 +124,11 @@ static inline void pass(struct world *world, uint64_t ms)
 static inline void make_epoch(struct world *world, uint16_t count)
 {
     struct member *members = calloc(count, sizeof(*members));
-    for (uint16_t i = 0; i < count; i++) {
-        members[i].id.bytes[0] = (uint8_t)(i + 1);
-        snprintf(members[i].name, sizeof(members[i].name), "n%d", i + 1);
-        snprintf(members[i].zone, sizeof(members[i].zone), "default");
-        snprintf(members[i].address, sizeof(members[i].address), "127.0.0.1:%d", 9000 + i);
-        members[i].weight = RING_WEIGHT_DEFAULT;
-    }
     uint8_t replicas = count < 3 ? (uint8_t)count : 3;
-    world->epoch = (struct epoch){ .number = 1,
-                                   .hash_seed = 7,
-                                   .partition_count = PARTITIONS,
-                                   .replica_count = replicas,
-                                   .member_count = count,
-                                   .members = members };
-    world->epoch.table = calloc(PARTITIONS * replicas, sizeof(uint16_t));
-    struct ring_plan_input input = { members, count, PARTITIONS, replicas, NULL };
-    const char *why = NULL;
-    assert_int_equal(ring_plan(&input, &world->arena, world->epoch.table, &why), KVORUM_OK);
+    plain_members(members, count);
+    for (uint16_t i = 0; i < count; i++)
+        snprintf(members[i].address, sizeof(members[i].address), "127.0.0.1:%d", 9000 + i);
+    world->epoch = plain_epoch(&world->arena, members, count, PARTITIONS, replicas);
 }
 
 /* Time passes in steps of 100 ms. */
@@ -188,18 +152,9 @@ static inline struct world *world_make(uint16_t count)
     for (uint16_t i = 0; i < count; i++) {
         world->nets[i] = (struct test_net){ { &test_net_ops }, world, i };
         assert_int_equal(memory_open(NULL, &world->stores[i]), KVORUM_OK);
-        struct node_config config = {
-            .epoch = &world->epoch,
-            .self = i,
-            .shard_count = 1,
-            .store_count = 1,
-            .stores = &world->stores[i],
-            .actor = 100 + i,
-            .clock = &world->clock,
-            .net = &world->nets[i].net,
-            .random_seed = 1000 + i,
-            .gossip = quick_gossip(),
-        };
+        struct node_config config =
+            plain_config(&world->epoch, i, &world->stores[i], &world->clock, &world->nets[i].net);
+        config.gossip = quick_gossip();
         assert_int_equal(node_create(&config, &world->nodes[i]), KVORUM_OK);
     }
     pass(world, 1000); /* everybody has heard of everybody */
@@ -216,7 +171,6 @@ static inline void world_free(struct world *world)
         free(world->queue[world->head++ % QUEUE_MAX].memory);
     arena_done(&world->arena);
     free(world->epoch.members);
-    free(world->epoch.table);
     free(world);
 }
 
@@ -344,19 +298,12 @@ static inline uint16_t owner_of(struct world *world, const char *key, uint16_t p
 static inline void restart(struct world *world, uint16_t member, struct node_limits limits)
 {
     world->nodes[member] = node_destroy(world->nodes[member]);
-    struct node_config config = {
-        .epoch = &world->epoch,
-        .self = member,
-        .shard_count = 1,
-        .store_count = 1,
-        .stores = &world->stores[member],
-        .actor = 200 + member,
-        .clock = &world->clock,
-        .net = &world->nets[member].net,
-        .random_seed = 2000 + member,
-        .gossip = quick_gossip(),
-        .limits = limits,
-    };
+    struct node_config config = plain_config(&world->epoch, member, &world->stores[member],
+                                             &world->clock, &world->nets[member].net);
+    config.actor = 200 + member;
+    config.random_seed = 2000 + member;
+    config.gossip = quick_gossip();
+    config.limits = limits;
     assert_int_equal(node_create(&config, &world->nodes[member]), KVORUM_OK);
 }
 

@@ -17,7 +17,7 @@ static bool wait_for_notice(struct story *run, struct buffer *ret_sentence)
     bool noticed = false;
     while (!noticed && demo_now_ms() < deadline_ms && !interrupt_wanted()) {
         json_t *status = demo_fetch_status(&run->cluster, witness, 2000);
-        noticed = status != NULL && stats_calls_dead(status, run->victim);
+        noticed = status != NULL && demo_calls(status, run->victim, "dead");
         if (noticed)
             status_sentence(status, ret_sentence);
         json_decref(status);

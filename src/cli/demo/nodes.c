@@ -155,7 +155,7 @@ static void show_log(const struct demo_cluster *cluster, unsigned node)
     fwrite(text + from, 1, size - from, stderr);
 }
 
-static bool sees_alive(const json_t *status, unsigned node)
+bool demo_calls(const json_t *status, unsigned node, const char *state)
 {
     char name[8];
     snprintf(name, sizeof(name), "n%u", node);
@@ -164,9 +164,9 @@ static bool sees_alive(const json_t *status, unsigned node)
     json_array_foreach(json_object_get(status, "nodes"), i, about)
     {
         const char *its_name = json_string_value(json_object_get(about, "name"));
-        const char *state = json_string_value(json_object_get(about, "state"));
+        const char *its_state = json_string_value(json_object_get(about, "state"));
         if (its_name != NULL && strcmp(its_name, name) == 0)
-            return state != NULL && strcmp(state, "alive") == 0;
+            return its_state != NULL && strcmp(its_state, state) == 0;
     }
     return false;
 }
@@ -177,7 +177,7 @@ static bool serves(const struct demo_cluster *cluster, unsigned node)
     json_t *status = demo_fetch_status(cluster, node, 1000);
     bool good = status != NULL;
     for (unsigned other = 1; good && other <= cluster->node_count; other++)
-        good = demo_state(cluster, other) != PROCESS_RUNNING || sees_alive(status, other);
+        good = demo_state(cluster, other) != PROCESS_RUNNING || demo_calls(status, other, "alive");
     json_decref(status);
     return good;
 }

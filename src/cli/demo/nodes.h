@@ -21,6 +21,8 @@ int demo_kill(const struct demo_cluster *cluster, unsigned node);
 
 /** Status document of one node; NULL when it does not answer within `timeout_ms`. */
 json_t *demo_fetch_status(const struct demo_cluster *cluster, unsigned node, uint32_t timeout_ms);
+/** Whoever made `status` calls node `node` so: "alive", "suspect", "dead". */
+bool demo_calls(const json_t *status, unsigned node, const char *state);
 /** Milliseconds of some clock that never goes back. */
 uint64_t demo_now_ms(void);
 /** The factor of KVORUM_SLOW (sanitized programs): every wait is multiplied. */

@@ -10,22 +10,6 @@
 
 enum { SNAPSHOT_MS = 600, SETTLE_MS = 100, SETTLE_ROUNDS = 30 };
 
-bool stats_calls_dead(const json_t *status, unsigned node)
-{
-    char name[8];
-    snprintf(name, sizeof(name), "n%u", node);
-    const json_t *about;
-    size_t i;
-    json_array_foreach(json_object_get(status, "nodes"), i, about)
-    {
-        const char *its_name = json_string_value(json_object_get(about, "name"));
-        const char *state = json_string_value(json_object_get(about, "state"));
-        if (its_name != NULL && strcmp(its_name, name) == 0)
-            return state != NULL && strcmp(state, "dead") == 0;
-    }
-    return false;
-}
-
 uint64_t stats_keys(const struct demo_cluster *cluster, unsigned node)
 {
     interrupt_sleep_ms(SNAPSHOT_MS);

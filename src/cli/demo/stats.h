@@ -9,8 +9,6 @@ struct repair_counters {
     uint64_t read_repairs, hints_delivered;
 };
 
-/** `status` calls node `node` dead or suspect. */
-bool stats_calls_dead(const json_t *status, unsigned node);
 /** Keys a node holds; 0 when it does not answer.  Waits for the node's next snapshot of it. */
 uint64_t stats_keys(const struct demo_cluster *cluster, unsigned node);
 /** Sums over the nodes that run. */

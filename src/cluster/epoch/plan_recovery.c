@@ -14,6 +14,7 @@
  * A partition of which nobody is left gets owners who begin with nothing. */
 #include <string.h>
 
+#include "base/planted.h"
 #include "cluster/epoch/change.h"
 #include "cluster/epoch/planning.h"
 
@@ -67,8 +68,11 @@ static bool settle_move(const struct recovering *r, const struct move *move)
     uint8_t row_left = count_left(r, ring_row(&r->from, move->partition), &row_size);
     uint8_t to_left = count_left(r, move->to, &to_size);
     bool reads_old = move->phase == MOVE_WRITE_BOTH_READ_OLD;
-    if (reads_old ? row_left > 0 : 2 * to_left > to_size && row_left > 0)
+    if (reads_old ? row_left > 0 : 2 * to_left > to_size && row_left > 0) {
+        PROBE("recovery plan: a move is planned anew, or goes on");
         return true;
+    }
+    PROBE("recovery plan: a move is over, and who is left of both rows owns the partition");
     join_rows(r, move);
     return false;
 }
@@ -113,8 +117,10 @@ static void fill_empty_rows(struct change_plan *plan)
     struct epoch *next = &plan->next;
     for (uint32_t p = 0; p < next->partition_count; p++) {
         size_t at = (size_t)p * next->replica_count;
-        if (ring_row_size(next, next->table + at) == 0)
-            memcpy(next->table + at, plan->table + at, next->replica_count * sizeof(*next->table));
+        if (ring_row_size(next, next->table + at) > 0)
+            continue;
+        PROBE("recovery plan: a partition begins empty");
+        memcpy(next->table + at, plan->table + at, next->replica_count * sizeof(*next->table));
     }
 }
 

@@ -137,11 +137,11 @@ struct ballot recovery_newest(const bool *asked, const struct ballot *accepted)
 }
 
 /* Whoever is needed, and has not accepted it, never will under any ballot so far. */
-bool recovery_may_be_decided(const bool *asked, const uint64_t *values, uint64_t value,
-                             const bool *needed)
+bool recovery_may_be_decided(const bool *asked, const uint64_t *values, const bool *forgetful,
+                             uint64_t value, const bool *needed)
 {
     for (uint16_t i = 0; i < RING_MEMBERS_MAX; i++)
-        if (asked[i] && needed[i] && values[i] != value)
+        if (asked[i] && needed[i] && !forgetful[i] && values[i] != value)
             return false;
     return true;
 }

@@ -16,6 +16,11 @@
  *  has not followed it.  `needed` travels and is kept with the record: all who were asked when it
  *  was made, without those whom later attempts at the same record left out.
  *
+ *  A member whose disk was put back to an older copy may have forgotten what it promised and
+ *  accepted.  So its silence about a record says nothing, and the caller lets nobody accept what
+ *  rests on the promise of a life that another has followed.  What is decided stays so as long as
+ *  any two lists have a member in common whose disk was not put back.
+ *
  *  Pure: time and chance come with the event; the caller keeps the records. */
 #ifndef CLUSTER_EPOCH_RECOVERY_H
 #define CLUSTER_EPOCH_RECOVERY_H
@@ -76,10 +81,11 @@ void recovery_step(struct recovery *recovery, const struct recovery_event *event
 /** The newest of the ballots under which those in `asked` accepted anything; or none. */
 struct ballot recovery_newest(const bool *asked, const struct ballot *accepted);
 /** All in `asked` have promised a newer ballot, and accepted before what has digest `values[i]` (0:
- *  nothing).  Whether the one with digest `value`, which was accepted under the newest ballot, may
- *  be decided; `needed`: for it, as above.  All by slot, RING_MEMBERS_MAX. */
-bool recovery_may_be_decided(const bool *asked, const uint64_t *values, uint64_t value,
-                             const bool *needed);
+ *  nothing); those in `forgetful` may have accepted anything else since, and forgotten it.  Whether
+ *  the one with digest `value`, which was accepted under the newest ballot, may be decided;
+ *  `needed`: for it, as above.  All by slot, RING_MEMBERS_MAX. */
+bool recovery_may_be_decided(const bool *asked, const uint64_t *values, const bool *forgetful,
+                             uint64_t value, const bool *needed);
 /** `member` is asked and has not answered yet. */
 static inline bool recovery_waits_for(const struct recovery *recovery, uint16_t member)
 {

@@ -5,6 +5,10 @@
  * acceptor.h, whose disks survive crashes; the choice is that of recovery.h.  In no state are two
  * values decided, each accepted by all of those whom some attempt asked.
  *
+ * In some courses the disk of some members may be copied once, and put back to the copy (or to the
+ * beginning) once, at any time.  Before such a member promises anything again, all who are asked
+ * have told it that it was, and remember its new life.
+ *
  * The same search must find what goes wrong without the rules. */
 #include "cluster/epoch/recovery.h"
 
@@ -24,13 +28,16 @@ enum mistake {
     NEEDED_IS_KEPT,   /* a later attempt says that all of the first are needed */
     MAJORITY_ACCEPTS, /* more than half of those who are asked decide */
     MAJORITY_PROMISES,
+    SILENCE_COUNTS, /* of one who was put back, for not having accepted */
+    FORMER_LIVES,   /* what rests on promises that were forgotten is accepted */
 };
 
 struct row {
     const char *name;
     uint8_t asked[ATTEMPTS]; /* members, as bits; 0: no such attempt */
     enum mistake mistake;
-    bool broken; /* two values are decided */
+    bool broken;       /* two values are decided */
+    uint8_t puts_back; /* members, as bits, whose disk may be put back */
 };
 
 static const struct row rows[] = {
@@ -49,12 +56,21 @@ static const struct row rows[] = {
     { "one that calls those needed who were left out", { 7, 3, 13 }, NEEDED_IS_KEPT, true },
     { "decided by more than half of those who are asked", { 7, 13 }, MAJORITY_ACCEPTS, true },
     { "promised by more than half of them", { 3, 14 }, MAJORITY_PROMISES, true },
+    { "a disk is put back", { 3, 3 }, NO_MISTAKE, false, 2 },
+    { "and one more is lost", { 7, 3 }, NO_MISTAKE, false, 2 },
+    { "and one more comes back", { 3, 7 }, NO_MISTAKE, false, 2 },
+    { "in three attempts", { 3, 3, 3 }, NO_MISTAKE, false, 2 },
+    { "two of three disks are put back", { 7, 7 }, NO_MISTAKE, false, 6 },
+    { "the only one in common is put back", { 3, 6 }, NO_MISTAKE, true, 2 },
+    { "the silence of one who was put back counts", { 7, 3 }, SILENCE_COUNTS, true, 2 },
+    { "promises of former lives count", { 3, 3 }, FORMER_LIVES, true, 2 },
 };
 
 struct attempt {
     uint8_t phase; /* 0: to begin, 1: PREPARE, 2: ACCEPT was sent */
     uint8_t promised, accepted;
     uint8_t ballots[MEMBERS], values[MEMBERS], needed[MEMBERS]; /* as promised with */
+    uint8_t reborn; /* members, as bits, that had been put back when they promised */
     uint8_t value, needs;
 };
 
@@ -63,8 +79,16 @@ struct follower {
     uint8_t needed;
 };
 
+struct past {
+    bool copied, put_back;
+    uint8_t knows; /* members, as bits: that they were put back */
+    uint8_t knew;  /* by the copy */
+    struct follower copy;
+};
+
 struct world {
     struct follower members[MEMBERS];
+    struct past pasts[MEMBERS];
     struct attempt attempts[ATTEMPTS];
 };
 
@@ -106,7 +130,7 @@ static bool ask(struct follower *member, enum acceptor_event_kind kind, uint8_t 
     return answer == (kind == ACCEPTOR_PREPARE ? ACCEPTOR_PROMISE : ACCEPTOR_ACCEPTED);
 }
 
-static bool promise(struct world *world, uint8_t attempt, uint8_t m)
+static bool promise(struct world *world, uint8_t attempt, uint8_t m, uint8_t asked)
 {
     struct attempt *a = &world->attempts[attempt];
     struct follower *member = &world->members[m];
@@ -116,12 +140,23 @@ static bool promise(struct world *world, uint8_t attempt, uint8_t m)
     a->ballots[m] = (uint8_t)member->acceptor.accepted.counter;
     a->values[m] = (uint8_t)member->acceptor.value;
     a->needed[m] = member->needed;
+    if (!world->pasts[m].put_back)
+        return true;
+    a->reborn |= (uint8_t)(1u << m);
+    for (uint8_t other = 0; other < MEMBERS; other++)
+        if ((asked >> other & 1) != 0)
+            world->pasts[other].knows |= (uint8_t)(1u << m);
     return true;
 }
 
-static bool accept(struct world *world, uint8_t attempt, uint8_t m)
+static bool accept(const struct search *search, struct world *world, uint8_t attempt, uint8_t m)
 {
     struct attempt *a = &world->attempts[attempt];
+    const struct past *past = &world->pasts[m];
+    uint8_t reborn = (uint8_t)((past->knows & ~(1u << m)) | (unsigned)past->put_back << m);
+    uint8_t asked = search->row->asked[attempt];
+    if ((reborn & asked & ~a->reborn) != 0 && search->row->mistake != FORMER_LIVES)
+        return false;
     if (!ask(&world->members[m], ACCEPTOR_ACCEPT, attempt, a->value))
         return false;
     world->members[m].needed = a->needs;
@@ -131,7 +166,7 @@ static bool accept(struct world *world, uint8_t attempt, uint8_t m)
 
 static void choose(const struct search *search, struct world *world, uint8_t attempt)
 {
-    static bool asked[RING_MEMBERS_MAX], needed[RING_MEMBERS_MAX];
+    static bool asked[RING_MEMBERS_MAX], needed[RING_MEMBERS_MAX], forgetful[RING_MEMBERS_MAX];
     static uint64_t values[RING_MEMBERS_MAX];
     static struct ballot ballots[RING_MEMBERS_MAX];
     struct attempt *a = &world->attempts[attempt];
@@ -139,6 +174,7 @@ static void choose(const struct search *search, struct world *world, uint8_t att
     for (uint8_t m = 0; m < MEMBERS; m++) {
         asked[m] = (mask & a->promised) >> m & 1;
         values[m] = a->values[m];
+        forgetful[m] = (a->reborn >> m & 1) != 0 && search->row->mistake != SILENCE_COUNTS;
         ballots[m] = a->ballots[m] == 0 ? (struct ballot){ 0, 0 } : ballot_of(a->ballots[m] - 1);
     }
     struct ballot newest = recovery_newest(asked, ballots);
@@ -151,7 +187,7 @@ static void choose(const struct search *search, struct world *world, uint8_t att
         return;
     for (uint8_t m = 0; m < MEMBERS; m++)
         needed[m] = a->needed[from] >> m & 1;
-    if (!recovery_may_be_decided(asked, values, values[from], needed))
+    if (!recovery_may_be_decided(asked, values, forgetful, values[from], needed))
         return;
     a->value = a->values[from];
     a->needs = a->needed[from];
@@ -183,8 +219,28 @@ static void deliver(struct search *search, const struct world *world, uint8_t i,
     bool accepts = a->phase == 2 && (a->accepted >> m & 1) == 0;
     if ((search->row->asked[i] >> m & 1) == 0)
         return;
-    if ((prepares && promise(&next, i, m)) || (accepts && accept(&next, i, m)))
+    if ((prepares && promise(&next, i, m, search->row->asked[i])) ||
+        (accepts && accept(search, &next, i, m)))
         visit(search, &next);
+}
+
+static void put_back(struct search *search, const struct world *world, uint8_t m)
+{
+    struct world next = *world;
+    struct past *past = &next.pasts[m];
+    if ((search->row->puts_back >> m & 1) == 0 || past->put_back)
+        return;
+    next.members[m] = past->copy;
+    past->knows = past->knew;
+    past->copied = past->put_back = true;
+    visit(search, &next);
+    if (world->pasts[m].copied)
+        return;
+    next = *world;
+    past->copied = true;
+    past->knew = past->knows;
+    past->copy = next.members[m];
+    visit(search, &next);
 }
 
 static void visit(struct search *search, const struct world *world)
@@ -206,6 +262,8 @@ static void visit(struct search *search, const struct world *world)
         for (uint8_t m = 0; m < MEMBERS; m++)
             deliver(search, world, i, m);
     }
+    for (uint8_t m = 0; m < MEMBERS; m++)
+        put_back(search, world, m);
 }
 
 static void check_row(const void *data)
@@ -217,6 +275,8 @@ static void check_row(const void *data)
     visited_init(&search.visited, STATES_BITS);
     for (uint8_t m = 0; m < MEMBERS; m++)
         acceptor_init(&world.members[m].acceptor, LINE - 1);
+    for (uint8_t m = 0; m < MEMBERS; m++)
+        world.pasts[m].copy = world.members[m];
     visit(&search, &world);
     printf("# %zu states\n", search.visited.count);
     visited_done(&search.visited);

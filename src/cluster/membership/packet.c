@@ -28,18 +28,13 @@ static bool is_probe(enum gossip_kind kind)
 
 /* --- writing -------------------------------------------------------------------------------- */
 
-static void write_id(struct buffer *buffer, const struct node_id *id)
-{
-    buffer_append(buffer, id->bytes, NODE_ID_SIZE);
-}
-
 static void write_statement(struct buffer *buffer, const struct gossip_statement *statement)
 {
     buffer_append_u8(buffer, (uint8_t)statement->state);
     write_u64(buffer, statement->incarnation);
-    write_id(buffer, &statement->about);
+    node_id_write(buffer, &statement->about);
     if (statement->state != LIVENESS_ALIVE)
-        write_id(buffer, &statement->from);
+        node_id_write(buffer, &statement->from);
 }
 
 void gossip_encode(const struct gossip_packet *packet, struct buffer *buffer)
@@ -49,7 +44,7 @@ void gossip_encode(const struct gossip_packet *packet, struct buffer *buffer)
     buffer_append_u8(buffer, packet->flags);
     buffer_append_u8(buffer, packet->statement_count);
     buffer_append_u8(buffer, 0);
-    write_id(buffer, &packet->sender);
+    node_id_write(buffer, &packet->sender);
     write_u64(buffer, packet->incarnation);
     write_u64(buffer, packet->counter);
     write_u64(buffer, packet->application.epoch);
@@ -57,21 +52,12 @@ void gossip_encode(const struct gossip_packet *packet, struct buffer *buffer)
     write_u64(buffer, packet->application.properties_digest);
     write_u64(buffer, packet->application.settled);
     write_u64(buffer, packet->number);
-    write_id(buffer, &packet->subject);
+    node_id_write(buffer, &packet->subject);
     for (uint8_t i = 0; i < packet->statement_count; i++)
         write_statement(buffer, &packet->statements[i]);
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
-
-static struct node_id read_id(struct reader *reader)
-{
-    struct node_id id = { 0 };
-    struct bytes bytes = read_bytes(reader, NODE_ID_SIZE);
-    if (!reader->failed)
-        memcpy(id.bytes, bytes.data, NODE_ID_SIZE);
-    return id;
-}
 
 static void read_header(struct reader *reader, struct gossip_packet *ret)
 {
@@ -80,7 +66,7 @@ static void read_header(struct reader *reader, struct gossip_packet *ret)
     ret->statement_count = read_u8(reader);
     if (read_u8(reader) != 0)
         reader_fail(reader);
-    ret->sender = read_id(reader);
+    ret->sender = node_id_read(reader);
     ret->incarnation = read_u64(reader);
     ret->counter = read_u64(reader);
     ret->application.epoch = read_u64(reader);
@@ -88,7 +74,7 @@ static void read_header(struct reader *reader, struct gossip_packet *ret)
     ret->application.properties_digest = read_u64(reader);
     ret->application.settled = read_u64(reader);
     ret->number = read_u64(reader);
-    ret->subject = read_id(reader);
+    ret->subject = node_id_read(reader);
 }
 
 static bool header_valid(const struct gossip_packet *packet)
@@ -111,9 +97,9 @@ static void read_statement(struct reader *reader, struct gossip_statement *ret)
 {
     ret->state = (enum liveness_state)read_u8(reader);
     ret->incarnation = read_u64(reader);
-    ret->about = read_id(reader);
+    ret->about = node_id_read(reader);
     if (ret->state != LIVENESS_ALIVE)
-        ret->from = read_id(reader);
+        ret->from = node_id_read(reader);
 }
 
 static bool statement_valid(const struct gossip_statement *statement)

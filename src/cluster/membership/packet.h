@@ -26,7 +26,7 @@
 
 #include "base/buffer.h"
 #include "cluster/membership/liveness.h"
-#include "cluster/ring/ring.h"
+#include "cluster/ring/node_id.h"
 
 enum {
     GOSSIP_DATAGRAM_MAX = 1400, /* what crosses every network in one piece */
@@ -83,10 +83,5 @@ void gossip_encode(const struct gossip_packet *packet, struct buffer *buffer);
 KVORUM_CHECKED kvorum_status gossip_decode(struct bytes bytes, struct gossip_packet *ret_packet);
 /** "ping"; "?" for a number not in the list. */
 const char *gossip_kind_name(enum gossip_kind kind);
-
-static inline bool node_id_equal(const struct node_id *a, const struct node_id *b)
-{
-    return memcmp(a->bytes, b->bytes, NODE_ID_SIZE) == 0;
-}
 
 #endif

@@ -218,6 +218,7 @@ static void on_packet(struct swim_step *step, const struct swim_event *event)
     }
     bool fresh = is_fresh(&swim->members[from], packet);
     view_alive(step, from, packet->incarnation);
+    swim->members[from].behind = packet->incarnation < swim->members[from].incarnation;
     if (fresh) {
         view_heard(step, from);
         step->effects->heard_from = from;
@@ -272,6 +273,8 @@ void swim_step(struct swim *swim, const struct swim_event *event, struct swim_ef
         on_packet(&step, event);
     else if (event->kind == SWIM_RESERVED)
         view_reserved(&step, event->incarnation_limit);
+    else if (event->kind == SWIM_PUT_BACK)
+        view_rise(&step);
     else if (about_other)
         on_link(&step, event);
     assert(swim->incarnation < swim->incarnation_limit);

@@ -65,6 +65,7 @@ enum swim_event_kind {
     SWIM_LINK_LOST,    /* an established link to `member` broke */
     SWIM_LINK_REFUSED, /* nobody listens at its address */
     SWIM_RESERVED,     /* incarnations below `incarnation_limit` may be used: it is on disk */
+    SWIM_PUT_BACK,     /* our disk is an older copy: a life before may have used our incarnation */
 };
 
 struct swim_event {
@@ -103,6 +104,7 @@ struct swim_member {
     struct node_id accuser; /* last one of a SUSPECT or DEAD */
     uint8_t retold;         /* how often the state was passed on */
     bool news;              /* it is still to be passed on */
+    bool behind;            /* its last packet had an incarnation before this one: it is told */
     uint64_t last_packet;   /* of ours, that passed it on: its counter */
     uint64_t told_us;       /* when it was last told, unasked, that it is accused */
     uint64_t seen_incarnation, seen_counter; /* of its newest packet */

@@ -37,6 +37,8 @@ void view_doubt(struct swim_step *step, uint16_t slot, enum liveness_state doubt
 /** Suspicions whose time is over. */
 void view_tick(struct swim_step *step);
 void view_forgive(struct swim *swim, uint64_t away_us);
+/** What is said under our incarnation may be taken for what a life before said. */
+void view_rise(struct swim_step *step);
 void view_reserved(struct swim_step *step, uint64_t incarnation_limit);
 /** It is accused, and to be told so in person: of suspicions that is Lifeguard's. */
 static inline bool view_is_told(const struct swim *swim, uint16_t slot)

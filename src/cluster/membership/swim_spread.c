@@ -95,13 +95,16 @@ static void add_news(struct filling *filling)
     }
 }
 
-/* Lifeguard 3.3, the buddy system: whoever is accused hears it first, so that it may refute. */
+/* Lifeguard 3.3, the buddy system: whoever is accused hears it first, so that it may refute.  So
+ * does who has an older disk, and forgot incarnations: nothing else that it says is heard until it
+ * uses a newer one. */
 static void add_accusation(struct filling *filling)
 {
     struct swim *swim = filling->swim;
     uint16_t to = filling->task->to;
     struct gossip_statement statement;
-    if (view_is_told(swim, to) && view_statement(swim, to, &statement))
+    bool is_told = swim->members[to].behind || view_is_told(swim, to);
+    if (is_told && view_statement(swim, to, &statement))
         (void)add(filling, &statement);
 }
 

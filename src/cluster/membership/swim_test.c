@@ -256,6 +256,42 @@ static void test_refutation(void)
     free(setting);
 }
 
+/* What the answer to a ping under this incarnation tells its sender of itself; 0: nothing. */
+static uint64_t told_of_itself(struct setting *setting, uint64_t incarnation)
+{
+    struct gossip_packet ping = packet_from(setting, 3, GOSSIP_PING);
+    ping.subject = id_of(0);
+    ping.incarnation = incarnation;
+    setting->letter_count = 0;
+    deliver(setting, &ping);
+    const struct swim_letter *ack = sent(setting, GOSSIP_ACK);
+    assert_non_null(ack);
+    for (uint8_t i = 0; i < ack->packet.statement_count; i++)
+        if (number_of(&ack->packet.statements[i].about) == 3)
+            return ack->packet.statements[i].incarnation;
+    return 0;
+}
+
+static void test_told_that_it_is_behind(void)
+{
+    struct setting *setting = settled(&config);
+    assert_int_equal(told_of_itself(setting, 7), 0);
+    assert_int_equal(setting->heard_from, 3);
+    assert_int_equal(told_of_itself(setting, 2), 7); /* its disk was put back */
+    assert_int_equal(setting->heard_from, SWIM_NOBODY);
+    assert_int_equal(told_of_itself(setting, 8), 0);
+    assert_int_equal(setting->heard_from, 3);
+    free(setting);
+}
+
+static void test_put_back(void)
+{
+    struct setting *setting = settled(&config);
+    step(setting, (struct swim_event){ .kind = SWIM_PUT_BACK });
+    assert_int_equal(setting->swim.incarnation, FIRST + 1);
+    free(setting);
+}
+
 static void test_reservation(void)
 {
     struct setting *setting = settled(&config);
@@ -589,6 +625,8 @@ static const struct named_test tests[] = {
     { "a ping is answered the way it came, when it means us and comes from a member",
       test_ping_is_answered },
     { "an accusation is refuted in the answer that follows", test_refutation },
+    { "who forgot its incarnation is told in the answer", test_told_that_it_is_behind },
+    { "who has an older disk uses another incarnation at once", test_put_back },
     { "no incarnation is used before it is reserved", test_reservation },
     { "a ping to a suspect says so first of all", test_buddy },
     { "a dead one that is heard is told, now and then", test_heard_is_told },

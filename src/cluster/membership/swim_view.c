@@ -98,6 +98,11 @@ static void refute(struct swim_step *step, uint64_t incarnation)
         step->effects->reserve = swim->incarnation_wanted + RESERVE;
 }
 
+void view_rise(struct swim_step *step)
+{
+    refute(step, step->swim->incarnation);
+}
+
 void view_reserved(struct swim_step *step, uint64_t incarnation_limit)
 {
     struct swim *swim = step->swim;

@@ -27,6 +27,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "cluster/ring/node_id.h"
 #include "cluster/ring/ring.h"
 #include "codec/varint.h"
 
@@ -38,7 +39,7 @@ enum { MEMBER_SIZE_LEAST = NODE_ID_SIZE + 4 + 3 * 2, MOVE_SIZE_LEAST = 4 + 1 + 8
 
 static void write_member(const struct member *member, struct buffer *buffer)
 {
-    buffer_append(buffer, member->id.bytes, NODE_ID_SIZE);
+    node_id_write(buffer, &member->id);
     buffer_append_u8(buffer, (uint8_t)member->state);
     write_u32(buffer, member->weight);
     write_sized(buffer, bytes_of_string(member->name));
@@ -77,7 +78,7 @@ void epoch_encode(const struct epoch *epoch, struct buffer *buffer)
     size_t start = buffer->size;
     buffer_append(buffer, magic, sizeof(magic));
     write_u64(buffer, epoch->number);
-    buffer_append(buffer, epoch->cluster.bytes, NODE_ID_SIZE);
+    node_id_write(buffer, &epoch->cluster);
     write_u64(buffer, epoch->hash_seed);
     write_u32(buffer, epoch->partition_count);
     buffer_append_u8(buffer, epoch->replica_count);
@@ -108,15 +109,6 @@ struct decoder {
     struct epoch epoch;
 };
 
-static bool read_id(struct reader *reader, struct node_id *ret)
-{
-    struct bytes id = read_bytes(reader, NODE_ID_SIZE);
-    if (reader->failed)
-        return false;
-    memcpy(ret->bytes, id.data, NODE_ID_SIZE);
-    return true;
-}
-
 static bool read_text(struct reader *reader, size_t limit, char *ret)
 {
     struct bytes text = read_sized(reader, limit);
@@ -131,8 +123,7 @@ static bool read_member(struct decoder *decoder, struct member *ret)
 {
     struct reader *reader = &decoder->reader;
     memset(ret, 0, sizeof(*ret));
-    if (!read_id(reader, &ret->id))
-        return false;
+    ret->id = node_id_read(reader);
     uint8_t state = decoder->format == 1 ? MEMBER_ACTIVE : read_u8(reader);
     ret->state = (enum member_state)state;
     ret->weight = read_u32(reader);
@@ -154,8 +145,7 @@ static bool read_shape(struct decoder *decoder)
     struct reader *reader = &decoder->reader;
     struct epoch *epoch = &decoder->epoch;
     epoch->number = read_u64(reader);
-    if (!read_id(reader, &epoch->cluster))
-        return false;
+    epoch->cluster = node_id_read(reader);
     epoch->hash_seed = read_u64(reader);
     epoch->partition_count = read_u32(reader);
     epoch->replica_count = read_u8(reader);

@@ -78,8 +78,7 @@ static void format_encode(const struct lsm *lsm, uint8_t *ret_bytes)
     memcpy(ret_bytes, magic, sizeof(magic));
     little_put32(ret_bytes + 8, FORMAT_VERSION);
     little_put32(ret_bytes + 12, FORMAT_KIND_LSM);
-    little_put64(ret_bytes + 16, lsm->store.low);
-    little_put64(ret_bytes + 24, lsm->store.high);
+    lsm_id_put(ret_bytes + 16, &lsm->store);
     little_put64(ret_bytes + FORMAT_CHECKSUM, format_checksum(ret_bytes));
 }
 
@@ -90,16 +89,13 @@ static kvorum_status format_decode(struct lsm *lsm, const uint8_t *bytes, size_t
     if (size < FORMAT_SIZE)
         return ours ? KVORUM_CORRUPT : KVORUM_FOREIGN;
     bool intact = little_get64(bytes + FORMAT_CHECKSUM) == format_checksum(bytes);
-    if (!ours)
-        return intact ? KVORUM_CORRUPT : KVORUM_FOREIGN;
-    if (!intact)
-        return KVORUM_CORRUPT;
-    if (little_get32(bytes + 8) > FORMAT_VERSION)
-        return KVORUM_NEWER_FORMAT;
+    kvorum_status status = lsm_header_judge(ours, intact, little_get32(bytes + 8), FORMAT_VERSION);
+    if (status != KVORUM_OK)
+        return status;
     *ret_version = little_get32(bytes + 8);
     if (little_get32(bytes + 12) != FORMAT_KIND_LSM)
         return KVORUM_FOREIGN;
-    lsm->store = (struct lsm_id){ little_get64(bytes + 16), little_get64(bytes + 24) };
+    lsm->store = lsm_id_get(bytes + 16);
     return KVORUM_OK;
 }
 

@@ -229,6 +229,21 @@ size_t property_table_name_buckets(const struct node *node, uint8_t n, size_t mo
     return count;
 }
 
+void property_table_each(const struct node *node,
+                         void (*visit)(void *context, struct bytes bucket,
+                                       const struct bucket_properties *properties),
+                         void *context)
+{
+    const struct map *records = &node->properties->records;
+    for (struct map_item *item = map_any((struct map *)records); item != NULL;
+         item = map_next(records, item)) {
+        const struct record *record = LIST_ENTRY(item, struct record, by_name);
+        struct bucket_properties properties = node->properties->defaults;
+        bucket_properties_apply(&properties, &record->properties);
+        visit(context, record->bucket, &properties);
+    }
+}
+
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties)
 {

@@ -22,6 +22,11 @@ uint32_t property_table_ns(const struct node *node);
  *  commas between them.  Returns how many there are. */
 size_t property_table_name_buckets(const struct node *node, uint8_t n, size_t most,
                                    struct buffer *ret_names);
+/** Calls `visit` with the properties of each bucket that has some of its own, over the defaults. */
+void property_table_each(const struct node *node,
+                         void (*visit)(void *context, struct bytes bucket,
+                                       const struct bucket_properties *properties),
+                         void *context);
 void property_table_get(struct node *node, struct bytes type, struct bytes bucket,
                         struct bucket_properties *ret_properties);
 /** The same, and how the bucket treats concurrent values, as far as is known here. */

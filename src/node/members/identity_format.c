@@ -3,6 +3,7 @@
 #include "node/members/identity.h"
 
 #include "base/hash.h"
+#include "cluster/ring/node_id.h"
 #include "codec/varint.h"
 
 #include <assert.h>
@@ -27,8 +28,8 @@ void identity_encode(const struct identity *identity, uint8_t ret_bytes[IDENTITY
               (identity->clean ? FLAG_CLEAN : 0) | (identity->stores_made ? FLAG_STORES_MADE : 0));
     write_u16(&buffer, identity->store_count);
     write_u16(&buffer, identity->life.history_count);
-    buffer_append(&buffer, identity->node.bytes, NODE_ID_SIZE);
-    buffer_append(&buffer, identity->cluster.bytes, NODE_ID_SIZE);
+    node_id_write(&buffer, &identity->node);
+    node_id_write(&buffer, &identity->cluster);
     write_u64(&buffer, identity->life.number);
     buffer_append(&buffer, identity->engine, sizeof(identity->engine));
     write_u64(&buffer, identity->incarnation_limit);
@@ -37,15 +38,6 @@ void identity_encode(const struct identity *identity, uint8_t ret_bytes[IDENTITY
     write_life(&buffer, &identity->life);
     write_u64(&buffer, hash64(buffer_bytes(&buffer), 0));
     assert(!buffer.failed && buffer.size == IDENTITY_SIZE);
-}
-
-static struct node_id read_id(struct reader *reader)
-{
-    struct node_id id = { 0 };
-    struct bytes bytes = read_bytes(reader, NODE_ID_SIZE);
-    if (!reader->failed)
-        memcpy(id.bytes, bytes.data, NODE_ID_SIZE);
-    return id;
 }
 
 /* The first 80 bytes are the same in both versions; lives are numbered as actor epochs were. */
@@ -57,8 +49,8 @@ static void read_common(struct reader *reader, struct identity *ret)
     ret->store_count = read_u16(reader);
     uint16_t count = read_u16(reader);
     ret->life.history_count = count > LIFE_HISTORY_MAX ? 0 : (uint8_t)count;
-    ret->node = read_id(reader);
-    ret->cluster = read_id(reader);
+    ret->node = node_id_read(reader);
+    ret->cluster = node_id_read(reader);
     ret->life.number = read_u64(reader);
     struct bytes engine = read_bytes(reader, sizeof(ret->engine));
     if (!reader->failed)

@@ -133,10 +133,27 @@ bool lives_has_forgotten(const struct node *node)
     return node->lives != NULL && epoch->number + 1 + alone < node->lives->life.votes_from;
 }
 
-bool lives_was_told_by(const struct node *node, uint16_t slot)
+bool lives_has_forgotten_line(const struct node *node)
+{
+    if (node->lives == NULL || node->lives->life.votes_from == 0)
+        return false;
+    return ring_line(node->lives->life.votes_from) >= ring_line(node->config.epoch->number);
+}
+
+bool lives_is_remembered_by(const struct node *node, uint16_t slot)
 {
     return node->lives == NULL || slot == node->config.self ||
-           (is_other(node, slot) && has_answered(node, slot));
+           (is_other(node, slot) && has_remembered(node, slot));
+}
+
+uint64_t lives_number(const struct node *node)
+{
+    return node->lives == NULL ? 0 : node->lives->life.number;
+}
+
+uint64_t lives_number_of(const struct node *node, const struct node_id *id)
+{
+    return node->lives == NULL ? 0 : lives_book_number(&node->lives->book, id);
 }
 
 /* --- asking --------------------------------------------------------------------------------- */
@@ -222,6 +239,7 @@ static void renew(struct node *node, uint16_t slot, struct life_mark known, uint
                  LOG_U64("remembered_life", known.number), LOG_U64("votes_from", life.votes_from));
     lives->put_back = true;
     lives->resolved = false;
+    gossip_step(node, SWIM_PUT_BACK, node->config.self);
     memset(lives->peers, 0, RING_MEMBERS_MAX * sizeof(*lives->peers));
     ask_all(node);
 }

@@ -45,8 +45,13 @@ bool lives_may_vote(const struct node *node, uint64_t number);
 
 /** This directory was put back, and may have forgotten what it promised of the next epoch. */
 bool lives_has_forgotten(const struct node *node);
-/** The member in `slot` has said whether this life follows the one that it remembers. */
-bool lives_was_told_by(const struct node *node, uint16_t slot);
+/** ... or of the next line of epochs, for it was put back in this one (or who told it was ahead). */
+bool lives_has_forgotten_line(const struct node *node);
+/** The member in `slot` remembers this life, on its disk; so it would tell an older copy. */
+bool lives_is_remembered_by(const struct node *node, uint16_t slot);
+/** The number of this life, or of the newest one of `id` that this member remembers; 0: of none. */
+uint64_t lives_number(const struct node *node);
+uint64_t lives_number_of(const struct node *node, const struct node_id *id);
 
 void lives_on_question(struct node *node, struct net_address from, const struct message *message);
 void lives_on_answer(struct node *node, struct net_address from, const struct message *message);

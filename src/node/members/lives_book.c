@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/planted.h"
+#include "cluster/ring/node_id.h"
 #include "codec/varint.h"
 #include "node/epochs/epochs.h"
 #include "node/internal.h"
@@ -24,7 +25,7 @@ void lives_book_encode(const struct lives_entry *entries, uint16_t count, struct
     buffer_append(buffer, magic, sizeof(magic));
     write_u32(buffer, count);
     for (uint16_t i = 0; i < count; i++) {
-        buffer_append(buffer, entries[i].node.bytes, NODE_ID_SIZE);
+        node_id_write(buffer, &entries[i].node);
         write_u64(buffer, entries[i].mark.number);
         write_u64(buffer, entries[i].mark.id);
     }
@@ -55,10 +56,7 @@ kvorum_status lives_book_decode(struct bytes bytes, struct lives_entry ret_entri
         return KVORUM_CORRUPT;
     for (uint32_t i = 0; i < count; i++) {
         struct lives_entry *entry = &ret_entries[i];
-        struct bytes id = read_bytes(&reader, NODE_ID_SIZE);
-        if (reader.failed)
-            return KVORUM_CORRUPT;
-        memcpy(entry->node.bytes, id.data, NODE_ID_SIZE);
+        entry->node = node_id_read(&reader);
         entry->mark.number = read_u64(&reader);
         entry->mark.id = read_u64(&reader);
         if (entry->mark.number == 0)
@@ -153,6 +151,12 @@ void lives_book_ask(struct node *node, struct lives_book *book, struct net_addre
     book->place = at < book->count ? at : place_for(node, book);
     book->asker = from;
     remember(node, book);
+}
+
+uint64_t lives_book_number(const struct lives_book *book, const struct node_id *id)
+{
+    uint16_t at = find(book, id);
+    return at < book->count ? book->entries[at].mark.number : 0;
 }
 
 /* --- the file ------------------------------------------------------------------------------- */

@@ -41,6 +41,9 @@ void lives_book_close(struct lives_book *book);
 void lives_book_ask(struct node *node, struct lives_book *book, struct net_address from,
                     const struct node_id *id, const struct node_life *life);
 
+/** Of the newest life of `id`; 0: none is remembered. */
+uint64_t lives_book_number(const struct lives_book *book, const struct node_id *id);
+
 /** The file's bytes. */
 void lives_book_encode(const struct lives_entry *entries, uint16_t count, struct buffer *buffer);
 KVORUM_CHECKED kvorum_status lives_book_decode(struct bytes bytes,

@@ -2,6 +2,7 @@
 /* Beginning and end, dispatch, and orders that come to another shard than 0. */
 #include "node/recover/recover.h"
 
+#include "base/planted.h"
 #include "codec/protobuf.h"
 #include "node/epochs/epochs.h"
 #include "node/internal.h"
@@ -92,6 +93,7 @@ static void tell_shard(void *context, const Peer__RecoverReport *report)
 static void hand_over(struct node *node, const struct recover_order *order,
                       recover_report_fn on_report, void *context)
 {
+    PROBE("recover: another shard than 0 was asked");
     Peer__Recover body = PEER__RECOVER__INIT;
     struct request *request = request_open(node, REQUEST_RECOVER);
     kvorum_status status = KVORUM_NO_MEMORY;

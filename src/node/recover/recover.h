@@ -9,6 +9,7 @@
  *                                                                                 (recover_vote.c)
  *      what it means, and whether it may be                                     (recover_judge.c)
  *      in words and numbers                                                    (recover_report.c)
+ *      what will not work afterwards                               (recover_warn.c, outlook.c)
  *      asked on another shard than 0                                                 (recover.c)
  *
  *  File `recovery` (docs/formats/votes.md).  On shard 0 of a node that keeps epochs. */
@@ -96,8 +97,10 @@ struct recover_proposal {
 struct recover_told {
     bool answered;
     bool put_back;
-    bool waits; /* until others have told it whether it was put back */
+    bool forgetful; /* it may have accepted a recovery, and have forgotten it */
+    bool waits;     /* until others have told it whether it was put back */
     uint64_t epoch, heard;
+    uint64_t life;
 };
 
 /** One order, from its beginning to its report. */
@@ -209,6 +212,8 @@ const char *recover_names(struct node *node,
 /* recover_report.c */
 void recover_report(struct node *node, const struct recover_plan *plan, kvorum_status status,
                     const char *reason);
+/** What will not work afterwards, by recover_warn.c; in the scratch arena.  False: no memory. */
+bool recover_warn(struct node *node, const struct recover_plan *plan, Peer__RecoverReport *ret);
 /** Nothing but a status. */
 void recover_refuse(recover_report_fn on_report, void *context, kvorum_status status,
                     const char *reason);

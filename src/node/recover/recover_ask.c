@@ -54,6 +54,12 @@ static void end_overdue(struct node *node)
 {
     const char *waiting = recover_names(node, waits), *silent = recover_names(node, is_silent);
     bool proposed = errand_of(node)->proposed;
+    if (waiting[0] != '\0')
+        PROBE("recover: given up, since a member did not know yet whether its disk was put back");
+    else if (proposed)
+        PROBE("recover: given up, and it may still be decided");
+    else
+        PROBE("recover: given up before anything was proposed");
     const char *reason =
         waiting[0] != '\0'
             ? reason_printf(node,
@@ -82,23 +88,35 @@ static void arm(struct node *node)
         (void)heap_insert(&node->timers, &recover->timer, due_us);
 }
 
+/* Who is asked, and, once all have promised, in which lives they did. */
+static bool list_left(struct node *node, Peer__Recover *ret)
+{
+    const struct recover_errand *errand = errand_of(node);
+    ret->left = arena_allocate(&node->scratch, RING_MEMBERS_MAX * sizeof(*ret->left));
+    ret->lives = arena_allocate(&node->scratch, RING_MEMBERS_MAX * sizeof(*ret->lives));
+    if (ret->left == NULL || ret->lives == NULL)
+        return false;
+    for (uint16_t i = 0; i < RING_MEMBERS_MAX; i++) {
+        if (!errand->left[i])
+            continue;
+        ret->lives[ret->n_lives++] = errand->told[i].life;
+        ret->left[ret->n_left++] = i;
+    }
+    if (ret->ask == RECOVER_ASK_PREPARE)
+        ret->n_lives = 0;
+    return true;
+}
+
 void recover_send(struct node *node, uint16_t slot, enum recover_ask ask, struct bytes record)
 {
     const struct recover *recover = node->recover;
     const struct recover_errand *errand = &recover->errand;
     Peer__Recover body = PEER__RECOVER__INIT;
-    uint32_t *left = NULL;
     body.ask = ask;
     body.line = errand->line;
     body.counter = recover->machine.ballot.counter;
     body.proposer = recover->machine.ballot.proposer;
-    if (ask == RECOVER_ASK_PREPARE)
-        left = arena_allocate(&node->scratch, RING_MEMBERS_MAX * sizeof(*left));
-    for (uint16_t i = 0; left != NULL && i < RING_MEMBERS_MAX; i++)
-        if (errand->left[i])
-            left[body.n_left++] = i;
-    body.left = left;
-    if (ask != RECOVER_ASK_PREPARE || left != NULL)
+    if (ask == RECOVER_ASK_LOOK || list_left(node, &body))
         node_send(node, (struct net_address){ slot, 0 }, MESSAGE_RECOVER, errand->round,
                   node_pack(node, &body.base), record);
 }
@@ -200,6 +218,7 @@ void recover_begin(struct node *node, const struct recover_order *order,
 {
     struct recover_errand *errand = errand_of(node);
     if (errand->active) {
+        PROBE("recover: a second order at once was turned away");
         recover_refuse(on_report, context, KVORUM_OVERLOADED,
                        "this node is asked for another recovery already; retry in a moment");
         return;
@@ -283,18 +302,21 @@ void recover_ask_on_adopted(struct node *node, struct bytes record)
     if (!errand->active)
         return;
     if (ring_line(number) < errand->line) {
+        PROBE("recover: an epoch came in between");
         recover_look(node);
         arm(node);
         return;
     }
     if (decided)
         epochs_push(node, record);
-    if (decided || bytes_equal(record, buffer_bytes(&errand->record)))
+    if (decided || bytes_equal(record, buffer_bytes(&errand->record))) {
         recover_end(node, KVORUM_OK, "");
-    else
-        recover_end(node, KVORUM_CONFLICT,
-                    reason_printf(node,
-                                  "another recovery came first: epoch %llu is in force. Next: "
-                                  "kvorum cluster status",
-                                  (unsigned long long)number));
+        return;
+    }
+    PROBE("recover: another recovery came first");
+    recover_end(node, KVORUM_CONFLICT,
+                reason_printf(node,
+                              "another recovery came first: epoch %llu is in force. Next: kvorum "
+                              "cluster status",
+                              (unsigned long long)number));
 }

@@ -100,10 +100,17 @@ static bool is_owner(const struct epoch *epoch, uint16_t slot)
     return state == MEMBER_ACTIVE || state == MEMBER_LEAVING;
 }
 
+static void find_forgetful(const struct recover_errand *errand, bool ret[RING_MEMBERS_MAX])
+{
+    for (uint16_t i = 0; i < RING_MEMBERS_MAX; i++)
+        ret[i] = errand->told[i].forgetful && !PLANTED(RECOVERY_TRUSTS_THE_FORGETFUL);
+}
+
 static kvorum_status find_begun(const struct node *node, struct arena *arena,
                                 struct recover_plan *ret)
 {
     const struct recover_errand *errand = errand_of(node);
+    bool forgetful[RING_MEMBERS_MAX];
     struct epoch epoch;
     if (errand->begun.size == 0)
         return KVORUM_OK;
@@ -112,8 +119,9 @@ static kvorum_status find_begun(const struct node *node, struct arena *arena,
         status = epoch_decode(ret->begun.record, arena, &epoch);
     if (status != KVORUM_OK)
         return refuse(ret, status, "a recovery that was begun before cannot be read");
-    if (!recovery_may_be_decided(errand->left, errand->values, hash64(ret->begun.record, 0),
-                                 ret->begun.needed) ||
+    find_forgetful(errand, forgetful);
+    if (!recovery_may_be_decided(errand->left, errand->values, forgetful,
+                                 hash64(ret->begun.record, 0), ret->begun.needed) ||
         PLANTED(RECOVERY_CHOOSES_AGAIN)) {
         PROBE("recover: one that was begun before gave way to another");
         return KVORUM_OK;
@@ -134,13 +142,16 @@ static kvorum_status check_lost(struct node *node, struct recover_plan *ret)
     if (errand->lost[node->config.self])
         return refuse(ret, KVORUM_INVALID,
                       "this node is named as lost, and was asked; ask one of those who are left");
-    if (ret->ended && left_by(node, &ret->change.next))
+    if (ret->ended && left_by(node, &ret->change.next)) {
+        PROBE("recover: one that was begun, and may be decided, leaves out the node that is asked");
         return refuse(ret, KVORUM_NOT_ALLOWED,
                       "a recovery was begun, and may be decided, in which this node is none; ask "
                       "one of those with whom it goes on");
+    }
     const char *names = recover_names(node, is_lost_and_answers);
     if (names[0] == '\0')
         return KVORUM_OK;
+    PROBE("recover: refused, for one who is named as lost answers");
     return refuse(ret, KVORUM_NOT_ALLOWED,
                   reason_printf(node,
                                 "named as lost, and alive: %s. Next: leave out who is alive, or "
@@ -152,6 +163,7 @@ static kvorum_status check_voters(struct node *node, struct recover_plan *ret)
 {
     if (errand_of(node)->begun.size > 0 || 2 * ret->voters_answer <= ret->base.voter_count)
         return KVORUM_OK;
+    PROBE("recover: refused, for a majority of the voters answers");
     return refuse(ret, KVORUM_NOT_ALLOWED,
                   reason_printf(node,
                                 "%u of the %u voters answer, which is a majority: nothing is to "
@@ -163,12 +175,14 @@ static kvorum_status check_voters(struct node *node, struct recover_plan *ret)
 static kvorum_status check_left(struct node *node, struct recover_plan *ret)
 {
     const char *silent = recover_names(node, is_left_and_silent);
-    if (silent[0] != '\0')
+    if (silent[0] != '\0') {
+        PROBE("recover: refused, for one who is left does not answer");
         return refuse(ret, KVORUM_NOT_ALLOWED,
                       reason_printf(node,
                                     "no answer from %s, and all who are left must agree. Next: "
                                     "bring them back, or name with --lost who is lost for good",
                                     silent));
+    }
     const char *ahead = recover_names(node, is_ahead);
     if (ahead[0] != '\0')
         return refuse(ret, KVORUM_UNAVAILABLE,
@@ -194,6 +208,7 @@ static kvorum_status check_sides(struct node *node, struct recover_plan *ret)
     if (ret->ended || errand->order.lost_count == 0 || 2 * left > owners ||
         errand->order.switched_off)
         return KVORUM_OK;
+    PROBE("recover: refused, for others could be recovered without those who are left");
     return refuse(
         ret, KVORUM_NOT_ALLOWED,
         reason_printf(node,
@@ -209,6 +224,7 @@ static kvorum_status check_expected(struct node *node, struct recover_plan *ret)
     uint64_t expected = errand_of(node)->order.expected;
     if (ret->ended || expected == 0 || expected == ret->base.number)
         return KVORUM_OK;
+    PROBE("recover: refused, for the plan was made for another epoch");
     return refuse(ret, KVORUM_CONFLICT,
                   "the cluster has changed since this plan was made; look at the new one");
 }

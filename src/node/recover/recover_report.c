@@ -162,7 +162,8 @@ void recover_report(struct node *node, const struct recover_plan *plan, kvorum_s
     report.moving = plan->base.move_count;
     if (plan->filled)
         add_change(node, plan, &report);
-    if (!add_members(node, plan, &report) || !add_copies(node, plan, &report)) {
+    if (!add_members(node, plan, &report) || !add_copies(node, plan, &report) ||
+        (plan->filled && !recover_warn(node, plan, &report))) {
         recover_refuse(errand->on_report, errand->context, KVORUM_NO_MEMORY, "out of memory");
         return;
     }

@@ -61,7 +61,12 @@ bool recover_told_take(struct node *node, uint16_t slot, const Peer__RecoverAnsw
         (body->voted == 0) != (voted.size == 0))
         return false;
     errand->told[slot] = (struct recover_told){
-        .answered = true, .put_back = body->put_back, .epoch = body->epoch, .heard = body->heard
+        .answered = true,
+        .put_back = body->put_back,
+        .forgetful = body->forgetful,
+        .epoch = body->epoch,
+        .heard = body->heard,
+        .life = body->life,
     };
     if (errand->left[slot])
         take_records(errand, slot, body, begun, voted);

@@ -66,7 +66,10 @@ kvorum_status recover_vote_load(struct node *node)
             acceptor_load(&recover->acceptor, ring_line(node->config.epoch->number), &saved);
             buffer_append_bytes(&recover->accepted, record);
         }
-        if (status == KVORUM_OK && recover_fences(node, node->config.epoch->number))
+        bool fenced = status == KVORUM_OK && recover_fences(node, node->config.epoch->number);
+        if (fenced)
+            PROBE("recover: a member started with an acceptance of what was not ended");
+        if (fenced)
             log_warn(node->config.log,
                      "a recovery from lost voters was begun and is not ended: this node has no "
                      "part in other changes of the cluster",
@@ -92,6 +95,8 @@ static void fill(const struct node *node, struct ballot ballot, Peer__RecoverAns
     ret->epoch = node->config.epoch->number;
     ret->heard = node->epochs->heard;
     ret->put_back = lives_has_forgotten(node);
+    ret->forgetful = lives_has_forgotten_line(node);
+    ret->life = lives_number(node);
 }
 
 /* With what this member accepted, of the line and of the next epoch. */
@@ -141,9 +146,11 @@ static void carry_out(struct node *node, struct net_address to, enum recover_ask
     case ACCEPTOR_NEW:
         break; /* it has not heard yet of the epoch whose line is over */
     case ACCEPTOR_OLD:
+        PROBE("recover: who asked was told that the line has begun");
         epochs_send_record(node, to);
         break;
     case ACCEPTOR_REFUSE:
+        PROBE("recover: a member had promised a newer ballot");
         say(node, to, ask, KVORUM_CONFLICT, effects->ballot, node->recover->acceptor.promised);
         break;
     case ACCEPTOR_PROMISE:
@@ -220,11 +227,13 @@ void recover_vote_on_look(struct node *node, struct net_address from, const stru
     tell(node, from, message->request_id, &answer);
 }
 
-/* Who was put back may have forgotten that it accepted; the others that are asked know. */
+/* Who was put back may have forgotten that it accepted; the others that are asked tell it so, and
+ * remember the life that promises now. */
 static bool knows_itself(const struct node *node, const Peer__Recover *body)
 {
     for (size_t i = 0; i < body->n_left; i++)
-        if (body->left[i] >= RING_MEMBERS_MAX || !lives_was_told_by(node, (uint16_t)body->left[i]))
+        if (body->left[i] >= RING_MEMBERS_MAX ||
+            !lives_is_remembered_by(node, (uint16_t)body->left[i]))
             return false;
     return true;
 }
@@ -236,12 +245,15 @@ void recover_vote_on_prepare(struct node *node, struct net_address from,
                                           .number = body->line,
                                           .ballot = { body->counter, body->proposer } };
     (void)message;
-    if (!is_settled(node))
+    if (!is_settled(node)) {
+        PROBE("recover: a member was asked for a promise while something else was under way");
         return; /* it asks again */
-    if (body->line == node->recover->acceptor.number && !knows_itself(node, body))
+    }
+    if (body->line == node->recover->acceptor.number && !knows_itself(node, body)) {
+        PROBE("recover: a member did not know yet whether its disk was put back");
         say(node, from, RECOVER_ASK_PREPARE, KVORUM_NOT_READY, event.ballot,
             (struct ballot){ 0, 0 });
-    else
+    } else
         vote(node, from, RECOVER_ASK_PREPARE, &event, (struct bytes){ 0 });
 }
 
@@ -257,6 +269,24 @@ static bool goes_on_from_all(const struct node *node, const struct epoch *epoch)
     bool none = ballot_is_none(next->accepted) || PLANTED(RECOVERY_IGNORES_VOTES);
     bool told = next->number == recover->told_number && ballot_equal(next->accepted, recover->told);
     return node->config.epoch->number <= base && (none || (next->number <= base && told));
+}
+
+/* The promises that it rests on were made in the newest lives of which this member knows.  A disk
+ * that was put back may lack what a former life promised, so that nobody keeps it; and this member
+ * remembered the new life before that could promise anything else. */
+static bool rests_on_these_lives(const struct node *node, const Peer__Recover *body,
+                                 const struct epoch *epoch)
+{
+    for (size_t i = 0; i < body->n_left; i++) {
+        uint32_t slot = body->left[i];
+        if (slot >= epoch->member_count)
+            return false;
+        bool own = slot == node->config.self;
+        uint64_t known = own ? lives_number(node) : lives_number_of(node, &epoch->members[slot].id);
+        if (own ? known != body->lives[i] : known > body->lives[i])
+            return false;
+    }
+    return true;
 }
 
 static bool read_record(struct node *node, struct bytes record, uint64_t line, struct epoch *ret)
@@ -275,14 +305,21 @@ void recover_vote_on_accept(struct node *node, struct net_address from,
                                           .ballot = { body->counter, body->proposer },
                                           .value = hash64(message->tail, 0) };
     struct recover_proposal proposal;
-    if (!recover_proposal_read(message->tail, &proposal) ||
+    if (body->n_left != body->n_lives || !recover_proposal_read(message->tail, &proposal) ||
         !read_record(node, proposal.record, body->line, &epoch)) {
         node->counters.messages_bad++;
         return;
     }
     if (!is_settled(node))
         return; /* it asks again */
-    if (body->line == node->recover->acceptor.number && !goes_on_from_all(node, &epoch)) {
+    bool open = body->line == node->recover->acceptor.number;
+    bool repeated = ballot_equal(node->recover->acceptor.accepted, event.ballot);
+    if (open && !repeated && !rests_on_these_lives(node, body, &epoch)) {
+        PROBE("recover: what was proposed rests on promises of former lives");
+        say(node, from, RECOVER_ASK_ACCEPT, KVORUM_CONFLICT, event.ballot, (struct ballot){ 0, 0 });
+        return;
+    }
+    if (open && !goes_on_from_all(node, &epoch)) {
         PROBE("recover: what was proposed did not go on from all that a member knew");
         say(node, from, RECOVER_ASK_ACCEPT, KVORUM_CONFLICT, event.ballot, (struct ballot){ 0, 0 });
         return;
@@ -293,6 +330,9 @@ void recover_vote_on_accept(struct node *node, struct net_address from,
 bool recover_fences(const struct node *node, uint64_t number)
 {
     const struct recover *recover = node->recover;
-    return recover != NULL && !ballot_is_none(recover->acceptor.accepted) &&
-           ring_line(number) < recover->acceptor.number && !PLANTED(RECOVERY_UNFENCED);
+    bool fences = recover != NULL && !ballot_is_none(recover->acceptor.accepted) &&
+                  ring_line(number) < recover->acceptor.number && !PLANTED(RECOVERY_UNFENCED);
+    if (fences)
+        PROBE("recover: a member that accepted a new line has no part in the one before");
+    return fences;
 }

@@ -65,8 +65,7 @@ void lsm_blob_header_encode(const struct lsm_id *store, uint64_t number, uint8_t
     memset(ret_bytes, 0, LSM_BLOB_HEADER_SIZE);
     memcpy(ret_bytes, magic, sizeof(magic));
     little_put32(ret_bytes + HEADER_VERSION, LSM_BLOB_VERSION);
-    little_put64(ret_bytes + HEADER_STORE, store->low);
-    little_put64(ret_bytes + HEADER_STORE + 8, store->high);
+    lsm_id_put(ret_bytes + HEADER_STORE, store);
     little_put64(ret_bytes + HEADER_NUMBER, number);
     little_put64(ret_bytes + HEADER_CHECKSUM, header_checksum(ret_bytes));
 }
@@ -74,16 +73,17 @@ void lsm_blob_header_encode(const struct lsm_id *store, uint64_t number, uint8_t
 kvorum_status lsm_blob_header_judge(struct bytes bytes, const struct lsm_id *store, uint64_t number)
 {
     uint8_t due[LSM_BLOB_HEADER_SIZE];
+    struct lsm_id said;
     bool ours = bytes.size >= sizeof(magic) && memcmp(bytes.data, magic, sizeof(magic)) == 0;
     if (bytes.size < LSM_BLOB_HEADER_SIZE)
         return ours || bytes.size < sizeof(magic) ? KVORUM_CORRUPT : KVORUM_FOREIGN;
     bool intact = little_get64(bytes.data + HEADER_CHECKSUM) == header_checksum(bytes.data);
-    if (!ours || !intact)
-        return ours || intact ? KVORUM_CORRUPT : KVORUM_FOREIGN;
-    if (little_get32(bytes.data + HEADER_VERSION) > LSM_BLOB_VERSION)
-        return KVORUM_NEWER_FORMAT;
-    if (little_get64(bytes.data + HEADER_STORE) != store->low ||
-        little_get64(bytes.data + HEADER_STORE + 8) != store->high)
+    kvorum_status status =
+        lsm_header_judge(ours, intact, little_get32(bytes.data + HEADER_VERSION), LSM_BLOB_VERSION);
+    if (status != KVORUM_OK)
+        return status;
+    said = lsm_id_get(bytes.data + HEADER_STORE);
+    if (!lsm_id_equal(&said, store))
         return KVORUM_FOREIGN;
     lsm_blob_header_encode(store, number, due);
     return memcmp(bytes.data, due, sizeof(due)) == 0 ? KVORUM_OK : KVORUM_CORRUPT;
@@ -94,8 +94,7 @@ kvorum_status lsm_blob_header_judge(struct bytes bytes, const struct lsm_id *sto
 static uint64_t record_seed(const struct lsm_id *store, const struct lsm_blob_address *address)
 {
     uint8_t place[32];
-    little_put64(place, store->low);
-    little_put64(place + 8, store->high);
+    lsm_id_put(place, store);
     little_put64(place + 16, address->number);
     little_put64(place + 24, address->offset);
     return hash64(bytes_make(place, sizeof(place)), 0);

@@ -39,8 +39,7 @@ static void write_header(struct buffer *buffer, const struct lsm_manifest *manif
     write_u32(buffer, LSM_MANIFEST_VERSION);
     write_u32(buffer, (uint32_t)manifest->merge_name.size);
     write_u64(buffer, 0); /* known at the end */
-    write_u64(buffer, manifest->store.low);
-    write_u64(buffer, manifest->store.high);
+    lsm_id_write(buffer, &manifest->store);
     write_u64(buffer, manifest->next_file);
     write_u64(buffer, manifest->flushed_sequence);
     write_u64(buffer, manifest->first_segment);
@@ -57,8 +56,7 @@ static void write_table(struct buffer *buffer, const struct lsm_manifest_table *
     buffer_append_u8(buffer, (uint8_t)table->level);
     write_u64(buffer, meta->number);
     write_u64(buffer, meta->size);
-    write_u64(buffer, meta->file.low);
-    write_u64(buffer, meta->file.high);
+    lsm_id_write(buffer, &meta->file);
     write_u64(buffer, meta->sequence_min);
     write_u64(buffer, meta->sequence_max);
     write_u64(buffer, meta->entries);
@@ -108,13 +106,10 @@ static kvorum_status judge(struct bytes bytes)
     size_t end = bytes.size - CHECKSUM_SIZE;
     bool intact = little_get64(bytes.data + SIZE) == bytes.size &&
                   little_get64(bytes.data + end) == checksum(bytes_make(bytes.data, end));
-    if (!ours)
-        return intact ? KVORUM_CORRUPT : KVORUM_FOREIGN;
-    if (!intact)
-        return KVORUM_CORRUPT;
     uint32_t version = little_get32(bytes.data + VERSION);
-    if (version > LSM_MANIFEST_VERSION)
-        return KVORUM_NEWER_FORMAT;
+    kvorum_status status = lsm_header_judge(ours, intact, version, LSM_MANIFEST_VERSION);
+    if (status != KVORUM_OK)
+        return status;
     return version == LSM_MANIFEST_VERSION ? KVORUM_OK : KVORUM_CORRUPT;
 }
 
@@ -124,8 +119,7 @@ static bool read_header(struct reader *reader, struct lsm_manifest *ret, uint32_
     read_bytes(reader, sizeof(magic) + sizeof(uint32_t));
     *ret_name_size = read_u32(reader);
     read_u64(reader);
-    ret->store.low = read_u64(reader);
-    ret->store.high = read_u64(reader);
+    ret->store = lsm_id_read(reader);
     ret->next_file = read_u64(reader);
     ret->flushed_sequence = read_u64(reader);
     ret->first_segment = read_u64(reader);
@@ -175,8 +169,7 @@ static bool read_table(struct reader *reader, const struct lsm_manifest *manifes
     ret->level = read_u8(reader);
     ret->meta.number = read_u64(reader);
     ret->meta.size = read_u64(reader);
-    ret->meta.file.low = read_u64(reader);
-    ret->meta.file.high = read_u64(reader);
+    ret->meta.file = lsm_id_read(reader);
     ret->meta.sequence_min = read_u64(reader);
     ret->meta.sequence_max = read_u64(reader);
     ret->meta.entries = read_u64(reader);

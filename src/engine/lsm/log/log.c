@@ -29,17 +29,14 @@ void lsm_log_header_encode(const struct lsm_log_header *header, uint8_t *ret_byt
     memcpy(ret_bytes, magic, sizeof(magic));
     little_put32(ret_bytes + 8, LSM_LOG_VERSION);
     little_put32(ret_bytes + 12, LSM_LOG_HEADER_SIZE);
-    little_put64(ret_bytes + 16, header->store.low);
-    little_put64(ret_bytes + 24, header->store.high);
-    little_put64(ret_bytes + 32, header->file.low);
-    little_put64(ret_bytes + 40, header->file.high);
+    lsm_id_put(ret_bytes + 16, &header->store);
+    lsm_id_put(ret_bytes + 32, &header->file);
     little_put64(ret_bytes + 48, header->number);
     little_put64(ret_bytes + 56, header->first_sequence);
     little_put64(ret_bytes + 64, header->previous_size);
     little_put64(ret_bytes + HEADER_CHECKSUM, header_checksum(ret_bytes));
 }
 
-/* The checksum leaves the magic out: damage to the magic alone is told from another file. */
 static kvorum_status judge_header(struct bytes bytes)
 {
     if (bytes.size < sizeof(magic))
@@ -48,12 +45,10 @@ static kvorum_status judge_header(struct bytes bytes)
     if (bytes.size < LSM_LOG_HEADER_SIZE)
         return ours ? KVORUM_CORRUPT : KVORUM_FOREIGN;
     bool intact = little_get64(bytes.data + HEADER_CHECKSUM) == header_checksum(bytes.data);
-    if (!ours)
-        return intact ? KVORUM_CORRUPT : KVORUM_FOREIGN;
-    if (!intact)
-        return KVORUM_CORRUPT;
-    if (little_get32(bytes.data + 8) > LSM_LOG_VERSION)
-        return KVORUM_NEWER_FORMAT;
+    kvorum_status status =
+        lsm_header_judge(ours, intact, little_get32(bytes.data + 8), LSM_LOG_VERSION);
+    if (status != KVORUM_OK)
+        return status;
     return little_get32(bytes.data + 12) == LSM_LOG_HEADER_SIZE ? KVORUM_OK : KVORUM_CORRUPT;
 }
 
@@ -63,22 +58,13 @@ kvorum_status lsm_log_header_decode(struct bytes bytes, struct lsm_log_header *r
     if (status != KVORUM_OK)
         return status;
     *ret_header = (struct lsm_log_header){
-        .store = { little_get64(bytes.data + 16), little_get64(bytes.data + 24) },
-        .file = { little_get64(bytes.data + 32), little_get64(bytes.data + 40) },
+        .store = lsm_id_get(bytes.data + 16),
+        .file = lsm_id_get(bytes.data + 32),
         .number = little_get64(bytes.data + 48),
         .first_sequence = little_get64(bytes.data + 56),
         .previous_size = little_get64(bytes.data + 64),
     };
     return KVORUM_OK;
-}
-
-static uint64_t seed_of(const struct lsm_id *file, uint64_t offset)
-{
-    uint8_t place[24];
-    little_put64(place, file->low);
-    little_put64(place + 8, file->high);
-    little_put64(place + 16, offset);
-    return hash64(bytes_make(place, sizeof(place)), 0);
 }
 
 static uint32_t record_check(const uint8_t *bytes, uint64_t seed)
@@ -96,7 +82,7 @@ static uint64_t record_checksum(const uint8_t *bytes, size_t payload_size, uint6
 void lsm_log_record_encode(const struct lsm_id *file, uint64_t offset,
                            const struct lsm_log_record *record, uint8_t *ret_bytes)
 {
-    uint64_t seed = seed_of(file, offset);
+    uint64_t seed = lsm_place_seed(file, offset);
     size_t size = record->payload.size;
     uint64_t padded = lsm_log_record_size(size);
     memset(ret_bytes + padded - LSM_LOG_ALIGNMENT, 0, LSM_LOG_ALIGNMENT);
@@ -127,7 +113,7 @@ enum lsm_log_found lsm_log_record_decode(const struct lsm_id *file, uint64_t off
 {
     if (bytes.size < LSM_LOG_RECORD_SIZE || !plausible(bytes.data))
         return LSM_LOG_NONE;
-    uint64_t seed = seed_of(file, offset);
+    uint64_t seed = lsm_place_seed(file, offset);
     if (little_get32(bytes.data + RECORD_CHECK) != record_check(bytes.data, seed))
         return LSM_LOG_NONE;
     size_t size = little_get32(bytes.data + RECORD_SIZE);

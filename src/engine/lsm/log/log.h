@@ -34,8 +34,7 @@
 #ifndef ENGINE_LSM_LOG_H
 #define ENGINE_LSM_LOG_H
 
-#include "base/bytes.h"
-#include "kvorum/status.h"
+#include "engine/lsm/file_id.h"
 
 enum {
     LSM_LOG_VERSION = 1,
@@ -49,10 +48,6 @@ enum lsm_log_type {
     LSM_LOG_MARK = 2, /* of a clean close */
     LSM_LOG_NEXT =
         3, /* behind the end: the next segment has its name, and begins with this number */
-};
-
-struct lsm_id {
-    uint64_t low, high;
 };
 
 struct lsm_log_header {

@@ -21,27 +21,11 @@ enum {
     FRAME_ZERO = 22,
 };
 
-static void put_id(uint8_t *at, const struct lsm_id *id)
-{
-    little_put64(at, id->low);
-    little_put64(at + 8, id->high);
-}
-
-static struct lsm_id get_id(const uint8_t *at)
-{
-    return (struct lsm_id){ little_get64(at), little_get64(at + 8) };
-}
-
-/* What every version says in the same place decides.  The checksum leaves the magic out: damage to
- * the magic alone is told from another file. */
 static kvorum_status judge(bool ours, bool intact, uint32_t version, uint32_t size, uint32_t due)
 {
-    if (!intact)
-        return ours ? KVORUM_CORRUPT : KVORUM_FOREIGN;
-    if (!ours)
-        return KVORUM_CORRUPT;
-    if (version > TABLE_VERSION)
-        return KVORUM_NEWER_FORMAT;
+    kvorum_status status = lsm_header_judge(ours, intact, version, TABLE_VERSION);
+    if (status != KVORUM_OK)
+        return status;
     return version == TABLE_VERSION && size == due ? KVORUM_OK : KVORUM_CORRUPT;
 }
 
@@ -57,8 +41,8 @@ void table_head_encode(const struct table_head *head, uint8_t *ret_bytes)
     memcpy(ret_bytes, magic, sizeof(magic));
     little_put32(ret_bytes + 8, TABLE_VERSION);
     little_put32(ret_bytes + 12, TABLE_HEAD_SIZE);
-    put_id(ret_bytes + 16, &head->store);
-    put_id(ret_bytes + 32, &head->file);
+    lsm_id_put(ret_bytes + 16, &head->store);
+    lsm_id_put(ret_bytes + 32, &head->file);
     little_put64(ret_bytes + 48, head->number);
     little_put64(ret_bytes + HEAD_CHECKSUM, head_checksum(ret_bytes));
 }
@@ -72,7 +56,7 @@ kvorum_status table_head_decode(struct bytes bytes, struct table_head *ret_head)
     kvorum_status status = judge(ours, intact, little_get32(bytes.data + 8),
                                  little_get32(bytes.data + 12), TABLE_HEAD_SIZE);
     if (status == KVORUM_OK)
-        *ret_head = (struct table_head){ get_id(bytes.data + 16), get_id(bytes.data + 32),
+        *ret_head = (struct table_head){ lsm_id_get(bytes.data + 16), lsm_id_get(bytes.data + 32),
                                          little_get64(bytes.data + 48) };
     return status;
 }
@@ -92,8 +76,8 @@ void table_foot_encode(const struct table_foot *foot, uint8_t *ret_bytes)
     little_put64(ret_bytes + 8, foot->filter);
     little_put64(ret_bytes + 16, foot->index);
     little_put64(ret_bytes + 24, foot->properties);
-    put_id(ret_bytes + 32, &foot->store);
-    put_id(ret_bytes + 48, &foot->file);
+    lsm_id_put(ret_bytes + 32, &foot->store);
+    lsm_id_put(ret_bytes + 48, &foot->file);
     little_put64(ret_bytes + 64, foot->size);
     little_put32(ret_bytes + FOOT_VERSION, TABLE_VERSION);
     little_put32(ret_bytes + 84, TABLE_FOOT_SIZE);
@@ -141,8 +125,8 @@ kvorum_status table_foot_decode(struct bytes bytes, struct table_foot *ret_foot)
         .filter = little_get64(at + 8),
         .index = little_get64(at + 16),
         .properties = little_get64(at + 24),
-        .store = get_id(at + 32),
-        .file = get_id(at + 48),
+        .store = lsm_id_get(at + 32),
+        .file = lsm_id_get(at + 48),
         .size = little_get64(at + 64),
     };
     if (!offsets_ascend(&foot))
@@ -153,23 +137,11 @@ kvorum_status table_foot_decode(struct bytes bytes, struct table_foot *ret_foot)
 
 /* --- properties ---------------------------------------------------------------------------- */
 
-static void write_id(struct buffer *buffer, const struct lsm_id *id)
-{
-    write_u64(buffer, id->low);
-    write_u64(buffer, id->high);
-}
-
-static struct lsm_id read_id(struct reader *reader)
-{
-    uint64_t low = read_u64(reader);
-    return (struct lsm_id){ low, read_u64(reader) };
-}
-
 void table_properties_encode(const struct table_properties *properties, struct buffer *buffer)
 {
     const struct lsm_table_meta *meta = &properties->meta;
-    write_id(buffer, &properties->store);
-    write_id(buffer, &meta->file);
+    lsm_id_write(buffer, &properties->store);
+    lsm_id_write(buffer, &meta->file);
     write_u64(buffer, meta->number);
     write_u64(buffer, meta->entries);
     write_u64(buffer, meta->deletes);
@@ -187,9 +159,9 @@ void table_properties_encode(const struct table_properties *properties, struct b
 kvorum_status table_properties_decode(struct bytes raw, struct table_properties *ret_properties)
 {
     struct reader reader = reader_of(raw);
-    struct table_properties properties = { .store = read_id(&reader) };
+    struct table_properties properties = { .store = lsm_id_read(&reader) };
     struct lsm_table_meta *meta = &properties.meta;
-    meta->file = read_id(&reader);
+    meta->file = lsm_id_read(&reader);
     meta->number = read_u64(&reader);
     meta->entries = read_u64(&reader);
     meta->deletes = read_u64(&reader);
@@ -212,14 +184,6 @@ kvorum_status table_properties_decode(struct bytes raw, struct table_properties 
 
 /* --- frames -------------------------------------------------------------------------------- */
 
-static uint64_t seed_of(const struct lsm_id *file, uint64_t offset)
-{
-    uint8_t place[24];
-    put_id(place, file);
-    little_put64(place + 16, offset);
-    return hash64(bytes_make(place, sizeof(place)), 0);
-}
-
 static uint32_t frame_check(const uint8_t *block, uint64_t seed)
 {
     return (uint32_t)hash64(bytes_make(block + FRAME_STORED, TABLE_FRAME_SIZE - FRAME_STORED),
@@ -234,7 +198,7 @@ static uint64_t frame_checksum(const uint8_t *block, uint64_t framed_size, uint6
 void table_frame_encode(const struct lsm_id *file, uint64_t offset, const struct table_frame *frame,
                         uint8_t *block)
 {
-    uint64_t seed = seed_of(file, offset);
+    uint64_t seed = lsm_place_seed(file, offset);
     uint64_t framed_size = table_framed_size(frame->stored_size);
     uint64_t end = TABLE_FRAME_SIZE + (uint64_t)frame->stored_size;
     memset(block + end, 0, framed_size - end);
@@ -271,7 +235,8 @@ kvorum_status table_frame_decode(const struct lsm_id *file, uint64_t offset, str
     if (bytes.size < TABLE_FRAME_SIZE || !frame_read(bytes.data, &frame) ||
         table_framed_size(frame.stored_size) != bytes.size || frame.type != type)
         return KVORUM_CORRUPT;
-    if (little_get64(bytes.data) != frame_checksum(bytes.data, bytes.size, seed_of(file, offset)))
+    if (little_get64(bytes.data) !=
+        frame_checksum(bytes.data, bytes.size, lsm_place_seed(file, offset)))
         return KVORUM_CORRUPT;
     *ret_frame = frame;
     return KVORUM_OK;
@@ -281,5 +246,6 @@ bool table_frame_peek(const struct lsm_id *file, uint64_t offset, struct bytes b
                       struct table_frame *ret_frame)
 {
     return bytes.size >= TABLE_FRAME_SIZE && frame_read(bytes.data, ret_frame) &&
-           little_get32(bytes.data + FRAME_CHECK) == frame_check(bytes.data, seed_of(file, offset));
+           little_get32(bytes.data + FRAME_CHECK) ==
+               frame_check(bytes.data, lsm_place_seed(file, offset));
 }

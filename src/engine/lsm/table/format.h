@@ -93,11 +93,6 @@ struct table_frame {
     enum lsm_compression compression;
 };
 
-static inline bool table_ids_equal(const struct lsm_id *a, const struct lsm_id *b)
-{
-    return a->low == b->low && a->high == b->high;
-}
-
 /** Bytes in the file of a block that stores so much. */
 static inline uint64_t table_framed_size(uint64_t stored_size)
 {

@@ -10,7 +10,7 @@ static kvorum_status compare_with_meta(const struct table_properties *properties
                                        const struct lsm_table_meta *meta)
 {
     const struct lsm_table_meta *own = &properties->meta;
-    bool same = table_ids_equal(&own->file, &meta->file) && own->number == meta->number &&
+    bool same = lsm_id_equal(&own->file, &meta->file) && own->number == meta->number &&
                 own->entries == meta->entries && own->deletes == meta->deletes &&
                 own->ranges == meta->ranges && own->sequence_min == meta->sequence_min &&
                 own->sequence_max == meta->sequence_max && bytes_equal(own->lower, meta->lower) &&
@@ -28,9 +28,9 @@ static kvorum_status read_properties(struct disk_file *file, const struct lsm_id
     kvorum_status status = table_file_foot(file, &foot);
     if (status != KVORUM_OK)
         return status;
-    if (!table_ids_equal(&foot.store, store))
+    if (!lsm_id_equal(&foot.store, store))
         return KVORUM_FOREIGN;
-    if (foot.size != meta->size || !table_ids_equal(&foot.file, &meta->file))
+    if (foot.size != meta->size || !lsm_id_equal(&foot.file, &meta->file))
         return KVORUM_CORRUPT;
     status = table_file_block(file, &foot, foot.properties, TABLE_PROPERTIES, 0, &raw);
     if (status != KVORUM_OK)

@@ -116,7 +116,7 @@ static kvorum_status ask_properties(struct salvage *s)
          at += TABLE_ALIGNMENT) {
         struct bytes rest = bytes_from(view(s, begin, size), at);
         const uint8_t *id = rest.data + TABLE_FRAME_SIZE + ID_IN_PROPERTIES;
-        struct lsm_id file = { little_get64(id), little_get64(id + 8) };
+        struct lsm_id file = lsm_id_get(id);
         struct table_frame frame;
         if (!table_frame_peek(&file, begin + at, rest, &frame) ||
             table_framed_size(frame.stored_size) > rest.size)

@@ -161,8 +161,8 @@ static kvorum_status check_head(struct verifier *v)
         status = table_head_decode(bytes_make(bytes, sizeof(bytes)), &head);
     if (status == KVORUM_NO_MEMORY)
         return status;
-    bool same = status == KVORUM_OK && table_ids_equal(&head.store, &v->properties.store) &&
-                table_ids_equal(&head.file, &v->properties.meta.file) &&
+    bool same = status == KVORUM_OK && lsm_id_equal(&head.store, &v->properties.store) &&
+                lsm_id_equal(&head.file, &v->properties.meta.file) &&
                 head.number == v->properties.meta.number;
     if (!same)
         damage(v, 0, status == KVORUM_IO ? status : KVORUM_CORRUPT, "the head is damaged");

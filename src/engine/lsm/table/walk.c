@@ -74,8 +74,8 @@ static kvorum_status walk_head(struct walker *w)
         status = table_head_decode(bytes_make(bytes, sizeof(bytes)), &head);
     if (status == KVORUM_NO_MEMORY)
         return status;
-    bool same = status == KVORUM_OK && table_ids_equal(&head.store, &w->properties.store) &&
-                table_ids_equal(&head.file, &w->properties.meta.file) &&
+    bool same = status == KVORUM_OK && lsm_id_equal(&head.store, &w->properties.store) &&
+                lsm_id_equal(&head.file, &w->properties.meta.file) &&
                 head.number == w->properties.meta.number;
     w->walk->size += sizeof(bytes);
     return same ? KVORUM_OK : tell_part(w, 0, KVORUM_CORRUPT, "the head is damaged");
