@@ -112,6 +112,7 @@ static void a_trimmed_tape_makes_the_run_again(void **state)
     for (uint64_t seed = 1; seed <= SEEDS; seed++)
         assert_same_again(seed, seed % 4 == 0   ? KIND_STORES
                                 : seed % 4 == 1 ? KIND_LIVENESS
+                                : seed % 4 == 2 ? KIND_VOTERS
                                                 : KIND_CLUSTERS);
 }
 
@@ -139,13 +140,14 @@ static bool fails_alike(void *context, const struct tape *candidate, uint64_t no
     return alike;
 }
 
-static void a_planted_bug_shrinks_to_a_few_operations(void **state)
+/* From `seed` on.  All choices before, and those that are left. */
+static void shrink_bug(enum planted_bug bug, enum kind kind, uint64_t seed, size_t ret_choices[2],
+                       uint64_t *ret_asked)
 {
-    (void)state;
     struct shrink shrink = { .runs_max = 400, .fails = fails_alike, .go_on = always };
-    struct case_run one = { .options = { .seed = 1, .ret_tape = &shrink.best } };
+    struct case_run one = { .options = { .seed = seed, .kind = kind, .ret_tape = &shrink.best } };
     struct run_result result;
-    bug_plant(PLANTED_ACKNOWLEDGE_AND_FORGET);
+    bug_plant(bug);
     for (uint64_t i = 0; i < 20; i++, one.options.seed++) {
         isolate_run(&one.options, SECONDS, true, &result);
         if (result.violation.checker != NULL)
@@ -156,12 +158,31 @@ static void a_planted_bug_shrinks_to_a_few_operations(void **state)
     one.checker = result.violation.checker;
     one.asked = result.asked;
     shrink.context = &one;
-    size_t before = tape_count(&shrink.best);
+    ret_choices[0] = tape_count(&shrink.best);
     shrink_run(&shrink);
-    assert_true(tape_count(&shrink.best) < before / 5);
-    assert_true(one.asked <= 6);
+    ret_choices[1] = tape_count(&shrink.best);
+    *ret_asked = one.asked;
     bug_plant(PLANTED_NONE);
     tape_done(&shrink.best);
+}
+
+static void a_planted_bug_shrinks_to_a_few_operations(void **state)
+{
+    (void)state;
+    size_t choices[2];
+    uint64_t asked;
+    shrink_bug(PLANTED_ACKNOWLEDGE_AND_FORGET, KIND_CLUSTERS, 1, choices, &asked);
+    assert_true(choices[1] < choices[0] / 5);
+    assert_true(asked <= 6);
+}
+
+static void a_bug_of_recoveries_shrinks(void **state)
+{
+    (void)state;
+    size_t choices[2];
+    uint64_t asked;
+    shrink_bug(PLANTED_RECOVERY_IGNORES_VOTES, KIND_VOTERS, 20, choices, &asked);
+    assert_true(choices[1] < choices[0]);
 }
 
 int main(void)
@@ -171,6 +192,7 @@ int main(void)
         cmocka_unit_test(no_more_runs_than_allowed_are_made),
         cmocka_unit_test(a_trimmed_tape_makes_the_run_again),
         cmocka_unit_test(a_planted_bug_shrinks_to_a_few_operations),
+        cmocka_unit_test(a_bug_of_recoveries_shrinks),
     };
     return cmocka_run_group_tests_name("shrinking", tests, NULL, NULL);
 }

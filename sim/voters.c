@@ -138,9 +138,11 @@ static void play(struct voters *v)
 {
     if (!set_properties(v) || !write_all(v))
         return;
+    world_begin_part(v->solo.world);
     v->solo.cluster.network.faults = v->solo.plan.network;
     if (!change_shape(v))
         return;
+    world_begin_part(v->solo.world);
     voters_lose_majority(v);
     if (!solo_pass_time(&v->solo, SIM_SECOND))
         return;

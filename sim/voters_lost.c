@@ -3,7 +3,7 @@
 #include "base/planted.h"
 #include "sim/voters_internal.h"
 
-enum { IN_VAIN_MAX = 300 };
+enum { TRIES_EACH = 300 };
 
 static const uint64_t told_limit_us = 60 * SIM_SECOND;
 
@@ -65,33 +65,20 @@ bool voters_lack_majority(const struct voters *v, uint32_t lost)
     return 2 * voters_lost(v, lost) > (unsigned)__builtin_popcount(v->voters);
 }
 
-static bool can_be_lost(const struct voters *v, uint16_t member)
-{
-    return member != v->anchor && !voters_is_lost(v, member);
-}
-
-/* A shrunk tape draws the same member each time: after many in vain it is the next. */
-static uint16_t choose_next_lost(struct voters *v, uint32_t *in_vain)
-{
-    uint16_t count = v->solo.cluster.count;
-    uint16_t member = (uint16_t)choose(v->solo.world, count);
-    *in_vain = can_be_lost(v, member) ? 0 : *in_vain + 1;
-    while (*in_vain > IN_VAIN_MAX && !can_be_lost(v, member))
-        member = (uint16_t)((member + 1) % count);
-    return member;
-}
-
 void voters_lose_majority(struct voters *v)
 {
-    uint32_t in_vain = 0;
+    uint16_t count = v->solo.cluster.count;
     find_voters(v);
     world_span(v->solo.world, STREAM_FAULTS);
-    v->anchor = (uint16_t)choose(v->solo.world, v->solo.cluster.count);
-    while (!voters_lack_majority(v, v->lost) || choose_one_in(v->solo.world, 4)) {
-        uint16_t member = choose_next_lost(v, &in_vain);
-        if (can_be_lost(v, member))
+    v->anchor = (uint16_t)choose(v->solo.world, count);
+    for (uint32_t tries = 0;
+         !voters_lack_majority(v, v->lost) || choose_one_in(v->solo.world, 4); tries++) {
+        /* A shrunk tape draws the same member for ever: after many tries it is the next. */
+        uint64_t drawn = choose(v->solo.world, count) + tries / TRIES_EACH;
+        uint16_t member = (uint16_t)(drawn % count);
+        if (member != v->anchor && !voters_is_lost(v, member))
             voters_lose(v, member);
-        if (__builtin_popcount(v->lost) + 1 == v->solo.cluster.count)
+        if (__builtin_popcount(v->lost) + 1 == count)
             break;
     }
     world_noise(v->solo.world);

@@ -4,7 +4,14 @@
 #include "base/planted.h"
 #include "sim/yesterday.h"
 
-enum { ONE_RUN_IN = 2, STEPS = 10, STEP_US = 700 * 1000, DOWN_US = 300 * 1000, HURRY_US = 4000 };
+enum {
+    ONE_RUN_IN = 2,
+    STEPS = 10,
+    STEP_US = 700 * 1000,
+    DOWN_US = 300 * 1000,
+    HURRY_US = 4000,
+    AWAY_US = 8 * 1000 * 1000
+};
 
 static bool may_be_put_back(const struct voters_yesterday *yesterday, uint16_t member)
 {
@@ -29,6 +36,14 @@ static struct process *choose_victim(struct voters_yesterday *yesterday)
     return NULL;
 }
 
+/* Longer than a recovery waits for anybody. */
+static void send_away(struct cluster *cluster, struct process *process)
+{
+    PROBE("voters: one who is left was away for long");
+    process_crash(process, choose_one_in(cluster->world, 2));
+    process_start_after(process, AWAY_US + choose(cluster->world, AWAY_US));
+}
+
 static void step(struct voters_yesterday *yesterday)
 {
     struct cluster *cluster = yesterday->cluster;
@@ -36,6 +51,10 @@ static void step(struct voters_yesterday *yesterday)
     uint64_t before_us = cluster->put_back_us;
     if (victim == NULL)
         return;
+    if (choose_one_in(cluster->world, 8)) {
+        send_away(cluster, victim);
+        return;
+    }
     yesterday_happens(cluster, victim, 1 + choose(cluster->world, DOWN_US));
     if (cluster->put_back_us == before_us)
         return;

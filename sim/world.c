@@ -70,6 +70,12 @@ void world_span(struct world *world, enum stream stream)
         begin_span(world);
 }
 
+void world_begin_part(struct world *world)
+{
+    world_noise(world);
+    begin_span(world);
+}
+
 static bool is_on_tape(const struct world *world)
 {
     return world->replaying && !(world->noise_redrawn && world->stream == STREAM_NOISE);

@@ -93,6 +93,9 @@ static inline void world_noise(struct world *world)
 {
     world->stream = STREAM_NOISE;
 }
+/** A new part of the run: noise goes on in a span of its own, so that what is taken out of a tape
+ *  before shifts no noise behind. */
+void world_begin_part(struct world *world);
 /** The tape had no further span for the actor of this event: it should do nothing any more. */
 static inline bool world_ended(const struct world *world)
 {

@@ -86,8 +86,8 @@ static uint64_t life_remembered(struct sim_disk *disk, const struct node_id *id)
 }
 
 /* Who must remember a later life than the copy's, as bits, lest promises be forgotten untold.  Of
- * the next epoch: everybody, since any majority may decide it.  Of the next line: one who takes part
- * in each recovery, all of which take part in answering before a promise. */
+ * the next epoch: everybody, since any majority may decide it.  Of the next line: who takes part in
+ * every recovery, since nobody promises anything there before all have told it. */
 static uint32_t who_must_know(const struct cluster *cluster, struct process *victim,
                               struct sim_disk *copy)
 {

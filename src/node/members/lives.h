@@ -45,7 +45,7 @@ bool lives_may_vote(const struct node *node, uint64_t number);
 
 /** This directory was put back, and may have forgotten what it promised of the next epoch. */
 bool lives_has_forgotten(const struct node *node);
-/** ... or of the next line of epochs, for it was put back in this one (or who told it was ahead). */
+/** ... or of the next line of epochs: it was put back in this line, or told by one ahead. */
 bool lives_has_forgotten_line(const struct node *node);
 /** The member in `slot` remembers this life, on its disk; so it would tell an older copy. */
 bool lives_is_remembered_by(const struct node *node, uint16_t slot);
