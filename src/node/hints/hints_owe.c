@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is owed beside the batch of a write: marks, for what finds no room or is not stored here, and
- * hints for what is stored already. */
+/* What is owed beside the batch of a write: marks, for what finds no room or is not stored here,
+ * and hints for what is stored already. */
 #include "node/hints/hints.h"
 
 #include "base/hash.h"
