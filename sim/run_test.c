@@ -121,8 +121,8 @@ static void what_is_dropped_stays_dropped(void **state)
     }
 }
 
-/* A move waited for a leaver that owed a hint, and whoever should have taken that for the end of the
- * move: it was in doubt about a round of collecting (the first), or behind what was collected (the
+/* A move waited for a leaver that owed a hint, and whoever should have taken that for the move to
+ * end: it was in doubt about a round of collecting (the first), or behind what was collected (the
  * second).  Or the move waited for a stream from one who was behind (the third). */
 static void a_move_does_not_wait_for_what_waits_for_it(void **state)
 {

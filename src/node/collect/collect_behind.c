@@ -12,9 +12,9 @@
  * "All" is what others have too: collect_clear.c.  And while one of those is away, or the partition
  * is on its way to this member, nothing goes, since what is here may be all that is left: the
  * partition *waits*.  It gives no answer and no stream, takes nothing, and what it gives in
- * exchanges is refused by everybody, until the others are there, or an operator takes the copy as it
- * is (kvorum scrub --accept).  A partition on its way from here does not wait: its move would wait
- * for the stream, or for a hint that nobody takes. */
+ * exchanges is refused by everybody, until the others are there, or an operator takes the copy as
+ * it is (kvorum scrub --accept).  A partition on its way from here does not wait: its move would
+ * wait for the stream, or for a hint that nobody takes. */
 #include "base/planted.h"
 #include "node/collect/collect_internal.h"
 #include "node/repair/repair_internal.h"

@@ -49,7 +49,7 @@ bool collect_others_are_there(struct node *node, uint32_t partition)
     return true;
 }
 
-/* Of a partition that moves those count whom it comes from: who comes to it may have nothing yet. */
+/* Of a partition that moves those count whom it comes from: who comes to it may have nothing. */
 static bool is_only_here(struct node *node, uint32_t partition, uint8_t n)
 {
     uint16_t owners[TARGETS_MAX];

@@ -5,17 +5,13 @@
  * A key has one hint a target that counts, the one that the index names.  Whoever adds one removes
  * the one before from the queue, where he can see it without waiting for the disk; where he cannot,
  * the older one is found to be superseded when its turn comes. */
-#include "node/hints/hints.h"
-
-#include "base/hash.h"
-#include "base/planted.h"
+#include "node/hints/hints_internal.h"
 
 enum {
     WINDOW = 128,
     PAUSE_MIN_US = 500 * 1000,
     PAUSE_MAX_US = 300 * 1000 * 1000,
     INTERVAL_US = 1000 * 1000,
-    CONVERTED_AT_ONCE = 1000,
 };
 
 /* --- queues ---------------------------------------------------------------------------------- */
@@ -59,7 +55,7 @@ uint16_t hints_target(const struct node *node, const struct hint_queue *queue)
     return ring_member_index(node->config.epoch, &queue->target);
 }
 
-static void count(struct node *node, struct hint_queue *queue, uint64_t order, uint64_t size)
+void hints_count(struct node *node, struct hint_queue *queue, uint64_t order, uint64_t size)
 {
     queue->used.count++;
     queue->used.size += size;
@@ -87,83 +83,6 @@ void hints_uncount(struct node *node, struct hint_queue *queue, uint64_t size)
 
 /* --- opening --------------------------------------------------------------------------------- */
 
-/* A marker of a release before queues: it gets a place in the queue, and its index says so. */
-static kvorum_status convert(struct node *node, struct engine_batch *batch, struct hint *hint)
-{
-    struct hint_value queued, indexed;
-    hint->order = hlc_now(&node->hlc, clock_wall_ms(node->config.clock));
-    hint->epoch = node->config.epoch->number;
-    hint_queue_value(hint, &queued);
-    hint_index_value(hint, &indexed);
-    struct bytes key = hint_queue_key(&node->scratch, hint);
-    struct bytes index = hint_index_key(&node->scratch, &hint->target, hint->key);
-    if (key.data == NULL || index.data == NULL)
-        return KVORUM_NO_MEMORY;
-    kvorum_status status = engine_batch_put(batch, key, bytes_make(queued.data, queued.size));
-    if (status == KVORUM_OK)
-        status = engine_batch_put(batch, index, bytes_make(indexed.data, indexed.size));
-    PROBE("node: a hint of an older release joined the queue");
-    return status;
-}
-
-static kvorum_status load_entry(struct node *node, struct engine_iterator *iterator,
-                                struct engine_batch *batch)
-{
-    struct hint hint;
-    uint32_t partition;
-    enum hint_entry entry = hint_parse(iterator->key, iterator->value, &hint, &partition);
-    bool counts =
-        entry == HINT_ENTRY_MARKER || entry == HINT_ENTRY_QUEUE || entry == HINT_ENTRY_MARK;
-    struct hint_queue *queue = counts ? hints_queue(node, &hint.target) : NULL;
-    if (!counts)
-        return KVORUM_OK;
-    if (queue == NULL)
-        return KVORUM_NO_MEMORY;
-    kvorum_status status = KVORUM_OK;
-    if (entry == HINT_ENTRY_MARK) {
-        queue->marks++;
-        node->counters.hint_marks++;
-        return KVORUM_OK;
-    }
-    if (entry == HINT_ENTRY_MARKER)
-        status = convert(node, batch, &hint);
-    if (status == KVORUM_OK)
-        count(node, queue, hint.order, hint.size);
-    return status;
-}
-
-static kvorum_status flush_converted(struct node *node, struct engine *store,
-                                     struct engine_batch *batch)
-{
-    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
-    if (engine_batch_count(batch) == 0)
-        return KVORUM_OK;
-    kvorum_status status =
-        replica_submit(node, store, batch, replica_durability(node, false), &nothing);
-    engine_batch_reset(batch);
-    return status;
-}
-
-static kvorum_status load_store(struct node *node, struct engine *store)
-{
-    struct engine_range range = { .lower = BYTES_LITERAL("h"), .upper = BYTES_LITERAL("k") };
-    struct engine_iterator *iterator = NULL;
-    kvorum_status status = engine_iterate(store, &range, &iterator);
-    if (status != KVORUM_OK)
-        return status;
-    engine_batch_reset(node->batch);
-    for (engine_iterator_first(iterator); iterator->valid && status == KVORUM_OK;
-         engine_iterator_next(iterator)) {
-        status = load_entry(node, iterator, node->batch);
-        if (status == KVORUM_OK && engine_batch_count(node->batch) >= CONVERTED_AT_ONCE)
-            status = flush_converted(node, store, node->batch);
-    }
-    if (status == KVORUM_OK)
-        status = iterator->error;
-    engine_iterator_close(iterator);
-    return status == KVORUM_OK ? flush_converted(node, store, node->batch) : status;
-}
-
 static uint64_t part_of(const struct node *node, uint64_t whole)
 {
     uint64_t part = whole / node->config.shard_count;
@@ -187,7 +106,7 @@ kvorum_status hints_open(struct node *node)
     kvorum_status status = KVORUM_OK;
     for (uint16_t i = 0; i < node->config.store_count && status == KVORUM_OK; i++)
         if (node->config.stores[i] != NULL)
-            status = load_store(node, node->config.stores[i]);
+            status = hints_load(node, node->config.stores[i]);
     return status;
 }
 
@@ -289,7 +208,7 @@ void hints_added(struct node *node, const struct hint_change *change)
         return;
     if (change->replaces)
         hints_uncount(node, change->queue, change->replaced_size);
-    count(node, change->queue, change->order, change->size);
+    hints_count(node, change->queue, change->order, change->size);
     node->counters.hints_stored++;
 }
 
@@ -299,177 +218,8 @@ void hints_not_added(struct node *node, const struct hint_change *change)
         return;
     hints_uncount(node, change->queue, change->size);
     if (change->replaces)
-        count(node, change->queue, change->order, change->replaced_size);
+        hints_count(node, change->queue, change->order, change->replaced_size);
     node->counters.hints_stored--;
-}
-
-/* --- marks ----------------------------------------------------------------------------------- */
-
-static size_t place_of_mark(const struct node_id *target, uint32_t partition)
-{
-    return hash64(bytes_make(target->bytes, sizeof(target->bytes)), partition) % HINT_MARK_PUTS;
-}
-
-uint32_t *hints_mark_puts(struct node *node, const struct node_id *target, uint32_t partition,
-                          enum hint_mark mark)
-{
-    return &node->hints->mark_puts[mark][place_of_mark(target, partition)];
-}
-
-struct hint_handover *hints_handover(struct node *node, const struct node_id *target,
-                                     uint32_t partition)
-{
-    return &node->hints->handovers[place_of_mark(target, partition)];
-}
-
-/* As far as memory can tell. */
-static bool is_there(struct node *node, uint32_t partition, struct bytes key)
-{
-    const struct engine_read how = { .nowait = true };
-    struct engine_view view;
-    if (engine_view_at(placement_store(node, partition), key, &how, &view) != KVORUM_OK)
-        return false;
-    engine_release(&view);
-    return true;
-}
-
-/* One that is there is not written again, where memory knows that: a store that is behind has many
- * marks, and more would keep it so. */
-kvorum_status hints_put_mark(struct node *node, struct engine_batch *batch,
-                             const struct node_id *target, uint32_t partition, enum hint_mark mark)
-{
-    struct hint_value value;
-    struct hint_queue *queue = hints_queue(node, target);
-    struct bytes key = hint_mark_key(&node->scratch, target, partition, mark);
-    if (key.data == NULL || queue == NULL)
-        return KVORUM_NO_MEMORY;
-    ++*hints_mark_puts(node, target, partition, mark);
-    if (is_there(node, partition, key)) {
-        PROBE("node: a mark was put where it is already");
-        return KVORUM_OK;
-    }
-    hint_mark_value(clock_wall_ms(node->config.clock), &value);
-    queue->marks_put++;
-    queue->marks++; /* at least as many as there are: counted again when they are looked at */
-    node->counters.hint_marks++;
-    return engine_batch_put(batch, key, bytes_make(value.data, value.size));
-}
-
-/* "A dropped hint leaves an overflow mark": durable before the refusal leaves. */
-kvorum_status hints_refuse(struct node *node, const struct key_address *address, uint16_t owner,
-                           const struct commit_plan *plan)
-{
-    const struct node_id *target = &node->config.epoch->members[owner].id;
-    struct commit_plan refusal = *plan;
-    refusal.verdict = KVORUM_STORE_FULL;
-    node->counters.hints_refused++;
-    PROBE("node: a hint was refused for want of room");
-    if (plan->kind != COMMIT_ANSWER || PLANTED(HINT_DROPPED_WITHOUT_MARK))
-        return KVORUM_STORE_FULL; /* the coordinator's own: the write has not begun */
-    engine_batch_reset(node->batch);
-    kvorum_status status =
-        hints_put_mark(node, node->batch, target, address->partition, HINT_MARK_SUSPICION);
-    if (status != KVORUM_OK)
-        return status;
-    return replica_submit(node, placement_store(node, address->partition), node->batch, ENGINE_SYNC,
-                          &refusal);
-}
-
-struct late_debt {
-    struct key_address address;
-    uint16_t owner;
-    uint64_t size;
-};
-
-static void owe_again(struct node *node, struct fetch *fetch)
-{
-    const struct late_debt *late = fetch->input;
-    hints_owe(node, &late->address, late->owner, late->size);
-}
-
-static struct fetch *keep_debt(struct node *node, const struct key_address *address, uint16_t owner,
-                               uint64_t size)
-{
-    struct fetch *fetch = fetch_open(node, owe_again, sizeof(struct late_debt), address->key.size);
-    struct late_debt *late = fetch == NULL ? NULL : fetch->input;
-    if (late == NULL)
-        return NULL;
-    *late = (struct late_debt){ *address, owner, size };
-    if (address_copy(&fetch->arena, &late->address))
-        return fetch;
-    fetch_close(node, fetch);
-    return NULL;
-}
-
-/* In the line of the object, like a write: a hint of it that is about to be removed was read there,
- * and must still be the newest when it goes. */
-static void owe_later(struct node *node, const struct key_address *address, struct bytes key,
-                      uint16_t owner, uint64_t size, kvorum_status why)
-{
-    struct engine *store = placement_store(node, address->partition);
-    struct fetch *fetch = keep_debt(node, address, owner, size);
-    kvorum_status status = KVORUM_NO_MEMORY;
-    if (fetch != NULL)
-        status = why == KVORUM_WOULD_BLOCK ? fetch_wait(node, fetch, store, &key, 1)
-                                           : fetch_wait_room(node, fetch, store, key);
-    node->counters.hints_refused += status != KVORUM_OK;
-}
-
-static kvorum_status put_debt(struct node *node, const struct key_address *address,
-                              struct bytes key, uint16_t owner, uint64_t size,
-                              struct hint_change *ret_change)
-{
-    engine_batch_reset(node->batch);
-    kvorum_status status =
-        hints_add(node, node->batch, owner, address->partition, key, size, ret_change);
-    if (status != KVORUM_STORE_FULL)
-        return status;
-    *ret_change = (struct hint_change){ 0 };
-    node->counters.hints_refused++;
-    if (PLANTED(HINT_DROPPED_WITHOUT_MARK))
-        return KVORUM_STORE_FULL;
-    return hints_put_mark(node, node->batch, &node->config.epoch->members[owner].id,
-                          address->partition, HINT_MARK_SUSPICION);
-}
-
-void hints_owe(struct node *node, const struct key_address *address, uint16_t owner, uint64_t size)
-{
-    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
-    struct engine *store = placement_store(node, address->partition);
-    struct bytes key = store_key(&node->scratch, address);
-    struct hint_change change = { 0 };
-    if (store == NULL || key.data == NULL || owner >= node->config.epoch->member_count)
-        return;
-    struct engine_view view;
-    kvorum_status status = fetch_view(node, store, key, &view);
-    if (status == KVORUM_WOULD_BLOCK) {
-        owe_later(node, address, key, owner, size, status);
-        return;
-    }
-    if (status == KVORUM_OK)
-        engine_release(&view);
-    if (put_debt(node, address, key, owner, size, &change) != KVORUM_OK)
-        return;
-    hints_added(node, &change);
-    PROBE("node: an owner that did not answer is owed the write");
-    status = replica_submit(node, store, node->batch, replica_durability(node, false), &nothing);
-    if (status == KVORUM_OK)
-        return;
-    hints_not_added(node, &change);
-    if (status == KVORUM_OVERLOADED)
-        owe_later(node, address, key, owner, size, status);
-}
-
-void hints_suspect(struct node *node, uint32_t partition, uint16_t owner)
-{
-    static const struct commit_plan nothing = { .kind = COMMIT_NOTHING };
-    engine_batch_reset(node->batch);
-    kvorum_status status = hints_put_mark(node, node->batch, &node->config.epoch->members[owner].id,
-                                          partition, HINT_MARK_SUSPICION);
-    if (status == KVORUM_OK)
-        status = replica_submit(node, placement_store(node, partition), node->batch,
-                                replica_durability(node, false), &nothing);
-    node->counters.hints_refused += status != KVORUM_OK;
 }
 
 /* --- steering -------------------------------------------------------------------------------- */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** What is owed to members that were away (cluster/handoff/): queues in the stores of this shard.
  *
- *      hints.c          the queues: taking a hint, counting, quotas, marks
+ *      hints.c          the queues: taking a hint, counting, quotas
+ *      hints_owe.c      what is owed later than its write, and marks
+ *      hints_load.c     counting anew at the start
  *      hints_replay.c   walking through a queue: whose turn it is
  *      hints_turn.c     one turn: delivering, rewriting, removing
  *      hints_look.c     what a turn sees

@@ -14,6 +14,16 @@ struct hint_turn {
     uint64_t digest; /* DELIVERED: of what was sent */
 };
 
+/* hints.c */
+
+/** A hint is in the store, or will be. */
+void hints_count(struct node *node, struct hint_queue *queue, uint64_t order, uint64_t size);
+
+/* hints_load.c */
+
+/** Counts what the store holds, before the first event. */
+kvorum_status hints_load(struct node *node, struct engine *store);
+
 /* hints_look.c */
 
 struct hint_look {
