@@ -252,9 +252,8 @@ static void submit(struct call *call, const struct quorum_levels *levels, struct
         if (choose_chance(workload->world, workload->plan->return_body))
             operation.flags |= OPERATION_RETURN_BODY;
     }
-    call->for_checkers =
-        operation.flags == flags_of(record->action) && /* else its client asked */
-        history_wants_object(workload->history, record->action);
+    call->for_checkers = operation.flags == flags_of(record->action) && /* else its client asked */
+                         history_wants_object(workload->history, record->action);
     if (call->for_checkers)
         operation.flags |= OPERATION_RETURN_BODY;
     uint16_t shard = call->shard = (uint16_t)choose(workload->world, process->shard_count);

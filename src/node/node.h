@@ -147,7 +147,7 @@ struct node *node_destroy(struct node *node);
 enum operation_kind { OPERATION_GET = 1, OPERATION_PUT = 2, OPERATION_DELETE = 3 };
 
 enum operation_flags {
-    OPERATION_RETURN_BODY = 1 << 0, /* PUT, DELETE: the answer carries the object after it */
+    OPERATION_RETURN_BODY = 1 << 0,   /* PUT, DELETE: the answer carries the object after it */
     OPERATION_IF_NONE_MATCH = 1 << 1, /* PUT: CONFLICT when a value is there (a read before it) */
     OPERATION_IF_MATCH = 1 << 2,  /* PUT, DELETE: CONFLICT when `context` is not what is there */
     OPERATION_OVERWRITE = 1 << 3, /* PUT: replaces whatever the coordinator holds (RESP SET) */
