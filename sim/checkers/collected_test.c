@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Histories made by hand for the checker "acknowledged" where tombstones are collected: a read finds
- *  nothing at all, and what is missing must have been hidden by a delete, as stamps say. */
+/** Histories made by hand for the checker "acknowledged" where tombstones are collected: a read
+ *  finds nothing at all, and what is missing must have been hidden by a delete, as stamps say. */
 #include "sim/checkers/checkers.h"
 #include "tests/support/rows.h"
 

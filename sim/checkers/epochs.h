@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** epochs.c: one record for each number, for ever and everywhere; on no member does the number go
- *  back, not even by a crash; and no member goes by an epoch, or leaves by one, that a power failure
- *  would take from its disk.  No commit leaves copies in fewer zones than before, unless that was allowed.
+ *  back, not even by a crash; and no member goes by an epoch, or leaves by one, that a power
+ *  failure would take from its disk.  No commit leaves copies in fewer zones than before, unless
+ *  that was allowed.
  *
  *  Lines (docs/decisions/0012): a new one goes on from an epoch that nobody it goes on with was
  *  ahead of, nor that a voter of them had accepted; and from then on nobody adopts an epoch of the
@@ -51,8 +52,8 @@ void epoch_book_init(struct epoch_book *book, struct world *world, const struct 
 void epoch_book_done(struct epoch_book *book);
 /** A shard of `process` goes by `epoch` from now on. */
 void check_epoch_adopted(struct process *process, const struct epoch *epoch);
-/** `process` is no member any more by epoch `number`, it says: so does its disk, even if power fails
- *  now, and that epoch is the one of its number, whether anybody else has it yet or not. */
+/** `process` is no member any more by epoch `number`, it says: so does its disk, even if power
+ *  fails now, and that epoch is the one of its number, whether anybody else has it yet or not. */
 void check_epoch_left(struct process *process, uint64_t number);
 /** The same at a start.  False: there is no such record on its disk. */
 bool check_epoch_dismissed(struct process *process);

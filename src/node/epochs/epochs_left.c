@@ -2,9 +2,9 @@
 /* The last that this node does about epochs: that by which it is no member any more is on its disk,
  * and members/left.c has begun.
  *
- * If it was decided here, nobody else knows that it is: the voters accepted it, and wait to hear.  A
- * node that left answers nobody, so now is the only time to tell.  What is lost on the way comes up
- * again with the next proposal of anybody.
+ * If it was decided here, nobody else knows that it is: the voters accepted it, and wait to hear.
+ * A node that left answers nobody, so now is the only time to tell.  What is lost on the way comes
+ * up again with the next proposal of anybody.
  *
  * And whoever asked for a change is answered, since no timer of ours runs any more. */
 #include "base/planted.h"
