@@ -36,6 +36,9 @@ static const struct kept seeds[] = {
       0 },
     { "the same, ten times as long", KIND_COLLECT, 7000027, 1500 },
 
+    { "hints that a leaver had delivered came back with a crash, and counted as its debt",
+      KIND_CLUSTERS, 802388, 0 },
+
     /* epochs */
     { "a disk went back to a copy of the life that went on, and forgot votes", KIND_COLLECT, 7187,
       0 },

@@ -8,6 +8,7 @@
 #include "base/planted.h"
 #include "engine/lsm/lsm.h"
 #include "engine/memory/memory.h"
+#include "sim/checkers/checkers.h"
 #include "sim/checkers/epochs.h"
 #include "sim/disk_decay.h"
 
@@ -268,6 +269,8 @@ static void open_gate(struct process *process)
 /* Everything a process holds goes; its disk stays. */
 static void tear_down(struct process *process)
 {
+    if (process->running)
+        process->owed = debts_of(process);
     process->running = false;
     world_cancel(process->world, &process->iteration);
     world_cancel(process->world, &process->resume);
@@ -442,6 +445,8 @@ void process_start(struct process *process)
                process->lives, process->shard_count,
                (unsigned long long)identity_actor(&process->identity));
     process->running = true;
+    uint64_t owed = debts_of(process);
+    process->owed_again = owed > process->owed ? owed - process->owed : 0;
     for (uint16_t i = 0; i < process->shard_count; i++)
         arm_tick(process, &process->shards[i]);
     network_started(process->network, process->member);

@@ -49,6 +49,8 @@ struct process {
     bool calm;      /* no more faults at its start */
     bool wiped;     /* its directory was lost, and a new one made */
     uint32_t lives;
+    uint64_t owed;       /* hints that it knew of when its last life ended, and */
+    uint64_t owed_again; /* more, when this one began: delivered, but that is what power took */
 
     struct log log; /* into the narrative */
     struct disk_file *lock;

@@ -23,6 +23,20 @@ static uint32_t count_hints(struct engine *store, const struct epoch *epoch)
     return count;
 }
 
+uint64_t debts_of(const struct process *process)
+{
+    uint64_t count = 0;
+    for (uint16_t shard = 0; shard < process->shard_count; shard++) {
+        const struct node *node = process->shards[shard].node;
+        for (uint16_t i = 0; node != NULL && i < node_epoch(node)->member_count; i++) {
+            struct node_hints hints;
+            node_hints(node, i, &hints);
+            count += hints.count;
+        }
+    }
+    return count;
+}
+
 void check_debts(const struct process *process, const struct epoch *epoch)
 {
     uint32_t count = 0;
@@ -30,7 +44,8 @@ void check_debts(const struct process *process, const struct epoch *epoch)
         return;
     for (uint16_t i = 0; i < process->store_count; i++)
         count += count_hints(process->stores[i], epoch);
-    if (count > 0)
-        world_fail(process->world, "debts", "n%u left and took %u hints along", process->member,
-                   count);
+    if (count > process->owed_again)
+        world_fail(process->world, "debts",
+                   "n%u left and took %u hints along (%llu were delivered in an earlier life)",
+                   process->member, count, (unsigned long long)process->owed_again);
 }

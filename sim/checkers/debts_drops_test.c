@@ -185,16 +185,18 @@ struct debtor {
     const char *name;
     bool parted, running; /* it left by itself; its process is there */
     uint8_t target;       /* of its hint: an id's first byte; 0: it has none */
+    uint64_t owed_again;
     const char *found;
 };
 
 /* The newest epoch lists ids 1 and 2. */
 static const struct debtor debtors[] = {
-    { "who left by itself and owes nothing is fine", true, true, 0, "-" },
-    { "who left and took a hint for a member along is found", true, true, 2, "debts" },
-    { "a hint for one who is no member any more may go", true, true, 9, "-" },
-    { "who was removed may take what it likes", false, true, 2, "-" },
-    { "who does not run is not looked at", true, false, 2, "-" },
+    { "who left by itself and owes nothing is fine", true, true, 0, 0, "-" },
+    { "who left and took a hint for a member along is found", true, true, 2, 0, "debts" },
+    { "a hint for one who is no member any more may go", true, true, 9, 0, "-" },
+    { "who was removed may take what it likes", false, true, 2, 0, "-" },
+    { "who does not run is not looked at", true, false, 2, 0, "-" },
+    { "what was delivered, and came back with a crash, is no debt", true, true, 2, 1, "-" },
 };
 
 static void put_hint(struct engine *store, uint8_t target)
@@ -226,9 +228,12 @@ static void who_leaves_owes_nothing(const void *at)
     struct process *process = calloc(1, sizeof(*process));
     assert_non_null(process);
     world_init(&world, 1);
-    *process = (struct process){
-        .world = &world, .member = 3, .book = &book, .running = debtor->running, .store_count = 1
-    };
+    *process = (struct process){ .world = &world,
+                                 .member = 3,
+                                 .book = &book,
+                                 .running = debtor->running,
+                                 .store_count = 1,
+                                 .owed_again = debtor->owed_again };
     assert_int_equal(memory_open(NULL, &process->stores[0]), KVORUM_OK);
     if (debtor->target != 0)
         put_hint(process->stores[0], debtor->target);
