@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Seeds that failed once, each for a cause of its own, which the row names: what was wrong then.
- *  After a change of the draws a seed is another run; then the rules have to hold there too, and the
- *  cause is kept by the unit tests of its room. */
+ *  After a change of the draws a seed is another run; then the rules have to hold there too, and
+ *  the cause is kept by the unit tests of its room. */
 #include "sim/run.h"
 
 #include "tests/support/rows.h"
