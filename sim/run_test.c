@@ -218,6 +218,15 @@ static void a_collected_delete_may_have_hidden_later_puts(void **state)
     run_well(&options, &result);
 }
 
+/* Its clock was 16 minutes behind what was collected, and all its writes got the same stamp. */
+static void a_stand_in_gives_no_dot_twice_while_its_clock_is_behind(void **state)
+{
+    (void)state;
+    struct run_options options = { .seed = 200095, .kind = KIND_COLLECT };
+    struct run_result result;
+    run_well(&options, &result);
+}
+
 static void the_same_seed_is_the_same_run(void **state)
 {
     (void)state;
@@ -261,6 +270,7 @@ int main(void)
         cmocka_unit_test(voters_finish_what_they_accepted),
         cmocka_unit_test(who_decided_that_it_goes_may_crash_at_once),
         cmocka_unit_test(a_collected_delete_may_have_hidden_later_puts),
+        cmocka_unit_test(a_stand_in_gives_no_dot_twice_while_its_clock_is_behind),
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
     };

@@ -26,9 +26,10 @@ static void warn_size(struct node *node, const struct request *request, uint32_t
 }
 
 /* A stand-in gives its object away and forgets it, so it cannot find its counter again: each of its
- * writes has an actor of its own.  That is named by what this life's clock gave, and by nothing that
- * two writes can share: not the stamp of the write, which is raised to the same one again and again
- * while the clock is behind the floor of stamps, nor an actor of a life whose clock was another. */
+ * writes has an actor of its own.  That is named by what the clock of this life gave, and by
+ * nothing that two writes can share: not by the stamp of the write, which is raised to the same one
+ * again and again while the clock is behind the floor of stamps, nor by an actor that was taken up
+ * from a life whose clock was another. */
 static uint64_t stand_in_actor(const struct node *node, uint64_t tick)
 {
     PROBE("node: a stand-in coordinated a write");
@@ -139,10 +140,10 @@ static kvorum_status make_object(struct node *node, struct request *request, int
     if (PLANTED(MODE_OF_THE_MEMBER) && !request->mode.siblings && local != NULL)
         request->mode.since = object_max_stamp(local) + 1;
     bool stand_in = request->targets[own].stand_in;
-    uint64_t actor = stand_in ? stand_in_actor(node, tick) : owner_actor(node, request);
+    uint64_t name = PLANTED(STAND_IN_BY_STAMP) ? fresh.stamp : tick;
+    uint64_t actor = stand_in ? stand_in_actor(node, name) : owner_actor(node, request);
     struct object raised;
-    if (!stand_in &&
-        collect_counter_floor(node, request->address.partition) > 0) {
+    if (!stand_in && collect_counter_floor(node, request->address.partition) > 0) {
         status = raise_counters(node, request, actor, local, &raised);
         local = &raised;
     }
