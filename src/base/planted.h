@@ -76,6 +76,8 @@
     X(COLLECT_ASKS_OWNERS, "only the owners of a tombstone are asked before it is collected")      \
     X(FENCE_OF_SENDING, "an object travels under the fence of its sending, not of its reading")    \
     X(COLLECT_NO_FLOOR, "a collected key begins its counters and stamps anew")                     \
+    X(STAND_IN_BY_STAMP,                                                                           \
+      "what tells writes of a stand-in apart is the stamp, which may be a floor")                  \
     X(HINT_AFTER_COLLECTION, "a hint is no obstacle to collecting, and is applied afterwards")     \
     X(BEHIND_NOT_REFILLED, "who is behind what was collected goes on with what it has")            \
     X(BEHIND_WAITS_FOR_A_MOVE, "who is behind drops nothing while its partition leaves it")        \

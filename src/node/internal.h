@@ -162,6 +162,7 @@ struct node {
     struct random random;
     uint64_t next_id;
     uint64_t now_us;     /* of the event being handled */
+    uint64_t life_actor; /* of this life alone; config.actor may be taken up from the one before */
     size_t kept_size;    /* of operations kept while other members coordinate them */
     bool reopen_due;     /* some parked request may go on */
     unsigned depth;      /* nested entries: answers may submit again */

@@ -81,6 +81,7 @@ static void init_parts(struct node *node)
     buffer_init(&node->encoding, ENGINE_VALUE_SIZE_MAX);
     random_init(&node->random, node->config.random_seed);
     node->next_id = random_next(&node->random) | 1;
+    node->life_actor = node->config.actor;
     for (int i = 0; i < OPERATION_KINDS; i++)
         histogram_init(&node->latency[i]);
 }

@@ -26,11 +26,20 @@ static void warn_size(struct node *node, const struct request *request, uint32_t
 }
 
 /* A stand-in gives its object away and forgets it, so it cannot find its counter again: each of its
- * writes has an actor of its own.  Who comes to a partition has forgotten what it wrote when it was
- * there before, so each ownership has an actor too, and so has each time something rotted away, and
- * each generation of a bucket: contexts of an earlier one must not cover what is written in it. */
-static uint64_t choose_actor(const struct node *node, const struct request *request,
-                             const struct target *own, uint64_t stamp)
+ * writes has an actor of its own.  That is named by what the clock of this life gave, and by
+ * nothing that two writes can share: not by the stamp of the write, which is raised to the same one
+ * again and again while the clock is behind the floor of stamps, nor by an actor that was taken up
+ * from a life whose clock was another. */
+static uint64_t stand_in_actor(const struct node *node, uint64_t tick)
+{
+    PROBE("node: a stand-in coordinated a write");
+    return hash_mix64(node->life_actor ^ hash_mix64(tick));
+}
+
+/* Who comes to a partition has forgotten what it wrote when it was there before, so each ownership
+ * has an actor too, and so has each time something rotted away, and each generation of a bucket:
+ * contexts of an earlier one must not cover what is written in it. */
+static uint64_t owner_actor(const struct node *node, const struct request *request)
 {
     uint64_t tenure = handoff_tenure(node, request->address.partition);
     uint64_t salt = scrub_salt(node, request->address.partition);
@@ -41,10 +50,7 @@ static uint64_t choose_actor(const struct node *node, const struct request *requ
     uint64_t line = ring_line(node->config.epoch->number);
     if (line != 0) /* who owns a partition of which nobody was left may have been there before */
         base = hash_mix64(base ^ hash_mix64(line ^ UINT64_C(0x6c696e65)));
-    if (!own->stand_in)
-        return tenure == 0 ? base : hash_mix64(base ^ hash_mix64(~tenure));
-    PROBE("node: a stand-in coordinated a write");
-    return hash_mix64(base ^ hash_mix64(stamp));
+    return tenure == 0 ? base : hash_mix64(base ^ hash_mix64(~tenure));
 }
 
 /* Where the client saw nothing: RESP's SET replaces what is here, and so does every write to a key
@@ -115,8 +121,9 @@ static kvorum_status make_object(struct node *node, struct request *request, int
     if (status != KVORUM_OK)
         return status;
     (void)hlc_see(&node->hlc, context.stamp, wall_ms);
+    const uint64_t tick = hlc_now(&node->hlc, wall_ms); /* never given before in this life */
     struct sibling fresh = {
-        .stamp = hlc_now(&node->hlc, wall_ms),
+        .stamp = tick,
         .tombstone = operation->kind == OPERATION_DELETE,
         .metadata = (struct metadata *)operation->metadata,
         .metadata_count = operation->metadata_count,
@@ -132,10 +139,11 @@ static kvorum_status make_object(struct node *node, struct request *request, int
     adopt_context(operation, local, &context);
     if (PLANTED(MODE_OF_THE_MEMBER) && !request->mode.siblings && local != NULL)
         request->mode.since = object_max_stamp(local) + 1;
-    uint64_t actor = choose_actor(node, request, &request->targets[own], fresh.stamp);
+    bool stand_in = request->targets[own].stand_in;
+    uint64_t name = PLANTED(STAND_IN_BY_STAMP) ? fresh.stamp : tick;
+    uint64_t actor = stand_in ? stand_in_actor(node, name) : owner_actor(node, request);
     struct object raised;
-    if (!request->targets[own].stand_in &&
-        collect_counter_floor(node, request->address.partition) > 0) {
+    if (!stand_in && collect_counter_floor(node, request->address.partition) > 0) {
         status = raise_counters(node, request, actor, local, &raised);
         local = &raised;
     }
