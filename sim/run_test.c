@@ -135,6 +135,16 @@ static void a_move_does_not_wait_for_what_waits_for_it(void **state)
     }
 }
 
+/* Damage took the deletion of a hint and of its object along: both were back, at one who owns
+ * nothing there, and the key's tombstone could not go before the next start. */
+static void what_damage_uncovers_keeps_no_tombstone_back(void **state)
+{
+    (void)state;
+    struct run_options options = { .seed = 200373, .kind = KIND_COLLECT };
+    struct run_result result;
+    run_well(&options, &result);
+}
+
 /* A disk went back to a copy of the life that went on, and forgot votes: nobody could know. */
 static void no_epoch_is_decided_twice_where_a_disk_is_put_back(void **state)
 {
@@ -254,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_scrub_finds_what_was_being_written_when_it_began),
         cmocka_unit_test(what_is_dropped_stays_dropped),
         cmocka_unit_test(a_move_does_not_wait_for_what_waits_for_it),
+        cmocka_unit_test(what_damage_uncovers_keeps_no_tombstone_back),
         cmocka_unit_test(no_epoch_is_decided_twice_where_a_disk_is_put_back),
         cmocka_unit_test(a_put_that_goes_on_at_a_store_that_commits_at_once_ends_once),
         cmocka_unit_test(a_disk_with_damage_that_cannot_be_mended_is_not_whole),
