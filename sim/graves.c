@@ -38,7 +38,7 @@ static bool owns(const struct cluster *cluster, uint16_t member, struct bytes ke
     return false;
 }
 
-/* What rot uncovers at a member that once stood in for an owner nobody looks for. */
+/* Those of owners: of what else is uncovered by rot a sweep may be under way. */
 static uint32_t count_graves(const struct cluster *cluster, uint16_t member, struct engine *store)
 {
     struct engine_range objects = { .lower = BYTES_LITERAL("o"), .upper = BYTES_LITERAL("p") };

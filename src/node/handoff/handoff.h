@@ -78,6 +78,9 @@ void handoff_close(struct node *node);
 void handoff_tick(struct node *node);
 /** The epoch is another one; `former` is the one before. */
 void handoff_on_adopted(struct node *node, const struct epoch *former);
+/** What a store held between the keys (upper empty: to the end) was lost, deletions too: what is
+ *  back there of partitions that are not ours goes, as what is left of an earlier ownership. */
+void handoff_on_mended(struct node *node, uint16_t store, struct bytes lower, struct bytes upper);
 
 /** This shard may be given objects of `partition`, and asked for them. */
 bool handoff_ready(const struct node *node, uint32_t partition);

@@ -5,7 +5,10 @@
  * those that are not; on the shard's thread only what is still as the job saw it is deleted.
  *
  * After an ownership nothing goes before all owners have adopted the epoch that ended it: each of
- * them then has what the streams brought, and takes no more writes for which we would count. */
+ * them then has what the streams brought, and takes no more writes for which we would count.
+ *
+ * With a damaged block deletions are lost, those of a sweep and of hints too: so all that lost some
+ * is swept again. */
 #include "base/planted.h"
 #include "cluster/handoff/hint.h"
 #include "cluster/handoff/streams.h"
@@ -258,6 +261,19 @@ static void sweep_newcomers(struct node *node)
         const struct holding *holding = &handoff->holdings[partition];
         if (holding->unready && !holding->sweeping)
             sweep_start(node, partition, holding->session);
+    }
+}
+
+void handoff_on_mended(struct node *node, uint16_t store, struct bytes lower, struct bytes upper)
+{
+    for (uint32_t p = store; p < node->config.epoch->partition_count;
+         p += node->config.store_count) {
+        struct bytes from, to;
+        bool meets =
+            !store_key_range(&node->scratch, p, &from, &to) ||
+            ((upper.size == 0 || bytes_compare(from, upper) < 0) && bytes_compare(lower, to) < 0);
+        if (meets && !handoff_is_ours(node, p) && !PLANTED(UNCOVERED_HINT_STAYS))
+            node->handoff->holdings[p].left = true;
     }
 }
 

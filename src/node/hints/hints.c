@@ -66,7 +66,7 @@ void hints_count(struct node *node, struct hint_queue *queue, uint64_t order, ui
 }
 
 /* What is counted may not be what is there: with a damaged table hints are lost, and some come back
- * that were removed (scrub.h).  The next start counts anew. */
+ * that were removed (hints_on_mended).  The next start counts anew. */
 void hints_uncount(struct node *node, struct hint_queue *queue, uint64_t size)
 {
     if (queue->used.count == 0)

@@ -31,6 +31,7 @@ struct hint_queue {
     uint32_t marks_put; /* in this life */
     struct hint_pace pace;
     bool was_alive;
+    bool unsure; /* there may be more than is counted: walked until a walk meets none */
 
     /* the walk through the queue, one page of one store at a time */
     bool walking, scanning;
@@ -94,6 +95,9 @@ struct hint_handover *hints_handover(struct node *node, const struct node_id *ta
  *  is known.  OVERLOADED, NO_MEMORY: nobody is, yet. */
 KVORUM_CHECKED kvorum_status hints_on_lost(struct node *node, uint16_t store, struct bytes lower,
                                            struct bytes upper, bool counted);
+/** What a store held between the keys was lost, deletions of hints too: those that are back there
+ *  are not counted. */
+void hints_on_mended(struct node *node, struct bytes lower, struct bytes upper);
 /** Something is owed to the member, or was suspected of lacking, as far as is known in this
  *  life. */
 bool hints_owed(const struct node *node, const struct node_id *target);

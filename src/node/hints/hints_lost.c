@@ -2,7 +2,10 @@
 /* Hints that rotted away with a block.  Which they were nobody knows any more: keys of all three
  * kinds begin with the target, so the bounds of what is lost say at least whose they may have been.
  * Each of those is suspected in every partition of the store that it owns, as if its hints had been
- * dropped for want of room. */
+ * dropped for want of room.
+ *
+ * With a block deletions are lost too: hints that were removed are back, and keep back the
+ * tombstones of their keys. */
 #include "base/planted.h"
 #include "node/collect/collect.h"
 #include "node/hints/hints.h"
@@ -28,6 +31,21 @@ static bool may_have_lost(struct bytes lower, struct bytes upper, const struct n
 {
     return meets(lower, upper, 'h', target) || meets(lower, upper, 'i', target) ||
            meets(lower, upper, 'j', target);
+}
+
+/* Nobody counts hints while the node runs.  So their queues are walked until there is nothing. */
+void hints_on_mended(struct node *node, struct bytes lower, struct bytes upper)
+{
+    const struct epoch *epoch = node->config.epoch;
+    for (uint16_t i = 0; i < epoch->member_count; i++) {
+        if (!may_have_lost(lower, upper, &epoch->members[i].id) || PLANTED(UNCOVERED_HINT_STAYS))
+            continue;
+        struct hint_queue *queue = hints_queue(node, &epoch->members[i].id);
+        if (queue == NULL)
+            continue;
+        queue->unsure = true;
+        queue->oldest_met = 0; /* a walk under way may be past them */
+    }
 }
 
 /* A hint is about an object in the same store: where the partition has none, and lost none, there

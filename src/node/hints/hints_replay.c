@@ -7,6 +7,7 @@
  *
  * Whatever waits (for the disk, for an answer) is in flight; a walk ends, and the next begins, only
  * when nothing is, so no hint has two turns at a time. */
+#include "base/planted.h"
 #include "node/hints/hints_internal.h"
 
 enum {
@@ -76,6 +77,8 @@ static void next_store(struct node *node, struct hint_queue *queue)
     if (queue->store < node->config.store_count)
         return;
     queue->walking = false;
+    if (queue->unsure && queue->oldest_met == UINT64_MAX)
+        queue->unsure = false;
     queue->oldest =
         queue->used.count == 0 || queue->oldest_met == UINT64_MAX ? 0 : queue->oldest_met;
 }
@@ -100,6 +103,8 @@ static void page_done(struct node *node, struct reading *reading)
             continue;
         if (turn.hint.order < queue->oldest_met)
             queue->oldest_met = turn.hint.order;
+        if (queue->unsure && queue->used.count == 0)
+            PROBE("node: a hint came back with a damaged block, and had its turn");
         hint_pace_begin(&queue->pace);
         hint_turn_run(node, &turn);
     }
@@ -148,7 +153,7 @@ static void begin_walk(struct node *node, struct hint_queue *queue)
 
 static bool is_due(struct node *node, const struct hint_queue *queue)
 {
-    return queue->used.count > 0 && queue->pace.in_flight == 0 &&
+    return (queue->used.count > 0 || queue->unsure) && queue->pace.in_flight == 0 &&
            (queue->was_alive || queue->walked_epoch != node->config.epoch->number ||
             node->now_us - queue->walked_us >= SWEEP_US);
 }

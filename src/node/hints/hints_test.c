@@ -3,6 +3,8 @@
 #include "tests/support/node_world.h"
 
 #include "node/collect/collect_internal.h"
+#include "node/handoff/handoff.h"
+#include "node/hints/hints.h"
 
 static const struct bytes everything = { 0 };
 
@@ -258,6 +260,55 @@ static void a_hint_for_one_who_is_behind_comes_while_the_partition_moves(void)
     world_free(world);
 }
 
+/* What a member holds of the given kinds, as a batch. */
+static struct engine_batch *remember(struct world *world, uint16_t member, const char *kinds)
+{
+    struct engine_batch *batch = engine_batch_create();
+    struct engine_iterator *iterator;
+    struct engine_range range = { everything, everything, false };
+    assert_int_equal(engine_iterate(world->stores[member], &range, &iterator), KVORUM_OK);
+    for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator))
+        if (strchr(kinds, iterator->key.data[0]) != NULL)
+            assert_int_equal(engine_batch_put(batch, iterator->key, iterator->value), KVORUM_OK);
+    engine_iterator_close(iterator);
+    assert_true(engine_batch_count(batch) > 0);
+    return batch;
+}
+
+/* A hint was delivered and forgotten; then damage takes deletions along, so that what was there of
+ * these kinds is there again.  Returns how often the hint was delivered. */
+static uint64_t uncover(const char *kinds)
+{
+    const struct bytes lower = BYTES_LITERAL("h"), upper = BYTES_LITERAL("p");
+    struct world *world = world_make(5);
+    uint16_t owner, stand_in = write_around(world, &owner, 1);
+    struct engine_batch *batch = remember(world, stand_in, kinds);
+    heal(world, owner);
+    pass(world, 10000);
+    assert_false(holds(world, stand_in, 'i') || holds(world, stand_in, 'o'));
+    assert_int_equal(engine_write(world->stores[stand_in], batch, ENGINE_NONE), KVORUM_OK);
+    engine_batch_destroy(batch);
+    hints_on_mended(world->nodes[stand_in], lower, upper);
+    handoff_on_mended(world->nodes[stand_in], 0, lower, upper);
+    pass(world, 10000);
+    for (const char *kind = "hio"; *kind != 0; kind++)
+        assert_false(holds(world, stand_in, *kind));
+    uint64_t delivered = node_counters(world->nodes[stand_in])->hints_delivered;
+    world_free(world);
+    return delivered;
+}
+
+static void a_hint_that_came_back_with_damage_goes_again(void)
+{
+    assert_int_equal(uncover("hio"), 2);
+}
+
+static void what_came_back_with_damage_and_is_owed_to_nobody_goes(void)
+{
+    assert_int_equal(uncover("o"), 1);
+    assert_int_equal(uncover("io"), 1); /* the index says which hint counts: none does */
+}
+
 int main(void)
 {
     static const struct named_test tests[] = {
@@ -276,6 +327,10 @@ int main(void)
           a_hint_for_one_in_doubt_comes_while_the_partition_moves },
         { "a hint for one who is behind comes while the partition moves",
           a_hint_for_one_who_is_behind_comes_while_the_partition_moves },
+        { "a hint that came back with damage is delivered, and goes again",
+          a_hint_that_came_back_with_damage_goes_again },
+        { "an object that came back with damage, and is owed to nobody, goes",
+          what_came_back_with_damage_and_is_owed_to_nobody_goes },
     };
     return RUN_TESTS("hints", tests);
 }

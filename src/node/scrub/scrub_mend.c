@@ -3,6 +3,7 @@
 #include "base/planted.h"
 #include "node/buckets/drop.h"
 #include "node/collect/collect.h"
+#include "node/handoff/handoff.h"
 #include "node/hints/hints.h"
 #include "node/scrub/scrub_internal.h"
 
@@ -60,6 +61,8 @@ static void on_mended(struct node *node, uint16_t store)
             scrub_loss_over(node, loss);
         else {
             collect_on_mended(node, store, loss->lower, loss->upper);
+            hints_on_mended(node, loss->lower, loss->upper);
+            handoff_on_mended(node, store, loss->lower, loss->upper);
             scrub_refill(node, loss);
         }
     }
