@@ -194,7 +194,7 @@ static kvorum_status check_ahead(struct node *node, struct recover_plan *ret)
     const char *ahead = recover_names(node, is_ahead);
     if (ahead[0] == '\0')
         return KVORUM_OK;
-    if (ret->ended) {
+    if (ret->ended && !PLANTED(RECOVERY_WAITS_FOR_THE_AHEAD)) {
         PROBE("recover: one that was begun is ended by one who is behind another");
         return KVORUM_OK;
     }
