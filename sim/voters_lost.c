@@ -71,8 +71,8 @@ void voters_lose_majority(struct voters *v)
     find_voters(v);
     world_span(v->solo.world, STREAM_FAULTS);
     v->anchor = (uint16_t)choose(v->solo.world, count);
-    for (uint32_t tries = 0;
-         !voters_lack_majority(v, v->lost) || choose_one_in(v->solo.world, 4); tries++) {
+    for (uint32_t tries = 0; !voters_lack_majority(v, v->lost) || choose_one_in(v->solo.world, 4);
+         tries++) {
         /* A shrunk tape draws the same member for ever: after many tries it is the next. */
         uint64_t drawn = choose(v->solo.world, count) + tries / TRIES_EACH;
         uint16_t member = (uint16_t)(drawn % count);
