@@ -86,6 +86,7 @@
     X(RECOVERY_UNFENCED, "who accepted a new line of epochs still votes in the old one")           \
     X(RECOVERY_IGNORES_VOTES, "a recovery leaves out an epoch that a voter accepted")              \
     X(RECOVERY_CHOOSES_AGAIN, "a recovery that may be decided is not ended, but made anew")        \
+    X(RECOVERY_WAITS_FOR_THE_AHEAD, "nobody who is behind another ends what was begun")            \
     X(RECOVERY_TRUSTS_THE_FORGETFUL, "who was put back and has accepted nothing never did")
 
 enum planted_bug {

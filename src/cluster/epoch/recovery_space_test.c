@@ -9,6 +9,9 @@
  * beginning) once, at any time.  Before such a member promises anything again, all who are asked
  * have told it that it was, and remember its new life.
  *
+ * In some rows those who were left out at first go by a newer epoch, which nobody fetches who has
+ * accepted anything.  Then, in no state, is the last list stuck: somebody in it may go on.
+ *
  * The same search must find what goes wrong without the rules. */
 #include "cluster/epoch/recovery.h"
 
@@ -30,6 +33,7 @@ enum mistake {
     MAJORITY_PROMISES,
     SILENCE_COUNTS, /* of one who was put back, for not having accepted */
     FORMER_LIVES,   /* what rests on promises that were forgotten is accepted */
+    AHEAD_FIRST,    /* who is behind another who is asked ends nothing either */
 };
 
 struct row {
@@ -38,6 +42,8 @@ struct row {
     enum mistake mistake;
     bool broken;       /* two values are decided */
     uint8_t puts_back; /* members, as bits, whose disk may be put back */
+    uint8_t ahead;     /* members, as bits, who go by an epoch that the others may not have */
+    bool stuck;        /* nobody in the last list may go on */
 };
 
 static const struct row rows[] = {
@@ -64,6 +70,11 @@ static const struct row rows[] = {
     { "the only one in common is put back", { 3, 6 }, NO_MISTAKE, true, 2 },
     { "the silence of one who was put back counts", { 7, 3 }, SILENCE_COUNTS, true, 2 },
     { "promises of former lives count", { 3, 3 }, FORMER_LIVES, true, 2 },
+    { "one who comes back goes by a newer epoch", { 3, 7 }, NO_MISTAKE, false, .ahead = 4 },
+    { "two come back who do", { 3, 7, 15 }, NO_MISTAKE, false, .ahead = 12 },
+    { "one does, and another is lost", { 3, 7, 6 }, NO_MISTAKE, false, .ahead = 4 },
+    { "one does, and a disk is put back", { 3, 7 }, NO_MISTAKE, false, 2, .ahead = 4 },
+    { "who is behind waits for that one", { 3, 7 }, AHEAD_FIRST, .ahead = 4, .stuck = true },
 };
 
 struct attempt {
@@ -95,7 +106,7 @@ struct world {
 struct search {
     const struct row *row;
     struct visited visited;
-    bool broken;
+    bool broken, stuck;
 };
 
 static struct ballot ballot_of(uint8_t attempt)
@@ -209,6 +220,49 @@ static void check(struct search *search, const struct world *world)
     }
 }
 
+/* By what is on the disks now. */
+static void promise_all(const struct search *search, struct world *world, uint8_t attempt)
+{
+    struct attempt *a = &world->attempts[attempt];
+    *a = (struct attempt){ .promised = search->row->asked[attempt] };
+    for (uint8_t m = 0; m < MEMBERS; m++) {
+        a->ballots[m] = (uint8_t)world->members[m].acceptor.accepted.counter;
+        a->values[m] = (uint8_t)world->members[m].acceptor.value;
+        a->needed[m] = world->members[m].needed;
+        a->reborn |= (uint8_t)((unsigned)world->pasts[m].put_back << m);
+    }
+}
+
+/* Who is none in what was begun would leave before it told anybody; who has accepted anything can
+ * make nothing new where another goes by a newer epoch. */
+static bool may_go_on(const struct search *search, const struct world *world, uint8_t attempt,
+                      uint8_t m)
+{
+    const struct row *row = search->row;
+    uint8_t value = world->attempts[attempt].value, asked = row->asked[attempt];
+    bool ends = value != attempt + 1u;
+    bool fenced = !ballot_is_none(world->members[m].acceptor.accepted);
+    bool behind = fenced && (row->ahead >> m & 1) == 0 && (row->ahead & asked) != 0;
+    if ((asked >> m & 1) == 0 || (ends && (row->asked[value - 1] >> m & 1) == 0))
+        return false;
+    return !behind || (ends && row->mistake != AHEAD_FIRST);
+}
+
+static void check_goes_on(struct search *search, const struct world *world)
+{
+    struct world next = *world;
+    uint8_t last = ATTEMPTS - 1, able = 0;
+    if (search->row->ahead == 0)
+        return;
+    while (search->row->asked[last] == 0)
+        last--;
+    promise_all(search, &next, last);
+    choose(search, &next, last);
+    for (uint8_t m = 0; m < MEMBERS; m++)
+        able += may_go_on(search, &next, last, m);
+    search->stuck |= able == 0;
+}
+
 static void visit(struct search *search, const struct world *world);
 
 static void deliver(struct search *search, const struct world *world, uint8_t i, uint8_t m)
@@ -248,6 +302,7 @@ static void visit(struct search *search, const struct world *world)
     if (!visited_add(&search->visited, hash64(bytes_make(world, sizeof(*world)), 0) | 1))
         return;
     check(search, world);
+    check_goes_on(search, world);
     for (uint8_t i = 0; i < ATTEMPTS && search->row->asked[i] != 0; i++) {
         struct world next = *world;
         struct attempt *a = &next.attempts[i];
@@ -281,6 +336,7 @@ static void check_row(const void *data)
     printf("# %zu states\n", search.visited.count);
     visited_done(&search.visited);
     assert_int_equal(search.broken, row->broken);
+    assert_int_equal(search.stuck, row->stuck);
 }
 
 int main(void)

@@ -183,14 +183,26 @@ static kvorum_status check_left(struct node *node, struct recover_plan *ret)
                                     "bring them back, or name with --lost who is lost for good",
                                     silent));
     }
-    const char *ahead = recover_names(node, is_ahead);
-    if (ahead[0] != '\0')
-        return refuse(ret, KVORUM_UNAVAILABLE,
-                      reason_printf(node,
-                                    "%s goes by a newer epoch than this node, which cannot fetch "
-                                    "it. Next: ask that one, or retry",
-                                    ahead));
     return KVORUM_OK;
+}
+
+/* What is made anew goes on from the newest epoch that anybody goes by.  What was begun goes on
+ * from its own, and those who accepted it fetch none of the old line any more: were they held back,
+ * and were the one who is ahead none in it, nobody could end it. */
+static kvorum_status check_ahead(struct node *node, struct recover_plan *ret)
+{
+    const char *ahead = recover_names(node, is_ahead);
+    if (ahead[0] == '\0')
+        return KVORUM_OK;
+    if (ret->ended && !PLANTED(RECOVERY_WAITS_FOR_THE_AHEAD)) {
+        PROBE("recover: one that was begun is ended by one who is behind another");
+        return KVORUM_OK;
+    }
+    return refuse(ret, KVORUM_UNAVAILABLE,
+                  reason_printf(node,
+                                "%s goes by a newer epoch than this node, which cannot fetch it. "
+                                "Next: ask that one, or retry",
+                                ahead));
 }
 
 /* Two lists of lost nodes that leave more than half each leave somebody in common, who follows one
@@ -232,7 +244,7 @@ static kvorum_status check_expected(struct node *node, struct recover_plan *ret)
 static kvorum_status check(struct node *node, struct recover_plan *ret)
 {
     static kvorum_status (*const checks[])(struct node * node, struct recover_plan * ret) = {
-        check_lost, check_voters, check_left, check_sides, check_expected
+        check_lost, check_voters, check_left, check_ahead, check_sides, check_expected
     };
     kvorum_status status = KVORUM_OK;
     for (size_t i = 0; i < sizeof(checks) / sizeof(*checks) && status == KVORUM_OK; i++)
