@@ -29,7 +29,8 @@ void zones_order(const struct node *node, struct request *request)
 {
     int distances[TARGETS_MAX];
     struct target *targets = request->targets;
-    for (uint8_t i = 0; i < request->places; i++) {
+    distances[0] = distance(node, &targets[0]);
+    for (uint8_t i = 1; i < request->places; i++) {
         struct target target = targets[i];
         int own = distance(node, &target);
         uint8_t at = i;
