@@ -123,6 +123,7 @@ struct request {
     uint8_t stand_in_acks;
     uint32_t lost; /* reads: targets that say that they had it, and nobody else */
     struct target targets[TARGETS_MAX];
+    struct target_zones zones; /* where they stand; zones_fill */
     union {
         struct get get;
         struct put put;

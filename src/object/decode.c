@@ -124,13 +124,14 @@ static struct write_mark read_last(struct reader *reader, const struct clock_vec
  * version that encode.c would choose. */
 static bool is_regular(const struct object *object, uint8_t format)
 {
-    uint32_t others = object->last.dot.counter != 0, kept = 0, expiring = 0;
+    bool follows = object->last.dot.counter != 0;
+    uint32_t kept = 0, expiring = 0;
     for (uint32_t i = 0; i < object->sibling_count; i++) {
         kept += object->siblings[i].kept;
         expiring += object->siblings[i].deadline_ms != 0;
-        others += !object->siblings[i].kept;
     }
-    bool needs_kept = kept > 0 || object->last.dot.counter != 0;
+    uint32_t others = object->sibling_count - kept + follows;
+    bool needs_kept = kept > 0 || follows;
     uint8_t wanted = expiring > 0 ? OBJECT_FORMAT_EXPIRES
                      : needs_kept ? OBJECT_FORMAT_KEPT
                                   : OBJECT_FORMAT_LAST;

@@ -31,8 +31,8 @@ static bool levels_met_by(const struct get *get, uint32_t answered)
     return target_count_of(answered) >= quorum->r &&
            target_count_of(answered) >= quorum->node_confirms &&
            target_count_of(answered & get->owners) >= quorum->pr &&
-           zones_met_by(&get->zones, quorum->zones.r, false, answered) &&
-           zones_met_by(&get->zones, quorum->zones.pr, false, answered);
+           zones_met_by(get->zones, quorum->zones.r, false, answered) &&
+           zones_met_by(get->zones, quorum->zones.pr, false, answered);
 }
 
 static uint32_t counted(const struct get *get)
@@ -151,8 +151,8 @@ static bool is_hopeless_by_absence(const struct get *get)
     uint8_t need = quorum->r > quorum->pr ? quorum->r : quorum->pr;
     need = need > quorum->node_confirms ? need : quorum->node_confirms;
     return target_count_of(get->not_found) > quorum->n - need ||
-           zones_hopeless_without(&get->zones, quorum->zones.r, false, get->not_found) ||
-           zones_hopeless_without(&get->zones, quorum->zones.pr, false, get->not_found);
+           zones_hopeless_without(get->zones, quorum->zones.r, false, get->not_found) ||
+           zones_hopeless_without(get->zones, quorum->zones.pr, false, get->not_found);
 }
 
 /* "Not found" as an answer although it does not count: when a majority of the copies says so and

@@ -58,7 +58,7 @@ struct get {
     uint8_t target_count;
     uint32_t owners, unreachable; /* as in put.h */
     uint64_t deadline_us;
-    struct target_zones zones; /* as in put.h */
+    const struct target_zones *zones; /* as in put.h */
     /* the machine's */
     enum get_state state;
     uint32_t asked, asked_full; /* asked_full: also those asked by digest first */

@@ -225,12 +225,14 @@ static const struct row rows[] = {
 /* r and pr of no zone, of one or of all, with the three ways to take "not found". */
 static void set_zones(const struct row *row, uint32_t levels, struct get *get)
 {
+    static struct target_zones zones; /* of the row at hand */
+    zones = (struct target_zones){ .count = 3 };
+    get->zones = &zones;
     for (uint8_t i = 0; row->zones[i] != 0; i++) {
-        struct target_zone *zone = &get->zones.zones[row->zones[i] - 'a'];
+        struct target_zone *zone = &zones.zones[row->zones[i] - 'a'];
         zone->owners |= 1u << i;
         zone->places++;
     }
-    get->zones.count = 3;
     get->quorum.r = 1;
     get->quorum.pr = 0;
     get->quorum.zones.r = (uint8_t)(levels % 3);

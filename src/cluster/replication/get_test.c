@@ -193,12 +193,14 @@ static const struct row rows[] = {
 enum { DEADLINE_US = 1000 };
 
 /* "zones:aab": the letter of each owner; 'a' is the coordinator's. */
-static void parse_zones(const char *letters, struct target_zones *zones)
+static void parse_zones(const char *letters, struct get *get)
 {
-    zones->count = 3;
+    static struct target_zones zones; /* of the case at hand */
+    zones = (struct target_zones){ .count = 3 };
+    get->zones = &zones;
     for (uint8_t i = 0; letters[i] != 0; i++) {
-        zones->zones[letters[i] - 'a'].owners |= 1u << i;
-        zones->zones[letters[i] - 'a'].places++;
+        zones.zones[letters[i] - 'a'].owners |= 1u << i;
+        zones.zones[letters[i] - 'a'].places++;
     }
 }
 
@@ -211,7 +213,7 @@ static void parse(const char *levels, struct get *ret)
         if (strcmp(word, "sloppy") == 0)
             ret->quorum.sloppy = true;
         else if (strncmp(word, "zones:", 6) == 0)
-            parse_zones(word + 6, &ret->zones);
+            parse_zones(word + 6, ret);
         else if (strcmp(word, "r:local") == 0)
             ret->quorum.zones.r = ZONE_LEVEL_LOCAL;
         else if (strcmp(word, "r:each") == 0)

@@ -37,9 +37,9 @@ static uint8_t places_of(const struct put *put)
 static bool zones_met(const struct put *put, bool other, uint32_t acked, uint32_t durable)
 {
     const struct level_zones *levels = other ? &put->other.zones : &put->quorum.zones;
-    return zones_met_by(&put->zones, levels->w, other, acked) &&
-           zones_met_by(&put->zones, levels->pw, other, acked) &&
-           zones_met_by(&put->zones, levels->dw, other, durable);
+    return zones_met_by(put->zones, levels->w, other, acked) &&
+           zones_met_by(put->zones, levels->pw, other, acked) &&
+           zones_met_by(put->zones, levels->dw, other, durable);
 }
 
 static bool levels_met_by(const struct put *put, bool other, uint32_t acked, uint32_t durable)
@@ -115,12 +115,12 @@ static void start(struct put *put, uint64_t now_us, struct put_effects *ret)
 {
     assert(put->quorum.n >= 1 && put->target_count <= REPLICAS_MAX);
     assert(places_of(put) <= put->target_count);
-    move(put, PUT_WAITING);
     const struct put before = *put;
     choose(put);
     /* Half a write that is known to fail is worse than none: nobody could say it did not happen. */
     if (!is_possible(put) || now_us >= put->deadline_us)
         *put = before;
+    move(put, PUT_WAITING);
     ret->send = put->sent;
 }
 

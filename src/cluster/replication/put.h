@@ -66,7 +66,7 @@ struct put {
     struct quorum other;     /* n and levels of the second set; flags as in `quorum` */
     uint32_t set, other_set; /* bit i: target i counts there; of the first `places` */
     uint8_t places;
-    struct target_zones zones; /* where quorum or other is about zones, else zero */
+    const struct target_zones *zones; /* of the caller; NULL: no level is about zones */
     /* the machine's */
     enum put_state state;
     uint32_t sent, acked, durable; /* owners not in `acked` at the end are due a hint */

@@ -260,15 +260,16 @@ struct row {
 
 static void set_zones(const struct row *row, struct put *put)
 {
+    static struct target_zones zones; /* of the row at hand */
+    zones = (struct target_zones){ .count = 3, .local = 0 };
+    put->zones = &zones;
     uint8_t places = row->other_set != 0 ? row->places : row->n;
     for (uint8_t i = 0; i < places; i++) {
-        struct target_zone *zone = &put->zones.zones[row->zones[i] - 'a'];
+        struct target_zone *zone = &zones.zones[row->zones[i] - 'a'];
         zone->owners |= 1u << i;
         zone->places += row->other_set == 0 || (row->set >> i & 1);
         zone->other_places += row->other_set >> i & 1;
     }
-    put->zones.count = 3;
-    put->zones.local = 0;
 }
 
 /* w, dw and pw each of no zone, of one or of all, beside the least numbers. */

@@ -199,14 +199,16 @@ enum { DEADLINE_US = 1000 };
 /* "zones:aab": the letter of each place; 'a' is the coordinator's. */
 static void parse_zones(const char *letters, struct put *put)
 {
+    static struct target_zones zones; /* of the case at hand */
+    zones = (struct target_zones){ .count = 3 };
+    put->zones = &zones;
     for (uint8_t i = 0; letters[i] != 0; i++) {
-        struct target_zone *zone = &put->zones.zones[letters[i] - 'a'];
+        struct target_zone *zone = &zones.zones[letters[i] - 'a'];
         bool moving = put->other_set != 0;
         zone->owners |= 1u << i;
         zone->places += !moving || (put->set >> i & 1);
         zone->other_places += put->other_set >> i & 1;
     }
-    put->zones.count = 3;
 }
 
 static uint8_t zone_level(const char *word)

@@ -18,10 +18,9 @@ static bool has_places(const struct target_zones *zones, uint8_t level, bool oth
            (zones->local < zones->count && zone_places(&zones->zones[zones->local], other) > 0);
 }
 
-bool zones_met_by(const struct target_zones *zones, uint8_t level, bool other, uint32_t answered)
+bool zones_level_met_by(const struct target_zones *zones, uint8_t level, bool other,
+                        uint32_t answered)
 {
-    if (level == ZONE_LEVEL_NONE)
-        return true;
     if (!has_places(zones, level, other))
         return false;
     for (uint8_t i = 0; i < zones->count; i++) {
@@ -33,8 +32,8 @@ bool zones_met_by(const struct target_zones *zones, uint8_t level, bool other, u
     return true;
 }
 
-bool zones_hopeless_without(const struct target_zones *zones, uint8_t level, bool other,
-                            uint32_t missing)
+bool zones_level_hopeless_without(const struct target_zones *zones, uint8_t level, bool other,
+                                  uint32_t missing)
 {
     for (uint8_t i = 0; i < zones->count; i++) {
         const struct target_zone *zone = &zones->zones[i];

@@ -42,12 +42,24 @@ static inline uint8_t zone_need(const struct target_zone *zone, bool other)
 
 /** Zone `at` must give answers for `level` (an enum zone_level) in the one set or the other. */
 bool zone_counts(const struct target_zones *zones, uint8_t level, bool other, uint8_t at);
-/** The targets in `answered` are enough for `level`.  NONE always is; LOCAL never is where the zone
- *  of the coordinator has no owner. */
-bool zones_met_by(const struct target_zones *zones, uint8_t level, bool other, uint32_t answered);
+/** The targets in `answered` are enough for `level`, LOCAL or EACH.  LOCAL never is met where the
+ *  zone of the coordinator has no owner. */
+bool zones_level_met_by(const struct target_zones *zones, uint8_t level, bool other,
+                        uint32_t answered);
+/** The same, where NONE asks nothing, and of no zones. */
+static inline bool zones_met_by(const struct target_zones *zones, uint8_t level, bool other,
+                                uint32_t answered)
+{
+    return level == ZONE_LEVEL_NONE || zones_level_met_by(zones, level, other, answered);
+}
 /** Without `missing` it cannot be met, were all other owners to answer. */
-bool zones_hopeless_without(const struct target_zones *zones, uint8_t level, bool other,
-                            uint32_t missing);
+bool zones_level_hopeless_without(const struct target_zones *zones, uint8_t level, bool other,
+                                  uint32_t missing);
+static inline bool zones_hopeless_without(const struct target_zones *zones, uint8_t level,
+                                          bool other, uint32_t missing)
+{
+    return level != ZONE_LEVEL_NONE && zones_level_hopeless_without(zones, level, other, missing);
+}
 /** The least number of answers that may be enough; 0: none ever is, or nothing is asked. */
 uint8_t zones_least(const struct target_zones *zones, uint8_t level, bool other);
 

@@ -343,7 +343,7 @@ static void note_collected(struct node *node, const struct collect_turn *turn, s
         struct key_address address;
         if (wanted.data[i] != 0 && !grave->changed && grave->held == ROUND_KEY_HELD &&
             store_key_parse(grave->key, &address))
-            repair_note(node, &address, grave->key, grave->digest, 0);
+            repair_note(node, address.partition, grave->key, grave->digest, 0);
     }
 }
 
@@ -439,6 +439,6 @@ void collect_by_clock(struct node *node, uint32_t partition, const struct grave 
     for (uint32_t i = 0; i < count && status == KVORUM_OK; i++) {
         struct key_address address;
         if (store_key_parse(graves[i].key, &address))
-            repair_note(node, &address, graves[i].key, REPAIR_UNKNOWN, 0);
+            repair_note(node, address.partition, graves[i].key, REPAIR_UNKNOWN, 0);
     }
 }

@@ -61,8 +61,8 @@ static void prepare(struct node *node, struct request *request)
         .quorum = request->quorum,
         .target_count = request->target_count,
         .deadline_us = request->deadline_us,
+        .zones = zones_fill(node, request),
     };
-    zones_fill(node, request, &request->get.zones);
     for (uint8_t i = 0; i < request->target_count; i++) {
         if (!request->targets[i].stand_in)
             request->get.owners |= 1u << i;

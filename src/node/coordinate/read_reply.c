@@ -39,12 +39,12 @@ static void count_stand_ins(struct request *request, struct answer *answer)
 static const char *unmet_zones(const struct get *get, uint8_t *ret_answered, uint8_t *ret_needed)
 {
     const struct level_zones *zones = &get->quorum.zones;
-    bool r = !zones_met_by(&get->zones, zones->r, false, get->answered);
+    bool r = !zones_met_by(get->zones, zones->r, false, get->answered);
     uint8_t level = r ? zones->r : zones->pr;
-    if (!r && zones_met_by(&get->zones, zones->pr, false, get->answered))
+    if (!r && zones_met_by(get->zones, zones->pr, false, get->answered))
         return NULL;
-    *ret_answered = zones_given(&get->zones, level, false, get->answered);
-    *ret_needed = zones_least(&get->zones, level, false);
+    *ret_answered = zones_given(get->zones, level, false, get->answered);
+    *ret_needed = zones_least(get->zones, level, false);
     return r ? "r" : "pr";
 }
 

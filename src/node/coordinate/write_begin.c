@@ -173,7 +173,6 @@ static uint64_t start(struct node *node, struct request *request, const struct o
                       int own)
 {
     uint64_t id = request->id;
-    const struct put before = request->put;
     const struct commit_plan plan = {
         .kind = COMMIT_TARGET, .request_id = id, .target = (uint8_t)own, .attempt = request->attempt
     };
@@ -192,7 +191,7 @@ static uint64_t start(struct node *node, struct request *request, const struct o
     if (status == KVORUM_OK) {
         request = on_stored(node, id, &effects);
     } else {
-        request->put = before;
+        write_prepare(node, request); /* as if it had not started */
         request = on_not_stored(node, request, operation, own, status);
     }
     node->depth--;

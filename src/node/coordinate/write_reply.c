@@ -14,7 +14,7 @@ static bool is_enough(const struct put *put, bool other, const struct level *lev
                       uint32_t answered)
 {
     return __builtin_popcount(answered) >= level->need &&
-           zones_met_by(&put->zones, level->zones, other, answered);
+           zones_met_by(put->zones, level->zones, other, answered);
 }
 
 /* `for_good`: that can no longer be met.  LEVELS: none. */
@@ -48,7 +48,7 @@ static const char *unmet_in(const struct put *put, bool other, uint32_t set, uin
     const struct level *told = &levels[i == LEVELS ? 0 : i];
     *ret_answered = told->zones == ZONE_LEVEL_NONE
                         ? (uint8_t)__builtin_popcount(told->have)
-                        : zones_given(&put->zones, told->zones, other, told->have);
+                        : zones_given(put->zones, told->zones, other, told->have);
     *ret_needed = told->need;
     return i == LEVELS ? NULL : told->name;
 }

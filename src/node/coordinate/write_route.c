@@ -97,15 +97,15 @@ static bool coordinates(struct node *node, const struct request *request, int lo
 void write_prepare(struct node *node, struct request *request)
 {
     request->put = (struct put){
-        .quorum = request->quorum,
-        .other = request->other,
         .set = request->set,
         .other_set = request->other_set,
         .places = request->places,
         .target_count = request->target_count,
         .deadline_us = request->deadline_us,
+        .zones = zones_fill(node, request),
     };
-    zones_fill(node, request, &request->put.zones);
+    request->put.quorum = request->quorum;
+    request->put.other = request->other;
     for (uint8_t i = 0; i < request->target_count; i++) {
         if (!request->targets[i].stand_in)
             request->put.owners |= 1u << i;

@@ -116,7 +116,7 @@ static void note_deleted(struct node *node, struct bytes key)
 {
     struct key_address address;
     if (store_key_parse(key, &address))
-        repair_note(node, &address, key, REPAIR_UNKNOWN, 0);
+        repair_note(node, address.partition, key, REPAIR_UNKNOWN, 0);
 }
 
 static kvorum_status delete_found(struct node *node, const struct sweep *sweep)

@@ -113,7 +113,7 @@ static void remove_hint(struct node *node, const struct hint_turn *turn,
         if (status == KVORUM_OK)
             note_removal(node, turn);
         if (status == KVORUM_OK && gone)
-            repair_note(node, &look->address, look->keys[KEY_OBJECT], REPAIR_UNKNOWN, 0);
+            repair_note(node, look->address.partition, look->keys[KEY_OBJECT], REPAIR_UNKNOWN, 0);
     }
     turn_ends(node, turn->queue, outcome);
 }

@@ -50,8 +50,8 @@ void zones_order(const struct node *node, struct request *request);
  *  QUORUM_IMPOSSIBLE, with the level and a text, where the zone of this member has no owner. */
 kvorum_status zones_resolve(struct node *node, struct request *request, const char **ret_level,
                             const char **ret_reason);
-/** For the machines; nothing where no level is about zones. */
-void zones_fill(const struct node *node, const struct request *request, struct target_zones *ret);
+/** For the machine of a request, kept in it; NULL where no level is about zones. */
+const struct target_zones *zones_fill(const struct node *node, struct request *request);
 /** A write whose coordinator must be of this zone. */
 bool zones_must_be_near(const struct request *request);
 /** Which zones gave too few answers for `level`; false, and no text: it does not fail by zones. */

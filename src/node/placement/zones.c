@@ -29,7 +29,8 @@ void zones_order(const struct node *node, struct request *request)
 {
     int distances[TARGETS_MAX];
     struct target *targets = request->targets;
-    for (uint8_t i = 0; i < request->places; i++) {
+    distances[0] = distance(node, &targets[0]);
+    for (uint8_t i = 1; i < request->places; i++) {
         struct target target = targets[i];
         int own = distance(node, &target);
         uint8_t at = i;
@@ -87,13 +88,13 @@ static bool is_zoned(const struct request *request)
            (request->other_set != 0 && quorum_is_zoned(&request->other));
 }
 
-void zones_fill(const struct node *node, const struct request *request, struct target_zones *ret)
+const struct target_zones *zones_fill(const struct node *node, struct request *request)
 {
-    uint16_t firsts[TARGETS_MAX] = { 0 };
-    if (is_zoned(request))
-        fill(node, request, firsts, ret);
-    else
-        ret->count = 0;
+    uint16_t firsts[TARGETS_MAX];
+    if (!is_zoned(request))
+        return NULL;
+    fill(node, request, firsts, &request->zones);
+    return &request->zones;
 }
 
 /* --- what a level means --------------------------------------------------------------------- */

@@ -51,10 +51,10 @@ void repair_tick(struct node *node);
  *  object; REPAIR_UNKNOWN while no tree is kept of it, and above a size where hashing would hold up
  *  the shard.  Such a write marks its leaf. */
 uint64_t repair_digest(const struct node *node, uint32_t number, struct bytes encoding);
-/** An object of `address` (`key` in its store) was written over `before`.  Called as soon as the
- *  store shows it. */
-void repair_note(struct node *node, const struct key_address *address, struct bytes key,
-                 uint64_t before, uint64_t after);
+/** An object of partition `number` (`key` in its store) was written over `before`.  Called as soon
+ *  as the store shows it. */
+void repair_note(struct node *node, uint32_t number, struct bytes key, uint64_t before,
+                 uint64_t after);
 /** A bucket has another n: its keys belong to other trees.  All are computed anew. */
 void repair_forget_trees(struct node *node);
 /** Objects of earlier generations of a bucket, which are in no tree that is computed by now, have

@@ -152,16 +152,17 @@ uint64_t repair_digest(const struct node *node, uint32_t number, struct bytes en
     return object_digest(encoding);
 }
 
-void repair_note(struct node *node, const struct key_address *address, struct bytes key,
-                 uint64_t before, uint64_t after)
+void repair_note(struct node *node, uint32_t number, struct bytes key, uint64_t before,
+                 uint64_t after)
 {
-    struct repair_partition *partition = node->repair->partitions[address->partition];
-    collect_note(node, address->partition, key);
-    if (!is_kept(node, partition))
+    struct repair_partition *partition = node->repair->partitions[number];
+    struct key_address address;
+    collect_note(node, number, key);
+    if (!is_kept(node, partition) || !store_key_parse(key, &address))
         return;
-    if (drop_is_old(node, address))
+    if (drop_is_old(node, &address))
         return; /* reclaimed soon, with the tree that may still have it */
-    uint8_t n = repair_bucket_n(node, address->type, address->bucket);
+    uint8_t n = repair_bucket_n(node, address.type, address.bucket);
     struct repair_tree *tree = repair_tree_find(partition, n);
     if (tree == NULL)
         tree = repair_tree_add(node, partition, n);

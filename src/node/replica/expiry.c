@@ -127,7 +127,7 @@ static void sweep(struct node *node, struct bytes entry)
                                 replica_durability(node, false), &nothing);
     node->counters.expired += status == KVORUM_OK && swept.changed;
     if (status == KVORUM_OK && swept.changed) {
-        repair_note(node, &address, swept.key, swept.before, swept.after);
+        repair_note(node, address.partition, swept.key, swept.before, swept.after);
         PROBE("node: an expired value was dropped");
     }
     replica_release(&read);

@@ -13,12 +13,13 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
                             struct bytes encoding, const struct target *target, bool must_sync,
                             const struct commit_plan *plan)
 {
-    struct engine *store = placement_store(node, address->partition);
+    uint32_t partition = address->partition; /* `address` may go with the request, once stored */
+    struct engine *store = placement_store(node, partition);
     struct bytes key = store_key(&node->scratch, address);
-    uint64_t after = repair_digest(node, address->partition, encoding);
+    uint64_t after = repair_digest(node, partition, encoding);
     if (key.data == NULL)
         return KVORUM_NO_MEMORY;
-    if (!handoff_ready(node, address->partition))
+    if (!handoff_ready(node, partition))
         return KVORUM_NOT_READY;
     engine_batch_reset(node->batch);
     kvorum_status status = engine_batch_put(node->batch, key, encoding);
@@ -28,8 +29,8 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
         status = drop_prove(node, address);
     struct hint_change change = { 0 };
     if (status == KVORUM_OK && target != NULL && target->stand_in) {
-        status = hints_add(node, node->batch, target->owner, address->partition, key, encoding.size,
-                           &change);
+        status =
+            hints_add(node, node->batch, target->owner, partition, key, encoding.size, &change);
         if (status == KVORUM_STORE_FULL)
             return hints_refuse(node, address, target->owner, plan);
     }
@@ -40,9 +41,8 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
     if (status != KVORUM_OK)
         hints_not_added(node, &change);
     bool forgets = PLANTED(TREE_NOT_UPDATED) && plan->kind != COMMIT_TARGET;
-    struct key_address stored; /* the request may be over, and `address` gone with it */
-    if (status == KVORUM_OK && !forgets && store_key_parse(key, &stored))
-        repair_note(node, &stored, key, before, after);
+    if (status == KVORUM_OK && !forgets)
+        repair_note(node, partition, key, before, after);
     return status;
 }
 
