@@ -63,6 +63,11 @@ static const struct kept seeds[] = {
     { "a delete by a clock that was a minute ahead hid later puts, and was collected", KIND_COLLECT,
       102969, 0 },
 
+    { "a stand-in whose clock was behind a floor gave one dot to two writes", KIND_COLLECT, 200095,
+      0 },
+    { "damage took a hint's deletion along, and its key's tombstone could not go", KIND_COLLECT,
+      200373, 0 },
+
     /* damage */
     { "a bit flipped in a table that was being made when the scrub began", KIND_CLUSTERS, 30044,
       0 },
