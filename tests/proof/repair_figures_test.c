@@ -361,7 +361,7 @@ static void test_write(void)
         loader.encoding.data[loader.encoding.size - 1] = (uint8_t)i;
         uint64_t before = repair_digest(node, address.partition, buffer_bytes(&loader.encoding));
         uint64_t after = repair_digest(node, address.partition, buffer_bytes(&loader.encoding));
-        repair_note(node, &address, key, before, after);
+        repair_note(node, address.partition, key, before, after);
     }
     double ns = (double)(real_us(&world->clock) - begin_us) * 1000 / WRITES;
     print_message("# the trees add %.0f ns to a write of 1 KB over 1 KB\n", ns);
