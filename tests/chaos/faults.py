@@ -33,6 +33,8 @@ class Field:
         self.longest = longest  # seconds a single fault may last
         self.away, self.cuts, self.disk_fault = set(), 0, False
         self.shape = None  # the change of membership under way; shapes.py
+        self.epoch = 0     # the newest that any node was seen to go by
+        self.refusal = ""  # what was answered to the last command about members that was refused
         self.calm = 0  # how many want that nothing new begins
         self.counts, self.notes, self.findings = {}, [], []
         self.read_all = None  # reads everything, which repairs everything; set by the story

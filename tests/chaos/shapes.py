@@ -47,12 +47,15 @@ def well(field):
 
 
 def look(field):
-    """/kvorum/cluster of some node, or None."""
+    """/kvorum/cluster of some node, or None.  What goes by an older epoch than was seen before says
+    nothing: a node that was paused would call moves over that have not begun for it."""
     with contextlib.suppress(OSError, e2e.http.client.HTTPException, ValueError, IndexError):
         node = field.chance.choice(well(field))
         answer = e2e.http_request(node.http_port, "GET", "/kvorum/cluster", timeout=2 / e2e.SLOW)
         if answer.status == 200:
-            return json.loads(answer.body)
+            shape = json.loads(answer.body)
+            field.epoch = max(field.epoch, shape["epoch"])
+            return shape if shape["epoch"] == field.epoch else None
     return None
 
 
@@ -72,9 +75,11 @@ def ask(field, *words):
         end = time.monotonic() + 30 * e2e.SLOW
         while asked.poll() is None and time.monotonic() < end:
             yield 0.05
+        if asked.poll() not in (None, 0):
+            field.refusal = f"kvorum cluster {' '.join(words)}: exit {asked.returncode}: " + \
+                asked.stderr.read().decode(errors="replace")
         if asked.poll() == INTERNAL:
-            raise AssertionError(f"kvorum cluster {' '.join(words)}: exit {asked.returncode}: "
-                                 + asked.stderr.read().decode(errors="replace"))
+            raise AssertionError(field.refusal)
     finally:
         asked.kill()
         asked.wait()
@@ -89,7 +94,8 @@ def until(field, what, condition, change=None):
         while (shape := look(field)) is None or not condition(shape):
             took = time.monotonic() - begin
             if took > CHANGE_SECONDS * e2e.SLOW:
-                raise AssertionError(f"{what}: not over after {took:.0f} s; {shape}")
+                raise AssertionError(f"{what}: not over after {took:.0f} s; last refused: "
+                                     f"{field.refusal or 'nothing'}; {shape}")
             if took > CALM_AFTER * e2e.SLOW:
                 late.close()
                 late.enter_context(field.calming())
