@@ -91,6 +91,28 @@ def _():
             equal((answer.status, answer.body), (200, f"{VALUE}{i}".encode()), f"k{i}")
 
 
+@case("a node of two reactors that starts on damaged records of its own serves, with its buckets as they were")
+def _():
+    with Cluster(3, config=CONFIG.replace("stores = 1", "stores = 2"), flags=["--reactors", "2"]) as cluster:
+        node = cluster[1]
+        equal(node.http("PUT", "/buckets/pets/props", b'{"props": {"allow_mult": true}}',
+                        {"Content-Type": "application/json"}).status, 204)
+        for i in range(KEYS):
+            cluster[0].http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}", {"Content-Type": "text/plain"})
+        node.stop()
+        for path in pathlib.Path(node.data, "store-0").glob("table-*.tbl"):
+            content = bytearray(path.read_bytes())
+            for at in range(2000, len(content) - 3000, 4000):
+                content[at] ^= 1
+            with open(path, "r+b") as file:
+                file.write(content)
+        node.start()
+        assert "records of the node itself are damaged" in node.log(), node.log_tail()
+        wait_until(lambda: json.loads(node.http("GET", "/buckets/pets/props").body)["props"]["allow_mult"],
+                   20, "the bucket is what it was")
+        wait_until(lambda: stats(node)["kvorum_scrub_losses"] == 0, what="a refill", timeout=90)
+
+
 def scrub(node, *words, code):
     done = command("scrub", "--node", f"127.0.0.1:{node.http_port}", *words, timeout=90.0)
     text = (done.stdout + done.stderr).decode()

@@ -111,6 +111,7 @@ void property_on_message(struct node *node, struct net_address from, const struc
 void property_on_digest(struct node *node, uint16_t member, uint64_t digest)
 {
     if (digest == node->properties->digest) {
+        node->properties->agreed = true;
         bool before = node->ready;
         learnt(node, member);
         if (!before && node->ready)

@@ -33,6 +33,7 @@ struct property_table {
     uint64_t digest;    /* order-independent sum over the records */
     uint32_t storing;   /* batches on their way to the disk */
     bool not_stored;    /* one of them did not get there */
+    bool agreed;        /* in this life another member had the same records */
     uint64_t durable;   /* on other shards than 0: the last digest that is on disk there */
     uint32_t dropped;   /* records with a generation */
     struct list due;    /* records: reclaim.c */

@@ -8,9 +8,7 @@
  * "OK" says that the change is stored here and known to every member that is not known to be dead;
  * a link that broke under way is no answer, the digest in a later packet is. */
 #include "base/hash.h"
-#include "base/planted.h"
 #include "node/buckets/property_internal.h"
-#include "node/scrub/scrub.h"
 
 /* --- the table ------------------------------------------------------------------------------ */
 
@@ -258,6 +256,11 @@ void node_properties(struct node *node, struct bytes type, struct bytes bucket,
     property_table_get(node, named, bucket, ret_properties);
 }
 
+bool property_table_agreed(const struct node *node)
+{
+    return node->properties->agreed;
+}
+
 uint8_t property_table_largest_n(const struct node *node)
 {
     struct property_table *table = node->properties;
@@ -273,18 +276,6 @@ uint8_t property_table_largest_n(const struct node *node)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* Without them a bucket would be taken for one of three replicas, where the last write wins: what
- * it has alone would not be missed, and siblings would be dropped.  Of one that is alone, what its
- * disk has left is all that anybody knows. */
-static bool must_learn(const struct node *node)
-{
-    const struct epoch *epoch = node->config.epoch;
-    bool lacks = epoch->member_count > 1 && scrub_lacks_records(node);
-    if (lacks)
-        PROBE("node: a member whose records were damaged learns the properties of buckets again");
-    return lacks || epoch->members[node->config.self].state == MEMBER_JOINING;
-}
-
 kvorum_status property_table_open(struct node *node)
 {
     struct property_table *table = calloc(1, sizeof(*table));
@@ -296,7 +287,8 @@ kvorum_status property_table_open(struct node *node)
     bucket_properties_init(&table->defaults);
     table->defaults.levels = node->config.default_levels;
     table->defaults.allow_mult = table->defaults.last_write_wins = 0;
-    node->newcomer = must_learn(node);
+    const struct epoch *epoch = node->config.epoch;
+    node->newcomer = epoch->members[node->config.self].state == MEMBER_JOINING;
     if (node->config.shard != 0) {
         property_pull(node);
         return KVORUM_OK;

@@ -14,6 +14,8 @@ void property_table_close(struct node *node);
 uint64_t property_table_digest(const struct node *node);
 /** Append every record to node->batch, which is for store 0.  Nothing before the table is open. */
 kvorum_status property_put_all(struct node *node);
+/** On shard 0: another member had the same records in this life. */
+bool property_table_agreed(const struct node *node);
 /** The largest n of any bucket. */
 uint8_t property_table_largest_n(const struct node *node);
 /** Bit n is set when some bucket may have n replicas. */

@@ -56,8 +56,6 @@ enum scrub_doubt {
 };
 enum scrub_doubt scrub_judge(struct node *node, const struct key_address *address);
 bool scrub_doubts_partition(struct node *node, uint32_t partition);
-/** What the node keeps in store 0 of the properties of buckets may be less than it was. */
-bool scrub_lacks_records(const struct node *node);
 /** The store answered CORRUPT for `key`. */
 void scrub_on_corrupt(struct node *node, uint32_t partition, struct bytes key);
 /** The same somewhere in the partition. */

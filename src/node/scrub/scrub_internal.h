@@ -29,6 +29,7 @@ struct loss {
     struct bytes lower, upper; /* keys of the store; upper empty: to the end */
     bool harmless;             /* a table is damaged, and no key is in doubt for it */
     bool inherited;            /* it was found on disk when the node started */
+    bool listed_again;         /* its comparisons are of properties that others have too */
     bool taken;                /* by the mending under way, as it is */
     bool mended;
     uint64_t mended_us;
@@ -93,6 +94,8 @@ void scrub_loss_over(struct node *node, struct loss *loss);
 struct loss *scrub_loss_create(struct node *node, uint16_t store, struct bytes lower,
                                struct bytes upper);
 bool scrub_loss_meets(const struct loss *loss, struct bytes lower, struct bytes upper);
+/** Properties and generations of buckets may have stood in it, and what was promised of drops. */
+bool scrub_loss_meets_records(const struct loss *loss);
 void scrub_loss_forsake(struct node *node, struct loss *loss, bool forsaken);
 /** All of what `reported` lost is in doubt already, and not mended yet. */
 bool scrub_loss_known(const struct node *node, uint16_t store, const struct engine_loss *reported);

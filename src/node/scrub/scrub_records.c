@@ -39,19 +39,17 @@ static kvorum_status put_record(struct node *node, const struct loss *loss)
 }
 
 /* Properties and generations of buckets, and what was promised of drops. */
-static bool meets_own_records(const struct loss *loss)
+bool scrub_loss_meets_records(const struct loss *loss)
 {
-    return loss->store == 0 && !loss->harmless &&
+    return loss->store == 0 && !loss->harmless && !PLANTED(PROPERTIES_CUT_OUT) &&
            scrub_loss_meets(loss, BYTES_LITERAL("p"), BYTES_LITERAL("r"));
 }
 
-bool scrub_lacks_records(const struct node *node)
+static bool lacks_records(const struct node *node)
 {
     struct list *losses = &node->scrub->losses;
-    if (PLANTED(PROPERTIES_CUT_OUT))
-        return false;
     for (struct list *item = losses->next; item != losses; item = item->next)
-        if (meets_own_records(LIST_ENTRY(item, struct loss, link)))
+        if (scrub_loss_meets_records(LIST_ENTRY(item, struct loss, link)))
             return true;
     return false;
 }
@@ -60,7 +58,7 @@ bool scrub_lacks_records(const struct node *node)
  * out. */
 static kvorum_status put_own_records(struct node *node, uint16_t store)
 {
-    if (node->config.shard != 0 || store != 0 || !scrub_lacks_records(node))
+    if (node->config.shard != 0 || store != 0 || !lacks_records(node))
         return KVORUM_OK;
     kvorum_status status = property_put_all(node);
     return status == KVORUM_OK ? drop_put_promise(node) : status;

@@ -145,13 +145,30 @@ static void forsake(struct node *node, struct loss *loss)
               LOG_BYTES("before", loss->upper));
 }
 
+/* Of a former life, and properties of buckets may have been lost with it: one of a single replica
+ * would be taken for one of more, and what it has here alone for compared.  So nothing is concluded
+ * before another member has the same records; then it is looked who owns what once more. */
+static bool waits_for_properties(struct node *node, struct loss *loss)
+{
+    if (!loss->inherited || loss->listed_again || node->config.epoch->member_count < 2 ||
+        !scrub_loss_meets_records(loss))
+        return false;
+    if (property_table_agreed(node)) {
+        PROBE("scrub: who owns what was lost was looked up again with the properties of others");
+        loss->listed_again = true;
+        scrub_refill(node, loss);
+    }
+    return true;
+}
+
 static void end_those_done(struct node *node)
 {
     struct list *losses = &node->scrub->losses;
     for (struct list *item = losses->next, *next; item != losses; item = next) {
         struct loss *loss = LIST_ENTRY(item, struct loss, link);
         next = item->next;
-        if (!loss->mended || loss->comparison_count > 0 || loss->forsaken)
+        if (!loss->mended || loss->comparison_count > 0 || loss->forsaken ||
+            waits_for_properties(node, loss))
             continue;
         if (loss->only_here && !PLANTED(LOSS_FORGOTTEN)) {
             forsake(node, loss);

@@ -123,7 +123,7 @@ static void a_start_on_damage(void)
     open_again(world, 0);
     assert_true(counters(world)->scrub_mended > 0);
     assert_int_equal(counters(world)->scrub_losses, 1);
-    assert_int_equal(count_alone(world, KVORUM_NOT_READY), KEYS); /* properties may be lost too */
+    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), KEYS);
     heal_others(world);
     pass(world, 60000);
     nothing_is_lost(world);
