@@ -53,7 +53,8 @@ static void answered(struct history *history, struct record *record, kvorum_stat
     if (!sibling.tombstone)
         sibling.value = history_value(history, record);
     uint8_t copy[VALUE_SIZE + 1]; /* the scratch buffer is used again */
-    memcpy(copy, sibling.value.data, sibling.value.size);
+    if (sibling.value.size > 0)
+        memcpy(copy, sibling.value.data, sibling.value.size);
     sibling.value.data = copy;
     history_end(history, record, status, stamp == 0 ? NULL : &object);
 }
