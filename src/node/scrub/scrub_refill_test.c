@@ -4,6 +4,8 @@
 #include "tests/support/node_pets.h"
 #include "tests/support/node_rot.h"
 
+#include "node/scrub/scrub_internal.h"
+
 enum { OWN_RECORDS = 100 }; /* a place among them */
 
 /* Member 0 has keys of a bucket of one replica, and nobody tells it what that bucket is. */
@@ -56,6 +58,8 @@ static void lose_records(struct world *world)
     rot(OWN_RECORDS);
 }
 
+static const struct bytes everything;
+
 static struct world *begin_lost(const struct waiting *row)
 {
     struct world *world = begin_empty(row->members);
@@ -69,7 +73,9 @@ static struct world *begin_lost(const struct waiting *row)
     cut_others(world);
     if (!row->inherited)
         open_again(world, 0); /* with what is lost only then */
-    if (row->records)
+    if (!row->inherited)
+        assert_true(scrub_loss_add(world->nodes[0], 0, everything, everything, false));
+    else if (row->records)
         lose_records(world);
     else
         rot(PLACE_OF_FEW);
