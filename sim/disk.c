@@ -189,6 +189,8 @@ void sim_disk_stop(struct sim_disk *disk)
 /* Called first by every operation.  False: power failed before it. */
 static bool has_power(struct sim_disk *disk)
 {
+    if (disk->peeked)
+        return true;
     if (disk->dead)
         return false;
     notice_stores(disk);

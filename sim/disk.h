@@ -47,6 +47,7 @@ struct sim_disk {
     /* faults */
     bool dead;                  /* set it by sim_disk_stop */
     bool maps;                  /* it offers mappings */
+    bool peeked;                /* a checker reads: no deed of the process, and it needs no power */
     uint64_t fuse;              /* operations until power fails; 0: it does not */
     uint32_t error_per_million; /* of writes and syncs */
     uint64_t space_limit;       /* bytes of all files; 0: endless */

@@ -270,7 +270,7 @@ static void open_gate(struct process *process)
 static void tear_down(struct process *process)
 {
     if (process->running)
-        process->owed = debts_of(process);
+        debts_life_ends(process, debts_of(process));
     process->running = false;
     world_cancel(process->world, &process->iteration);
     world_cancel(process->world, &process->resume);
@@ -436,6 +436,7 @@ void process_start(struct process *process)
     if (most > SIM_SHARDS_MAX)
         most = SIM_SHARDS_MAX;
     process->shard_count = (uint16_t)choose_between(process->world, 1, most);
+    debts_life_begins(process);
     kvorum_status status = bring_up(process);
     if (status != KVORUM_OK || process->disk.dead) {
         start_failed(process, status);
@@ -445,8 +446,6 @@ void process_start(struct process *process)
                process->lives, process->shard_count,
                (unsigned long long)identity_actor(&process->identity));
     process->running = true;
-    uint64_t owed = debts_of(process);
-    process->owed_again = owed > process->owed ? owed - process->owed : 0;
     for (uint16_t i = 0; i < process->shard_count; i++)
         arm_tick(process, &process->shards[i]);
     network_started(process->network, process->member);
@@ -665,6 +664,7 @@ void process_done(struct process *process)
     process->world->tracing = false;
     process_crash(process, true);
     world_cancel(process->world, &process->restart);
+    debts_done(&process->debts);
     sim_disk_done(&process->disk);
     arena_done(&process->arena);
 }

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "node/members/identity.h"
+#include "sim/checkers/debts.h"
 #include "sim/clock.h"
 #include "sim/disk.h"
 #include "sim/jobs.h"
@@ -49,8 +50,7 @@ struct process {
     bool calm;      /* no more faults at its start */
     bool wiped;     /* its directory was lost, and a new one made */
     uint32_t lives;
-    uint64_t owed;       /* hints that it knew of when its last life ended, and */
-    uint64_t owed_again; /* more, when this one began: delivered, but that is what power took */
+    struct debts debts;
 
     struct log log; /* into the narrative */
     struct disk_file *lock;

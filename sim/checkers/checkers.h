@@ -42,11 +42,7 @@ void check_deletes(struct history *history, const struct record *read);
 void check_reopened(struct history *history, const struct record *record, bool outdated,
                     uint64_t timeout_us);
 
-/* debts.c: who left by itself holds no hints for members of `epoch`, the newest, but those that it
- * had delivered, and knew of again when it began anew: no disk has to keep that one is gone. */
-/** Hints for whomever, as its shards know of them. */
-uint64_t debts_of(const struct process *process);
-void check_debts(const struct process *process, const struct epoch *epoch);
+/* debts.h: who left by itself owes nothing. */
 
 /* durable.c: at the moment of an acknowledgement at least `dw` disks would still hold the write if
  * power failed everywhere. */

@@ -181,31 +181,46 @@ static void what_was_told_is_kept(const void *at)
 
 /* --- debts ----------------------------------------------------------------------------------- */
 
+/* Hints are named by letters: small ones are for a member, large ones for one who is none. */
 struct debtor {
     const char *name;
     bool parted, running; /* it left by itself; its process is there */
-    uint8_t target;       /* of its hint: an id's first byte; 0: it has none */
-    uint64_t owed_again;
+    const char *held;     /* in its stores when its last life ended, */
+    uint64_t known;       /* when it knew of so many, */
+    const char *begun;    /* there when this life began, */
+    const char *now;      /* and now */
     const char *found;
+    bool again; /* one more life in between, which began and ended with `begun`, known to it */
 };
 
-/* The newest epoch lists ids 1 and 2. */
 static const struct debtor debtors[] = {
-    { "who left by itself and owes nothing is fine", true, true, 0, 0, "-" },
-    { "who left and took a hint for a member along is found", true, true, 2, 0, "debts" },
-    { "a hint for one who is no member any more may go", true, true, 9, 0, "-" },
-    { "who was removed may take what it likes", false, true, 2, 0, "-" },
-    { "who does not run is not looked at", true, false, 2, 0, "-" },
-    { "what was delivered, and came back with a crash, is no debt", true, true, 2, 1, "-" },
+    { "who left by itself and owes nothing is fine", true, true, "", 0, "", "", "-" },
+    { "who left and took a hint for a member along is found", true, true, "", 0, "", "a", "debts" },
+    { "a hint for one who is no member any more may go", true, true, "", 0, "", "A", "-" },
+    { "who was removed may take what it likes", false, true, "", 0, "", "a", "-" },
+    { "who does not run is not looked at", true, false, "", 0, "", "a", "-" },
+    { "what was delivered, and came back with a crash, is no debt", true, true, "", 0, "a", "a",
+      "-" },
+    { "nor is it where another one was owed then", true, true, "b", 1, "ab", "a", "-" },
+    { "nor what it was about to remove when it knew of none", true, true, "a", 0, "a", "a", "-" },
+    { "what came back stays no debt over one more crash", true, true, "", 0, "a", "a", "-", true },
+    { "what was owed when a life ended is one, whatever else came back", true, true, "b", 1, "ab",
+      "b", "debts" },
+    { "so is what was taken since, whatever else came back", true, true, "", 0, "a", "b", "debts" },
+    { "so is what was owed over one more crash", true, true, "b", 1, "b", "b", "debts", true },
 };
 
-static void put_hint(struct engine *store, uint8_t target)
+static void put_hint(struct engine *store, char letter)
 {
     struct arena arena;
     struct hint_value value;
-    struct hint hint = { .key = BYTES_LITERAL("o\0\1key"), .order = 5, .epoch = 1, .size = 3 };
+    char key[] = "o\0\1key ";
+    key[6] = letter;
+    struct hint hint = {
+        .key = bytes_make(key, 7), .order = (uint8_t)letter, .epoch = 1, .size = 3
+    };
     struct engine_batch *batch = engine_batch_create();
-    hint.target.bytes[0] = target;
+    hint.target.bytes[0] = letter < 'a' ? 9 : 2;
     arena_init(&arena, 1 << 16);
     hint_queue_value(&hint, &value);
     assert_int_equal(
@@ -214,6 +229,28 @@ static void put_hint(struct engine *store, uint8_t target)
     assert_int_equal(engine_write(store, batch, ENGINE_NONE), KVORUM_OK);
     engine_batch_destroy(batch);
     arena_done(&arena);
+}
+
+/* Its store holds these hints and nothing else. */
+static void hold(struct process *process, const char *letters)
+{
+    process->stores[0] = engine_close(process->stores[0]);
+    assert_int_equal(memory_open(NULL, &process->stores[0]), KVORUM_OK);
+    for (; *letters != '\0'; letters++)
+        put_hint(process->stores[0], *letters);
+}
+
+static void live(struct process *process, const struct debtor *debtor)
+{
+    hold(process, debtor->held);
+    debts_life_ends(process, debtor->known);
+    hold(process, debtor->begun);
+    debts_found(&process->debts, process->stores, 1);
+    if (debtor->again) {
+        debts_life_ends(process, strlen(debtor->begun));
+        debts_found(&process->debts, process->stores, 1);
+    }
+    hold(process, debtor->now);
 }
 
 static void who_leaves_owes_nothing(const void *at)
@@ -228,19 +265,15 @@ static void who_leaves_owes_nothing(const void *at)
     struct process *process = calloc(1, sizeof(*process));
     assert_non_null(process);
     world_init(&world, 1);
-    *process = (struct process){ .world = &world,
-                                 .member = 3,
-                                 .book = &book,
-                                 .running = debtor->running,
-                                 .store_count = 1,
-                                 .owed_again = debtor->owed_again };
-    assert_int_equal(memory_open(NULL, &process->stores[0]), KVORUM_OK);
-    if (debtor->target != 0)
-        put_hint(process->stores[0], debtor->target);
+    *process = (struct process){
+        .world = &world, .member = 3, .book = &book, .running = debtor->running, .store_count = 1
+    };
+    live(process, debtor);
     check_debts(process, &epoch);
     const char *checker = world.violation.checker;
     assert_string_equal(checker == NULL ? "-" : checker, debtor->found);
     engine_close(process->stores[0]);
+    debts_done(&process->debts);
     free(process);
     world_done(&world);
 }

@@ -44,6 +44,14 @@ static inline bool bytes_starts_with(struct bytes text, struct bytes prefix)
            (prefix.size == 0 || memcmp(text.data, prefix.data, prefix.size) == 0);
 }
 
+/** Copies `part` to `at`, and says where it ends. */
+static inline uint8_t *bytes_put(uint8_t *at, struct bytes part)
+{
+    if (part.size > 0)
+        memcpy(at, part.data, part.size);
+    return at + part.size;
+}
+
 /** `text` from `offset` on; offset <= text.size. */
 static inline struct bytes bytes_from(struct bytes text, size_t offset)
 {

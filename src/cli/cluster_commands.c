@@ -5,6 +5,7 @@
 
 #include "cli/cluster_watch.h"
 #include "cli/commands.h"
+#include "cli/json_field.h"
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -22,17 +23,6 @@ int cluster_ask(struct session *session, const char *method, const char *path, j
 
 /* --- showing -------------------------------------------------------------------------------- */
 
-static const char *text_at(const json_t *json, const char *name)
-{
-    const char *text = json_string_value(json_object_get(json, name));
-    return text == NULL ? "" : text;
-}
-
-static long long number_at(const json_t *json, const char *name)
-{
-    return (long long)json_integer_value(json_object_get(json, name));
-}
-
 static void print_staged(const json_t *json)
 {
     const json_t *staged = json_object_get(json, "staged"), *change;
@@ -41,12 +31,6 @@ static void print_staged(const json_t *json)
         printf("%s%s\n", i == 0 ? "staged: " : "        ", json_string_value(change));
     if (json_array_size(staged) == 0)
         puts("staged: nothing");
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const json_t *const *one = a, *const *other = b;
-    return strverscmp(text_at(*one, "name"), text_at(*other, "name"));
 }
 
 /* In the order of their names; NULL: none, or no memory.  To be freed. */
@@ -60,7 +44,7 @@ static const json_t **sorted_nodes(const json_t *json, size_t *ret_count)
     if (sorted == NULL)
         *ret_count = 0;
     else
-        qsort(sorted, *ret_count, sizeof(const json_t *), by_name);
+        qsort(sorted, *ret_count, sizeof(const json_t *), field_name_order);
     return sorted;
 }
 
@@ -93,9 +77,10 @@ static void print_cluster(const json_t *json, enum output_format format)
     print_rows(json, columns, format);
     if (format != OUTPUT_TABLE)
         return;
-    printf("epoch %lld, %lld partitions", number_at(json, "epoch"), number_at(json, "partitions"));
-    if (number_at(json, "moving") > 0)
-        printf(", %lld of them moving", number_at(json, "moving"));
+    printf("epoch %llu, %llu partitions", field_number(json, "epoch"),
+           field_number(json, "partitions"));
+    if (field_number(json, "moving") > 0)
+        printf(", %llu of them moving", field_number(json, "moving"));
     putchar('\n');
     print_staged(json);
 }
@@ -104,9 +89,9 @@ static void print_cluster(const json_t *json, enum output_format format)
 static void print_zones(const json_t *json)
 {
     const json_t *zones = json_object_get(json, "zones_of_a_partition");
-    long long before = number_at(zones, "before"), after = number_at(zones, "after");
+    unsigned long long before = field_number(zones, "before"), after = field_number(zones, "after");
     if (before > 1 || after > 1)
-        printf("copies of a partition: in at least %lld zone%s before, %lld after\n", before,
+        printf("copies of a partition: in at least %llu zone%s before, %llu after\n", before,
                before == 1 ? "" : "s", after);
 }
 
@@ -115,7 +100,7 @@ static bool has_zones(const json_t *survives)
     const char *name;
     json_t *moment;
     json_object_foreach((json_t *)survives, name,
-                        moment) if (number_at(moment, "zones") > 0) return true;
+                        moment) if (field_number(moment, "zones") > 0) return true;
     return false;
 }
 
@@ -125,11 +110,11 @@ static void print_survival(const json_t *json)
     const json_t *survives = json_object_get(json, "survives");
     for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
         const json_t *one = json_object_get(survives, moments[i]);
-        long long nodes = number_at(one, "nodes"), zones = number_at(one, "zones");
-        printf("%s%s: any %lld node%s", i == 0 ? "survives " : "; ", moments[i], nodes,
+        unsigned long long nodes = field_number(one, "nodes"), zones = field_number(one, "zones");
+        printf("%s%s: any %llu node%s", i == 0 ? "survives " : "; ", moments[i], nodes,
                nodes == 1 ? "" : "s");
         if (zones > 0)
-            printf(", any %lld zone%s", zones, zones == 1 ? "" : "s");
+            printf(", any %llu zone%s", zones, zones == 1 ? "" : "s");
         else if (has_zones(survives))
             printf(", no zone");
     }
@@ -150,12 +135,12 @@ static void print_plan(const json_t *json, enum output_format format)
     if (format != OUTPUT_TABLE)
         return;
     if (filled) {
-        printf("%lld partitions move, %lld copies travel\n", number_at(json, "moves"),
-               number_at(json, "copies"));
+        printf("%llu partitions move, %llu copies travel\n", field_number(json, "moves"),
+               field_number(json, "copies"));
         print_survival(json);
     }
     if (json_is_true(json_object_get(json, "possible")))
-        printf("Next: kvorum cluster commit --epoch %lld\n", number_at(json, "epoch"));
+        printf("Next: kvorum cluster commit --epoch %llu\n", field_number(json, "epoch"));
 }
 
 static void print(json_t *json, const struct invocation *invocation,
@@ -204,7 +189,7 @@ int command_cluster_plan(const struct invocation *invocation)
     if (code == EXIT_DONE && !json_is_true(json_object_get(json, "possible"))) {
         bool nothing = json_array_size(json_object_get(json, "staged")) == 0;
         code = nothing ? EXIT_NO : EXIT_UNSAFE;
-        say_error(nothing ? "%s" : "refused: %s", text_at(json, "reason"));
+        say_error(nothing ? "%s" : "refused: %s", field_text(json, "reason"));
     }
     if (json != NULL)
         print(json, invocation, print_plan);

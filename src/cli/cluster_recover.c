@@ -5,21 +5,11 @@
 
 #include "cli/cluster_watch.h"
 #include "cli/commands.h"
+#include "cli/json_field.h"
 #include "cli/message.h"
 #include "cli/output.h"
 
 enum { PATH_MAX_SIZE = 128 << 10 };
-
-static const char *text_at(const json_t *json, const char *name)
-{
-    const char *text = json_string_value(json_object_get(json, name));
-    return text == NULL ? "" : text;
-}
-
-static long long number_at(const json_t *json, const char *name)
-{
-    return (long long)json_integer_value(json_object_get(json, name));
-}
 
 static bool is_at(const json_t *json, const char *name)
 {
@@ -27,12 +17,6 @@ static bool is_at(const json_t *json, const char *name)
 }
 
 /* --- showing -------------------------------------------------------------------------------- */
-
-static int by_name(const void *a, const void *b)
-{
-    const json_t *const *one = a, *const *other = b;
-    return strverscmp(text_at(*one, "name"), text_at(*other, "name"));
-}
 
 /* In the order of their names, where they have any. */
 static void print_rows(const json_t *rows, const char *const *columns, enum output_format format)
@@ -45,7 +29,7 @@ static void print_rows(const json_t *rows, const char *const *columns, enum outp
     for (size_t i = 0; i < count; i++)
         sorted[i] = json_array_get(rows, i);
     if (strcmp(columns[0], "name") == 0)
-        qsort(sorted, count, sizeof(const json_t *), by_name);
+        qsort(sorted, count, sizeof(const json_t *), field_name_order);
     table_init(&table, columns);
     for (size_t i = 0; i < count; i++) {
         const json_t *row = sorted[i];
@@ -68,8 +52,8 @@ static void print_voters(const json_t *plan)
 {
     const json_t *after = json_object_get(plan, "voters_after"), *name;
     size_t i;
-    printf("voters: %lld of %lld answer", number_at(plan, "voters_answer"),
-           number_at(plan, "voters"));
+    printf("voters: %llu of %llu answer", field_number(plan, "voters_answer"),
+           field_number(plan, "voters"));
     json_array_foreach(after, i, name)
         printf("%s%s", i == 0 ? "; afterwards: " : ", ", json_string_value(name));
     putchar('\n');
@@ -77,16 +61,17 @@ static void print_voters(const json_t *plan)
 
 static void print_epochs(const json_t *plan)
 {
-    long long next = number_at(plan, "next_epoch"), heard = number_at(plan, "heard_of");
+    unsigned long long next = field_number(plan, "next_epoch"),
+                       heard = field_number(plan, "heard_of");
     if (is_at(plan, "begun_before"))
         puts("A recovery was begun before and may be decided: it is ended as it was begun.");
     if (next > 0)
-        printf("goes on from epoch %lld%s, as epoch %lld, the first of a new line\n",
-               number_at(plan, "epoch"),
+        printf("goes on from epoch %llu%s, as epoch %llu, the first of a new line\n",
+               field_number(plan, "epoch"),
                is_at(plan, "accepted_only") ? ", which a voter who is left accepted" : "", next);
     if (heard > 0)
         printf(
-            "epoch %lld was heard of, and nobody who is left holds it: what it changed is lost\n",
+            "epoch %llu was heard of, and nobody who is left holds it: what it changed is lost\n",
             heard);
     if (is_at(plan, "staged_is_forgotten"))
         puts("what is staged is forgotten");
@@ -98,10 +83,10 @@ static void print_copies(const json_t *plan)
                                            ">minority", ">none",   NULL };
     puts("partitions by what is left of their n copies:");
     print_rows(json_object_get(plan, "copies"), columns, OUTPUT_TABLE);
-    printf("%lld partitions move, %lld copies travel; survives afterwards: any %lld node%s\n",
-           number_at(plan, "moves"), number_at(plan, "copies_travel"),
-           number_at(plan, "survives_after_nodes"),
-           number_at(plan, "survives_after_nodes") == 1 ? "" : "s");
+    printf("%llu partitions move, %llu copies travel; survives afterwards: any %llu node%s\n",
+           field_number(plan, "moves"), field_number(plan, "copies_travel"),
+           field_number(plan, "survives_after_nodes"),
+           field_number(plan, "survives_after_nodes") == 1 ? "" : "s");
 }
 
 static void print_warnings(const json_t *plan)
@@ -109,8 +94,8 @@ static void print_warnings(const json_t *plan)
     const json_t *warnings = json_object_get(plan, "warnings"), *one;
     size_t i;
     json_array_foreach(warnings, i, one)
-        printf("warning: %s%s%s\n", text_at(one, "buckets"),
-               *text_at(one, "buckets") == '\0' ? "" : ": ", text_at(one, "text"));
+        printf("warning: %s%s%s\n", field_text(one, "buckets"),
+               *field_text(one, "buckets") == '\0' ? "" : ": ", field_text(one, "text"));
 }
 
 static void print_plan(const json_t *plan, enum output_format format)
@@ -128,7 +113,7 @@ static void print_plan(const json_t *plan, enum output_format format)
         return;
     print_voters(plan);
     print_epochs(plan);
-    if (number_at(plan, "next_epoch") > 0)
+    if (field_number(plan, "next_epoch") > 0)
         print_copies(plan);
     print_warnings(plan);
 }
@@ -169,14 +154,14 @@ static int carry_out(struct session *session, const json_t *plan)
     const struct invocation *invocation = session->invocation;
     json_t *cluster = NULL;
     json_t *body = json_pack("{s:o, s:I, s:b}", "lost", split(option_text(invocation, "lost")),
-                             "epoch", (json_int_t)number_at(plan, "epoch"), "switched_off",
+                             "epoch", (json_int_t)field_number(plan, "epoch"), "switched_off",
                              option_flag(invocation, "switched-off"));
     int code =
         cluster_ask(session, "POST", "/kvorum/cluster/recover", body, "cannot recover", &cluster);
     if (code == EXIT_DONE && output_format_parse(option_text(invocation, "output")) == OUTPUT_TABLE)
-        printf("recovered: epoch %lld is in force. Next: kvorum cluster status, and new nodes by "
+        printf("recovered: epoch %llu is in force. Next: kvorum cluster status, and new nodes by "
                "kvorum server --join\n",
-               number_at(cluster, "epoch"));
+               field_number(cluster, "epoch"));
     json_decref(cluster);
     return code;
 }
@@ -184,10 +169,10 @@ static int carry_out(struct session *session, const json_t *plan)
 static void print_next(const struct invocation *invocation, const json_t *plan)
 {
     const char *lost = option_text(invocation, "lost");
-    printf("Next: kvorum cluster recover%s%s%s --epoch %lld --yes\n",
+    printf("Next: kvorum cluster recover%s%s%s --epoch %llu --yes\n",
            lost == NULL ? "" : " --lost ", lost == NULL ? "" : lost,
            option_flag(invocation, "switched-off") ? " --switched-off" : "",
-           number_at(plan, "epoch"));
+           field_number(plan, "epoch"));
 }
 
 static int go_on(struct session *session, const json_t *plan)
@@ -196,8 +181,8 @@ static int go_on(struct session *session, const json_t *plan)
     int64_t expected = option_number(invocation, "epoch", 0);
     bool table = output_format_parse(option_text(invocation, "output")) == OUTPUT_TABLE;
     if (!is_at(plan, "possible"))
-        return fail(EXIT_UNSAFE, "refused: %s", text_at(plan, "reason"));
-    if (expected != 0 && expected != number_at(plan, "epoch") && !is_at(plan, "begun_before"))
+        return fail(EXIT_UNSAFE, "refused: %s", field_text(plan, "reason"));
+    if (expected != 0 && expected != field_number(plan, "epoch") && !is_at(plan, "begun_before"))
         return fail(EXIT_UNSAFE,
                     "refused: the cluster has changed since that plan was made; look at the new "
                     "one");

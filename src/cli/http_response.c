@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/http_response.h"
 
+#include "base/text.h"
+
 #include <strings.h>
 
 enum { LINE_SIZE_MAX = 4096 };
@@ -44,15 +46,6 @@ static bool is_token(uint8_t c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-static struct bytes trim(struct bytes text)
-{
-    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = bytes_from(text, 1);
-    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
-        text.size--;
-    return text;
 }
 
 /* Cut the line up to CR LF off the front of `text`; false when there is none, or a stray
@@ -99,7 +92,7 @@ static bool read_field(struct http_response *response, struct bytes line)
             return false;
     }
     response->fields[response->field_count++] =
-        (struct http_field){ name, trim(bytes_from(line, name.size + 1)) };
+        (struct http_field){ name, text_trim(bytes_from(line, name.size + 1)) };
     return true;
 }
 
@@ -232,17 +225,9 @@ static size_t input_body(struct http_response *response, struct bytes input)
     return size;
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    uint8_t lower = c | 0x20;
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 static void step_chunk_size(struct http_response *response, uint8_t c)
 {
-    int digit = hex_digit(c);
+    int digit = text_hex_digit(c);
     if (digit >= 0 && response->line_size < 15) {
         response->left = response->left * 16 + (uint64_t)digit;
         response->line_size++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* repair: have one node compare its replicas with those of every other owner, and watch. */
 #include "cli/commands.h"
+#include "cli/json_field.h"
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -9,11 +10,6 @@
 #include <time.h>
 
 enum { POLL_MS = 200 };
-
-static uint64_t number(const json_t *json, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(json, name));
-}
 
 static void append_parameter(struct buffer *path, const char *name, const char *value)
 {
@@ -42,8 +38,9 @@ static kvorum_status begin(struct session *session, json_t **ret_before)
 
 static bool over(const json_t *before, const json_t *now)
 {
-    return number(now, "demands") >= number(before, "demands") + number(now, "shards") &&
-           number(now, "done") >= number(now, "pairs");
+    return field_number(now, "demands") >=
+               field_number(before, "demands") + field_number(now, "shards") &&
+           field_number(now, "done") >= field_number(now, "pairs");
 }
 
 /* Until it is over; the node goes on when we are interrupted. */
@@ -61,8 +58,8 @@ static kvorum_status watch(struct session *session, const json_t *before, json_t
             session_object(&session->client, "GET", BYTES_LITERAL("/kvorum/repair"), NULL, &now);
         if (status != KVORUM_OK || over(before, now))
             break;
-        progress.total = number(now, "pairs");
-        progress_update(&progress, number(now, "done"), number(now, "done"));
+        progress.total = field_number(now, "pairs");
+        progress_update(&progress, field_number(now, "done"), field_number(now, "done"));
         nanosleep(&pause, NULL);
     }
     progress_end(&progress);
@@ -76,13 +73,13 @@ static int print_outcome(const json_t *before, const json_t *now, enum output_fo
                                          "pushed",        "bytes_out",      "bytes_in" };
     json_t *outcome = json_object();
     json_object_set_new(outcome, "node", json_incref(json_object_get(now, "node")));
-    json_object_set_new(outcome, "pairs", json_integer((json_int_t)number(now, "pairs")));
-    json_object_set_new(outcome, "failed", json_integer((json_int_t)number(now, "failed")));
+    json_object_set_new(outcome, "pairs", json_integer((json_int_t)field_number(now, "pairs")));
+    json_object_set_new(outcome, "failed", json_integer((json_int_t)field_number(now, "failed")));
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        json_object_set_new(
-            outcome, names[i],
-            json_integer((json_int_t)(number(now, names[i]) - number(before, names[i]))));
-    int code = number(now, "failed") == 0 ? EXIT_DONE : EXIT_NO;
+        json_object_set_new(outcome, names[i],
+                            json_integer((json_int_t)(field_number(now, names[i]) -
+                                                      field_number(before, names[i]))));
+    int code = field_number(now, "failed") == 0 ? EXIT_DONE : EXIT_NO;
     if (format == OUTPUT_JSON) {
         (void)json_print(outcome, stdout);
         return code;
@@ -90,10 +87,13 @@ static int print_outcome(const json_t *before, const json_t *now, enum output_fo
     printf("%s: %s pairs of replicas compared, %s in vain; %s keys differed: %s objects fetched, "
            "%s pushed; %s sent, %s received\n",
            json_string_value(json_object_get(outcome, "node")),
-           text_of_count(number(outcome, "pairs")), text_of_count(number(outcome, "failed")),
-           text_of_count(number(outcome, "keys_differing")),
-           text_of_count(number(outcome, "fetched")), text_of_count(number(outcome, "pushed")),
-           text_of_size(number(outcome, "bytes_out")), text_of_size(number(outcome, "bytes_in")));
+           text_of_count(field_number(outcome, "pairs")),
+           text_of_count(field_number(outcome, "failed")),
+           text_of_count(field_number(outcome, "keys_differing")),
+           text_of_count(field_number(outcome, "fetched")),
+           text_of_count(field_number(outcome, "pushed")),
+           text_of_size(field_number(outcome, "bytes_out")),
+           text_of_size(field_number(outcome, "bytes_in")));
     json_decref(outcome);
     return code;
 }

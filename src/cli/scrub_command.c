@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scrub: have one node read and check all its files, and watch. */
 #include "cli/commands.h"
+#include "cli/json_field.h"
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -10,17 +11,14 @@
 
 enum { POLL_MS = 200, ACCEPT_POLLS = 25 };
 
-static uint64_t number(const json_t *json, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(json, name));
-}
-
 static const struct bytes path = BYTES_LITERAL("/kvorum/scrub");
 
 static bool over(const json_t *before, const json_t *now)
 {
-    return number(now, "demands") >= number(before, "demands") + number(now, "shards") &&
-           number(now, "running") == 0 && number(now, "in_doubt") == number(now, "lost");
+    return field_number(now, "demands") >=
+               field_number(before, "demands") + field_number(now, "shards") &&
+           field_number(now, "running") == 0 &&
+           field_number(now, "in_doubt") == field_number(now, "lost");
 }
 
 /* Until all is read, and nothing is in doubt that somebody may still have; the node goes on when we
@@ -38,8 +36,8 @@ static kvorum_status watch(struct session *session, const json_t *before, json_t
         status = session_object(&session->client, "GET", path, NULL, &now);
         if (status != KVORUM_OK || over(before, now))
             break;
-        progress.total = number(now, "total");
-        progress_update(&progress, number(now, "read"), number(now, "read"));
+        progress.total = field_number(now, "total");
+        progress_update(&progress, field_number(now, "read"), field_number(now, "read"));
         nanosleep(&pause, NULL);
     }
     progress_end(&progress);
@@ -50,17 +48,18 @@ static kvorum_status watch(struct session *session, const json_t *before, json_t
 static int print_outcome(const json_t *before, const json_t *now, enum output_format format)
 {
     static const char *const names[] = { "blocks", "damaged", "mended", "refilled" };
-    uint64_t lost = number(now, "lost");
+    uint64_t lost = field_number(now, "lost");
     json_t *outcome = json_object();
     json_object_set_new(outcome, "node", json_incref(json_object_get(now, "node")));
-    json_object_set_new(outcome, "read", json_integer((json_int_t)number(now, "read")));
-    json_object_set_new(outcome, "in_doubt", json_integer((json_int_t)number(now, "in_doubt")));
+    json_object_set_new(outcome, "read", json_integer((json_int_t)field_number(now, "read")));
+    json_object_set_new(outcome, "in_doubt",
+                        json_integer((json_int_t)field_number(now, "in_doubt")));
     json_object_set_new(outcome, "lost", json_integer((json_int_t)lost));
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        json_object_set_new(
-            outcome, names[i],
-            json_integer((json_int_t)(number(now, names[i]) - number(before, names[i]))));
-    int code = number(now, "in_doubt") == 0 ? EXIT_DONE : EXIT_NO;
+        json_object_set_new(outcome, names[i],
+                            json_integer((json_int_t)(field_number(now, names[i]) -
+                                                      field_number(before, names[i]))));
+    int code = field_number(now, "in_doubt") == 0 ? EXIT_DONE : EXIT_NO;
     if (format == OUTPUT_JSON) {
         (void)json_print(outcome, stdout);
         return code;
@@ -68,9 +67,11 @@ static int print_outcome(const json_t *before, const json_t *now, enum output_fo
     printf("%s: %s read, %s blocks; %s damaged places, %s files mended, %s ranges of keys "
            "refilled\n",
            json_string_value(json_object_get(outcome, "node")),
-           text_of_size(number(outcome, "read")), text_of_count(number(outcome, "blocks")),
-           text_of_count(number(outcome, "damaged")), text_of_count(number(outcome, "mended")),
-           text_of_count(number(outcome, "refilled")));
+           text_of_size(field_number(outcome, "read")),
+           text_of_count(field_number(outcome, "blocks")),
+           text_of_count(field_number(outcome, "damaged")),
+           text_of_count(field_number(outcome, "mended")),
+           text_of_count(field_number(outcome, "refilled")));
     if (lost > 0)
         printf("%s ranges of keys are lost, and no other node owns some of their keys: reads of "
                "those fail. Next: restore them, then kvorum scrub --accept\n",
@@ -89,11 +90,11 @@ static int begun(const json_t *begun)
 /* Every shard has done it once `accepted` is what `lost` was. */
 static kvorum_status accept_lost(struct session *session, const json_t *before, json_t **ret_now)
 {
-    uint64_t due = number(before, "accepted") + number(before, "lost");
+    uint64_t due = field_number(before, "accepted") + field_number(before, "lost");
     kvorum_status status = session_object(&session->client, "POST",
                                           BYTES_LITERAL("/kvorum/scrub/accept"), NULL, ret_now);
-    for (int i = 0; status == KVORUM_OK && i < ACCEPT_POLLS && number(*ret_now, "accepted") < due;
-         i++) {
+    for (int i = 0;
+         status == KVORUM_OK && i < ACCEPT_POLLS && field_number(*ret_now, "accepted") < due; i++) {
         struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
         nanosleep(&pause, NULL);
         json_decref(*ret_now);
@@ -105,8 +106,8 @@ static kvorum_status accept_lost(struct session *session, const json_t *before, 
 
 static int print_accepted(const json_t *before, const json_t *now, enum output_format format)
 {
-    uint64_t accepted = number(now, "accepted") - number(before, "accepted");
-    uint64_t left = number(now, "in_doubt");
+    uint64_t accepted = field_number(now, "accepted") - field_number(before, "accepted");
+    uint64_t left = field_number(now, "in_doubt");
     int code = left == 0 ? EXIT_DONE : EXIT_NO;
     if (format == OUTPUT_JSON) {
         (void)json_print(

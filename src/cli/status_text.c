@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/json_field.h"
 #include "cli/output.h"
 
 struct census {
@@ -14,12 +15,6 @@ uint64_t status_number(const json_t *status, const char *name)
 {
     double number = json_number_value(json_object_get(status, name));
     return number <= 0 ? 0 : (uint64_t)number;
-}
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text == NULL ? "" : text;
 }
 
 const char *status_problem(const json_t *status)
@@ -43,7 +38,7 @@ const char *status_problem(const json_t *status)
 
 static bool is_alive(const json_t *node)
 {
-    return strcmp(text_of(node, "state"), "alive") == 0;
+    return strcmp(field_text(node, "state"), "alive") == 0;
 }
 
 static struct census count_nodes(const json_t *status)
@@ -86,8 +81,8 @@ static void append_missing(const json_t *status, struct buffer *text)
             more++;
             continue;
         }
-        const char *state = text_of(node, "state");
-        buffer_printf(text, "%s%s ", named++ == 0 ? "" : ", ", text_of(node, "name"));
+        const char *state = field_text(node, "state");
+        buffer_printf(text, "%s%s ", named++ == 0 ? "" : ", ", field_text(node, "name"));
         if (strcmp(state, "unknown") == 0)
             buffer_append_text(text, "was not heard of yet");
         else
@@ -175,7 +170,7 @@ static int colour_of(const json_t *status)
 static void append_state(const json_t *node, bool colour, struct buffer *text)
 {
     char words[64];
-    const char *state = text_of(node, "state");
+    const char *state = field_text(node, "state");
     snprintf(words, sizeof(words), "%-8.8s %8s", state, since_text(node));
     int number = is_alive(node) ? GREEN : strcmp(state, "dead") == 0 ? RED : YELLOW;
     append_coloured(text, colour, number, words);
@@ -187,16 +182,10 @@ static int widest(const json_t *nodes, const char *member, int least)
     size_t i;
     json_array_foreach(nodes, i, node)
     {
-        int size = (int)strlen(text_of(node, member));
+        int size = (int)strlen(field_text(node, member));
         least = size > least && size <= 40 ? size : least;
     }
     return least;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const json_t *const *one = a, *const *other = b;
-    return strverscmp(text_of(*one, "name"), text_of(*other, "name"));
 }
 
 /* The nodes in the order of their names; NULL out of memory. */
@@ -208,7 +197,7 @@ static json_t *sorted_nodes(const json_t *status)
     for (size_t i = 0; list != NULL && i < count; i++)
         list[i] = json_array_get(nodes, i);
     if (list != NULL)
-        qsort(list, count, sizeof(json_t *), by_name);
+        qsort(list, count, sizeof(json_t *), field_name_order);
     for (size_t i = 0; list != NULL && i < count; i++)
         json_array_append(sorted, list[i]);
     free(list);
@@ -232,9 +221,9 @@ static void append_nodes_table(const json_t *status, bool colour, struct buffer 
         double partitions = json_number_value(json_object_get(node, "partitions"));
         double share = held <= 0 ? 0 : partitions / held;
         bool self = json_is_true(json_object_get(node, "self"));
-        buffer_printf(text, "  %-*s %s  %-*s  %-*s  ", name, text_of(node, "name"),
-                      self ? "*" : " ", address, text_of(node, "address"), zone,
-                      text_of(node, "zone"));
+        buffer_printf(text, "  %-*s %s  %-*s  %-*s  ", name, field_text(node, "name"),
+                      self ? "*" : " ", address, field_text(node, "address"), zone,
+                      field_text(node, "zone"));
         append_state(node, colour, text);
         buffer_printf(text, "  %10s  %s %5.1f %%\n", text_of_count((uint64_t)partitions),
                       text_of_bar(share * (double)json_array_size(nodes) / 2, 12), share * 100);
@@ -251,7 +240,7 @@ static void append_ring(const json_t *status, struct buffer *text)
     double imbalance = json_number_value(json_object_get(status, "imbalance"));
     if (imbalance > 0)
         buffer_printf(text, "most loaded node %.2f x its share, ", imbalance);
-    buffer_printf(text, "cluster %.36s\n", text_of(status, "cluster"));
+    buffer_printf(text, "cluster %.36s\n", field_text(status, "cluster"));
 }
 
 /* Where the data is on disk, once anything went there. */
@@ -324,10 +313,10 @@ static void append_self(const json_t *status, struct buffer *text)
 {
     const json_t *listeners = json_object_get(status, "listeners"), *address;
     buffer_printf(text, "* %s: kvorum %s, up %s, %s reactors, engine %s, sync %s\n",
-                  text_of(status, "node"), text_of(status, "version"),
+                  field_text(status, "node"), field_text(status, "version"),
                   text_of_time(json_number_value(json_object_get(status, "uptime_s"))),
-                  text_of_count(status_number(status, "reactors")), text_of(status, "engine"),
-                  text_of(status, "sync"));
+                  text_of_count(status_number(status, "reactors")), field_text(status, "engine"),
+                  field_text(status, "sync"));
     buffer_printf(text, "  about %s keys here, %s memory, %s disk;",
                   text_of_count(status_number(status, "keys")),
                   text_of_size(status_number(status, "memory")),

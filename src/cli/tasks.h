@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "cli/json_field.h"
 #include "cli/session.h"
 
 /** All tasks, or `task`.  Own: *ret_json, when it returns EXIT_DONE; otherwise it has said why. */
@@ -17,17 +18,6 @@ int tasks_judge(const json_t *json);
 
 /* --- of one task ------------------------------------------------------------------------------ */
 
-static inline const char *task_text(const json_t *json, const char *name)
-{
-    const char *text = json_string_value(json_object_get(json, name));
-    return text == NULL ? "" : text;
-}
-
-static inline uint64_t task_number(const json_t *json, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(json, name));
-}
-
 static inline bool task_knows(const json_t *json, const char *name)
 {
     return json_is_integer(json_object_get(json, name));
@@ -35,14 +25,14 @@ static inline bool task_knows(const json_t *json, const char *name)
 
 static inline bool task_is(const json_t *task, const char *state)
 {
-    return strcmp(task_text(task, "state"), state) == 0;
+    return strcmp(field_text(task, "state"), state) == 0;
 }
 
 /** It begins by itself, and nobody waits for it. */
 static inline bool task_is_background(const json_t *task)
 {
-    return strcmp(task_text(task, "nature"), "background") == 0 ||
-           strcmp(task_text(task, "nature"), "endless") == 0;
+    return strcmp(field_text(task, "nature"), "background") == 0 ||
+           strcmp(field_text(task, "nature"), "endless") == 0;
 }
 
 static inline bool task_is_under_way(const json_t *task)

@@ -39,44 +39,45 @@ int tasks_get(struct session *session, const char *task, json_t **ret_json)
 
 static const char *left_text(const json_t *task)
 {
-    return task_knows(task, "left_ms") ? text_of_time((double)task_number(task, "left_ms") / 1000)
+    return task_knows(task, "left_ms") ? text_of_time((double)field_number(task, "left_ms") / 1000)
                                        : "-";
 }
 
 static const char *limit_text(const json_t *task)
 {
-    return task_knows(task, "limit") ? text_of_size(task_number(task, "limit")) : "none";
+    return task_knows(task, "limit") ? text_of_size(field_number(task, "limit")) : "none";
 }
 
 static void add_row(struct table *table, const json_t *task)
 {
-    uint64_t total = task_number(task, "total");
-    table_cell(table, "%s", task_text(task, "task"));
-    table_cell(table, "%s%s", task_text(task, "state"),
+    uint64_t total = field_number(task, "total");
+    table_cell(table, "%s", field_text(task, "task"));
+    table_cell(table, "%s%s", field_text(task, "state"),
                json_is_true(json_object_get(task, "stalled")) ? ", stalled" : "");
     if (total == 0)
         table_cell(table, "-");
     else
-        table_cell(table, "%llu of %llu %s", (unsigned long long)task_number(task, "done"),
-                   (unsigned long long)total, task_text(task, "unit"));
-    table_cell(table, "%llu", (unsigned long long)task_number(task, "failed"));
-    table_cell(table, "%s", text_of_size(task_number(task, "size")));
-    table_cell(table, "%s/s", text_of_size(task_number(task, "rate")));
+        table_cell(table, "%llu of %llu %s", (unsigned long long)field_number(task, "done"),
+                   (unsigned long long)total, field_text(task, "unit"));
+    table_cell(table, "%llu", (unsigned long long)field_number(task, "failed"));
+    table_cell(table, "%s", text_of_size(field_number(task, "size")));
+    table_cell(table, "%s/s", text_of_size(field_number(task, "rate")));
     table_cell(table, "%s", limit_text(task));
     table_cell(table, "%s", left_text(task));
-    table_cell(table, "%s", task_text(task, "note"));
+    table_cell(table, "%s", field_text(task, "note"));
 }
 
 /* Runs by itself, as it should. */
 static bool is_quiet(const json_t *task)
 {
     return task_is_background(task) && !task_is(task, "paused") &&
-           !json_is_true(json_object_get(task, "stalled")) && task_number(task, "failed") == 0;
+           !json_is_true(json_object_get(task, "stalled")) && field_number(task, "failed") == 0;
 }
 
 static bool is_shown(const json_t *task, bool all)
 {
-    return all || (!task_is(task, "idle") && !is_quiet(task)) || task_text(task, "note")[0] != '\0';
+    return all || (!task_is(task, "idle") && !is_quiet(task)) ||
+           field_text(task, "note")[0] != '\0';
 }
 
 /* One line for what always goes on somewhere. */
@@ -88,7 +89,7 @@ static void print_quiet(const json_t *json)
     {
         if (!is_quiet(task) || !task_is(task, "running"))
             continue;
-        printf("%s%s", count++ == 0 ? "in the background: " : ", ", task_text(task, "task"));
+        printf("%s%s", count++ == 0 ? "in the background: " : ", ", field_text(task, "task"));
     }
     if (count > 0)
         puts(" (kvorum tasks list --all)");
@@ -98,8 +99,8 @@ static void warn_of_silent(const json_t *json)
 {
     const json_t *silent = json_object_get(json, "silent"), *node;
     size_t i;
-    json_array_foreach(silent, i, node) fprintf(stderr, "not known of %s: %s\n",
-                                                task_text(node, "node"), task_text(node, "reason"));
+    json_array_foreach(silent, i, node) fprintf(
+        stderr, "not known of %s: %s\n", field_text(node, "node"), field_text(node, "reason"));
 }
 
 static void print_table(const json_t *json, bool all, enum output_format format)
@@ -144,7 +145,7 @@ int tasks_judge(const json_t *json)
     size_t i;
     int code = json_array_size(json_object_get(json, "silent")) > 0 ? EXIT_NO : EXIT_DONE;
     json_array_foreach(tasks, i, task) if (json_is_true(json_object_get(task, "stalled")) ||
-                                           task_number(task, "failed") > 0 ||
+                                           field_number(task, "failed") > 0 ||
                                            task_is(task, "cancelled")) code = EXIT_NO;
     return code;
 }

@@ -47,17 +47,17 @@ static struct sums add_up(const json_t *json, bool named)
     {
         if (!task_is_under_way(task) || (!named && task_is_background(task)))
             continue;
-        if (strcmp(task_text(task, "nature"), "endless") == 0)
+        if (strcmp(field_text(task, "nature"), "endless") == 0)
             sums.endless = task;
         sums.under_way++;
-        sums.unit = task_text(task, "unit");
-        sums.done += task_number(task, "done");
-        sums.total += task_number(task, "total");
-        sums.size += task_number(task, "size");
-        sums.rate += task_number(task, "rate");
+        sums.unit = field_text(task, "unit");
+        sums.done += field_number(task, "done");
+        sums.total += field_number(task, "total");
+        sums.size += field_number(task, "size");
+        sums.rate += field_number(task, "rate");
         sums.left_known &= task_knows(task, "left_ms");
-        if (task_number(task, "left_ms") > sums.left_ms)
-            sums.left_ms = task_number(task, "left_ms");
+        if (field_number(task, "left_ms") > sums.left_ms)
+            sums.left_ms = field_number(task, "left_ms");
         if (json_is_true(json_object_get(task, "stalled")))
             sums.stalled = task;
         if (task_is(task, "paused"))
@@ -93,8 +93,8 @@ static void tell_once(struct waiting *waiting, bool *told, const json_t *task, c
         return;
     }
     clear_line(waiting);
-    fprintf(stderr, "%s is %s%s%s\n", task_text(task, "task"), what,
-            task_text(task, "note")[0] == '\0' ? "" : ": ", task_text(task, "note"));
+    fprintf(stderr, "%s is %s%s%s\n", field_text(task, "task"), what,
+            field_text(task, "note")[0] == '\0' ? "" : ": ", field_text(task, "note"));
     *told = true;
 }
 
@@ -117,7 +117,7 @@ static int refuse_endless(const struct sums *sums, json_t **json)
 {
     int code =
         fail(EXIT_USAGE, "%s begins anew each time it is through; there is nothing to wait for",
-             task_text(sums->endless, "task"));
+             field_text(sums->endless, "task"));
     json_decref(*json);
     *json = NULL;
     return code;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/resp.h"
 
+#include "base/text.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,20 +160,12 @@ static bool is_space(uint8_t c)
     return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r' || c == 0;
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* What follows a backslash in "": appends one byte, returns how many were read. */
 static size_t unescape(struct buffer *words, struct bytes rest)
 {
     static const char from[] = "nrtba", to[] = "\n\r\t\b\a";
-    int high = rest.size > 2 && rest.data[0] == 'x' ? hex_digit(rest.data[1]) : -1;
-    int low = high >= 0 ? hex_digit(rest.data[2]) : -1;
+    int high = rest.size > 2 && rest.data[0] == 'x' ? text_hex_digit(rest.data[1]) : -1;
+    int low = high >= 0 ? text_hex_digit(rest.data[2]) : -1;
     if (low >= 0) {
         buffer_append_u8(words, (uint8_t)(high * 16 + low));
         return 3;

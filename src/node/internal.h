@@ -77,6 +77,12 @@ struct target {
     bool asked_again;      /* GET: what it sent first was older than what was collected */
 };
 
+/** The owner that it is, or stands in for. */
+static inline uint16_t target_owner(const struct target *target)
+{
+    return target->stand_in ? target->owner : target->address.member;
+}
+
 struct request {
     struct map_item by_id;
     struct list link; /* node->active, or node->free_requests */

@@ -56,7 +56,7 @@ static void append_members(struct node *node, const struct request *request, str
     const char *separator = "\n  ";
     for (uint8_t i = 0; i < request->places && i < request->target_count; i++) {
         const struct target *target = &request->targets[i];
-        uint16_t member = target->stand_in ? target->owner : target->address.member;
+        uint16_t member = target_owner(target);
         enum liveness_state state = node_liveness(node, member);
         if (state == LIVENESS_ALIVE)
             continue;

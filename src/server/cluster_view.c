@@ -17,14 +17,6 @@ static uint32_t held_by(const struct epoch *epoch, const uint16_t *table, uint16
     return held;
 }
 
-static bool is_voter(const struct epoch *epoch, uint16_t member)
-{
-    for (uint8_t i = 0; i < epoch->voter_count; i++)
-        if (epoch->voters[i] == member)
-            return true;
-    return false;
-}
-
 static json_t *json_member(struct node *node, const struct epoch *epoch, uint16_t slot)
 {
     const struct member *member = &epoch->members[slot];
@@ -33,8 +25,8 @@ static json_t *json_member(struct node *node, const struct epoch *epoch, uint16_
                      member->address, "weight", (json_int_t)member->weight, "membership",
                      membership_names[member->state], "state",
                      liveness_names[node_liveness(node, slot)], "partitions",
-                     (json_int_t)held_by(epoch, epoch->table, slot), "voter", is_voter(epoch, slot),
-                     "self", slot == node_self(node));
+                     (json_int_t)held_by(epoch, epoch->table, slot), "voter",
+                     ring_is_voter(epoch, slot), "self", slot == node_self(node));
 }
 
 static json_t *json_staged(const struct epoch *epoch)

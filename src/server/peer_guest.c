@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/peer_guest.h"
 
+#include "base/text.h"
 #include "codec/peer.pb-c.h"
 #include "codec/protobuf.h"
 #include "server/birth.h"
@@ -273,15 +274,6 @@ static void on_hello(struct peer_guest *guest, const struct message *message)
 
 /* --- JOIN ----------------------------------------------------------------------------------- */
 
-static bool copy_text(char *ret, size_t size, const char *text)
-{
-    size_t length = strlen(text);
-    if (length >= size)
-        return false;
-    memcpy(ret, text, length + 1);
-    return true;
-}
-
 static bool read_join(struct peer_guest *guest, struct bytes body)
 {
     const Peer__Join *join = peer_unpack(guest->peers, &peer__join__descriptor, body);
@@ -294,9 +286,9 @@ static bool read_join(struct peer_guest *guest, struct bytes body)
     guest->cluster = (struct node_id){ { 0 } };
     if (join->cluster.len == NODE_ID_SIZE)
         memcpy(guest->cluster.bytes, join->cluster.data, NODE_ID_SIZE);
-    return copy_text(asking->name, sizeof(asking->name), join->name) &&
-           copy_text(asking->zone, sizeof(asking->zone), join->zone) &&
-           copy_text(asking->address, sizeof(asking->address), join->address);
+    return text_copy(asking->name, sizeof(asking->name), join->name) &&
+           text_copy(asking->zone, sizeof(asking->zone), join->zone) &&
+           text_copy(asking->address, sizeof(asking->address), join->address);
 }
 
 static void answer_join(struct peer_guest *guest)

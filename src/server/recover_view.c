@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/recover_view.h"
 
+#include "server/view_json.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -51,17 +53,6 @@ static json_t *json_warnings(const Peer__RecoverReport *report)
     return list;
 }
 
-static void print(json_t *json, struct buffer *ret_json)
-{
-    char *text = json_dumps(json, JSON_INDENT(2));
-    if (text != NULL)
-        buffer_append_text(ret_json, text);
-    else
-        ret_json->failed = true;
-    free(text);
-    json_decref(json);
-}
-
 void recover_view_json(const Peer__RecoverReport *report, struct buffer *ret_json)
 {
     json_t *members = json_array(), *copies = json_array(), *voters = json_array();
@@ -85,5 +76,5 @@ void recover_view_json(const Peer__RecoverReport *report, struct buffer *ret_jso
     json_object_set_new(json, "survives_after_nodes", json_integer(report->survives_nodes));
     json_object_set_new(json, "warnings", json_warnings(report));
     json_object_set_new(json, "staged_is_forgotten", json_boolean(report->staged));
-    print(json, ret_json);
+    view_json_print(json, ret_json);
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A node that is no member any more: it is told, says so, serves nothing, and stops asking."""
+# waits mostly
 import contextlib
 import json
 import os

@@ -241,6 +241,22 @@ def _():
         assert "fine" not in output and "chatter" not in output, output
 
 
+@case("run-tests: of programs that wait mostly several run at the same time, of others one")
+def _():
+    for mark, tries, expected in (("# waits mostly", 100, 0), ("# works", 3, 1)):
+        with temporary_folder() as folder:
+            words = []
+            for own, other in ("ab", "ba"):  # each waits for the other one to have begun
+                path = os.path.join(folder, own)
+                plant(folder, {own: f"#!/bin/bash\n{mark}\ntouch {folder}/{own}.begun; echo 1..1\n"
+                                    f"for i in {{1..{tries}}}; do [ -e {folder}/{other}.begun ] && break\n"
+                                    f"sleep 0.1; done\n"
+                                    f"[ -e {folder}/{other}.begun ] && echo ok 1 || echo not ok 1\n"})
+                os.chmod(path, 0o755)
+                words += ["--program", path]
+            tool("run-tests", *words, environment={**os.environ, "JOBS": "2"}, check=expected)
+
+
 @case("run-tests: what a program leaves running is stopped")
 def _():
     with temporary_folder() as folder:

@@ -190,6 +190,47 @@ def http_request(port, method, path, body=None, headers=None, timeout=10.0):
         connection.close()
 
 
+HTTP_LANES, HTTP_PIPELINE = 16, 16
+
+
+def http_many(port, requests, timeout=30.0):
+    """Many requests over a few connections, in no order; their responses, in the order of the requests.
+    A request: (method, path), or with a body, or with that and headers."""
+    requests = list(requests)
+    answers = [None] * len(requests)
+    with contextlib.ExitStack() as stack:
+        lanes = []
+        for _ in range(min(HTTP_LANES, len(requests))):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout * SLOW))
+            lanes.append((connection, stack.enter_context(connection.makefile("rb"))))
+        step = len(lanes) * HTTP_PIPELINE or 1
+        for begin in range(0, len(requests), step):
+            parts = [range(begin, min(begin + step, len(requests)))[i::len(lanes)] for i in range(len(lanes))]
+            for (connection, _), part in zip(lanes, parts):
+                connection.sendall(b"".join(_http_text(*requests[i]) for i in part))
+            for (_, input), part in zip(lanes, parts):
+                for i in part:
+                    answers[i] = _read_response(input)
+    return answers
+
+
+def _http_text(method, path, body=b"", headers=None):
+    body = body.encode() if isinstance(body, str) else body
+    fields = {"Host": "127.0.0.1", **(headers or {}), "Content-Length": len(body)}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _read_response(input):
+    line = input.readline().split(None, 2)
+    if len(line) < 2:
+        raise ConnectionError("the server closed the connection")
+    headers = http.client.parse_headers(input)
+    if headers.get("Transfer-Encoding"):
+        raise ValueError("in pieces: ask for it alone")
+    return Response(int(line[1]), headers, input.read(int(headers.get("Content-Length", 0))))
+
+
 class RespError(Exception):
     """An error reply; raised by call(), returned inside arrays and by read()."""
 
@@ -406,6 +447,9 @@ class Node:
 
     def http(self, method, path, body=None, headers=None, timeout=10.0):
         return http_request(self.http_port, method, path, body, headers, timeout)
+
+    def http_many(self, requests, timeout=30.0):
+        return http_many(self.http_port, requests, timeout)
 
     def resp(self, timeout=10.0):
         return Resp(self.resp_port, timeout)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Most voters are lost for good: the rest goes on in a new line, and who comes back is told."""
+# waits mostly
 import concurrent.futures
 import json
 import random

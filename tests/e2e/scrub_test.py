@@ -41,13 +41,29 @@ def rot(node, places):
             file.write(bytes([byte ^ 1]))
 
 
+def put_all(nodes, first, count):
+    """Through each of the nodes in turn."""
+    for i, node in enumerate(nodes):
+        numbers = range(first + i, first + count, len(nodes))
+        answers = node.http_many(("PUT", f"/buckets/pets/keys/k{k}", f"{VALUE}{k}",
+                                  {"Content-Type": "text/plain"}) for k in numbers)
+        for k, answer in zip(numbers, answers):
+            equal(answer.status, 204, f"k{k}: {answer.body}")
+
+
+def read_all(node, count, query):
+    return node.http_many(("GET", f"/buckets/pets/keys/k{k}?{query}") for k in range(count))
+
+
+def expect_all(node, count, query):
+    for k, answer in enumerate(read_all(node, count, query)):
+        equal((answer.status, answer.body), (200, f"{VALUE}{k}".encode()), f"k{k}")
+
+
 @case("a node whose files rot while it runs finds it, and has everything again")
 def _():
     with Cluster(5, config=CONFIG) as cluster:
-        for i in range(KEYS):
-            answer = cluster[i % 5].http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}",
-                                         {"Content-Type": "text/plain"})
-            equal(answer.status, 204, f"k{i}")
+        put_all(cluster, 0, KEYS)
         node = cluster[2]
         wait_until(lambda: len(tables(node)) > 0, what="a table")
         rot(node, 5)
@@ -57,9 +73,7 @@ def _():
         wait_until(lambda: stats(node)["kvorum_scrub_losses"] == 0, what="a refill", timeout=90)
         assert stats(node)["kvorum_scrub_mended"] >= 1, stats(node)
         assert stats(node)["kvorum_scrub_refilled"] >= 1, stats(node)
-        for i in range(KEYS):
-            answer = node.http("GET", f"/buckets/pets/keys/k{i}?r=3")
-            equal((answer.status, answer.body), (200, f"{VALUE}{i}".encode()), f"k{i}")
+        expect_all(node, KEYS, "r=3")
         node.http("POST", "/kvorum/scrub")
         damaged = stats(node)["kvorum_scrub_damaged"]
         wait_until(lambda: stats(node)["kvorum_scrub_passes"] > 1, what="a second pass", timeout=30)
@@ -69,9 +83,7 @@ def _():
 @case("a node whose files rot while it is stopped is refilled when somebody asks for a scrub")
 def _():
     with Cluster(3, config=CONFIG) as cluster:
-        for i in range(KEYS):
-            cluster[i % 3].http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}",
-                                {"Content-Type": "text/plain"})
+        put_all(cluster, 0, KEYS)
         node = cluster[1]
         wait_until(lambda: len(tables(node)) > 0, what="a table")
         node.stop()
@@ -86,9 +98,7 @@ def _():
         assert seen["kvorum_scrub_mended"] >= 1 and seen["kvorum_scrub_refilled"] >= 1, seen
         for other in (cluster[0], cluster[2]):
             other.kill()
-        for i in range(KEYS):
-            answer = node.http("GET", f"/buckets/pets/keys/k{i}?r=1&pr=0&notfound_ok=false")
-            equal((answer.status, answer.body), (200, f"{VALUE}{i}".encode()), f"k{i}")
+        expect_all(node, KEYS, "r=1&pr=0&notfound_ok=false")
 
 
 @case("a node of two reactors that starts on damaged records of its own serves, with its buckets as they were")
@@ -97,8 +107,7 @@ def _():
         node = cluster[1]
         equal(node.http("PUT", "/buckets/pets/props", b'{"props": {"allow_mult": true}}',
                         {"Content-Type": "application/json"}).status, 204)
-        for i in range(KEYS):
-            cluster[0].http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}", {"Content-Type": "text/plain"})
+        put_all([cluster[0]], 0, KEYS)
         node.stop()
         for path in pathlib.Path(node.data, "store-0").glob("table-*.tbl"):
             content = bytearray(path.read_bytes())
@@ -127,13 +136,11 @@ def read_alone(node, key):
 @case("what no other node owns and rots away is said to be lost, until somebody gives it up")
 def _():
     with one_node(CONFIG) as node:
-        for i in range(KEYS):
-            equal(node.http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}",
-                            {"Content-Type": "text/plain"}).status, 204, f"k{i}")
+        put_all([node], 0, KEYS)
         wait_until(lambda: len(tables(node)) > 0, what="a table")
         rot(node, 1)
         assert "ranges of keys are lost" in scrub(node, "--wait", code=1)
-        answers = [read_alone(node, f"k{i}") for i in range(KEYS)]
+        answers = read_all(node, KEYS, "r=1&pr=0")
         lost = [i for i in range(KEYS) if answers[i].status != 200]
         assert 0 < len(lost) < KEYS / 50, lost
         for i in lost:
@@ -167,8 +174,7 @@ def _():
 @case("a manifest and a log that rot while a node runs are written anew, and the node starts again")
 def _():
     with one_node(CONFIG) as node:
-        for i in range(KEYS):
-            node.http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}", {"Content-Type": "text/plain"})
+        put_all([node], 0, KEYS)
         wait_until(lambda: len(tables(node)) > 0, what="a table")
         for name in ("MANIFEST", "FORMAT"):
             path = next(pathlib.Path(node.data).rglob(name))
@@ -183,12 +189,6 @@ def _():
 
 
 # --- what rots while the node is stopped, and is needed to open a store -----------------------------
-
-def put_all(cluster, first, count):
-    for i in range(first, first + count):
-        equal(cluster[0].http("PUT", f"/buckets/pets/keys/k{i}", f"{VALUE}{i}",
-                              {"Content-Type": "text/plain"}).status, 204, f"k{i}")
-
 
 def damage(node, pattern):
     """In the middle of what is written of the newest such file."""
@@ -212,16 +212,17 @@ def expect_whole(cluster, node, count):
     for other in cluster:
         if other is not node:
             other.kill()
-    lost = [i for i in range(count) if read_alone(node, f"k{i}").body != f"{VALUE}{i}".encode()]
+    answers = read_all(node, count, "r=1&pr=0")
+    lost = [i for i in range(count) if answers[i].body != f"{VALUE}{i}".encode()]
     assert not lost, f"{len(lost)} of {count} are not there: {lost[:5]}"
 
 
 def check_salvage(pattern):
     with Cluster(3, config=CONFIG) as cluster:
         node = cluster[1]
-        put_all(cluster, 0, 3000)
+        put_all([cluster[0]], 0, 3000)
         node.kill()
-        put_all(cluster, 3000, 500)  # and what came while it was down
+        put_all([cluster[0]], 3000, 500)  # and what came while it was down
         name = damage(node, pattern)
         node.launch()
         equal(node.wait_end(), 8, node.log_tail())
@@ -247,7 +248,7 @@ rows([(f"a node does not start on a damaged {name}, says what to do, and is whol
 def _():
     with Cluster(3, config=CONFIG) as cluster, temporary_folder() as folder:
         node = cluster[1]
-        put_all(cluster, 0, 1000)
+        put_all([cluster[0]], 0, 1000)
         node.kill()
         damage(node, "MANIFEST")
         node.launch()

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Background work of real nodes, watched and steered: `kvorum tasks`."""
+# waits mostly
 import json
 import os
 import time

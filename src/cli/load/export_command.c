@@ -159,11 +159,6 @@ static bool set_value(json_t *object, const struct sibling_view *view, int value
     return set_bytes(object, "value", "value_base64", view->value, values);
 }
 
-static int append_to_file(const char *text, size_t size, void *context)
-{
-    return fwrite(text, 1, size, context) == size ? 0 : -1;
-}
-
 /* A deletion among siblings is nothing that could be written back. */
 static void leave_out_deleted(struct siblings *siblings)
 {
@@ -191,7 +186,7 @@ static bool write_record(struct export *export, struct bytes key)
     if (siblings->count > 1)
         json_object_set(object, "siblings", list);
     if (good) {
-        int outcome = json_dump_callback(object, append_to_file, export->file, JSON_COMPACT);
+        int outcome = json_dumpf(object, export->file, JSON_COMPACT);
         export->write_failed = outcome != 0 || fputc('\n', export->file) == EOF;
     }
     json_decref(list);

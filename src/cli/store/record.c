@@ -83,11 +83,6 @@ bool record_unescape(const char *text, struct buffer *out)
 
 /* --- JSON ---------------------------------------------------------------------------------- */
 
-static int append_to_file(const char *text, size_t size, void *context)
-{
-    return fwrite(text, 1, size, context) == size ? 0 : -1;
-}
-
 bool record_print_json(struct bytes key, const struct bytes *value, FILE *file)
 {
     json_t *object = json_object();
@@ -95,8 +90,7 @@ bool record_print_json(struct bytes key, const struct bytes *value, FILE *file)
     if (value != NULL)
         json_set_bytes(object, "value", *value);
     bool whole = json_object_size(object) == (value == NULL ? 1 : 2);
-    bool good = whole && json_dump_callback(object, append_to_file, file, JSON_COMPACT) == 0 &&
-                fputc('\n', file) != EOF;
+    bool good = whole && json_dumpf(object, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF;
     json_decref(object);
     return good;
 }

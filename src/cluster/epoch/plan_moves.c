@@ -30,23 +30,15 @@ void planning_evict_lost(const struct planning *planning, uint16_t *rows, uint32
 
 /* --- the moves ------------------------------------------------------------------------------ */
 
-static bool holds(const uint16_t *row, uint8_t columns, uint16_t member)
-{
-    for (uint8_t c = 0; c < columns; c++)
-        if (row[c] == member)
-            return true;
-    return false;
-}
-
 static void count_row(struct change_plan *plan, const uint16_t *old, const uint16_t *new,
                       uint8_t columns)
 {
     for (uint8_t c = 0; c < columns; c++) {
-        if (new[c] != RING_NO_MEMBER && !holds(old, columns, new[c])) {
+        if (new[c] != RING_NO_MEMBER && !ring_row_holds(old, columns, new[c])) {
             plan->gains[new[c]]++;
             plan->gain_count++;
         }
-        if (old[c] != RING_NO_MEMBER && !holds(new, columns, old[c]))
+        if (old[c] != RING_NO_MEMBER && !ring_row_holds(new, columns, old[c]))
             plan->losses[old[c]]++;
     }
 }

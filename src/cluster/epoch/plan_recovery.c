@@ -33,20 +33,12 @@ static uint8_t count_left(const struct recovering *r, const uint16_t *row, uint8
     return left;
 }
 
-static bool holds(const uint16_t *row, uint8_t count, uint16_t member)
-{
-    for (uint8_t c = 0; c < count; c++)
-        if (row[c] == member)
-            return true;
-    return false;
-}
-
 static uint8_t append_left(const struct recovering *r, const uint16_t *from, uint16_t *row,
                            uint8_t count)
 {
     uint8_t size = ring_row_size(&r->from, from);
     for (uint8_t c = 0; c < size && count < r->from.replica_count; c++)
-        if (!r->lost[from[c]] && !holds(row, count, from[c]))
+        if (!r->lost[from[c]] && !ring_row_holds(row, count, from[c]))
             row[count++] = from[c];
     return count;
 }

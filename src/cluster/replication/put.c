@@ -79,11 +79,6 @@ static bool is_possible(const struct put *put)
            (is_possible_in(put, false, put->set) && is_possible_in(put, true, put->other_set));
 }
 
-static bool may_be_held(const struct put *put)
-{
-    return (put->acked | (put->sent & ~put->refused)) != 0;
-}
-
 static bool all_answered(const struct put *put)
 {
     return (put->sent & ~put->acked & ~put->failed) == 0;
@@ -170,7 +165,7 @@ static void conclude(struct put *put, uint64_t now_us, struct put_effects *ret)
     if (put->state == PUT_WAITING && is_met(put))
         reply(put, KVORUM_OK, ret);
     else if (put->state == PUT_WAITING && (is_late || !is_possible(put)))
-        reply(put, may_be_held(put) ? KVORUM_TIMEOUT : KVORUM_UNAVAILABLE, ret);
+        reply(put, put_may_be_held(put) ? KVORUM_TIMEOUT : KVORUM_UNAVAILABLE, ret);
     if (put->state == PUT_REPLIED && (is_late || all_answered(put))) {
         move(put, PUT_FINISHED);
         ret->finished = true;
@@ -189,7 +184,7 @@ static void check(const struct put *put, const struct put_effects *effects)
     assert((effects->send & ~put->sent) == 0);
     assert(!effects->reply || put->state >= PUT_REPLIED);
     assert(!effects->reply || (effects->status == KVORUM_OK) == is_met(put));
-    assert(!effects->reply || effects->status != KVORUM_UNAVAILABLE || !may_be_held(put));
+    assert(!effects->reply || effects->status != KVORUM_UNAVAILABLE || !put_may_be_held(put));
     assert(put->state != PUT_WAITING || (!is_met(put) && is_possible(put)));
 }
 

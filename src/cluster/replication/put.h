@@ -75,6 +75,12 @@ struct put {
     bool gave_up; /* replied something else than OK */
 };
 
+/** Some target holds the write, or may. */
+static inline bool put_may_be_held(const struct put *put)
+{
+    return (put->acked | (put->sent & ~put->refused)) != 0;
+}
+
 void put_step(struct put *put, const struct put_event *event, struct put_effects *ret);
 
 #endif

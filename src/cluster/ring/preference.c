@@ -7,13 +7,6 @@
 
 enum { SHORT_NAME_SIZE = 512 };
 
-static uint8_t *put_part(uint8_t *at, struct bytes part)
-{
-    if (part.size > 0)
-        memcpy(at, part.data, part.size);
-    return at + part.size;
-}
-
 /* Hashed: type size u16, bucket size u16 (little-endian), type, bucket, key; so that no two
  * addresses look alike.  Nearly all fit on the stack and are hashed in one go. */
 uint64_t ring_hash(const struct epoch *epoch, struct bytes type, struct bytes bucket,
@@ -23,8 +16,8 @@ uint64_t ring_hash(const struct epoch *epoch, struct bytes type, struct bytes bu
     uint8_t sizes[4] = { (uint8_t)type.size, (uint8_t)(type.size >> 8), (uint8_t)bucket.size,
                          (uint8_t)(bucket.size >> 8) };
     if (sizeof(sizes) + type.size + bucket.size + key.size <= sizeof(memory)) {
-        uint8_t *end = put_part(memory, bytes_make(sizes, sizeof(sizes)));
-        end = put_part(put_part(put_part(end, type), bucket), key);
+        uint8_t *end = bytes_put(memory, bytes_make(sizes, sizeof(sizes)));
+        end = bytes_put(bytes_put(bytes_put(end, type), bucket), key);
         return hash64(bytes_make(memory, (size_t)(end - memory)), epoch->hash_seed);
     }
     struct bytes parts[] = { { sizes, sizeof(sizes) }, type, bucket, key };

@@ -169,6 +169,18 @@ static inline const uint16_t *ring_row(const struct epoch *epoch, uint32_t parti
 {
     return epoch->table + (size_t)partition * epoch->replica_count;
 }
+/** One of the first `count` members that `row` names. */
+static inline bool ring_row_holds(const uint16_t *row, uint8_t count, uint16_t member)
+{
+    for (uint8_t i = 0; i < count; i++)
+        if (row[i] == member)
+            return true;
+    return false;
+}
+static inline bool ring_is_voter(const struct epoch *epoch, uint16_t member)
+{
+    return ring_row_holds(epoch->voters, epoch->voter_count, member);
+}
 /** The move that `partition` is on, or NULL: it is stable. */
 const struct move *ring_move_of(const struct epoch *epoch, uint32_t partition);
 /** The owners whom reads ask: those until now, or those to come. */

@@ -6,14 +6,6 @@
 
 #include "cluster/ring/ring.h"
 
-static bool holds(const uint16_t *members, uint8_t count, uint16_t member)
-{
-    for (uint8_t i = 0; i < count; i++)
-        if (members[i] == member)
-            return true;
-    return false;
-}
-
 static uint8_t in_zone(const struct member *members, const uint16_t *voters, uint8_t count,
                        const char *zone)
 {
@@ -31,10 +23,10 @@ static uint16_t next_voter(const struct member *members, uint16_t member_count,
     uint16_t best = RING_NO_MEMBER;
     unsigned best_rank = 0;
     for (uint16_t m = 0; m < member_count; m++) {
-        if (members[m].state != state || holds(voters, count, m))
+        if (members[m].state != state || ring_row_holds(voters, count, m))
             continue;
-        unsigned rank =
-            2u * in_zone(members, voters, count, members[m].zone) + !holds(former, former_count, m);
+        unsigned rank = 2u * in_zone(members, voters, count, members[m].zone) +
+                        !ring_row_holds(former, former_count, m);
         if (best == RING_NO_MEMBER || rank < best_rank) {
             best = m;
             best_rank = rank;

@@ -29,11 +29,6 @@ void write_apply(struct node *node, struct request *request, const struct put_ef
 
 /* --- sending -------------------------------------------------------------------------------- */
 
-static uint16_t owner_of(const struct target *target)
-{
-    return target->stand_in ? target->owner : target->address.member;
-}
-
 static bool is_taken(const struct request *request, const struct target *spare, uint16_t owner)
 {
     const struct put *put = &request->put;
@@ -48,7 +43,7 @@ static bool is_taken(const struct request *request, const struct target *spare, 
 static void choose_owner(struct request *request, struct target *spare)
 {
     for (uint8_t i = 0; i < request->places; i++) {
-        uint16_t owner = owner_of(&request->targets[i]);
+        uint16_t owner = target_owner(&request->targets[i]);
         if ((request->put.failed & (1u << i)) && !is_taken(request, spare, owner)) {
             spare->owner = owner;
             PROBE("node: a spare stood in for an owner that failed under way");
@@ -109,7 +104,7 @@ static void owe_to_the_silent(struct node *node, const struct request *request)
     const struct put *put = &request->put;
     for (uint8_t i = 0; i < request->places; i++) {
         const struct target *target = &request->targets[i];
-        uint16_t owner = owner_of(target);
+        uint16_t owner = target_owner(target);
         if (epochs_slot_changed_since(node, owner, request->epoch))
             continue; /* it is somebody else's, who gets what is there by streams */
         bool has_it = (target->local && !request->resumed) || (put->acked & (1u << i)) ||

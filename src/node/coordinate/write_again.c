@@ -57,17 +57,12 @@ void write_store_again(struct node *node, struct request *request, uint8_t at)
 
 /* --- another round --------------------------------------------------------------------------- */
 
-static bool may_be_held(const struct put *put)
-{
-    return (put->acked | (put->sent & ~put->refused)) != 0;
-}
-
 static void resume(struct node *node, struct request *request)
 {
     const char *level = NULL, *reason = NULL;
     request->resumed = true;
     request->fenced = 0; /* bits of the targets of before, who refuse again if they still do */
-    request->held |= may_be_held(&request->put);
+    request->held |= put_may_be_held(&request->put);
     kvorum_status status = write_place(node, request, &level, &reason);
     if (status != KVORUM_OK) {
         write_refuse(node, request, request->held ? KVORUM_TIMEOUT : status, level, reason);
@@ -92,8 +87,9 @@ void write_reopen(struct node *node, struct request *request)
 
 void write_on_parked(struct node *node, struct request *request)
 {
-    bool unknown = request->held || (request->kind == REQUEST_PUT &&
-                                     request->put.state != PUT_NEW && may_be_held(&request->put));
+    bool unknown =
+        request->held || (request->kind == REQUEST_PUT && request->put.state != PUT_NEW &&
+                          put_may_be_held(&request->put));
     write_refuse(node, request, unknown ? KVORUM_TIMEOUT : KVORUM_UNAVAILABLE, "w",
                  unknown ? "outcome unknown: the cluster has just changed, and its newest layout "
                            "did not reach this node in time. Next: read the key"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who asks for a change: on shard 0 it becomes a wish, in line; another shard hands it over. */
+#include "base/text.h"
 #include "codec/protobuf.h"
 #include "node/epochs/epochs.h"
 #include "node/internal.h"
@@ -110,15 +111,6 @@ static void errand_answer(void *context, const struct answer *answer)
     free(errand);
 }
 
-static bool copy_text(char *ret, size_t size, const char *text)
-{
-    size_t length = strlen(text);
-    if (length >= size)
-        return false;
-    memcpy(ret, text, length + 1);
-    return true;
-}
-
 static bool read_change(const Peer__EpochChange *change, struct change_request *ret)
 {
     const Peer__Join *newcomer = change->newcomer;
@@ -132,12 +124,12 @@ static bool read_change(const Peer__EpochChange *change, struct change_request *
         return false;
     memcpy(ret->newcomer.id.bytes, newcomer->node.data, NODE_ID_SIZE);
     ret->newcomer.weight = newcomer->weight;
-    return copy_text(ret->newcomer.name, sizeof(ret->newcomer.name), newcomer->name) &&
-           copy_text(ret->newcomer.zone, sizeof(ret->newcomer.zone), newcomer->zone) &&
-           copy_text(ret->newcomer.address, sizeof(ret->newcomer.address), newcomer->address) &&
-           copy_text(ret->change.zone, sizeof(ret->change.zone), change->zone) &&
-           copy_text(ret->name, sizeof(ret->name), change->name) &&
-           copy_text(ret->with, sizeof(ret->with), change->with);
+    return text_copy(ret->newcomer.name, sizeof(ret->newcomer.name), newcomer->name) &&
+           text_copy(ret->newcomer.zone, sizeof(ret->newcomer.zone), newcomer->zone) &&
+           text_copy(ret->newcomer.address, sizeof(ret->newcomer.address), newcomer->address) &&
+           text_copy(ret->change.zone, sizeof(ret->change.zone), change->zone) &&
+           text_copy(ret->name, sizeof(ret->name), change->name) &&
+           text_copy(ret->with, sizeof(ret->with), change->with);
 }
 
 void epochs_on_change(struct node *node, struct net_address from, const struct message *message)

@@ -40,14 +40,6 @@ static uint32_t *list_whole(struct node *node, size_t *ret_count)
     return partitions;
 }
 
-static bool is_voter(const struct epoch *epoch, uint16_t member)
-{
-    for (uint8_t i = 0; i < epoch->voter_count; i++)
-        if (epoch->voters[i] == member)
-            return true;
-    return false;
-}
-
 static void send_progress(struct node *node, struct net_address to, const Peer__Progress *progress)
 {
     node_send(node, to, MESSAGE_PROGRESS, 0, node_pack(node, &progress->base), (struct bytes){ 0 });
@@ -169,7 +161,7 @@ void handoff_on_progress(struct node *node, struct net_address from, const struc
 static bool drives(struct node *node)
 {
     const struct epoch *epoch = node->config.epoch;
-    if (!is_voter(epoch, node->config.self))
+    if (!ring_is_voter(epoch, node->config.self))
         return false;
     for (uint8_t i = 0; i < epoch->voter_count; i++) {
         uint16_t voter = epoch->voters[i];

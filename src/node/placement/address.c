@@ -55,13 +55,6 @@ static size_t generation_size(const struct key_address *address)
     return address->generation == 0 ? 0 : GENERATION_SIZE;
 }
 
-static uint8_t *append(uint8_t *at, struct bytes part)
-{
-    if (part.size > 0)
-        memcpy(at, part.data, part.size);
-    return at + part.size;
-}
-
 struct bytes store_key(struct arena *arena, const struct key_address *address)
 {
     size_t generation = generation_size(address);
@@ -73,13 +66,13 @@ struct bytes store_key(struct arena *arena, const struct key_address *address)
     *at++ = (uint8_t)(address->partition >> 8);
     *at++ = (uint8_t)address->partition;
     *at++ = (uint8_t)address->type.size;
-    at = append(at, address->type);
+    at = bytes_put(at, address->type);
     *at++ = (uint8_t)(address->bucket.size >> 8 | (generation > 0 ? GENERATION_FLAG : 0));
     *at++ = (uint8_t)address->bucket.size;
-    at = append(at, address->bucket);
+    at = bytes_put(at, address->bucket);
     uint64_t big = htobe64(address->generation);
-    at = append(at, bytes_make(&big, generation));
-    append(at, address->key);
+    at = bytes_put(at, bytes_make(&big, generation));
+    bytes_put(at, address->key);
     return bytes_make(data, size);
 }
 

@@ -45,11 +45,6 @@ void zones_order(const struct node *node, struct request *request)
 
 /* --- who stands where ----------------------------------------------------------------------- */
 
-static uint16_t owner_of(const struct target *target)
-{
-    return target->stand_in ? target->owner : target->address.member;
-}
-
 /* Zones get their numbers in the order in which they turn up among the owners. */
 static uint8_t zone_index(const struct node *node, uint16_t member, uint16_t *firsts,
                           struct target_zones *zones)
@@ -70,7 +65,7 @@ static void fill(const struct node *node, const struct request *request, uint16_
     bool moving = request->other_set != 0;
     *ret = (struct target_zones){ .local = ZONE_NOWHERE };
     for (uint8_t i = 0; i < request->places; i++) {
-        uint16_t owner = owner_of(&request->targets[i]);
+        uint16_t owner = target_owner(&request->targets[i]);
         uint8_t at = zone_index(node, owner, ret_firsts, ret);
         struct target_zone *zone = &ret->zones[at];
         if (!request->targets[i].stand_in)

@@ -28,14 +28,6 @@ static uint64_t *count_held(struct node *node, const struct epoch *epoch, const 
     return held;
 }
 
-static bool is_voter(const struct epoch *epoch, uint16_t slot)
-{
-    for (uint8_t i = 0; i < epoch->voter_count; i++)
-        if (epoch->voters[i] == slot)
-            return true;
-    return false;
-}
-
 static void fill_member(struct node *node, const struct recover_plan *plan, uint16_t slot,
                         Peer__RecoverMember *ret)
 {
@@ -47,7 +39,7 @@ static void fill_member(struct node *node, const struct recover_plan *plan, uint
     ret->liveness = node_liveness(node, slot);
     ret->lost = errand->lost[slot];
     ret->answered = told->answered;
-    ret->voter = is_voter(&plan->base, slot);
+    ret->voter = ring_is_voter(&plan->base, slot);
     ret->put_back = told->put_back;
     ret->accepted = !ballot_is_none(errand->accepted[slot]);
     ret->epoch = told->epoch;

@@ -243,6 +243,64 @@ static void the_last_pass_is_remembered(void)
     end(world);
 }
 
+/* --- what cannot be written anew ------------------------------------------------------------- */
+
+static void damage(const char *path)
+{
+    const struct fault_name *name = fault_find(&disk.now.names, path);
+    assert_non_null(name);
+    struct fault_bytes *bytes = fault_disk_bytes(&disk, name->inode);
+    uint8_t byte = bytes->data[bytes->size / 2] ^ 1;
+    fault_write(bytes, bytes->size / 2, &byte, 1);
+}
+
+/* A pass met damage beside the tables, and the disk had no room for that file. */
+static struct world *begin_unmended(void)
+{
+    struct world *world = begin(3);
+    damage("s/FORMAT");
+    disk.space_limit = 1;
+    scrub(world, 5000);
+    return world;
+}
+
+static void what_cannot_be_written_anew_is_counted(void)
+{
+    struct world *world = begin_unmended();
+    assert_int_equal(counters(world)->scrub_passes, 1);
+    assert_int_equal(counters(world)->scrub_unmended, 1);
+    assert_int_equal(counters(world)->scrub_mended, 0);
+    scrub(world, 5000);
+    assert_int_equal(counters(world)->scrub_passes, 2);
+    assert_int_equal(counters(world)->scrub_unmended, 1); /* as of the last pass, not of all */
+    end(world);
+}
+
+static void what_could_not_be_written_anew_is_tried_again(void)
+{
+    struct world *world = begin_unmended();
+    disk.space_limit = 0;
+    pass(world, 9 * 60 * 1000);
+    assert_int_equal(counters(world)->scrub_passes, 1);
+    pass(world, 2 * 60 * 1000);
+    assert_int_equal(counters(world)->scrub_passes, 2);
+    assert_int_equal(counters(world)->scrub_mended, 1);
+    assert_int_equal(counters(world)->scrub_unmended, 0);
+    end(world);
+}
+
+static void what_was_written_anew_is_not_waited_for(void)
+{
+    struct world *world = begin(3);
+    damage("s/FORMAT");
+    scrub(world, 5000);
+    assert_int_equal(counters(world)->scrub_mended, 1);
+    assert_int_equal(counters(world)->scrub_unmended, 0);
+    pass(world, 11 * 60 * 1000);
+    assert_int_equal(counters(world)->scrub_passes, 1); /* the next one is days away */
+    end(world);
+}
+
 static const struct named_test tests[] = {
     { "a read that meets damage is answered by others, and what it met is refilled",
       a_read_meets_damage },
@@ -262,6 +320,12 @@ static const struct named_test tests[] = {
       hints_that_rot_leave_marks },
     { "a node starts on hints that rotted, and they leave marks", a_start_on_hints_that_rotted },
     { "a hint whose object may be lost leaves a mark", a_hint_whose_object_is_lost },
+    { "damage that cannot be written anew is counted as of the last pass",
+      what_cannot_be_written_anew_is_counted },
+    { "it is looked at again ten minutes later, and then no more is counted",
+      what_could_not_be_written_anew_is_tried_again },
+    { "after damage that was written anew the next pass comes when it is due",
+      what_was_written_anew_is_not_waited_for },
     { "when the last pass ended outlives a restart", the_last_pass_is_remembered },
 };
 

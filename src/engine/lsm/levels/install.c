@@ -18,14 +18,6 @@ enum { MANIFEST_SIZE_MAX = 1 << 30, ARENA_LIMIT = 1 << 30 };
 
 /* --- writing ------------------------------------------------------------------------------- */
 
-static size_t table_count(const struct lsm_levels *levels)
-{
-    size_t count = 0;
-    for (int i = 0; i < ENGINE_LEVELS; i++)
-        count += levels->level[i].count;
-    return count;
-}
-
 static void list_tables(const struct lsm_levels *levels, struct lsm_manifest_table *list)
 {
     for (int i = 0; i < ENGINE_LEVELS; i++)
@@ -58,7 +50,7 @@ kvorum_status lsm_manifest_bytes(const struct lsm *lsm, struct lsm_manifest *man
                                  const struct lsm_levels *levels, const struct lsm_blobs *blobs,
                                  struct buffer *ret_bytes)
 {
-    size_t tables = table_count(levels), files = blobs == NULL ? 0 : blobs->count;
+    size_t tables = lsm_levels_table_count(levels), files = blobs == NULL ? 0 : blobs->count;
     manifest->store = lsm->store;
     manifest->next_file = lsm->next_file;
     manifest->merge_name = merge_name(lsm);

@@ -14,14 +14,6 @@
 
 /* --- making -------------------------------------------------------------------------------- */
 
-static size_t table_count(const struct lsm_levels *levels)
-{
-    size_t count = 0;
-    for (int i = 0; i < ENGINE_LEVELS; i++)
-        count += levels->level[i].count;
-    return count;
-}
-
 /* Lists that are empty, with room for `count` tables in all. */
 static struct lsm_levels *allocate(size_t count)
 {
@@ -143,7 +135,7 @@ static void assemble(const struct lsm_levels *old, const struct lsm_edit *edit,
 kvorum_status lsm_levels_edit(const struct lsm_levels *old, const struct lsm_edit *edit,
                               struct lsm_levels **ret_levels)
 {
-    size_t room = table_count(old) + edit->added_count;
+    size_t room = lsm_levels_table_count(old) + edit->added_count;
     assert(room >= edit->removed_count);
     struct lsm_levels *levels = allocate(room);
     struct lsm_table **removed = calloc(edit->removed_count + 1, sizeof(struct lsm_table *));

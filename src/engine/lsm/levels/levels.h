@@ -55,6 +55,14 @@ void lsm_level_index(struct lsm_level *level, uint64_t *prefixes);
 size_t lsm_level_find(const struct lsm_level *level, struct bytes key);
 /** The table of a level below 0 that may hold `key`, or NULL. */
 struct lsm_table *lsm_level_table(const struct lsm_level *level, struct bytes key);
+/** Tables in all levels. */
+static inline size_t lsm_levels_table_count(const struct lsm_levels *levels)
+{
+    size_t count = 0;
+    for (int i = 0; i < ENGINE_LEVELS; i++)
+        count += levels->level[i].count;
+    return count;
+}
 /** Lowest level that holds tables; -1: there are none. */
 int lsm_levels_lowest(const struct lsm_levels *levels);
 /** True when a level below `level` has a table that meets [lower, upper). */

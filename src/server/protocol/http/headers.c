@@ -6,6 +6,7 @@
  *      X-Kvorum-TTL: 3600
  *      Link: </buckets/B/keys/K>; riaktag="T", </riak/B/K>; riaktag="T"
  */
+#include "base/text.h"
 #include "server/protocol/http/internal.h"
 
 #include "codec/varint.h"
@@ -24,15 +25,6 @@ static bool add(struct operation *operation, struct metadata *items, enum metada
         return false;
     items[operation->metadata_count++] = (struct metadata){ (uint8_t)kind, name, value };
     return true;
-}
-
-static struct bytes trim(struct bytes text)
-{
-    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = bytes_from(text, 1);
-    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
-        text.size--;
-    return text;
 }
 
 static bool ends_with(struct bytes text, const char *end)
@@ -62,7 +54,7 @@ static bool add_index(struct http *http, struct operation *operation, struct met
     while (values.size > 0) {
         const uint8_t *comma = memchr(values.data, ',', values.size);
         size_t size = comma == NULL ? values.size : (size_t)(comma - values.data);
-        struct bytes value = trim(bytes_make(values.data, size));
+        struct bytes value = text_trim(bytes_make(values.data, size));
         values = comma == NULL ? (struct bytes){ 0 } : bytes_from(values, size + 1);
         if ((integer && !is_integer(value)) ||
             !add(operation, items, METADATA_INDEX, name, value)) {
@@ -73,21 +65,13 @@ static bool add_index(struct http *http, struct operation *operation, struct met
     return true;
 }
 
-static struct bytes take_until(struct bytes *text, uint8_t end)
-{
-    const uint8_t *at = text->size == 0 ? NULL : memchr(text->data, end, text->size);
-    struct bytes part = { text->data, at == NULL ? text->size : (size_t)(at - text->data) };
-    *text = at == NULL ? (struct bytes){ 0 } : bytes_from(*text, part.size + 1);
-    return part;
-}
-
 /* "/buckets/B/keys/K" or "/riak/B/K", percent-encoded. */
 static bool read_link_target(struct http *http, struct bytes target, struct bytes *ret_name)
 {
     struct bytes parts[5], bucket, key;
     size_t count = 0;
     while (target.size > 0 && count < 5) {
-        struct bytes part = take_until(&target, '/');
+        struct bytes part = text_cut(&target, '/');
         if (part.size > 0)
             parts[count++] = part;
     }
@@ -111,20 +95,20 @@ static bool read_link_target(struct http *http, struct bytes target, struct byte
 static bool add_link(struct http *http, struct operation *operation, struct metadata *items,
                      struct bytes link)
 {
-    struct bytes name, tag, rest = trim(link);
+    struct bytes name, tag, rest = text_trim(link);
     if (rest.size == 0)
         return true;
-    if (take_until(&rest, '<').size != 0)
+    if (text_cut(&rest, '<').size != 0)
         return false;
-    struct bytes target = take_until(&rest, '>');
-    (void)take_until(&rest, ';');
-    rest = trim(rest);
+    struct bytes target = text_cut(&rest, '>');
+    (void)text_cut(&rest, ';');
+    rest = text_trim(rest);
     if (bytes_starts_with(rest, BYTES_LITERAL("rel=")))
         return true;
     if (!bytes_starts_with(rest, BYTES_LITERAL("riaktag=\"")))
         return false;
     rest = bytes_from(rest, 9);
-    tag = take_until(&rest, '"');
+    tag = text_cut(&rest, '"');
     return read_link_target(http, target, &name) &&
            http_percent_decode(&http->arena, tag, false, &tag) &&
            add(operation, items, METADATA_LINK, name, tag);
@@ -135,7 +119,7 @@ static bool add_links(struct http *http, struct operation *operation, struct met
 {
     bool fine = true;
     while (fine && links.size > 0)
-        fine = add_link(http, operation, items, take_until(&links, ','));
+        fine = add_link(http, operation, items, text_cut(&links, ','));
     if (!fine)
         http_text(http, 400,
                   "Invalid Link header: expected "
@@ -146,8 +130,8 @@ static bool add_links(struct http *http, struct operation *operation, struct met
 static bool add_content_type(struct operation *operation, struct metadata *items,
                              struct bytes value)
 {
-    struct bytes rest = value, type = trim(take_until(&rest, ';'));
-    rest = trim(rest);
+    struct bytes rest = value, type = text_trim(text_cut(&rest, ';'));
+    rest = text_trim(rest);
     bool fine = add(operation, items, METADATA_CONTENT_TYPE, (struct bytes){ 0 }, type);
     if (bytes_starts_with(rest, BYTES_LITERAL("charset=")))
         fine &= add(operation, items, METADATA_CHARSET, (struct bytes){ 0 }, bytes_from(rest, 8));

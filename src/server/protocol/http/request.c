@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/text.h"
 #include "server/protocol/http/internal.h"
 
 struct bytes http_span_bytes(const struct http *http, struct http_span span)
@@ -36,14 +37,6 @@ struct bytes http_header(const struct http *http, const char *name)
 
 /* --- the target ------------------------------------------------------------------------------- */
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool http_percent_decode(struct arena *arena, struct bytes text, bool plus, struct bytes *ret)
 {
     uint8_t *data = arena_allocate(arena, text.size), *at = data;
@@ -52,8 +45,8 @@ bool http_percent_decode(struct arena *arena, struct bytes text, bool plus, stru
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
         if (c == '%') {
-            int high = i + 2 < text.size ? hex_digit(text.data[i + 1]) : -1;
-            int low = high < 0 ? -1 : hex_digit(text.data[i + 2]);
+            int high = i + 2 < text.size ? text_hex_digit(text.data[i + 1]) : -1;
+            int low = high < 0 ? -1 : text_hex_digit(text.data[i + 2]);
             if (low < 0)
                 return false;
             c = (uint8_t)(high * 16 + low);
@@ -66,20 +59,12 @@ bool http_percent_decode(struct arena *arena, struct bytes text, bool plus, stru
     return true;
 }
 
-static struct bytes cut_at(struct bytes *text, uint8_t separator)
-{
-    const uint8_t *end = text->size == 0 ? NULL : memchr(text->data, separator, text->size);
-    struct bytes part = { text->data, end == NULL ? text->size : (size_t)(end - text->data) };
-    *text = end == NULL ? (struct bytes){ 0 } : bytes_from(*text, part.size + 1);
-    return part;
-}
-
 static bool split_path(struct http *http)
 {
     struct http_request *request = &http->request;
     struct bytes rest = request->path;
     while (rest.size > 0) {
-        struct bytes part = cut_at(&rest, '/');
+        struct bytes part = text_cut(&rest, '/');
         if (part.size == 0)
             continue; /* the leading slash, doubled or trailing ones */
         if (request->segment_count >= HTTP_SEGMENTS_MAX ||
@@ -104,7 +89,7 @@ bool http_request_parse(struct http *http)
 {
     struct http_request *request = &http->request;
     struct bytes url = path_of(http_span_bytes(http, http->url));
-    request->path = cut_at(&url, '?');
+    request->path = text_cut(&url, '?');
     request->query = url;
     http->refused_why = "malformed path: bad percent-encoding or too many segments";
     return split_path(http);
@@ -116,8 +101,8 @@ bool http_query(struct http *http, const char *name, struct bytes *ret)
 {
     struct bytes rest = http->request.query;
     while (rest.size > 0) {
-        struct bytes pair = cut_at(&rest, '&');
-        struct bytes found = cut_at(&pair, '=');
+        struct bytes pair = text_cut(&rest, '&');
+        struct bytes found = text_cut(&pair, '=');
         if (bytes_is_text(found, name))
             return http_percent_decode(&http->arena, pair, true, ret);
     }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "server/protocol/resp/internal.h"
 
 #define FAST_READ (RESP_READONLY | RESP_FAST | RESP_ASYNC)
@@ -70,15 +71,11 @@ const struct resp_command resp_commands[] = {
 
 const uint32_t resp_command_count = sizeof(resp_commands) / sizeof(resp_commands[0]);
 
-static uint8_t lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-}
-
 bool resp_is(struct bytes word, const char *name)
 {
     size_t i = 0;
-    while (i < word.size && name[i] != '\0' && lower(word.data[i]) == lower((uint8_t)name[i]))
+    while (i < word.size && name[i] != '\0' &&
+           text_lower(word.data[i]) == text_lower((uint8_t)name[i]))
         i++;
     return i == word.size && name[i] == '\0';
 }
@@ -112,7 +109,7 @@ static unsigned distance(struct bytes a, struct bytes b)
         unsigned diagonal = row[0];
         row[0] = i;
         for (unsigned j = 1; j <= b.size; j++) {
-            unsigned replaced = diagonal + (lower(a.data[i - 1]) != lower(b.data[j - 1]));
+            unsigned replaced = diagonal + (text_lower(a.data[i - 1]) != text_lower(b.data[j - 1]));
             diagonal = row[j];
             row[j] = least(replaced, least(row[j], row[j - 1]) + 1);
         }

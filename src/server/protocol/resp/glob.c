@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Without recursion: on a mismatch the last star takes one byte more, and only the last star ever
  * needs to be tried again. */
+#include "base/text.h"
 #include "server/protocol/resp/internal.h"
-
-static uint8_t lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-}
 
 static bool between(uint8_t c, uint8_t a, uint8_t b)
 {
@@ -21,9 +17,9 @@ static size_t match_set(struct bytes pattern, uint8_t c, bool *ret_match)
     while (at < pattern.size && pattern.data[at] != ']') {
         if (pattern.data[at] == '\\' && at + 1 < pattern.size)
             at++;
-        uint8_t first = lower(pattern.data[at]), last = first;
+        uint8_t first = text_lower(pattern.data[at]), last = first;
         if (at + 2 < pattern.size && pattern.data[at + 1] == '-') {
-            last = lower(pattern.data[at + 2]);
+            last = text_lower(pattern.data[at + 2]);
             at += 2;
         }
         found |= between(c, first, last);
@@ -37,11 +33,11 @@ static size_t match_set(struct bytes pattern, uint8_t c, bool *ret_match)
 static size_t match_one(struct bytes pattern, uint8_t c, bool *ret_match)
 {
     uint8_t p = pattern.data[0];
-    size_t set = p == '[' ? match_set(bytes_from(pattern, 1), lower(c), ret_match) : 0;
+    size_t set = p == '[' ? match_set(bytes_from(pattern, 1), text_lower(c), ret_match) : 0;
     if (p == '[')
         return 1 + set;
     bool escaped = p == '\\' && pattern.size > 1;
-    *ret_match = (p == '?') || lower(escaped ? pattern.data[1] : p) == lower(c);
+    *ret_match = (p == '?') || text_lower(escaped ? pattern.data[1] : p) == text_lower(c);
     return escaped ? 2 : 1;
 }
 
