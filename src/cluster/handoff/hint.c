@@ -61,6 +61,12 @@ struct bytes hint_index_key(struct arena *arena, const struct node_id *target, s
     return make_key(arena, 'h', target, 0, 0, key);
 }
 
+/* No key in a store begins with that byte. */
+struct bytes hint_indexes_end(struct arena *arena, const struct node_id *target)
+{
+    return make_key(arena, 'h', target, UINT8_MAX, 1, (struct bytes){ 0 });
+}
+
 struct bytes hint_mark_key(struct arena *arena, const struct node_id *target, uint32_t partition,
                            enum hint_mark mark)
 {

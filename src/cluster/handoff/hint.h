@@ -39,7 +39,10 @@ struct bytes hint_queue_key(struct arena *arena, const struct hint *hint);
 struct bytes hint_queue_from(struct arena *arena, const struct node_id *target, uint64_t order);
 /** ... and all of them, or all its marks, below this one. */
 struct bytes hint_queue_end(struct arena *arena, const struct node_id *target);
+/** With an empty key it is below all indexes of the target ... */
 struct bytes hint_index_key(struct arena *arena, const struct node_id *target, struct bytes key);
+/** ... and all of them are below this one. */
+struct bytes hint_indexes_end(struct arena *arena, const struct node_id *target);
 /** "Never from one arbitrary peer": the owner that is asked may itself lack the write. */
 enum hint_mark {
     HINT_MARK_SUSPICION, /* every owner is to be asked to compare itself with the target */

@@ -185,6 +185,7 @@ static void sweep_done(struct node *node, struct reading *reading)
     bool wanted = sweep->session != 0 ? holding->unready && holding->session == sweep->session
                                       : holding->left;
     kvorum_status status = reading->status;
+    wanted = wanted && !hints_unclear(node); /* else once more, when it is clear */
     if (wanted && status == KVORUM_OK)
         status = delete_found(node, sweep);
     bool clean = wanted && status == KVORUM_OK && !sweep->more;
@@ -264,14 +265,20 @@ static void sweep_newcomers(struct node *node)
     }
 }
 
+static bool ranges_meet(struct bytes lower, struct bytes upper, struct bytes from, struct bytes to)
+{
+    return (upper.size == 0 || bytes_compare(from, upper) < 0) && bytes_compare(lower, to) < 0;
+}
+
+/* With hints their objects may be left behind, in any partition. */
 void handoff_on_mended(struct node *node, uint16_t store, struct bytes lower, struct bytes upper)
 {
+    bool hints = ranges_meet(lower, upper, BYTES_LITERAL("h"), BYTES_LITERAL("j"));
     for (uint32_t p = store; p < node->config.epoch->partition_count;
          p += node->config.store_count) {
         struct bytes from, to;
-        bool meets =
-            !store_key_range(&node->scratch, p, &from, &to) ||
-            ((upper.size == 0 || bytes_compare(from, upper) < 0) && bytes_compare(lower, to) < 0);
+        bool meets = hints || !store_key_range(&node->scratch, p, &from, &to) ||
+                     ranges_meet(lower, upper, from, to);
         if (meets && !handoff_is_ours(node, p) && !PLANTED(UNCOVERED_HINT_STAYS))
             node->handoff->holdings[p].left = true;
     }
@@ -289,6 +296,8 @@ void sweep_pump(struct node *node)
 {
     struct handoff *handoff = node->handoff;
     uint32_t partitions = node->config.epoch->partition_count;
+    if (hints_unclear(node))
+        return;
     sweep_newcomers(node);
     for (uint32_t i = 0; i < SWEEPS_A_TICK && handoff->sweep_count == 0; i++) {
         uint32_t partition = handoff->next_sweep;

@@ -7,6 +7,8 @@
  * the older one is found to be superseded when its turn comes. */
 #include "node/hints/hints_internal.h"
 
+#include "node/scrub/scrub.h"
+
 enum {
     WINDOW = 128,
     PAUSE_MIN_US = 500 * 1000,
@@ -25,6 +27,11 @@ static struct hint_queue *find_queue(const struct node *node, const struct node_
             return queue;
     }
     return NULL;
+}
+
+bool hints_unclear(const struct node *node)
+{
+    return node->hints->regaining > 0;
 }
 
 bool hints_marked(const struct node *node, const struct node_id *target)
@@ -89,6 +96,14 @@ static uint64_t part_of(const struct node *node, uint64_t whole)
     return part == 0 ? 1 : part;
 }
 
+/* What rotted before this life began may have left halves behind it. */
+static void regain_all(struct node *node)
+{
+    struct list *queues = &node->hints->queues;
+    for (struct list *item = queues->next; item != queues; item = item->next)
+        hints_regain_begin(node, LIST_ENTRY(item, struct hint_queue, link));
+}
+
 kvorum_status hints_open(struct node *node)
 {
     struct hints *hints = node->hints = calloc(1, sizeof(*hints));
@@ -107,6 +122,11 @@ kvorum_status hints_open(struct node *node)
     for (uint16_t i = 0; i < node->config.store_count && status == KVORUM_OK; i++)
         if (node->config.stores[i] != NULL)
             status = hints_load(node, node->config.stores[i]);
+    bool rotted = false;
+    for (uint16_t i = 0; i < node->config.store_count; i++)
+        rotted |= node->config.stores[i] != NULL && scrub_salt(node, i) != 0;
+    if (status == KVORUM_OK && rotted)
+        regain_all(node);
     return status;
 }
 
@@ -142,14 +162,14 @@ static struct hint_usage find_replaced(struct engine *store, const struct hint *
     return found ? (struct hint_usage){ 1, ret_before->size } : none;
 }
 
-static kvorum_status put_hint(struct node *node, struct engine_batch *batch,
-                              const struct hint *hint, struct bytes index)
+kvorum_status hints_put(struct node *node, struct engine_batch *batch, const struct hint *hint)
 {
     struct hint_value queued, indexed;
     hint_queue_value(hint, &queued);
     hint_index_value(hint, &indexed);
     struct bytes key = hint_queue_key(&node->scratch, hint);
-    if (key.data == NULL)
+    struct bytes index = hint_index_key(&node->scratch, &hint->target, hint->key);
+    if (key.data == NULL || index.data == NULL)
         return KVORUM_NO_MEMORY;
     kvorum_status status = engine_batch_put(batch, key, bytes_make(queued.data, queued.size));
     if (status == KVORUM_OK)
@@ -195,7 +215,7 @@ kvorum_status hints_add(struct node *node, struct engine_batch *batch, uint16_t 
         replaced = (struct hint_usage){ 0 };
     if (!hint_fits(&queue->used, &node->hints->quota, &replaced, size))
         return KVORUM_STORE_FULL;
-    kvorum_status status = put_hint(node, batch, &hint, index);
+    kvorum_status status = hints_put(node, batch, &hint);
     if (status == KVORUM_OK && replaced.count > 0)
         status = delete_hint(node, batch, &before);
     *ret_change = (struct hint_change){ queue, replaced.count > 0, before.size, size, hint.order };

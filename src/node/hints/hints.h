@@ -8,6 +8,7 @@
  *      hints_turn.c     one turn: delivering, rewriting, removing
  *      hints_look.c     what a turn sees
  *      hints_lost.c     hints that rotted away
+ *      hints_regain.c   hints of which half did
  *      suspect*.c       marks of dropped hints: having a partition compared
  *
  *  A hint is in the same store as the object it is about, so one batch changes both; a target's
@@ -36,10 +37,17 @@ struct hint_queue {
     /* the walk through the queue, one page of one store at a time */
     bool walking, scanning;
     uint16_t store;
-    uint64_t cursor;       /* order at which to go on there */
-    uint64_t oldest_met;   /* of this walk */
-    uint64_t walked_us;    /* the last one began */
-    uint64_t walked_epoch; /* and was in this epoch */
+    uint64_t cursor;        /* order at which to go on there */
+    uint64_t oldest_met;    /* of this walk */
+    uint64_t walked_us;     /* the last one began */
+    uint64_t walked_epoch;  /* and was in this epoch */
+    uint64_t walked_stored; /* and so many hints had been taken by then, for anybody */
+
+    /* after damage, the search for hints of which one half is there */
+    bool regaining, regain_reading;
+    bool regain_anew; /* there was more damage since the reading began */
+    uint16_t regain_store;
+    uint64_t regain_us; /* when to go on */
 
     bool suspecting; /* its marks are being read */
     uint64_t suspect_us;
@@ -63,6 +71,7 @@ struct hints {
     struct hint_pace_config pace;
     struct hint_usage quota; /* of this shard, for each target */
     uint64_t horizon_ms;
+    uint32_t regaining;     /* queues that are */
     bool paused;            /* nothing is delivered */
     uint64_t sent_size;     /* bytes delivered, or tried to be, in this life */
     uint64_t *collected_ms; /* by partition; NULL: nothing was ever collected */
@@ -101,6 +110,11 @@ void hints_on_mended(struct node *node, struct bytes lower, struct bytes upper);
 /** Something is owed to the member, or was suspected of lacking, as far as is known in this
  *  life. */
 bool hints_owed(const struct node *node, const struct node_id *target);
+
+/** Go through what the stores hold of the queue's hints, and give each that has lost its place or
+ *  its index the other half again: no hint has a turn before that is over. */
+void hints_regain_begin(struct node *node, struct hint_queue *queue);
+void hints_regain(struct node *node, struct hint_queue *queue);
 
 void hints_replay(struct node *node, struct hint_queue *queue);
 /** When hints_replay has something to do; UINT64_MAX: when something happens. */

@@ -19,6 +19,10 @@ struct hint_turn {
 /** A hint is in the store, or will be. */
 void hints_count(struct node *node, struct hint_queue *queue, uint64_t order, uint64_t size);
 
+/** The place in the queue and the index, into the batch. */
+KVORUM_CHECKED kvorum_status hints_put(struct node *node, struct engine_batch *batch,
+                                       const struct hint *hint);
+
 /* hints_load.c */
 
 /** Counts what the store holds, before the first event. */

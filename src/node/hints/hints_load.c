@@ -10,20 +10,10 @@ enum { CONVERTED_AT_ONCE = 1000 };
 /* A marker of a release before queues: it gets a place in the queue, and its index says so. */
 static kvorum_status convert(struct node *node, struct engine_batch *batch, struct hint *hint)
 {
-    struct hint_value queued, indexed;
     hint->order = hlc_now(&node->hlc, clock_wall_ms(node->config.clock));
     hint->epoch = node->config.epoch->number;
-    hint_queue_value(hint, &queued);
-    hint_index_value(hint, &indexed);
-    struct bytes key = hint_queue_key(&node->scratch, hint);
-    struct bytes index = hint_index_key(&node->scratch, &hint->target, hint->key);
-    if (key.data == NULL || index.data == NULL)
-        return KVORUM_NO_MEMORY;
-    kvorum_status status = engine_batch_put(batch, key, bytes_make(queued.data, queued.size));
-    if (status == KVORUM_OK)
-        status = engine_batch_put(batch, index, bytes_make(indexed.data, indexed.size));
     PROBE("node: a hint of an older release joined the queue");
-    return status;
+    return hints_put(node, batch, hint);
 }
 
 static kvorum_status load_entry(struct node *node, struct engine_iterator *iterator,
@@ -32,14 +22,14 @@ static kvorum_status load_entry(struct node *node, struct engine_iterator *itera
     struct hint hint;
     uint32_t partition;
     enum hint_entry entry = hint_parse(iterator->key, iterator->value, &hint, &partition);
-    bool counts =
-        entry == HINT_ENTRY_MARKER || entry == HINT_ENTRY_QUEUE || entry == HINT_ENTRY_MARK;
-    struct hint_queue *queue = counts ? hints_queue(node, &hint.target) : NULL;
-    if (!counts)
+    if (entry == HINT_ENTRY_NONE)
         return KVORUM_OK;
+    struct hint_queue *queue = hints_queue(node, &hint.target);
     if (queue == NULL)
         return KVORUM_NO_MEMORY;
     kvorum_status status = KVORUM_OK;
+    if (entry == HINT_ENTRY_INDEX) /* its place in the queue is counted, or regained */
+        return KVORUM_OK;
     if (entry == HINT_ENTRY_MARK) {
         queue->marks++;
         node->counters.hint_marks++;

@@ -43,8 +43,9 @@ void hints_on_mended(struct node *node, struct bytes lower, struct bytes upper)
         struct hint_queue *queue = hints_queue(node, &epoch->members[i].id);
         if (queue == NULL)
             continue;
-        queue->unsure = true;
         queue->oldest_met = 0; /* a walk under way may be past them */
+        hints_regain_begin(node, queue);
+        hints_wake(node, node->now_us);
     }
 }
 

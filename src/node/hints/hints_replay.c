@@ -61,11 +61,19 @@ static bool is_alive(struct node *node, const struct hint_queue *queue)
 static bool may_go_on(struct node *node, struct hint_queue *queue)
 {
     const struct hint_pace_config *config = &node->hints->pace;
-    if (queue->was_alive && node->hints->paused)
+    if (queue->regaining || (queue->was_alive && node->hints->paused))
         return false;
     if (queue->was_alive)
         return hint_pace_admits(&queue->pace, config, node->now_us);
     return queue->pace.in_flight < config->window;
+}
+
+/* Hints that were lost were counted, and would be for ever. */
+static void end_doubt(struct node *node, struct hint_queue *queue)
+{
+    queue->unsure = false;
+    while (queue->used.count > 0 && queue->walked_stored == node->counters.hints_stored)
+        hints_uncount(node, queue, 0);
 }
 
 static void next_store(struct node *node, struct hint_queue *queue)
@@ -78,7 +86,7 @@ static void next_store(struct node *node, struct hint_queue *queue)
         return;
     queue->walking = false;
     if (queue->unsure && queue->oldest_met == UINT64_MAX)
-        queue->unsure = false;
+        end_doubt(node, queue);
     queue->oldest =
         queue->used.count == 0 || queue->oldest_met == UINT64_MAX ? 0 : queue->oldest_met;
 }
@@ -147,6 +155,7 @@ static void begin_walk(struct node *node, struct hint_queue *queue)
     queue->oldest_met = UINT64_MAX;
     queue->walked_us = node->now_us;
     queue->walked_epoch = node->config.epoch->number;
+    queue->walked_stored = node->counters.hints_stored;
     if (node->config.stores[0] == NULL)
         next_store(node, queue);
 }
@@ -164,6 +173,8 @@ void hints_replay(struct node *node, struct hint_queue *queue)
     if (alive && !queue->was_alive)
         hint_pace_revive(&queue->pace, &node->hints->pace, node->now_us, &node->random);
     queue->was_alive = alive;
+    if (queue->regaining)
+        hints_regain(node, queue);
     if (queue->scanning || !may_go_on(node, queue))
         return;
     if (!queue->walking && is_due(node, queue))
@@ -174,6 +185,8 @@ void hints_replay(struct node *node, struct hint_queue *queue)
 
 uint64_t hints_replay_us(struct node *node, struct hint_queue *queue)
 {
+    if (queue->regaining)
+        return queue->regain_reading ? UINT64_MAX : queue->regain_us;
     if (!queue->walking || queue->scanning || queue->pace.in_flight >= node->hints->pace.window)
         return UINT64_MAX;
     if (queue->was_alive && node->hints->paused)

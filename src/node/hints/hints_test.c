@@ -303,10 +303,74 @@ static void a_hint_that_came_back_with_damage_goes_again(void)
     assert_int_equal(uncover("hio"), 2);
 }
 
-static void what_came_back_with_damage_and_is_owed_to_nobody_goes(void)
+static void an_index_that_came_back_without_its_place_goes_again(void)
+{
+    assert_int_equal(uncover("ho"), 2);
+}
+
+static void a_place_that_came_back_without_its_index_goes_again(void)
+{
+    assert_int_equal(uncover("io"), 2);
+}
+
+static void halves_of_a_hint_that_came_back_without_its_object_go(void)
+{
+    assert_int_equal(uncover("h"), 1);
+    assert_int_equal(uncover("i"), 1);
+    assert_int_equal(uncover("hi"), 1);
+}
+
+static void an_object_that_came_back_with_damage_goes(void)
 {
     assert_int_equal(uncover("o"), 1);
-    assert_int_equal(uncover("io"), 1); /* the index says which hint counts: none does */
+}
+
+static void take_away(struct world *world, uint16_t member, char kind)
+{
+    struct engine_batch *batch = engine_batch_create();
+    struct engine_iterator *iterator;
+    struct engine_range range = { everything, everything, true };
+    assert_int_equal(engine_iterate(world->stores[member], &range, &iterator), KVORUM_OK);
+    for (engine_iterator_first(iterator); iterator->valid; engine_iterator_next(iterator))
+        if (iterator->key.data[0] == (uint8_t)kind)
+            assert_int_equal(engine_batch_delete(batch, iterator->key), KVORUM_OK);
+    engine_iterator_close(iterator);
+    assert_int_equal(engine_batch_count(batch), 1);
+    assert_int_equal(engine_write(world->stores[member], batch, ENGINE_NONE), KVORUM_OK);
+    engine_batch_destroy(batch);
+}
+
+/* Half of a hint rots while its target is away: it is delivered, and all of it goes. */
+static void lose_half(char kind)
+{
+    const struct bytes lower = BYTES_LITERAL("h"), upper = BYTES_LITERAL("j");
+    struct world *world = world_make(5);
+    uint16_t owner, stand_in = write_around(world, &owner, 1);
+    take_away(world, stand_in, kind);
+    hints_on_mended(world->nodes[stand_in], lower, upper);
+    handoff_on_mended(world->nodes[stand_in], 0, lower, upper);
+    pass(world, 1000);
+    assert_true(holds(world, stand_in, 'h') && holds(world, stand_in, 'i'));
+    assert_true(holds(world, stand_in, 'o'));
+    heal(world, owner);
+    pass(world, 10000);
+    for (const char *left = "hio"; *left != 0; left++)
+        assert_false(holds(world, stand_in, *left));
+    struct node_hints hints;
+    node_hints(world->nodes[stand_in], owner, &hints);
+    assert_int_equal(hints.count, 0);
+    assert_int_equal(node_counters(world->nodes[stand_in])->hints_delivered, 1);
+    world_free(world);
+}
+
+static void a_hint_whose_place_rots_is_delivered(void)
+{
+    lose_half('i');
+}
+
+static void a_hint_whose_index_rots_is_delivered(void)
+{
+    lose_half('h');
 }
 
 int main(void)
@@ -329,8 +393,17 @@ int main(void)
           a_hint_for_one_who_is_behind_comes_while_the_partition_moves },
         { "a hint that came back with damage is delivered, and goes again",
           a_hint_that_came_back_with_damage_goes_again },
+        { "an index that came back without its place in the queue goes again",
+          an_index_that_came_back_without_its_place_goes_again },
+        { "a place in the queue that came back without its index goes again",
+          a_place_that_came_back_without_its_index_goes_again },
+        { "halves of a hint that came back without its object go",
+          halves_of_a_hint_that_came_back_without_its_object_go },
         { "an object that came back with damage, and is owed to nobody, goes",
-          what_came_back_with_damage_and_is_owed_to_nobody_goes },
+          an_object_that_came_back_with_damage_goes },
+        { "a hint whose place in the queue rots is delivered",
+          a_hint_whose_place_rots_is_delivered },
+        { "a hint whose index rots is delivered", a_hint_whose_index_rots_is_delivered },
     };
     return RUN_TESTS("hints", tests);
 }

@@ -47,6 +47,8 @@ void hints_on_collected(struct node *node, uint32_t partition, uint64_t until_ms
 /** Every object of the partition was compared with `member` and brought over, for buckets with any
  *  number of replicas, since it was last suspected: marks of it are settled. */
 void hints_compared(struct node *node, uint32_t partition, uint16_t member);
+/** Something may be owed that nothing says, until damaged hints are whole again: sweep nothing. */
+bool hints_unclear(const struct node *node);
 void suspect_on_request(struct node *node, struct net_address from, const struct message *message);
 void suspect_on_answer(struct node *node, struct net_address from, const struct message *message);
 void suspect_on_deadline(struct node *node, struct request *request);
