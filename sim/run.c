@@ -235,9 +235,9 @@ static bool come_to_rest(struct simulation *s)
     return come_to_rest_within(s, restart_limit_us);
 }
 
-/* What is still owed must end, however slow the disk: a damaged block leaves marks of all partitions
- * and members, and a store that flushes for each batch takes a few a second.  So a minute, and one
- * more for each millisecond that a step of a job may take. */
+/* What is still owed must end, however slow the disk: a damaged block leaves marks for all
+ * partitions and members, and a store that flushes for each batch takes a few of them a second.  So
+ * a minute, and one more for each millisecond that a step of a job may take. */
 static bool come_to_rest_at_last(struct simulation *s)
 {
     return come_to_rest_within(s,
