@@ -44,6 +44,8 @@ static const struct kept seeds[] = {
       0 },
     { "the same, and an epoch was decided twice", KIND_YESTERDAY, 61744, 0 },
     { "the same, of another voter", KIND_YESTERDAY, 62335, 0 },
+    { "the only voter of a new line decided an epoch, and its disk was put back at once",
+      KIND_VOTERS, 408711, 0 },
     { "nobody finished what voters had accepted, when who knew it was decided lost its disk",
       KIND_COLLECT, 63956, 0 },
     { "the same, and its disk was put back", KIND_YESTERDAY, 101706, 0 },
@@ -75,6 +77,9 @@ static const struct kept seeds[] = {
       7200194, 1500 },
     { "that a bucket has one replica was lost with its keys, which were taken for never there",
       KIND_DECAY, 7300017, 1500 },
+    { "a minute was too short for what a damaged block had left to be compared, on the slowest "
+      "disk",
+      KIND_DECAY, 11037, 0 },
 
     /* requests */
     { "a put that went on at a store that commits at once was closed twice", KIND_CLUSTERS, 7000007,

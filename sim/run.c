@@ -221,13 +221,27 @@ static bool quiet(const struct simulation *s)
     return true;
 }
 
-static bool come_to_rest(struct simulation *s)
+static bool come_to_rest_within(struct simulation *s, uint64_t limit_us)
 {
-    uint64_t end_us = s->world.now_us + restart_limit_us;
+    uint64_t end_us = s->world.now_us + limit_us;
     while (!quiet(s) && s->world.now_us < end_us)
         if (!world_step(&s->world))
             return false;
     return true;
+}
+
+static bool come_to_rest(struct simulation *s)
+{
+    return come_to_rest_within(s, restart_limit_us);
+}
+
+/* What is still owed must end, however slow the disk: a damaged block leaves marks for all
+ * partitions and members, and a store that flushes for each batch takes a few of them a second.  So
+ * a minute, and one more for each millisecond that a step of a job may take. */
+static bool come_to_rest_at_last(struct simulation *s)
+{
+    return come_to_rest_within(s,
+                               restart_limit_us * (1 + s->plan.jobs_latency_us / SIM_MILLISECOND));
 }
 
 static void check_final(struct simulation *s, const struct record *read)
@@ -457,7 +471,7 @@ static void play(struct simulation *s)
     if (s->plan.mode_changes && !s->plan.memory)
         check_all_told(&s->cluster);
     if (!wait_for(s, dropped, restart_limit_us, "reclaiming what was dropped") ||
-        !drops_read_all(&s->drops) || !come_to_rest(s))
+        !drops_read_all(&s->drops) || !come_to_rest_at_last(s))
         return;
     check_bounded(&s->cluster); /* before anybody looks: reads may bring compactions about */
     check_converged(&s->cluster, &s->history, (uint8_t)s->plan.levels.n);

@@ -85,19 +85,40 @@ static uint64_t life_remembered(struct sim_disk *disk, const struct node_id *id)
     return number;
 }
 
-/* Who must remember a later life than the copy's, as bits, lest promises be forgotten untold.  Of
- * the next epoch: everybody, since any majority may decide it.  Of the next line: who takes part in
- * every recovery, since nobody promises anything there before all have told it. */
-static uint32_t who_must_know(const struct cluster *cluster, struct process *victim,
-                              struct sim_disk *copy)
+struct forgotten {
+    bool votes, recovery;
+};
+
+static struct forgotten what_is_forgotten(struct process *victim, struct sim_disk *copy)
 {
     struct sim_disk now;
     sim_disk_copy_synced(&victim->disk, &now);
-    uint32_t ret = differs(&now, copy, "votes")      ? UINT32_MAX
-                   : differs(&now, copy, "recovery") ? cluster->never_lost
-                                                     : 0;
+    struct forgotten ret = { differs(&now, copy, "votes"), differs(&now, copy, "recovery") };
     sim_disk_done(&now);
     return ret;
+}
+
+/* Who must remember a later life than the copy's, as bits, lest promises be forgotten untold.  Of
+ * the next epoch: everybody, since any majority may decide it.  Of the next line: who takes part in
+ * every recovery, since nobody promises anything there before all have told it. */
+static uint32_t who_must_know(const struct cluster *cluster, struct forgotten forgotten)
+{
+    if (forgotten.votes)
+        return UINT32_MAX;
+    return forgotten.recovery ? cluster->never_lost : 0;
+}
+
+/* What an epoch's only voter decides is decided before anybody else has heard of it, and nobody can
+ * vote in its place while it waits: where its votes are forgotten, a majority of the voters forgot
+ * (docs/decisions/0009).  By the voters of the epochs that there were, so also in a line that
+ * few are left in. */
+static bool was_alone(const struct cluster *cluster, const struct process *victim,
+                      struct forgotten forgotten)
+{
+    bool alone = forgotten.votes && (cluster->book.alone >> victim->member & 1) != 0;
+    if (alone)
+        PROBE("yesterday: the disk of an only voter, which had voted since, was not put back");
+    return alone;
 }
 
 /* A copy that was made in the life which goes on is what a power failure at that moment would have
@@ -106,8 +127,11 @@ static uint32_t who_must_know(const struct cluster *cluster, struct process *vic
  * later life than the copy's (docs/decisions/0009). */
 static bool is_told_apart(struct cluster *cluster, struct process *victim, struct sim_disk *copy)
 {
-    uint32_t must_know = who_must_know(cluster, victim, copy);
+    struct forgotten forgotten = what_is_forgotten(victim, copy);
+    uint32_t must_know = who_must_know(cluster, forgotten);
     struct identity copied;
+    if (was_alone(cluster, victim, forgotten))
+        return false;
     bool told = must_know == 0 || read_identity(copy, &copied);
     for (uint16_t i = 0; told && i < cluster->count; i++) {
         struct process *other = &cluster->processes[i];

@@ -10,9 +10,17 @@
 
 enum { RECORD_MAX = 1 << 20, ARENA_LIMIT = 1 << 22, ONE_IN = 4 };
 
+/* As a bit; 0: there are several. */
+static uint32_t only_voter(const struct epoch *epoch)
+{
+    return epoch->voter_count == 1 ? 1u << epoch->voters[0] : 0;
+}
+
 void epoch_book_init(struct epoch_book *book, struct world *world, const struct epoch *founding)
 {
-    *book = (struct epoch_book){ .world = world, .count = founding->number };
+    *book = (struct epoch_book){ .world = world,
+                                 .count = founding->number,
+                                 .alone = only_voter(founding) };
     book->digests = calloc(EPOCHS_MAX, sizeof(*book->digests));
     if (book->digests == NULL)
         abort();
@@ -49,6 +57,7 @@ static void turn_page(struct epoch_book *book, const struct epoch *epoch)
     book->gone |= gone;
     book->leaving = leaving;
     book->moving = epoch->move_count > 0;
+    book->alone |= only_voter(epoch);
 }
 
 /* --- zones ----------------------------------------------------------------------------------- */

@@ -27,6 +27,7 @@ struct epoch_book {
     uint32_t parted;                   /* of those who left by themselves, with the last move */
     uint32_t leaving;                  /* members that do so, by that */
     bool moving;                       /* partitions are, by that */
+    uint32_t alone;                    /* members that decided alone, as the only voter of one */
     uint64_t zones_number;             /* the epoch that `zones` is of */
     uint32_t zones;         /* with copies of a partition, where fewest; 0: no commit can follow */
     bool zone_loss_allowed; /* somebody said so in this run */

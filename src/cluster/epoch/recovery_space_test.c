@@ -9,8 +9,12 @@
  * beginning) once, at any time.  Before such a member promises anything again, all who are asked
  * have told it that it was, and remember its new life.
  *
- * In some rows those who were left out at first go by a newer epoch, which nobody fetches who has
- * accepted anything.  Then, in no state, is the last list stuck: somebody in it may go on.
+ * In some rows there is a newer epoch, which one of the lost brought back: those who were left out
+ * at first go by it, or some learn it at any time.  Nobody fetches it who has accepted anything,
+ * and nobody who goes by it accepts a record in which he is a member and that does not go on from
+ * it.  Then, in no state, is the last list stuck: somebody in it may go on, and all in it accept.
+ * And nothing is decided that leaves behind what one who is needed for it goes by, unless his disk
+ * was put back.
  *
  * The same search must find what goes wrong without the rules. */
 #include "cluster/epoch/recovery.h"
@@ -24,6 +28,7 @@
 #include "tests/support/visited.h"
 
 enum { MEMBERS = 4, ATTEMPTS = 3, LINE = 1, STATES_BITS = 24 };
+enum { ONE_MORE = ATTEMPTS }; /* with the last list, where it is asked whether that is stuck */
 
 enum mistake {
     NO_MISTAKE,
@@ -34,6 +39,9 @@ enum mistake {
     SILENCE_COUNTS, /* of one who was put back, for not having accepted */
     FORMER_LIVES,   /* what rests on promises that were forgotten is accepted */
     AHEAD_FIRST,    /* who is behind another who is asked ends nothing either */
+    AHEAD_ACCEPT,   /* what does not go on from the epoch that they go by */
+    /* No mistake, but a rule that is not there yet (docs/decisions/0012, Open). */
+    LEFT_OUT_ACCEPT, /* though they are ahead: only who is needed refuses for that */
 };
 
 struct row {
@@ -44,6 +52,8 @@ struct row {
     uint8_t puts_back; /* members, as bits, whose disk may be put back */
     uint8_t ahead;     /* members, as bits, who go by an epoch that the others may not have */
     bool stuck;        /* nobody in the last list may go on */
+    uint8_t learn;     /* members, as bits, who may come to go by that epoch */
+    bool behind;       /* what one who is needed goes by is left behind */
 };
 
 static const struct row rows[] = {
@@ -75,6 +85,13 @@ static const struct row rows[] = {
     { "one does, and another is lost", { 3, 7, 6 }, NO_MISTAKE, false, .ahead = 4 },
     { "one does, and a disk is put back", { 3, 7 }, NO_MISTAKE, false, 2, .ahead = 4 },
     { "who is behind waits for that one", { 3, 7 }, AHEAD_FIRST, .ahead = 4, .stuck = true },
+    { "one learns a newer epoch", { 7, 7 }, NO_MISTAKE, false, .learn = 4 },
+    { "any does", { 7, 7 }, NO_MISTAKE, false, .learn = 7 },
+    { "one was left out, and learns it", { 7, 3, 7 }, NO_MISTAKE, .learn = 4, .stuck = true },
+    { "that one accepts all the same", { 7, 3, 7 }, LEFT_OUT_ACCEPT, .learn = 4 },
+    { "two were left out in turn, and both do", { 7, 3, 5 }, LEFT_OUT_ACCEPT, .learn = 6 },
+    { "who is needed goes by it, and accepts", { 7, 7 }, AHEAD_ACCEPT, .learn = 4, .behind = true },
+    { "who is needed forgot, and learns it", { 3, 3 }, .puts_back = 2, .learn = 2, .stuck = true },
 };
 
 struct attempt {
@@ -82,12 +99,15 @@ struct attempt {
     uint8_t promised, accepted;
     uint8_t ballots[MEMBERS], values[MEMBERS], needed[MEMBERS]; /* as promised with */
     uint8_t reborn; /* members, as bits, that had been put back when they promised */
+    uint8_t ahead;  /* likewise: that went by the newer epoch then */
     uint8_t value, needs;
+    bool newer; /* what it made anew goes on from that epoch */
 };
 
 struct follower {
     struct acceptor acceptor;
     uint8_t needed;
+    bool ahead; /* goes by the newer epoch */
 };
 
 struct past {
@@ -100,18 +120,26 @@ struct past {
 struct world {
     struct follower members[MEMBERS];
     struct past pasts[MEMBERS];
-    struct attempt attempts[ATTEMPTS];
+    struct attempt attempts[ATTEMPTS + 1];
 };
 
 struct search {
     const struct row *row;
     struct visited visited;
-    bool broken, stuck;
+    bool broken, stuck, behind;
 };
 
 static struct ballot ballot_of(uint8_t attempt)
 {
     return (struct ballot){ attempt + 1u, attempt + 1u };
+}
+
+static uint8_t asked_by(const struct row *row, uint8_t attempt)
+{
+    uint8_t last = attempt == ONE_MORE ? ATTEMPTS - 1 : attempt;
+    while (attempt == ONE_MORE && row->asked[last] == 0)
+        last--;
+    return row->asked[last];
 }
 
 static bool enough(const struct search *search, uint8_t asked, uint8_t answered,
@@ -151,6 +179,7 @@ static bool promise(struct world *world, uint8_t attempt, uint8_t m, uint8_t ask
     a->ballots[m] = (uint8_t)member->acceptor.accepted.counter;
     a->values[m] = (uint8_t)member->acceptor.value;
     a->needed[m] = member->needed;
+    a->ahead |= (uint8_t)((unsigned)member->ahead << m);
     if (!world->pasts[m].put_back)
         return true;
     a->reborn |= (uint8_t)(1u << m);
@@ -158,6 +187,18 @@ static bool promise(struct world *world, uint8_t attempt, uint8_t m, uint8_t ask
         if ((asked >> other & 1) != 0)
             world->pasts[other].knows |= (uint8_t)(1u << m);
     return true;
+}
+
+/* It goes by an epoch that is left behind.  Who is none in what is proposed does so as one of the
+ * lost. */
+static bool refuses(const struct search *search, const struct world *world, uint8_t attempt,
+                    uint8_t m)
+{
+    const struct attempt *a = &world->attempts[attempt];
+    bool member = (asked_by(search->row, a->value - 1) >> m & 1) != 0;
+    bool needed = (a->needs >> m & 1) != 0 || search->row->mistake != LEFT_OUT_ACCEPT;
+    return member && needed && world->members[m].ahead && !world->attempts[a->value - 1].newer &&
+           search->row->mistake != AHEAD_ACCEPT;
 }
 
 static bool accept(const struct search *search, struct world *world, uint8_t attempt, uint8_t m)
@@ -168,7 +209,8 @@ static bool accept(const struct search *search, struct world *world, uint8_t att
     uint8_t asked = search->row->asked[attempt];
     if ((reborn & asked & ~a->reborn) != 0 && search->row->mistake != FORMER_LIVES)
         return false;
-    if (!ask(&world->members[m], ACCEPTOR_ACCEPT, attempt, a->value))
+    if (refuses(search, world, attempt, m) ||
+        !ask(&world->members[m], ACCEPTOR_ACCEPT, attempt, a->value))
         return false;
     world->members[m].needed = a->needs;
     a->accepted |= (uint8_t)(1u << m);
@@ -181,7 +223,7 @@ static void choose(const struct search *search, struct world *world, uint8_t att
     static uint64_t values[RING_MEMBERS_MAX];
     static struct ballot ballots[RING_MEMBERS_MAX];
     struct attempt *a = &world->attempts[attempt];
-    uint8_t mask = search->row->asked[attempt], from = 0;
+    uint8_t mask = asked_by(search->row, attempt), from = 0;
     for (uint8_t m = 0; m < MEMBERS; m++) {
         asked[m] = (mask & a->promised) >> m & 1;
         values[m] = a->values[m];
@@ -194,6 +236,7 @@ static void choose(const struct search *search, struct world *world, uint8_t att
     a->phase = 2;
     a->value = attempt + 1u;
     a->needs = mask;
+    a->newer = a->ahead != 0;
     if (ballot_is_none(newest) || search->row->mistake == ALWAYS_FREE)
         return;
     for (uint8_t m = 0; m < MEMBERS; m++)
@@ -217,6 +260,9 @@ static void check(struct search *search, const struct world *world)
             continue;
         search->broken |= decided != 0 && decided != a->value;
         decided = a->value;
+        for (uint8_t m = 0; m < MEMBERS; m++)
+            search->behind |= (a->needs >> m & 1) != 0 && world->members[m].ahead &&
+                              !world->pasts[m].put_back && !world->attempts[a->value - 1].newer;
     }
 }
 
@@ -224,11 +270,13 @@ static void check(struct search *search, const struct world *world)
 static void promise_all(const struct search *search, struct world *world, uint8_t attempt)
 {
     struct attempt *a = &world->attempts[attempt];
-    *a = (struct attempt){ .promised = search->row->asked[attempt] };
+    *a = (struct attempt){ .promised = asked_by(search->row, attempt) };
     for (uint8_t m = 0; m < MEMBERS; m++) {
         a->ballots[m] = (uint8_t)world->members[m].acceptor.accepted.counter;
         a->values[m] = (uint8_t)world->members[m].acceptor.value;
         a->needed[m] = world->members[m].needed;
+        a->ahead |=
+            (uint8_t)((unsigned)(world->members[m].ahead && (a->promised >> m & 1) != 0) << m);
         a->reborn |= (uint8_t)((unsigned)world->pasts[m].put_back << m);
     }
 }
@@ -239,11 +287,12 @@ static bool may_go_on(const struct search *search, const struct world *world, ui
                       uint8_t m)
 {
     const struct row *row = search->row;
-    uint8_t value = world->attempts[attempt].value, asked = row->asked[attempt];
+    uint8_t value = world->attempts[attempt].value, asked = asked_by(row, attempt);
     bool ends = value != attempt + 1u;
     bool fenced = !ballot_is_none(world->members[m].acceptor.accepted);
-    bool behind = fenced && (row->ahead >> m & 1) == 0 && (row->ahead & asked) != 0;
-    if ((asked >> m & 1) == 0 || (ends && (row->asked[value - 1] >> m & 1) == 0))
+    uint8_t ahead = world->attempts[attempt].ahead;
+    bool behind = fenced && (ahead >> m & 1) == 0 && ahead != 0;
+    if ((asked >> m & 1) == 0 || (ends && (asked_by(row, value - 1) >> m & 1) == 0))
         return false;
     return !behind || (ends && row->mistake != AHEAD_FIRST);
 }
@@ -251,16 +300,17 @@ static bool may_go_on(const struct search *search, const struct world *world, ui
 static void check_goes_on(struct search *search, const struct world *world)
 {
     struct world next = *world;
-    uint8_t last = ATTEMPTS - 1, able = 0;
-    if (search->row->ahead == 0)
+    uint8_t able = 0, refusing = 0;
+    if (search->row->ahead == 0 && search->row->learn == 0)
         return;
-    while (search->row->asked[last] == 0)
-        last--;
-    promise_all(search, &next, last);
-    choose(search, &next, last);
+    promise_all(search, &next, ONE_MORE);
+    choose(search, &next, ONE_MORE);
     for (uint8_t m = 0; m < MEMBERS; m++)
-        able += may_go_on(search, &next, last, m);
-    search->stuck |= able == 0;
+        able += may_go_on(search, &next, ONE_MORE, m);
+    for (uint8_t m = 0; m < MEMBERS; m++)
+        refusing +=
+            (next.attempts[ONE_MORE].promised >> m & 1) != 0 && refuses(search, &next, ONE_MORE, m);
+    search->stuck |= able == 0 || refusing > 0;
 }
 
 static void visit(struct search *search, const struct world *world);
@@ -297,6 +347,17 @@ static void put_back(struct search *search, const struct world *world, uint8_t m
     visit(search, &next);
 }
 
+/* From one of the lost who came back. */
+static void learn(struct search *search, const struct world *world, uint8_t m)
+{
+    struct world next = *world;
+    bool fenced = !ballot_is_none(world->members[m].acceptor.accepted);
+    if ((search->row->learn >> m & 1) == 0 || fenced || world->members[m].ahead)
+        return;
+    next.members[m].ahead = true;
+    visit(search, &next);
+}
+
 static void visit(struct search *search, const struct world *world)
 {
     if (!visited_add(&search->visited, hash64(bytes_make(world, sizeof(*world)), 0) | 1))
@@ -317,8 +378,10 @@ static void visit(struct search *search, const struct world *world)
         for (uint8_t m = 0; m < MEMBERS; m++)
             deliver(search, world, i, m);
     }
-    for (uint8_t m = 0; m < MEMBERS; m++)
+    for (uint8_t m = 0; m < MEMBERS; m++) {
         put_back(search, world, m);
+        learn(search, world, m);
+    }
 }
 
 static void check_row(const void *data)
@@ -328,8 +391,10 @@ static void check_row(const void *data)
     struct world world;
     memset(&world, 0, sizeof(world));
     visited_init(&search.visited, STATES_BITS);
-    for (uint8_t m = 0; m < MEMBERS; m++)
+    for (uint8_t m = 0; m < MEMBERS; m++) {
         acceptor_init(&world.members[m].acceptor, LINE - 1);
+        world.members[m].ahead = (row->ahead >> m & 1) != 0;
+    }
     for (uint8_t m = 0; m < MEMBERS; m++)
         world.pasts[m].copy = world.members[m];
     visit(&search, &world);
@@ -337,6 +402,7 @@ static void check_row(const void *data)
     visited_done(&search.visited);
     assert_int_equal(search.broken, row->broken);
     assert_int_equal(search.stuck, row->stuck);
+    assert_int_equal(search.behind, row->behind);
 }
 
 int main(void)
