@@ -51,6 +51,9 @@ void repair_tick(struct node *node);
  *  object; REPAIR_UNKNOWN while no tree is kept of it, and above a size where hashing would hold up
  *  the shard.  Such a write marks its leaf. */
 uint64_t repair_digest(const struct node *node, uint32_t number, struct bytes encoding);
+/** repair_note is about to be called for `key`.  Only fetches the leaf into the cache meanwhile (of
+ *  the newest tree: nearly always there is one); says and changes nothing. */
+void repair_expect(const struct node *node, uint32_t number, struct bytes key);
 /** An object of partition `number` (`key` in its store) was written over `before`.  Called as soon
  *  as the store shows it. */
 void repair_note(struct node *node, uint32_t number, struct bytes key, uint64_t before,

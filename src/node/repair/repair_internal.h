@@ -77,9 +77,11 @@ struct repair_tree {
 
 /** What is known of a partition replica here. */
 struct repair_partition {
+    /* first what every write asks, which is then one cache line */
     uint32_t number;
-    bool scanned;        /* all its trees are here; an n without one has no objects */
-    bool urgent;         /* somebody waits for the scan */
+    bool scanned; /* all its trees are here; an n without one has no objects */
+    bool urgent;  /* somebody waits for the scan */
+    struct repair_tree *trees;
     struct list queue;   /* repair->scans_due, while a scan is wanted */
     struct list suspect; /* repair->suspects */
     uint16_t suspects[TARGETS_MAX];
@@ -93,7 +95,6 @@ struct repair_partition {
     } settled[TARGETS_MAX];
     uint8_t settled_count;
     uint64_t scanned_us;
-    struct repair_tree *trees;
 };
 
 /** The scan under way: a held iterator over a partition. */

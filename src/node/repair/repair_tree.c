@@ -152,6 +152,17 @@ uint64_t repair_digest(const struct node *node, uint32_t number, struct bytes en
     return object_digest(encoding);
 }
 
+void repair_expect(const struct node *node, uint32_t number, struct bytes key)
+{
+    const struct repair_partition *partition = node->repair->partitions[number];
+    if (!is_kept(node, partition) || partition->trees == NULL)
+        return;
+    struct repair_tree *tree = partition->trees;
+    uint16_t leaf = hash_tree_leaf(hash_tree_key(node->repair->seed, key));
+    __builtin_prefetch(&tree->n);
+    __builtin_prefetch(&tree->tree.sums[leaf], 1);
+}
+
 void repair_note(struct node *node, uint32_t number, struct bytes key, uint64_t before,
                  uint64_t after)
 {

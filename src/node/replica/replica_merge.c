@@ -21,6 +21,7 @@ kvorum_status replica_store(struct node *node, const struct key_address *address
         return KVORUM_NO_MEMORY;
     if (!handoff_ready(node, partition))
         return KVORUM_NOT_READY;
+    repair_expect(node, partition, key);
     engine_batch_reset(node->batch);
     kvorum_status status = engine_batch_put(node->batch, key, encoding);
     if (status == KVORUM_OK)
