@@ -218,3 +218,16 @@ void object_encode(const struct object *object, struct buffer *buffer)
     assert((size_t)(end - at) == size);
     buffer->size += size;
 }
+
+kvorum_status object_encode_in(const struct object *object, struct arena *arena,
+                               struct bytes *ret_encoding)
+{
+    size_t size = object_encoded_size(object);
+    uint8_t *memory = arena_allocate(arena, size);
+    if (memory == NULL)
+        return KVORUM_NO_MEMORY;
+    uint8_t *end = put_object(memory, object);
+    assert((size_t)(end - memory) == size);
+    *ret_encoding = bytes_make(memory, size);
+    return KVORUM_OK;
+}
