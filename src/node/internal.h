@@ -122,8 +122,6 @@ struct request {
     uint8_t target_count;
     uint8_t stand_in_acks;
     uint32_t lost; /* reads: targets that say that they had it, and nobody else */
-    struct target targets[TARGETS_MAX];
-    struct target_zones zones; /* where they stand; zones_fill */
     union {
         struct get get;
         struct put put;
@@ -147,6 +145,10 @@ struct request {
     uint64_t collected;    /* GET: the newest round that took something, by the answers */
     uint32_t fence_drops;  /* PUT: collect_drops when it was made */
     uint32_t fenced;       /* PUT: targets that refused what was read under an older fence */
+
+    /* last, since nearly all requests touch the first few alone: hundreds are in flight */
+    struct target targets[TARGETS_MAX];
+    struct target_zones zones; /* where they stand; zones_fill */
 };
 
 /** What this shard knows of a member. */
