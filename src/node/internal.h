@@ -249,6 +249,12 @@ void request_postpone(struct node *node, struct request *request, uint64_t deadl
 /** Put the timers of all registered requests into the heap. */
 void request_set_timers(struct node *node);
 struct request *request_find(struct node *node, uint64_t id, enum request_kind kind);
+/** What request_find would say, of a request that had that id once: who has one needs no search.
+ *  Its memory lives as long as the node and gets other ids. */
+static inline bool request_is(const struct request *request, uint64_t id, enum request_kind kind)
+{
+    return request->registered && request->id == id && request->kind == kind;
+}
 void request_answer(struct node *node, struct request *request, const struct answer *answer);
 void request_timeout(struct node *node, struct request *request);
 int request_target_of(const struct request *request, uint16_t member);
