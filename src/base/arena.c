@@ -65,10 +65,14 @@ static struct arena_block *take_block_to_keep(struct arena *arena)
 
 void arena_reset(struct arena *arena)
 {
-    struct arena_block *only = arena->block;
-    if (only != NULL && only->next == NULL && only->size <= KEPT_BLOCK_SIZE) { /* nearly always */
-        use_block(arena, only);
-        POISON_BYTES(payload(only), only->size - sizeof(*only));
+    /* Nearly always there is one block; that is told without touching its memory, which may have
+     * left the cache. */
+    size_t size = (size_t)((uintptr_t)arena->end - (uintptr_t)arena->block);
+    if (size == arena->held_size && size <= KEPT_BLOCK_SIZE) {
+        if (size > 0) {
+            arena->next = payload(arena->block);
+            POISON_BYTES(arena->next, size - sizeof(*arena->block));
+        }
         return;
     }
     struct arena_block *kept = take_block_to_keep(arena);

@@ -17,11 +17,10 @@ void map_done(struct map *map)
     map_init(map);
 }
 
-/* The link to the first item of the chain that does not come before `key`. */
-static struct map_item **find_place(const struct map *map, uint64_t key)
+/* The link to the first item of the chain that does not come before `mixed`. */
+static struct map_item **find_place(const struct map *map, size_t bucket, uint64_t mixed)
 {
-    uint64_t mixed = hash_mix64(key);
-    struct map_item **link = &map->buckets[map_bucket(map, key)];
+    struct map_item **link = &map->buckets[bucket];
     while (*link != NULL && hash_mix64((*link)->key) < mixed)
         link = &(*link)->next;
     return link;
@@ -29,12 +28,13 @@ static struct map_item **find_place(const struct map *map, uint64_t key)
 
 static void link_item(struct map *map, struct map_item *item)
 {
-    struct map_item **link = find_place(map, item->key);
+    uint64_t mixed = hash_mix64(item->key);
+    size_t bucket = map_bucket_of_mixed(map, mixed);
+    struct map_item **link = find_place(map, bucket, mixed);
     assert(*link == NULL || (*link)->key != item->key);
     item->next = *link;
     *link = item;
     map->count++;
-    size_t bucket = map_bucket(map, item->key);
     if (bucket < map->first)
         map->first = bucket;
 }
@@ -70,7 +70,8 @@ struct map_item *map_remove(struct map *map, uint64_t key)
 {
     if (map->count == 0)
         return NULL;
-    struct map_item **link = find_place(map, key);
+    uint64_t mixed = hash_mix64(key);
+    struct map_item **link = find_place(map, map_bucket_of_mixed(map, mixed), mixed);
     struct map_item *item = *link;
     if (item == NULL || item->key != key)
         return NULL;

@@ -21,9 +21,14 @@ struct map {
     size_t first; /* no bucket below it holds an item */
 };
 
+static inline size_t map_bucket_of_mixed(const struct map *map, uint64_t mixed)
+{
+    return (size_t)(((unsigned __int128)mixed * map->bucket_count) >> 64);
+}
+
 static inline size_t map_bucket(const struct map *map, uint64_t key)
 {
-    return (size_t)(((unsigned __int128)hash_mix64(key) * map->bucket_count) >> 64);
+    return map_bucket_of_mixed(map, hash_mix64(key));
 }
 
 void map_init(struct map *map);

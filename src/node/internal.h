@@ -128,8 +128,6 @@ struct request {
     uint8_t target_count;
     uint8_t stand_in_acks;
     uint32_t lost; /* reads: targets that say that they had it, and nobody else */
-    struct target targets[TARGETS_MAX];
-    struct target_zones zones; /* where they stand; zones_fill */
     union {
         struct get get;
         struct put put;
@@ -153,6 +151,10 @@ struct request {
     uint64_t collected;    /* GET: the newest round that took something, by the answers */
     uint32_t fence_drops;  /* PUT: collect_drops when it was made */
     uint32_t fenced;       /* PUT: targets that refused what was read under an older fence */
+
+    /* last, since nearly all requests touch the first few alone: hundreds are in flight */
+    struct target targets[TARGETS_MAX];
+    struct target_zones zones; /* where they stand; zones_fill */
 };
 
 /** What this shard knows of a member. */
@@ -253,6 +255,12 @@ void request_postpone(struct node *node, struct request *request, uint64_t deadl
 /** Put the timers of all registered requests into the heap. */
 void request_set_timers(struct node *node);
 struct request *request_find(struct node *node, uint64_t id, enum request_kind kind);
+/** What request_find would say, of a request that had that id once: who has one needs no search.
+ *  Its memory lives as long as the node and gets other ids. */
+static inline bool request_is(const struct request *request, uint64_t id, enum request_kind kind)
+{
+    return request->registered && request->id == id && request->kind == kind;
+}
 void request_answer(struct node *node, struct request *request, const struct answer *answer);
 void request_timeout(struct node *node, struct request *request);
 int request_target_of(const struct request *request, uint16_t member);

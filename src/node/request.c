@@ -62,7 +62,7 @@ void request_close(struct node *node, struct request *request)
     node->kept_size -= request->kept_size;
     request->kept_size = 0;
     arena_reset(&request->arena);
-    list_append(&node->free_requests, &request->link);
+    list_append(node->free_requests.next, &request->link); /* in front: it is in the cache */
     assert(node->counters.requests_active > 0);
     node->counters.requests_active--;
 }

@@ -105,28 +105,42 @@ static bool tells_last(const struct object *object)
     return object->last.dot.counter != 0 && object_last(object) == NULL;
 }
 
-static uint8_t format_of(const struct object *object)
+/* What its bytes depend on, found once for all. */
+struct shape {
+    uint8_t format;
+    bool tells_last;
+};
+
+static struct shape shape_of(const struct object *object)
 {
-    bool kept = tells_last(object), expires = false;
+    bool tells = tells_last(object), kept = tells, expires = false;
     for (uint32_t i = 0; i < object->sibling_count; i++) {
         kept |= object->siblings[i].kept;
         expires |= object->siblings[i].deadline_ms != 0;
     }
-    return expires ? OBJECT_FORMAT_EXPIRES : kept ? OBJECT_FORMAT_KEPT : OBJECT_FORMAT_LAST;
+    uint8_t format = expires ? OBJECT_FORMAT_EXPIRES
+                     : kept  ? OBJECT_FORMAT_KEPT
+                             : OBJECT_FORMAT_LAST;
+    return (struct shape){ format, tells };
 }
 
-size_t object_encoded_size(const struct object *object)
+static size_t size_of(const struct object *object, struct shape shape)
 {
     size_t size = 1 + clock_size(&object->clock) + varint_size(object->sibling_count);
-    if (format_of(object) != OBJECT_FORMAT_LAST)
+    if (shape.format != OBJECT_FORMAT_LAST)
         size += 1;
-    if (tells_last(object))
+    if (shape.tells_last)
         size += write_mark_packed_size(&object->clock, object->last);
     uint32_t entry = 0;
     for (uint32_t i = 0; i < object->sibling_count; i++)
         size += dot_packed_size(&object->clock, object->siblings[i].dot, entry, &entry) +
                 sibling_size(&object->siblings[i]);
     return size;
+}
+
+size_t object_encoded_size(const struct object *object)
+{
+    return size_of(object, shape_of(object));
 }
 
 static uint8_t *put_u64(uint8_t *at, uint64_t value)
@@ -189,13 +203,13 @@ static uint8_t *put_head(uint8_t *at, const struct sibling *sibling)
     return varint_put(at, sibling->value.size);
 }
 
-static uint8_t *put_object(uint8_t *at, const struct object *object)
+static uint8_t *put_object(uint8_t *at, const struct object *object, struct shape shape)
 {
-    uint8_t format = *at++ = format_of(object);
+    *at++ = shape.format;
     at = clock_vector_pack(at, &object->clock);
-    if (format != OBJECT_FORMAT_LAST)
-        *at++ = tells_last(object);
-    if (tells_last(object))
+    if (shape.format != OBJECT_FORMAT_LAST)
+        *at++ = shape.tells_last;
+    if (shape.tells_last)
         at = write_mark_pack(at, &object->clock, object->last);
     at = varint_put(at, object->sibling_count);
     uint32_t entry = 0;
@@ -210,11 +224,26 @@ static uint8_t *put_object(uint8_t *at, const struct object *object)
 
 void object_encode(const struct object *object, struct buffer *buffer)
 {
-    size_t size = object_encoded_size(object);
+    struct shape shape = shape_of(object);
+    size_t size = size_of(object, shape);
     uint8_t *at = buffer_reserve(buffer, size);
     if (at == NULL)
         return;
-    uint8_t *end = put_object(at, object);
+    uint8_t *end = put_object(at, object, shape);
     assert((size_t)(end - at) == size);
     buffer->size += size;
+}
+
+kvorum_status object_encode_in(const struct object *object, struct arena *arena,
+                               struct bytes *ret_encoding)
+{
+    struct shape shape = shape_of(object);
+    size_t size = size_of(object, shape);
+    uint8_t *memory = arena_allocate(arena, size);
+    if (memory == NULL)
+        return KVORUM_NO_MEMORY;
+    uint8_t *end = put_object(memory, object, shape);
+    assert((size_t)(end - memory) == size);
+    *ret_encoding = bytes_make(memory, size);
+    return KVORUM_OK;
 }

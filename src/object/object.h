@@ -109,6 +109,9 @@ KVORUM_CHECKED kvorum_status object_decode(struct bytes bytes, struct arena *are
                                            struct object *ret_object);
 /** Append the canonical encoding; check buffer->failed. */
 void object_encode(const struct object *object, struct buffer *buffer);
+/** The same, made where it stays.  NO_MEMORY. */
+KVORUM_CHECKED kvorum_status object_encode_in(const struct object *object, struct arena *arena,
+                                              struct bytes *ret_encoding);
 /** Size of the canonical encoding in bytes, without making it. */
 size_t object_encoded_size(const struct object *object);
 /** Digest of an encoding: equal objects, equal digests.  Never 0, which stands for "no object".

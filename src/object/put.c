@@ -117,18 +117,21 @@ kvorum_status object_put(const struct object *local, const struct object_context
         !choose_stamp(local, context, mode.since, &made.stamp))
         return KVORUM_INVALID;
 
-    struct object result = { .last = put_last(local, context) };
-    kvorum_status status = put_clock(local, context, made.dot, arena, &result.clock);
+    struct clock_vector clock;
+    kvorum_status status = put_clock(local, context, made.dot, arena, &clock);
     if (status != KVORUM_OK)
         return status;
     size_t room = (size_t)local->sibling_count + 1;
-    result.siblings = arena_allocate(arena, sizeof(*result.siblings) * room);
-    if (result.siblings == NULL)
+    struct sibling *siblings = arena_allocate(arena, sizeof(*siblings) * room);
+    if (siblings == NULL)
         return KVORUM_NO_MEMORY;
-    result.sibling_count = put_siblings(local, context, &made, mode, result.siblings);
-    if (result.sibling_count > OBJECT_SIBLING_MAX)
+    uint32_t count = put_siblings(local, context, &made, mode, siblings);
+    if (count > OBJECT_SIBLING_MAX)
         return KVORUM_TOO_MANY_SIBLINGS;
-    *ret_object = result;
+    *ret_object = (struct object){ .clock = clock,
+                                   .siblings = siblings,
+                                   .sibling_count = count,
+                                   .last = put_last(local, context) };
     return KVORUM_OK;
 }
 

@@ -79,6 +79,17 @@ static bool is_possible(const struct put *put)
            (is_possible_in(put, false, put->set) && is_possible_in(put, true, put->other_set));
 }
 
+/* The answers to both questions, while the client waits. */
+struct outlook {
+    bool is_met, is_possible;
+};
+
+static struct outlook look(const struct put *put)
+{
+    bool met = is_met(put);
+    return (struct outlook){ met, met || is_possible(put) };
+}
+
 static bool all_answered(const struct put *put)
 {
     return (put->sent & ~put->acked & ~put->failed) == 0;
@@ -106,17 +117,21 @@ static void choose(struct put *put)
     }
 }
 
-static void start(struct put *put, uint64_t now_us, struct put_effects *ret)
+static struct outlook start(struct put *put, uint64_t now_us, struct put_effects *ret)
 {
     assert(put->quorum.n >= 1 && put->target_count <= REPLICAS_MAX);
     assert(places_of(put) <= put->target_count);
     const struct put before = *put;
     choose(put);
+    struct outlook outlook = look(put);
     /* Half a write that is known to fail is worse than none: nobody could say it did not happen. */
-    if (!is_possible(put) || now_us >= put->deadline_us)
+    if (!outlook.is_possible || now_us >= put->deadline_us) {
         *put = before;
+        outlook = look(put);
+    }
     move(put, PUT_WAITING);
     ret->send = put->sent;
+    return outlook;
 }
 
 static void acknowledge(struct put *put, const struct put_event *event)
@@ -159,12 +174,13 @@ static void reply(struct put *put, kvorum_status status, struct put_effects *ret
     ret->status = status;
 }
 
-static void conclude(struct put *put, uint64_t now_us, struct put_effects *ret)
+static void conclude(struct put *put, const struct outlook *outlook, uint64_t now_us,
+                     struct put_effects *ret)
 {
     bool is_late = now_us >= put->deadline_us;
-    if (put->state == PUT_WAITING && is_met(put))
+    if (put->state == PUT_WAITING && outlook->is_met)
         reply(put, KVORUM_OK, ret);
-    else if (put->state == PUT_WAITING && (is_late || !is_possible(put)))
+    else if (put->state == PUT_WAITING && (is_late || !outlook->is_possible))
         reply(put, put_may_be_held(put) ? KVORUM_TIMEOUT : KVORUM_UNAVAILABLE, ret);
     if (put->state == PUT_REPLIED && (is_late || all_answered(put))) {
         move(put, PUT_FINISHED);
@@ -172,7 +188,8 @@ static void conclude(struct put *put, uint64_t now_us, struct put_effects *ret)
     }
 }
 
-static void check(const struct put *put, const struct put_effects *effects)
+static void check(const struct put *put, const struct outlook *outlook,
+                  const struct put_effects *effects)
 {
     assert((put->sent & ~targets_below(put->target_count)) == 0);
     assert((put->sent & put->unreachable) == 0);
@@ -183,9 +200,9 @@ static void check(const struct put *put, const struct put_effects *effects)
     assert(((put->set | put->other_set) & ~targets_below(put->target_count)) == 0);
     assert((effects->send & ~put->sent) == 0);
     assert(!effects->reply || put->state >= PUT_REPLIED);
-    assert(!effects->reply || (effects->status == KVORUM_OK) == is_met(put));
+    assert(!effects->reply || (effects->status == KVORUM_OK) == outlook->is_met);
     assert(!effects->reply || effects->status != KVORUM_UNAVAILABLE || !put_may_be_held(put));
-    assert(put->state != PUT_WAITING || (!is_met(put) && is_possible(put)));
+    assert(put->state != PUT_WAITING || (!outlook->is_met && outlook->is_possible));
 }
 
 void put_step(struct put *put, const struct put_event *event, struct put_effects *ret)
@@ -193,9 +210,10 @@ void put_step(struct put *put, const struct put_event *event, struct put_effects
     *ret = (struct put_effects){ 0 };
     if ((event->kind == PUT_START) != (put->state == PUT_NEW) || put->state == PUT_FINISHED)
         return;
+    struct outlook outlook = { 0 };
     switch (event->kind) {
     case PUT_START:
-        start(put, event->now_us, ret);
+        outlook = start(put, event->now_us, ret);
         break;
     case PUT_ACK:
         acknowledge(put, event);
@@ -206,6 +224,8 @@ void put_step(struct put *put, const struct put_event *event, struct put_effects
     case PUT_TICK:
         break;
     }
-    conclude(put, event->now_us, ret);
-    check(put, ret);
+    if (put->state == PUT_WAITING && event->kind != PUT_START)
+        outlook = look(put);
+    conclude(put, &outlook, event->now_us, ret);
+    check(put, &outlook, ret);
 }

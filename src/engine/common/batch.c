@@ -12,10 +12,20 @@
 
 struct engine_batch {
     struct buffer bytes;
-    size_t count;
-    uint32_t needs; /* capabilities */
+    struct batch_totals totals;
     bool urgent;
 };
+
+static void add_to(struct batch_totals *totals, const struct batch_change *change)
+{
+    totals->count++;
+    totals->key_size += change->key.size;
+    totals->value_size += change->value.size;
+    totals->merges += change->kind == ENGINE_MERGE;
+    totals->ranges += change->kind == ENGINE_DELETE_RANGE;
+    if (change->key.size > totals->key_size_max)
+        totals->key_size_max = change->key.size;
+}
 
 struct engine_batch *engine_batch_create(void)
 {
@@ -36,8 +46,7 @@ void engine_batch_destroy(struct engine_batch *batch)
 void engine_batch_reset(struct engine_batch *batch)
 {
     buffer_reset(&batch->bytes);
-    batch->count = 0;
-    batch->needs = 0;
+    batch->totals = (struct batch_totals){ 0 };
     batch->urgent = false;
 }
 
@@ -81,9 +90,7 @@ static kvorum_status append(struct engine_batch *batch, enum engine_change kind,
     if (kind != ENGINE_DELETE)
         put_sized(at, value);
     batch->bytes.size += size;
-    batch->count++;
-    batch->needs |= kind == ENGINE_MERGE ? ENGINE_MERGES : 0;
-    batch->needs |= kind == ENGINE_DELETE_RANGE ? ENGINE_RANGES : 0;
+    add_to(&batch->totals, &(struct batch_change){ kind, key, value });
     return KVORUM_OK;
 }
 
@@ -114,12 +121,18 @@ kvorum_status engine_batch_delete_range(struct engine_batch *batch, struct bytes
 
 size_t engine_batch_count(const struct engine_batch *batch)
 {
-    return batch->count;
+    return batch->totals.count;
 }
 
 uint32_t engine_batch_needs(const struct engine_batch *batch)
 {
-    return batch->needs;
+    return (batch->totals.merges > 0 ? ENGINE_MERGES : 0) |
+           (batch->totals.ranges > 0 ? ENGINE_RANGES : 0);
+}
+
+const struct batch_totals *engine_batch_totals(const struct engine_batch *batch)
+{
+    return &batch->totals;
 }
 
 struct bytes engine_batch_bytes(const struct engine_batch *batch)
@@ -191,15 +204,8 @@ bool batch_measure(struct bytes bytes, struct batch_totals *ret_totals)
     struct batch_totals totals = { 0 };
     struct batch_cursor cursor = batch_cursor_of(bytes);
     struct batch_change change;
-    while (batch_next(&cursor, &change)) {
-        totals.count++;
-        totals.key_size += change.key.size;
-        totals.value_size += change.value.size;
-        totals.merges += change.kind == ENGINE_MERGE;
-        totals.ranges += change.kind == ENGINE_DELETE_RANGE;
-        if (change.key.size > totals.key_size_max)
-            totals.key_size_max = change.key.size;
-    }
+    while (batch_next(&cursor, &change))
+        add_to(&totals, &change);
     *ret_totals = totals;
     return !cursor.failed;
 }

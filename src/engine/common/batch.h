@@ -29,14 +29,16 @@ static inline struct batch_cursor batch_cursor_of(struct bytes bytes)
 /** Next change; false at the end or when the rest is malformed (`failed`). */
 bool batch_next(struct batch_cursor *cursor, struct batch_change *ret_change);
 
-/** Capabilities that an engine must have to take this batch. */
-uint32_t engine_batch_needs(const struct engine_batch *batch);
-
 /** What a batch would need at most, for checks before anything is changed. */
 struct batch_totals {
     size_t count, key_size, value_size, key_size_max;
     size_t merges, ranges; /* changes of these kinds */
 };
+/** Capabilities that an engine must have to take this batch. */
+uint32_t engine_batch_needs(const struct engine_batch *batch);
+/** What batch_measure says of its bytes. */
+const struct batch_totals *engine_batch_totals(const struct engine_batch *batch);
+
 /** False when the bytes are no batch. */
 bool batch_measure(struct bytes bytes, struct batch_totals *ret_totals);
 

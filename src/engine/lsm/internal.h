@@ -41,7 +41,8 @@ enum {
     LSM_FROZEN_MAX = 4,   /* memtables waiting for their flush */
     LSM_FROZEN_STALL = 1, /* from here on engine_write waits: two memtables are its budget */
     LSM_COMPACTIONS_MAX = 4,
-    LSM_PARTS_MAX = 4, /* of one compaction */
+    LSM_PARTS_MAX = 4,   /* of one compaction */
+    LSM_COPY_AFTER = 16, /* small groups in a row: from then on they are copied into the log */
 };
 
 /* One file of the log.  It carries a temporary name until its first record is written. */
@@ -178,6 +179,7 @@ struct lsm {
     uint64_t failure_last;           /* the last batch that failed with `failure` itself */
     uint64_t log_size;
     uint64_t segment_syncs; /* since the active segment became active */
+    uint64_t small_writes;  /* of who commits: since the last large one */
 
     /* tables */
     struct lsm_policy policy;
@@ -249,8 +251,9 @@ KVORUM_CHECKED kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number
 /** Write the header, sync, give the file its name, sync the directory. */
 KVORUM_CHECKED kvorum_status lsm_segment_publish(struct lsm *lsm, struct lsm_segment *segment);
 /** Records, at a place that was allocated for them.  Who commits, only. */
-KVORUM_CHECKED kvorum_status lsm_segment_write(struct lsm_segment *segment, struct bytes bytes,
-                                               uint64_t offset, bool sync_follows);
+KVORUM_CHECKED kvorum_status lsm_segment_write(struct lsm *lsm, struct lsm_segment *segment,
+                                               struct bytes bytes, uint64_t offset,
+                                               bool sync_follows);
 /** Say behind the `end` of a segment that the next one is published, which begins with the record
  *  `next_sequence`.  Costs one small write, and no sync. */
 void lsm_segment_has_next(struct disk_file *file, const struct lsm_id *id, uint64_t end,

@@ -278,6 +278,7 @@ static void init(struct lsm *lsm, const struct lsm_options *options)
     lsm->segment_size = lsm->options.segment_size;
     lsm->policy = policy_of(&lsm->options);
     lsm->filling = &lsm->groups[0];
+    lsm->small_writes = LSM_COPY_AFTER; /* nothing speaks against copying yet */
     lsm->flushing = &lsm->groups[1];
     lsm->last_commit = &lsm->first_commit;
     random_init(&lsm->random, options->identity_seed);

@@ -19,9 +19,10 @@
 
 enum { BACKLOG_SIZE = 64 * LSM_COMMIT_SIZE };
 
-static kvorum_status reserve(struct lsm *lsm, struct bytes payload, bool may_wait, bool urgent)
+static kvorum_status reserve(struct lsm *lsm, const struct engine_batch *batch, bool may_wait)
 {
-    bool waited = false;
+    struct bytes payload = engine_batch_bytes(batch);
+    bool waited = false, urgent = engine_batch_urgent(batch);
     kvorum_status status;
     if (urgent)
         PROBE("lsm: an urgent batch was taken");
@@ -31,7 +32,8 @@ static kvorum_status reserve(struct lsm *lsm, struct bytes payload, bool may_wai
         status = urgent ? KVORUM_OK : lsm_make_room(lsm, may_wait, &waited);
         if (status != KVORUM_OK || waited)
             continue;
-        status = lsm_memtable_reserve(lsm_state_now(lsm)->active, payload, lsm->sequence + 1);
+        status = lsm_memtable_reserve(lsm_state_now(lsm)->active, payload,
+                                      engine_batch_totals(batch), lsm->sequence + 1);
         if (status == KVORUM_OK)
             status = lsm_append_reserve(lsm, payload.size, &waited);
     } while (status == KVORUM_OK && waited);
@@ -53,7 +55,7 @@ static kvorum_status take(struct lsm *lsm, const struct engine_batch *batch, boo
         return status;
     if (payload.size == 0)
         return lsm->failure == KVORUM_OK ? KVORUM_OK : KVORUM_POISONED;
-    status = reserve(lsm, payload, may_wait, engine_batch_urgent(batch));
+    status = reserve(lsm, batch, may_wait);
     if (status != KVORUM_OK)
         return status;
     struct lsm_memtable *active = lsm_state_now(lsm)->active;

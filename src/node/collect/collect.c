@@ -7,8 +7,7 @@
 struct fenced *collect_fenced(const struct node *node, uint32_t partition)
 {
     const struct collect *collect = node->collect;
-    if (partition >= collect->partition_count ||
-        node->config.stores[partition % node->config.store_count] == NULL)
+    if (partition >= collect->partition_count || !collect->partitions[partition].ours)
         return NULL;
     return &collect->partitions[partition];
 }
@@ -41,6 +40,8 @@ kvorum_status collect_open(struct node *node)
     buffer_init(&collect->after, ENGINE_KEY_SIZE_MAX);
     if (collect->partitions == NULL)
         return KVORUM_NO_MEMORY;
+    for (uint32_t p = 0; p < collect->partition_count; p++) /* asked for several times a write */
+        collect->partitions[p].ours = placement_store(node, p) != NULL;
     kvorum_status status = KVORUM_OK;
     for (uint16_t i = 0; i < node->config.store_count && status == KVORUM_OK; i++)
         if (node->config.stores[i] != NULL)

@@ -40,6 +40,7 @@ struct fenced {
     uint64_t
         waits_for; /* committed, and to be renewed to once others are there; 0: does not wait */
     uint32_t drops;
+    bool ours; /* its store is one of this shard's */
     uint8_t saves;
     struct collect_turn *turn;
     struct collect_turn *named; /* whose keys are in doubt, where that is not `turn` */

@@ -39,7 +39,11 @@ static kvorum_status put_off(struct node *node, const struct request *request, u
 void write_store_again(struct node *node, struct request *request, uint8_t at)
 {
     const struct commit_plan plan = {
-        .kind = COMMIT_TARGET, .request_id = request->id, .target = at, .attempt = request->attempt
+        .kind = COMMIT_TARGET,
+        .request_id = request->id,
+        .request = request,
+        .target = at,
+        .attempt = request->attempt,
     };
     uint64_t id = request->id;
     kvorum_status status =

@@ -145,10 +145,10 @@ static uint64_t meet_epoch(struct node *node, struct request *request)
 }
 
 /* NULL: it is over. */
-static struct request *on_stored(struct node *node, uint64_t id, const struct put_effects *effects)
+static struct request *on_stored(struct node *node, struct request *request, uint64_t id,
+                                 const struct put_effects *effects)
 {
-    struct request *request = request_find(node, id, REQUEST_PUT);
-    if (request == NULL)
+    if (!request_is(request, id, REQUEST_PUT))
         return NULL;
     write_apply(node, request, effects);
     return write_settle(node, request) ? NULL : request;
@@ -174,7 +174,11 @@ static uint64_t start(struct node *node, struct request *request, const struct o
 {
     uint64_t id = request->id;
     const struct commit_plan plan = {
-        .kind = COMMIT_TARGET, .request_id = id, .target = (uint8_t)own, .attempt = request->attempt
+        .kind = COMMIT_TARGET,
+        .request_id = id,
+        .request = request,
+        .target = (uint8_t)own,
+        .attempt = request->attempt,
     };
     const struct put_event event = { .now_us = node->now_us, .kind = PUT_START };
     struct put_effects effects;
@@ -189,7 +193,7 @@ static uint64_t start(struct node *node, struct request *request, const struct o
         replica_store(node, &request->address, request->before, request->encoding,
                       &request->targets[own], request->quorum.dw > 0, &plan);
     if (status == KVORUM_OK) {
-        request = on_stored(node, id, &effects);
+        request = on_stored(node, request, id, &effects);
     } else {
         write_prepare(node, request); /* as if it had not started */
         request = on_not_stored(node, request, operation, own, status);

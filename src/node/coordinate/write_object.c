@@ -173,13 +173,8 @@ kvorum_status write_make(struct node *node, struct request *request, int own,
         node->counters.siblings_refused++;
         status = KVORUM_TOO_MANY_SIBLINGS;
     }
-    buffer_reset(&node->encoding);
-    if (status == KVORUM_OK) {
-        object_encode(&object, &node->encoding);
-        bool kept = !node->encoding.failed &&
-                    arena_copy(&request->arena, buffer_bytes(&node->encoding), &request->encoding);
-        status = kept ? KVORUM_OK : KVORUM_NO_MEMORY;
-    }
+    if (status == KVORUM_OK)
+        status = object_encode_in(&object, &request->arena, &request->encoding);
     replica_release(&read);
     if (status == KVORUM_OK)
         warn_size(node, request, object.sibling_count);

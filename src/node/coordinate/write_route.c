@@ -18,16 +18,6 @@ uint64_t write_refuse(struct node *node, struct request *request, kvorum_status 
     return 0;
 }
 
-/* Where nothing was asked about disks, dw means what the node's sync policy gives anyway. */
-static void relax_dw(struct node *node, struct request *request,
-                     const struct bucket_properties *properties)
-{
-    bool asked = request->asked.dw != LEVEL_DEFAULT || properties->levels.dw != LEVEL_DEFAULT;
-    if (!asked && node->config.sync != NODE_SYNC_ALWAYS)
-        request->quorum.dw = request->other.dw = request->quorum.zones.dw =
-            request->other.zones.dw = 0;
-}
-
 kvorum_status write_place(struct node *node, struct request *request, const char **ret_level,
                           const char **ret_reason)
 {
@@ -53,7 +43,6 @@ kvorum_status write_place(struct node *node, struct request *request, const char
         *ret_reason = reason_impossible(node, *ret_level, properties.levels.n);
         return status;
     }
-    relax_dw(node, request, &properties);
     placement_write_targets(node, request);
     return zones_resolve(node, request, ret_level, ret_reason);
 }

@@ -7,11 +7,25 @@
 #include "node/buckets/drop.h"
 #include "node/internal.h"
 
+static struct bytes copy_part(uint8_t **at, struct bytes part)
+{
+    struct bytes copy = { *at, part.size };
+    if (part.size > 0)
+        memcpy(*at, part.data, part.size);
+    *at += part.size;
+    return copy;
+}
+
 bool address_copy(struct arena *arena, struct key_address *address)
 {
-    return arena_copy(arena, address->type, &address->type) &&
-           arena_copy(arena, address->bucket, &address->bucket) &&
-           arena_copy(arena, address->key, &address->key);
+    uint8_t *at =
+        arena_allocate(arena, address->type.size + address->bucket.size + address->key.size);
+    if (at == NULL)
+        return false;
+    address->type = copy_part(&at, address->type);
+    address->bucket = copy_part(&at, address->bucket);
+    address->key = copy_part(&at, address->key);
+    return true;
 }
 
 /* --- in messages ----------------------------------------------------------------------------- */

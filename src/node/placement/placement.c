@@ -261,6 +261,15 @@ bool placement_is_owner(const struct node *node, uint32_t partition, uint8_t n, 
     return false;
 }
 
+/* Where nothing was asked about disks, dw means what the node's sync policy gives anyway. */
+static void relax_dw(const struct node *node, const struct quorum_levels *asked,
+                     const struct quorum_levels *bucket, struct quorum *quorum)
+{
+    bool stated = asked->dw != LEVEL_DEFAULT || bucket->dw != LEVEL_DEFAULT;
+    if (!stated && node->config.sync != NODE_SYNC_ALWAYS)
+        quorum->dw = quorum->zones.dw = 0;
+}
+
 /* Nearly all requests ask for the same levels: what was asked last is remembered. */
 static kvorum_status resolve_row(struct node *node, const struct quorum_levels *asked,
                                  const struct quorum_levels *bucket, const uint16_t *row,
@@ -275,6 +284,7 @@ static kvorum_status resolve_row(struct node *node, const struct quorum_levels *
         node->resolved.owner_limit = status == KVORUM_OK ? owners : 0;
         if (status != KVORUM_OK)
             return status;
+        relax_dw(node, asked, bucket, &node->resolved.quorum);
         node->resolved.asked = *asked;
         node->resolved.bucket = *bucket;
     }

@@ -9,6 +9,7 @@
 
 struct fetch;
 struct key_address;
+struct request;
 struct target;
 
 struct replica_read {
@@ -46,6 +47,7 @@ struct commit_plan {
     enum commit_kind kind;
     struct net_address to;   /* ANSWER, PROPERTIES_ANSWER, SUSPECT_ANSWER, PROMISE: to whom */
     uint64_t request_id;     /* these: the asker's; TARGET, PROPERTIES: ours */
+    struct request *request; /* TARGET: that one, while request_is says so */
     uint8_t target, attempt; /* TARGET */
     kvorum_status verdict;   /* ANSWER: said instead of OK */
     uint64_t generation;     /* PROMISE */

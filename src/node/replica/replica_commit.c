@@ -32,7 +32,6 @@ void replica_send_merge_answer(struct node *node, struct net_address to, uint64_
 void replica_carry_out(struct node *node, const struct commit_plan *plan, kvorum_status status,
                        bool durable)
 {
-    struct request *request;
     switch (plan->kind) {
     case COMMIT_NOTHING:
         break;
@@ -45,9 +44,9 @@ void replica_carry_out(struct node *node, const struct commit_plan *plan, kvorum
         suspect_answer(node, plan->to, plan->request_id, status);
         break;
     case COMMIT_TARGET:
-        request = request_find(node, plan->request_id, REQUEST_PUT);
-        if (request != NULL && plan->attempt == request->attempt)
-            write_on_acknowledged(node, request, plan->target, status, durable);
+        if (request_is(plan->request, plan->request_id, REQUEST_PUT) &&
+            plan->attempt == plan->request->attempt)
+            write_on_acknowledged(node, plan->request, plan->target, status, durable);
         break;
     case COMMIT_PROPERTIES:
     case COMMIT_PROPERTIES_ANSWER:

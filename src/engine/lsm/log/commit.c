@@ -51,7 +51,7 @@ static kvorum_status write_group(struct lsm *lsm, const struct lsm_group *group,
         if (run->segment != lsm->named)
             status = rotate_to(lsm, run->segment);
         if (status == KVORUM_OK)
-            status = lsm_segment_write(run->segment, bytes, run->offset, sync);
+            status = lsm_segment_write(lsm, run->segment, bytes, run->offset, sync);
         if (status != KVORUM_OK)
             return status;
     }

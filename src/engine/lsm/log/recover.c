@@ -16,6 +16,7 @@
  * an old segment but that there is a next one. When nothing in segment n was durable for sure, its
  * successor takes its number and place. */
 #include "base/planted.h"
+#include "engine/common/batch.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/log/log_reader.h"
 
@@ -186,7 +187,11 @@ static kvorum_status flush_if_full(struct lsm *lsm)
 static kvorum_status apply(struct lsm *lsm, const struct lsm_log_record *record)
 {
     struct lsm_memtable *active = lsm_state_now(lsm)->active;
-    kvorum_status status = lsm_memtable_reserve(active, record->payload, lsm->sequence + 1);
+    struct batch_totals totals;
+    if (!batch_measure(record->payload, &totals))
+        return KVORUM_CORRUPT;
+    kvorum_status status =
+        lsm_memtable_reserve(active, record->payload, &totals, lsm->sequence + 1);
     if (status != KVORUM_OK)
         return status;
     lsm->sequence = lsm_memtable_apply(active, record->payload, lsm->sequence + 1);

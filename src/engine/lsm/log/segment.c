@@ -151,15 +151,22 @@ static bool is_mapped(struct lsm_segment *segment)
 
 enum { WRITE_FROM = 16 << 10 };
 
+/* A large group meets a page fault every 4 KiB, which together cost more than a call.  And for a
+ * little one among them the fault has blocks far ahead zeroed, which the large ones overwrite. */
+static bool are_small(struct lsm *lsm, size_t size)
+{
+    lsm->small_writes = size < WRITE_FROM ? lsm->small_writes + 1 : 0;
+    return lsm->small_writes > LSM_COPY_AFTER;
+}
+
 /* Without a sync, copying is all: no system call for each little group.  With one, the pages would
- * have to be taken out of the mapping again each time, which costs more than the call; and a large
- * group meets a page fault every 4 KiB, which together cost more than the call too. */
-kvorum_status lsm_segment_write(struct lsm_segment *segment, struct bytes bytes, uint64_t offset,
-                                bool sync_follows)
+ * have to be taken out of the mapping again each time, which costs more than the call. */
+kvorum_status lsm_segment_write(struct lsm *lsm, struct lsm_segment *segment, struct bytes bytes,
+                                uint64_t offset, bool sync_follows)
 {
     struct disk_file *file = segment->file;
     assert(offset + bytes.size <= segment->capacity);
-    if (sync_follows || bytes.size >= WRITE_FROM || !is_mapped(segment))
+    if (!are_small(lsm, bytes.size) || sync_follows || !is_mapped(segment))
         return file->ops->pwrite(file, bytes.data, bytes.size, offset);
     memcpy(segment->memory + offset, bytes.data, bytes.size);
     return KVORUM_OK;

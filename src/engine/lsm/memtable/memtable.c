@@ -212,24 +212,22 @@ static kvorum_status reserve_ranges(struct lsm_memtable *memtable, struct bytes 
 }
 
 kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable, struct bytes batch,
-                                   uint64_t sequence)
+                                   const struct batch_totals *totals, uint64_t sequence)
 {
-    struct batch_totals totals;
     /* Those of a batch that was not taken in the end must not come with this one. */
     if (memtable->next_ranges != NULL && !PLANTED(RANGE_LEFT_BEHIND)) {
         PROBE("lsm: a batch was refused after its deleted ranges were prepared");
         lsm_range_set_release(memtable->next_ranges);
         memtable->next_ranges = NULL;
     }
-    if (!batch_measure(batch, &totals))
-        return KVORUM_CORRUPT;
     size_t each =
         entry_size(0) + version_size(0) + 2 * 16; /* blocks round up to 16, or an eighth */
-    size_t size = totals.count * each + totals.key_size + totals.value_size + totals.value_size / 8;
-    size += tree_insert_size(&memtable->tree, totals.count, totals.key_size_max);
+    size_t size =
+        totals->count * each + totals->key_size + totals->value_size + totals->value_size / 8;
+    size += tree_insert_size(&memtable->tree, totals->count, totals->key_size_max);
     if (!pool_reserve(&memtable->pool, size))
         return KVORUM_NO_MEMORY;
-    return totals.ranges == 0 ? KVORUM_OK : reserve_ranges(memtable, batch, sequence);
+    return totals->ranges == 0 ? KVORUM_OK : reserve_ranges(memtable, batch, sequence);
 }
 
 /* --- changing ------------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
 #ifndef ENGINE_LSM_MEMTABLE_H
 #define ENGINE_LSM_MEMTABLE_H
 
+#include "engine/common/batch.h"
 #include "engine/common/epoch.h"
 #include "engine/common/guards.h"
 #include "engine/common/index.h"
@@ -64,9 +65,10 @@ struct lsm_memtable *lsm_memtable_create(struct epoch *epoch, struct pool_spares
 void lsm_memtable_reference(struct lsm_memtable *memtable);
 void lsm_memtable_release(struct lsm_memtable *memtable); /* NULL is fine */
 
-/** Make sure that applying `batch` as changes `sequence`, `sequence + 1`, ... cannot fail.
- *  NO_MEMORY, CORRUPT (no batch). */
+/** Make sure that applying `batch`, whose totals these are, as changes `sequence`, `sequence + 1`,
+ *  ... cannot fail.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status lsm_memtable_reserve(struct lsm_memtable *memtable, struct bytes batch,
+                                                  const struct batch_totals *totals,
                                                   uint64_t sequence);
 /** How full it is: bytes in blocks, and more than their bytes for deleted ranges.  By the writer.
  *  */

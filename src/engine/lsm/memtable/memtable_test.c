@@ -43,7 +43,9 @@ static void write(struct fixture *fixture)
     assert_int_equal(engine_batch_put(fixture->batch, key, bytes_make(value, sizeof(value))),
                      KVORUM_OK);
     struct bytes batch = engine_batch_bytes(fixture->batch);
-    assert_int_equal(lsm_memtable_reserve(fixture->memtable, batch, fixture->sequence), KVORUM_OK);
+    assert_int_equal(lsm_memtable_reserve(fixture->memtable, batch,
+                                          engine_batch_totals(fixture->batch), fixture->sequence),
+                     KVORUM_OK);
     lsm_memtable_apply(fixture->memtable, batch, fixture->sequence);
     atomic_store(&fixture->visible, fixture->sequence);
     lsm_memtable_reclaim(fixture->memtable);
@@ -128,7 +130,9 @@ static void test_range_not_taken(void)
     engine_batch_reset(fixture.batch);
     assert_int_equal(engine_batch_delete_range(fixture.batch, key, (struct bytes){ 0 }), KVORUM_OK);
     struct bytes batch = engine_batch_bytes(fixture.batch);
-    assert_int_equal(lsm_memtable_reserve(fixture.memtable, batch, 1), KVORUM_OK);
+    assert_int_equal(
+        lsm_memtable_reserve(fixture.memtable, batch, engine_batch_totals(fixture.batch), 1),
+        KVORUM_OK);
     write(&fixture);
     assert_null(lsm_memtable_ranges(fixture.memtable));
     close(&fixture);

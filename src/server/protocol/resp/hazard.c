@@ -16,11 +16,18 @@ static unsigned place_of(struct bytes key)
     return hash64(key, 0) % RESP_HAZARDS;
 }
 
+/* Whatever their keys are: a pipeline of one kind is the usual one. */
+static bool nobody_minds(const struct resp_connection *resp, enum resp_use use)
+{
+    return resp->used_as[use] == resp->used && resp->used < UINT16_MAX &&
+           (use != RESP_USE_DELETE || resp->used == 0);
+}
+
 bool resp_key_busy(const struct resp_connection *resp, struct bytes key, enum resp_use use)
 {
     if (use != RESP_USE_READ && resp->gathering > 0)
         return true;
-    if (resp->used == 0)
+    if (nobody_minds(resp, use))
         return false;
     const uint16_t *uses = resp->uses[place_of(key)];
     if (uses[use] == UINT16_MAX)
@@ -37,6 +44,7 @@ void resp_key_note(struct resp_reply *reply, struct bytes key, enum resp_use use
     reply->place = (uint8_t)place_of(key);
     reply->owner->uses[reply->place][use]++;
     reply->owner->used++;
+    reply->owner->used_as[use]++;
 }
 
 void resp_key_forget(struct resp_reply *reply)
@@ -45,5 +53,6 @@ void resp_key_forget(struct resp_reply *reply)
     assert(*count > 0 && reply->owner->used > 0);
     *count -= 1;
     reply->owner->used--;
+    reply->owner->used_as[reply->use]--;
     reply->use = RESP_USE_NONE;
 }

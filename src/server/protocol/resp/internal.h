@@ -52,7 +52,8 @@ struct resp_connection {
     struct operation operation; /* what is the same in all: bucket, levels */
     struct list queue, spare;
     uint32_t spare_count;
-    uint32_t used, gathering; /* unanswered: of one key, reading many */
+    uint32_t used, gathering;    /* unanswered: of one key, reading many */
+    uint32_t used_as[RESP_USES]; /* `used`, by what they do with it */
     uint16_t uses[RESP_HAZARDS][RESP_USES];
     bool parsing; /* inside input() */
     bool partial; /* the last request is not whole */
