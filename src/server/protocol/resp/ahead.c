@@ -5,7 +5,7 @@
 #include "engine/engine.h"
 #include "server/protocol/resp/internal.h"
 
-enum { DIGITS_MAX = 9, ARGUMENTS_AHEAD = 8 };
+enum { DIGITS_MAX = 9, ARGUMENTS_AHEAD = 8, ALIKE = 4 };
 
 /* "<marker>NUMBER\r\n" */
 static bool take_number(struct bytes *rest, uint8_t marker, size_t *ret_number)
@@ -46,7 +46,8 @@ static bool take_key(struct bytes *rest, struct bytes *ret_key)
     return true;
 }
 
-/* A pipeline on one key asks for it once. */
+/* A pipeline on one key needs no look: when some requests in a row have the same, those behind them
+ * are taken to have it too. */
 uint32_t resp_look_ahead(struct resp_connection *resp, struct bytes input)
 {
     struct bytes keys[ENGINE_PREFETCH_MAX];
@@ -54,6 +55,8 @@ uint32_t resp_look_ahead(struct resp_connection *resp, struct bytes input)
     while (requests < ENGINE_PREFETCH_MAX && take_key(&input, &keys[count])) {
         requests++;
         count += count == 0 || !bytes_equal(keys[count], keys[count - 1]);
+        if (requests == ALIKE && count == 1)
+            return ENGINE_PREFETCH_MAX;
     }
     if (count > 1)
         node_prefetch(resp->environment->node, resp->operation.type, resp->operation.bucket, keys,
