@@ -190,7 +190,8 @@ static kvorum_status may_take_part(struct node *node, uint32_t partition, bool c
     bool moves = ring_move_of(node->config.epoch, partition) != NULL;
     bool unsure = !node->ready || !handoff_ready(node, partition) ||
                   (moves && (collects || PLANTED(DOUBT_WAITS_FOR_A_MOVE))) ||
-                  (collects && scrub_doubts_partition(node, partition));
+                  ((collects || PLANTED(DOUBT_WAITS_FOR_A_REFILL)) &&
+                   scrub_doubts_partition(node, partition));
     return unsure ? KVORUM_NOT_READY : KVORUM_OK;
 }
 
