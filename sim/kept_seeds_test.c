@@ -69,6 +69,8 @@ static const struct kept seeds[] = {
       0 },
     { "damage took a hint's deletion along, and its key's tombstone could not go", KIND_COLLECT,
       200373, 0 },
+    { "a copy came anew, and another owner refused what it had for a doubt that waited for it",
+      KIND_COLLECT, 2000822, 1500 },
 
     /* damage */
     { "a bit flipped in a table that was being made when the scrub began", KIND_CLUSTERS, 30044,

@@ -82,6 +82,7 @@
     X(BEHIND_NOT_REFILLED, "who is behind what was collected goes on with what it has")            \
     X(BEHIND_WAITS_FOR_A_MOVE, "who is behind drops nothing while its partition leaves it")        \
     X(DOUBT_WAITS_FOR_A_MOVE, "a doubt about a round is not settled while its partition moves")    \
+    X(DOUBT_WAITS_FOR_A_REFILL, "a doubt about a round is not settled while a member refills")     \
     X(UNCOVERED_HINT_STAYS, "a hint that damage brought back stays until the next start")          \
     X(RECOVERY_UNFENCED, "who accepted a new line of epochs still votes in the old one")           \
     X(RECOVERY_IGNORES_VOTES, "a recovery leaves out an epoch that a voter accepted")              \

@@ -182,13 +182,16 @@ static bool look_start(struct node *node, const Peer__Collect *asked, struct byt
 /* --- ASK ------------------------------------------------------------------------------------- */
 
 /* Whether this member can take part in a round now.  Nothing is collected from a partition that
- * moves; a doubt is settled there too, since what it refuses may be what the move waits for. */
+ * moves, nor from one that is being refilled.  A doubt is settled in both: what it refuses may be
+ * what the move waits for, or what a refill has to push.  And who lacks objects still knows which
+ * rounds were committed, as well as whoever was put back and does not know it. */
 static kvorum_status may_take_part(struct node *node, uint32_t partition, bool collects)
 {
     bool moves = ring_move_of(node->config.epoch, partition) != NULL;
     bool unsure = !node->ready || !handoff_ready(node, partition) ||
                   (moves && (collects || PLANTED(DOUBT_WAITS_FOR_A_MOVE))) ||
-                  scrub_doubts_partition(node, partition);
+                  ((collects || PLANTED(DOUBT_WAITS_FOR_A_REFILL)) &&
+                   scrub_doubts_partition(node, partition));
     return unsure ? KVORUM_NOT_READY : KVORUM_OK;
 }
 
@@ -228,6 +231,8 @@ static void on_ask(struct node *node, struct net_address from, const Peer__Colle
     if (fenced->turn != NULL && fenced->turn->round == asked->round)
         return; /* doubled */
     kvorum_status status = may_take_part(node, asked->partition, tail.size > 0);
+    if (status == KVORUM_OK && scrub_doubts_partition(node, asked->partition))
+        PROBE("collect: a member took part in settling a doubt while it refilled");
     struct collect_turn *turn = status == KVORUM_OK ? make_turn(node, from, asked, tail) : NULL;
     if (status == KVORUM_OK && turn == NULL)
         status = KVORUM_NO_MEMORY;

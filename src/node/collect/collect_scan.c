@@ -127,12 +127,14 @@ bool collect_settles(struct node *node, uint32_t partition)
 {
     return collect_fenced(node, partition) != NULL &&
            ring_row(node->config.epoch, partition)[0] == node->config.self &&
-           handoff_ready(node, partition) && !scrub_doubts_partition(node, partition);
+           handoff_ready(node, partition) &&
+           !(PLANTED(DOUBT_WAITS_FOR_A_REFILL) && scrub_doubts_partition(node, partition));
 }
 
 static bool is_ours(struct node *node, uint32_t partition)
 {
-    return ring_move_of(node->config.epoch, partition) == NULL && collect_settles(node, partition);
+    return ring_move_of(node->config.epoch, partition) == NULL &&
+           collect_settles(node, partition) && !scrub_doubts_partition(node, partition);
 }
 
 /* --- one piece ------------------------------------------------------------------------------- */

@@ -288,6 +288,36 @@ static void a_doubt_while_the_partition_moves(void)
     end(world);
 }
 
+/* The first member takes its copy anew while the second, which lacks the newest writes, refuses
+ * them for its doubt: each waits for the other, unless doubts are settled before the copy is
+ * whole. */
+static void a_doubt_while_a_copy_comes_anew(void)
+{
+    struct world *world = begin(3);
+    world->deaf_to_merges[1] = true;
+    put_keys(world, 'w');
+    collected_elsewhere(world);
+    for (uint32_t p = 0; p < PARTITIONS; p++)
+        world->nodes[1]->collect->partitions[p].kept.fence = (struct fence){
+            .promised = ROUND + 1, .committed = ROUND, .doubt = FENCE_ALL, .known = true
+        };
+    hear_everywhere(world);
+    assert_true(counters(world)->fence_refills > 0);
+    cut(world, 1);
+    world->deaf_to_merges[1] = false;
+    pass(world, 10000); /* from the third member all came */
+    assert_true(counters(world)->scrub_losses > 0);
+    heal(world, 1);
+    world->nodes[1]->collect->doubts = true;
+    collect_wake(world->nodes[1], world->now_us);
+    pass(world, 60000);
+    assert_int_equal(count_doubts(world), 0);
+    assert_int_equal(counters(world)->scrub_losses, 0);
+    cut_others(world);
+    assert_int_equal(count_alone(world, KVORUM_UNAVAILABLE), 0);
+    end(world);
+}
+
 static const struct named_test tests[] = {
     { "beside damage, what the only replica still holds stays", the_only_replica_beside_damage },
     { "beside damage, what is newer than all that was collected stays, and goes to the others",
@@ -300,6 +330,8 @@ static const struct named_test tests[] = {
       behind_and_taken_as_it_is },
     { "a doubt about a round is settled while the partition moves",
       a_doubt_while_the_partition_moves },
+    { "a doubt about a round is settled while a member takes its copy anew",
+      a_doubt_while_a_copy_comes_anew },
 };
 
 int main(void)
