@@ -8,7 +8,8 @@
 
 enum {
     INSIST_AGAIN_US = 12 * 1000 * 1000, /* longer than a change may take */
-    LAST_LOOK_US = 2 * 1000 * 1000      /* at what was decided just before the end */
+    LAST_LOOK_US = 2 * 1000 * 1000      /* at what was decided just before the end, and from one to
+                                           the next while somebody is to be removed */
 };
 
 static struct process *any_running(struct epoch_changes *changes)
@@ -92,11 +93,12 @@ static void on_answer(void *context, const struct answer *answer)
                 answer->reason);
 }
 
-static void submit(struct epoch_changes *changes, const struct change_request *request)
+/* False: nobody was asked, since who was drawn cannot answer now. */
+static bool submit(struct epoch_changes *changes, const struct change_request *request)
 {
     struct process *process = any_running(changes);
     if (process == NULL)
-        return;
+        return false;
     uint16_t shard = (uint16_t)choose(changes->cluster->world, process->shard_count);
     world_trace(changes->cluster->world, "epochs: n%u.%u is asked for %d", process->member, shard,
                 (int)request->kind);
@@ -105,16 +107,18 @@ static void submit(struct epoch_changes *changes, const struct change_request *r
     process_enter(process);
     node_change_epoch(process->shards[shard].node, request, on_answer, changes);
     process_leave(process, shard);
+    return true;
 }
 
 static void ask(struct epoch_changes *changes)
 {
     struct change_request request;
     draw_request(changes, &request);
-    submit(changes, &request);
+    (void)submit(changes, &request); /* another time it is something else */
 }
 
-/* One question after the other, since they build on each other. */
+/* One question after the other, since they build on each other: none is passed over, and an answer
+ * is waited for only where somebody was asked. */
 static void insist(struct epoch_changes *changes)
 {
     struct change_request request;
@@ -122,9 +126,11 @@ static void insist(struct epoch_changes *changes)
     bool waits = changes->insisted_us != 0 && now_us - changes->insisted_us < INSIST_AGAIN_US;
     if (waits || !departures_insist(&changes->departures, changes->step, &request))
         return;
-    changes->step++;
-    changes->insisted_us = now_us;
-    submit(changes, &request);
+    changes->insisted_us = now_us; /* before the answer, which may come at once */
+    if (submit(changes, &request))
+        changes->step++;
+    else
+        changes->insisted_us = 0;
 }
 
 /* --- who has joined ------------------------------------------------------------------------- */
@@ -143,16 +149,23 @@ static void grow(struct epoch_changes *changes)
     changes->newcomer = cluster_draw_id(cluster);
 }
 
+/* A rare delay is minutes long; whom everybody waits for does not sleep through his time. */
+static uint64_t pause_us(const struct epoch_changes *changes)
+{
+    uint64_t drawn_us = 1 + choose_delay(changes->cluster->world, changes->cluster->plan->epoch_us);
+    bool waited_for = changes->over && !departures_settled(&changes->departures);
+    return waited_for && drawn_us > LAST_LOOK_US ? LAST_LOOK_US : drawn_us;
+}
+
 static void changes_run(struct event *event)
 {
     struct epoch_changes *changes = LIST_ENTRY(event, struct epoch_changes, event);
-    struct cluster *cluster = changes->cluster;
     grow(changes);
     if (changes->over)
         insist(changes);
     else
         ask(changes);
-    world_after(cluster->world, event, 1 + choose_delay(cluster->world, cluster->plan->epoch_us));
+    world_after(changes->cluster->world, event, pause_us(changes));
 }
 
 void epoch_changes_init(struct epoch_changes *changes, struct cluster *cluster)

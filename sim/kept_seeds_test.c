@@ -57,6 +57,9 @@ static const struct kept seeds[] = {
     { "the same, after a join", KIND_COLLECT, 103713, 0 },
     { "the same, after other leavers", KIND_COLLECT, 107970, 0 },
 
+    { "who asked for a lost member's removal turned to that one, and passed over the commit",
+      KIND_COLLECT, 2004376, 0 },
+
     /* drops and tombstones */
     { "a read that began again saw what was written in the new generation", KIND_DROPS, 60615, 0 },
     { "an object was on disk before the generation that it was of, and power failed", KIND_DROPS,

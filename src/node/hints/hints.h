@@ -32,6 +32,7 @@ struct hint_queue {
     uint32_t marks_put; /* in this life */
     struct hint_pace pace;
     bool was_alive;
+    bool undone; /* the last walk failed at something that may be done a moment later */
     bool unsure; /* there may be more than is counted: walked until a walk meets none */
 
     /* the walk through the queue, one page of one store at a time */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Emptying the queues.  A walk goes through a target's queue, one page after another, while the
  * target is alive; and once through the whole of it when an epoch is new, and now and then, for
- * what is to be re-routed or destroyed though the target is away.
+ * what is to be re-routed or destroyed though the target is away; and again where that failed.
  *
  *      walk --page--> turns, one a hint (hints_turn.c)
  *
@@ -98,8 +98,10 @@ static void page_done(struct node *node, struct reading *reading)
     uint64_t from = queue->cursor;
     size_t i = 0;
     queue->scanning = false;
-    if (reading->status != KVORUM_OK)
+    if (reading->status != KVORUM_OK) {
         queue->walking = false; /* another walk begins it anew */
+        queue->undone = true;
+    }
     for (; reading->status == KVORUM_OK && i < page->count && may_go_on(node, queue); i++) {
         struct hint_turn turn = { .queue = queue, .step = TURN_BEGIN };
         uint32_t unused;
@@ -150,6 +152,7 @@ static void read_next(struct node *node, struct hint_queue *queue)
 static void begin_walk(struct node *node, struct hint_queue *queue)
 {
     queue->walking = true;
+    queue->undone = false;
     queue->store = 0;
     queue->cursor = 0;
     queue->oldest_met = UINT64_MAX;
@@ -164,6 +167,7 @@ static bool is_due(struct node *node, const struct hint_queue *queue)
 {
     return (queue->used.count > 0 || queue->unsure) && queue->pace.in_flight == 0 &&
            (queue->was_alive || queue->walked_epoch != node->config.epoch->number ||
+            (queue->undone && node->now_us >= queue->pace.resume_us) ||
             node->now_us - queue->walked_us >= SWEEP_US);
 }
 

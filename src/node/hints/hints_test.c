@@ -156,6 +156,25 @@ static void a_hint_for_one_who_owns_no_more_goes_to_the_owners(void)
     world_free(world);
 }
 
+/* The next epoch may wait for it: its holder may be leaving. */
+static void a_hint_that_the_owners_queues_had_no_room_for_goes_there_later(void)
+{
+    struct world *world = world_make(5);
+    uint16_t owner, stand_in = write_around(world, &owner, 1);
+    struct hints *hints = world->nodes[stand_in]->hints;
+    uint64_t room = hints->quota.count;
+    hints->quota.count = 0;
+    uint16_t newcomer = replace_owner(world, "cat", owner);
+    pass(world, 5000);
+    assert_int_equal(node_counters(world->nodes[stand_in])->hints_rerouted, 0);
+    hints->quota.count = room;
+    pass(world, 30000);
+    assert_int_equal(node_counters(world->nodes[stand_in])->hints_rerouted, 1);
+    assert_true(holds(world, newcomer, 'o'));
+    assert_false(holds(world, stand_in, 'o') || holds(world, stand_in, 'i'));
+    world_free(world);
+}
+
 static void a_hint_past_the_horizon_is_destroyed_and_compared(void)
 {
     struct world *world = world_make(5);
@@ -383,6 +402,8 @@ int main(void)
           over_the_quota_a_mark_takes_the_place_of_a_hint },
         { "a hint for one who owns no more goes to the owners",
           a_hint_for_one_who_owns_no_more_goes_to_the_owners },
+        { "a hint that the owners' queues had no room for goes there later, in the same epoch",
+          a_hint_that_the_owners_queues_had_no_room_for_goes_there_later },
         { "a hint past the horizon is destroyed, and the partition compared",
           a_hint_past_the_horizon_is_destroyed_and_compared },
         { "a write that an owner did not answer is owed to it",

@@ -21,11 +21,16 @@ enum { TIMEOUT_US = 5 * 1000 * 1000 };
 static void turn_ends(struct node *node, struct hint_queue *queue, enum hint_outcome outcome)
 {
     struct hints *hints = node->hints;
-    node->counters.hint_failures += outcome == HINT_OUTCOME_FAILED;
     hint_pace_end(&queue->pace, &hints->pace, outcome, node->now_us, &node->random);
     uint64_t when_us = hints_replay_us(node, queue);
     if (when_us != UINT64_MAX)
         hints_wake(node, when_us);
+}
+
+static void delivery_failed(struct node *node, struct hint_queue *queue)
+{
+    node->counters.hint_failures++;
+    turn_ends(node, queue, HINT_OUTCOME_FAILED);
 }
 
 static void turn_again(struct node *node, struct fetch *fetch)
@@ -46,6 +51,17 @@ static bool put_off(struct node *node, const struct hint_turn *turn, const struc
         return false;
     }
     return fetch_wait(node, fetch, look->store, look->keys, look->key_count) == KVORUM_OK;
+}
+
+/* Here, not at its target: no room, too much under way.  The queue of one who is away is walked
+ * again for it after a pause, since a new epoch may wait for a leaver who holds the hint. */
+static enum hint_outcome not_done(struct hint_queue *queue)
+{
+    if (queue->was_alive) /* then the next walk is about to begin */
+        return HINT_OUTCOME_NEUTRAL;
+    PROBE("node: a hint had no way out here, and has another turn in the same epoch");
+    queue->undone = true;
+    return HINT_OUTCOME_FAILED;
 }
 
 /* --- removing -------------------------------------------------------------------------------- */
@@ -115,6 +131,8 @@ static void remove_hint(struct node *node, const struct hint_turn *turn,
         if (status == KVORUM_OK && gone)
             repair_note(node, look->address.partition, look->keys[KEY_OBJECT], REPAIR_UNKNOWN, 0);
     }
+    if (status != KVORUM_OK)
+        outcome = not_done(turn->queue);
     turn_ends(node, turn->queue, outcome);
 }
 
@@ -149,14 +167,17 @@ static void reroute(struct node *node, const struct hint_turn *turn, const struc
     if (status == KVORUM_OK)
         status = replica_submit(node, look->store, node->batch, replica_durability(node, false),
                                 &nothing);
-    if (status == KVORUM_OK) { /* else it stays, and is tried in the next walk */
+    enum hint_outcome outcome = HINT_OUTCOME_NEUTRAL;
+    if (status == KVORUM_OK) {
         hints_uncount(node, turn->queue, turn->hint.size);
         for (size_t i = 0; i < count; i++)
             hints_added(node, &changes[i]);
         node->counters.hints_rerouted++;
         PROBE("node: a hint was re-routed to the owners of now");
+    } else {
+        outcome = not_done(turn->queue); /* it stays */
     }
-    turn_ends(node, turn->queue, HINT_OUTCOME_NEUTRAL);
+    turn_ends(node, turn->queue, outcome);
 }
 
 /* --- delivering ------------------------------------------------------------------------------ */
@@ -214,7 +235,7 @@ static void deliver(struct node *node, const struct hint_turn *turn, const struc
     }
     struct request *request = open_delivery(node, turn, look->object.encoding);
     if (request == NULL) {
-        turn_ends(node, turn->queue, HINT_OUTCOME_FAILED);
+        delivery_failed(node, turn->queue);
         return;
     }
     hint_pace_spend(&turn->queue->pace, look->object.encoding.size);
@@ -232,7 +253,7 @@ void hints_on_acknowledged(struct node *node, struct request *request, kvorum_st
     if ((status == KVORUM_OK && durable) || dropped)
         hint_turn_run(node, turn);
     else
-        turn_ends(node, turn->queue, HINT_OUTCOME_FAILED);
+        delivery_failed(node, turn->queue);
     request_close(node, request);
 }
 
@@ -281,7 +302,8 @@ void hint_turn_run(struct node *node, const struct hint_turn *turn)
     if (status == KVORUM_WOULD_BLOCK && put_off(node, turn, &look))
         return;
     if (status != KVORUM_OK) { /* an entry that makes no sense stays for an operator to see */
-        turn_ends(node, turn->queue, HINT_OUTCOME_NEUTRAL);
+        bool no_sense = status == KVORUM_CORRUPT;
+        turn_ends(node, turn->queue, no_sense ? HINT_OUTCOME_NEUTRAL : not_done(turn->queue));
         return;
     }
     if (turn->step == TURN_BEGIN)
