@@ -6,32 +6,42 @@ bool run_pass_time(struct simulation *s, uint64_t duration_us)
     return world_run_until(&s->world, s->world.now_us + duration_us);
 }
 
-bool run_wait_for(struct simulation *s, bool (*condition)(const struct simulation *s),
-                  uint64_t limit_us, const char *what)
+/* `advance` by a little, false at a violation, until the condition holds. */
+static bool wait_for(struct simulation *s, bool (*advance)(struct simulation *s),
+                     bool (*condition)(const struct simulation *s), uint64_t limit_us,
+                     const char *what)
 {
     uint64_t end_us = s->world.now_us + limit_us;
     while (!condition(s)) {
         if (s->world.now_us >= end_us)
             world_fail(&s->world, "liveness", "%s took longer than %llu s", what,
                        (unsigned long long)(limit_us / SIM_SECOND));
-        if (!run_pass_time(s, RUN_POLL_US))
+        if (!advance(s))
             return false;
     }
     return true;
 }
 
+static bool by_a_while(struct simulation *s)
+{
+    return run_pass_time(s, RUN_POLL_US);
+}
+
+static bool by_an_event(struct simulation *s)
+{
+    return world_step(&s->world);
+}
+
+bool run_wait_for(struct simulation *s, bool (*condition)(const struct simulation *s),
+                  uint64_t limit_us, const char *what)
+{
+    return wait_for(s, by_a_while, condition, limit_us, what);
+}
+
 bool run_wait_step(struct simulation *s, bool (*condition)(const struct simulation *s),
                    uint64_t limit_us, const char *what)
 {
-    uint64_t end_us = s->world.now_us + limit_us;
-    while (!condition(s)) {
-        if (s->world.now_us >= end_us)
-            world_fail(&s->world, "liveness", "%s took longer than %llu s", what,
-                       (unsigned long long)(limit_us / SIM_SECOND));
-        if (!world_step(&s->world))
-            return false;
-    }
-    return true;
+    return wait_for(s, by_an_event, condition, limit_us, what);
 }
 
 /* --- rest ------------------------------------------------------------------------------------ */
