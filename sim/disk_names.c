@@ -4,17 +4,7 @@
 #include <stdlib.h>
 
 #include "base/planted.h"
-
-static void *grow(void *list, size_t count, size_t *capacity, size_t item_size)
-{
-    if (count < *capacity)
-        return list;
-    *capacity = *capacity == 0 ? 16 : *capacity * 2;
-    list = realloc(list, *capacity * item_size);
-    if (list == NULL)
-        abort();
-    return list;
-}
+#include "sim/grow.h"
 
 char *disk_copy_text(const char *text)
 {
@@ -53,7 +43,7 @@ void disk_names_set(struct disk_names *names, const char *path, struct inode *in
         name->inode = inode;
         return;
     }
-    names->list = grow(names->list, names->count, &names->capacity, sizeof(*names->list));
+    names->list = sim_grow(names->list, names->count, &names->capacity, sizeof(*names->list));
     names->list[names->count++] = (struct disk_name){ disk_copy_text(path), inode };
 }
 
@@ -112,7 +102,7 @@ void disk_names_drop_orphans(struct disk_names *names)
 struct inode *sim_disk_add_inode(struct sim_disk *disk, struct inode *inode)
 {
     disk->inodes =
-        grow(disk->inodes, disk->inode_count, &disk->inode_capacity, sizeof(*disk->inodes));
+        sim_grow(disk->inodes, disk->inode_count, &disk->inode_capacity, sizeof(*disk->inodes));
     disk->inodes[disk->inode_count++] = inode;
     return inode;
 }
@@ -122,7 +112,7 @@ void sim_disk_change_name(struct sim_disk *disk, const char *path, struct inode 
 {
     disk_names_set(&disk->current, path, inode);
     disk->changes =
-        grow(disk->changes, disk->change_count, &disk->change_capacity, sizeof(*disk->changes));
+        sim_grow(disk->changes, disk->change_count, &disk->change_capacity, sizeof(*disk->changes));
     disk->changes[disk->change_count++] =
         (struct name_change){ disk_copy_text(path), inode, group, false };
 }

@@ -4,18 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { FIRST_CAPACITY = 64 };
-
-static void *grow(void *list, size_t count, size_t *capacity, size_t item_size)
-{
-    if (count < *capacity)
-        return list;
-    *capacity = *capacity == 0 ? FIRST_CAPACITY : *capacity * 2;
-    list = realloc(list, *capacity * item_size);
-    if (list == NULL)
-        abort();
-    return list;
-}
+#include "sim/grow.h"
 
 void tape_done(struct tape *tape)
 {
@@ -52,7 +41,7 @@ void tape_begin_span(struct tape *tape, enum stream stream)
 {
     struct tape_stream *spans = &tape->streams[stream];
     spans->starts =
-        grow(spans->starts, spans->span_count, &spans->span_capacity, sizeof(*spans->starts));
+        sim_grow(spans->starts, spans->span_count, &spans->span_capacity, sizeof(*spans->starts));
     spans->starts[spans->span_count++] = spans->count;
 }
 
@@ -60,7 +49,8 @@ void tape_record(struct tape *tape, enum stream stream, uint64_t choice)
 {
     struct tape_stream *spans = &tape->streams[stream];
     assert(spans->span_count > 0);
-    spans->choices = grow(spans->choices, spans->count, &spans->capacity, sizeof(*spans->choices));
+    spans->choices =
+        sim_grow(spans->choices, spans->count, &spans->capacity, sizeof(*spans->choices));
     spans->choices[spans->count++] = choice;
 }
 
