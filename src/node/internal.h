@@ -178,7 +178,7 @@ struct node {
     bool ready;          /* the buckets' properties are known: operations are taken */
     uint64_t left_epoch; /* by which it is no member any more (left.c); 0: it is one */
     bool newcomer;       /* JOINING: they are learnt from other members first */
-    bool poisoned_reported;
+    bool refusal_reported;
     bool poisoned[NODE_STORES_MAX]; /* by store: it takes no writes before a restart, and may lack
                                      * what others took since */
     struct map requests;

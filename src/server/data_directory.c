@@ -11,11 +11,35 @@
 
 enum { EPOCH_MEMORY_MAX = 64 << 20 };
 
+static const char *next_after(kvorum_status status)
+{
+    switch (status) {
+    case KVORUM_LOCKED:
+        return "stop that process, or give this node another --data-dir";
+    case KVORUM_FOREIGN:
+        return "give this node a --data-dir that is missing or empty, or was made by kvorum";
+    case KVORUM_INVALID:
+        return "correct --data-dir or [storage] engine";
+    case KVORUM_WRONG_CLUSTER:
+        return "nothing was changed: put its own files back, or start it on an empty data "
+               "directory if it is to join a cluster";
+    case KVORUM_NEWER_FORMAT:
+        return "nothing was changed: start the newer release";
+    case KVORUM_CORRUPT:
+        return "nothing was changed: put the file back from a copy, or start with a new data "
+               "directory as another node and give it this one's place: kvorum cluster replace";
+    case KVORUM_NO_SPACE:
+        return "make room, then start again";
+    default:
+        return "see to the directory and its disk, then start again";
+    }
+}
+
 int data_directory_refuse(const struct server *server, kvorum_status status, const char *why)
 {
     log_error(server->log, "cannot use the data directory",
               LOG_TEXT("data_dir", server->config.data_dir), LOG_STATUS(status),
-              LOG_TEXT("why", why));
+              LOG_TEXT("why", why), LOG_TEXT("next", next_after(status)));
     bool failed = status == KVORUM_IO || status == KVORUM_NO_SPACE || status == KVORUM_NO_MEMORY;
     return failed ? EXIT_CODE_FAILED : EXIT_CODE_UNSAFE;
 }

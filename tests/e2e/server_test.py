@@ -107,7 +107,7 @@ def _():
 def _():
     with one_node() as node, temporary_folder() as folder:
         other = Node("n2", os.path.join(folder, "n2"), flags=["--data-dir", node.data])
-        expect_end(other, UNSAFE, "cannot use the data directory", "LOCKED", "another process")
+        expect_end(other, UNSAFE, "cannot use the data directory", "LOCKED", "another process", "stop that process")
 
 
 def foreign(data):

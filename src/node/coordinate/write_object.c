@@ -16,7 +16,7 @@ static void warn_size(struct node *node, const struct request *request, uint32_t
 {
     const struct node_limits *limits = &node->config.limits;
     if (request->encoding.size > limits->value_size_warning)
-        log_warn(node->config.log, "large object written",
+        log_warn(node->config.log, "a large object is written",
                  LOG_TEXT("key", reason_key(node, &request->address)),
                  LOG_U64("size", request->encoding.size));
     if (siblings > limits->siblings_warning)

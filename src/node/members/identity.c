@@ -240,8 +240,7 @@ static kvorum_status check_epoch(struct disk *disk, struct identity *identity,
     if (status != KVORUM_OK)
         return status;
     *ret_why =
-        "its file `epoch` does not list this node: it left the cluster, or was removed from it. "
-        "Next: start it on an empty data directory if it is to join again";
+        "its file `epoch` does not list this node: it left the cluster, or was removed from it";
     bool listed = ring_member_index(epoch, &identity->node) != RING_NO_MEMBER;
     return listed ? KVORUM_OK : KVORUM_WRONG_CLUSTER;
 }

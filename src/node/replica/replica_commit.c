@@ -79,13 +79,13 @@ static void report_disk(struct node *node, const struct engine *store, kvorum_st
     node->counters.disk_errors++;
     for (uint16_t i = 0; i < node->config.store_count; i++)
         node->poisoned[i] |= node->config.stores[i] == store && status == KVORUM_POISONED;
-    if (node->poisoned_reported)
+    if (node->refusal_reported)
         return;
-    node->poisoned_reported = true;
-    log_error(node->config.log,
-              "a store refused a write; this node no longer acknowledges writes "
-              "to it. Check the disk, then restart the node",
-              LOG_TEXT("status", kvorum_status_name(status)));
+    node->refusal_reported = true;
+    log_error(node->config.log, "a store refused a write; it was not acknowledged",
+              LOG_STATUS(status),
+              LOG_TEXT("next", status == KVORUM_NO_SPACE ? "make room"
+                                                         : "check the disk, then restart the node"));
 }
 
 static void commit_done(struct engine_commit *base, kvorum_status status)
