@@ -49,6 +49,11 @@ enum { MS_MAX = 3600 * 1000, COUNT_MAX = 1000000000 };
         .name = "output", .letter = 'o', .kind = OPTION_CHOICE,                                    \
         .argument = "table|json|csv|plain", .fallback = (standard), .help = "How to print"         \
     }
+#define OUTPUT_OR_JSON                                                                             \
+    {                                                                                              \
+        .name = "output", .letter = 'o', .kind = OPTION_CHOICE, .argument = "plain|json",          \
+        .fallback = "plain", .help = "How to print"                                                \
+    }
 #define TYPE TEXT("type", "TYPE", "Bucket type; without it the default type")
 #define TIMEOUT                                                                                    \
     NUMBER("timeout", "MS", 1, MS_MAX, "10000", "How long a request may take, milliseconds")
@@ -78,6 +83,7 @@ static const struct option get_options[] = {
 
 static const struct option put_options[] = {
     NODE,
+    OUTPUT_OR_JSON,
     { .name = "content-type",
       .kind = OPTION_TEXT,
       .argument = "TYPE",
@@ -92,8 +98,8 @@ static const struct option put_options[] = {
     END,
 };
 
-static const struct option del_options[] = { NODE, CONTEXT, READ_LEVELS, WRITE_LEVELS,
-                                             TYPE, TIMEOUT, END };
+static const struct option del_options[] = { NODE,         OUTPUT_OR_JSON, CONTEXT, READ_LEVELS,
+                                             WRITE_LEVELS, TYPE,           TIMEOUT, END };
 
 static const struct option list_options[] = {
     NODE, OUTPUT("plain"), NUMBER("limit", "COUNT", 1, INT64_MAX, NULL, "Stop after so many"),
@@ -274,6 +280,7 @@ static const struct option import_options[] = {
       .kind = OPTION_TEXT,
       .argument = "BUCKET",
       .help = "Where the records go (needed)" },
+    OUTPUT_OR_JSON,
     CHOICE("format", "jsonl|deb822|export", "jsonl",
            "One JSON object a line; Debian control records; or what export wrote"),
     TEXT("key-field", "FIELD", "Field that holds the key; deb822: Package, export: key"),
@@ -355,8 +362,10 @@ static const struct option demo_run_options[] = {
 
 static const struct option config_options_here[] = {
     TEXT("config", "FILE", "The file; default kvorum.conf, if it is there"),
+    OUTPUT_OR_JSON,
     END,
 };
+static const struct option version_options[] = { OUTPUT_OR_JSON, END };
 static const struct option none[] = { END };
 
 #define STORE_OUTPUT(standard)                                                                     \
@@ -531,7 +540,8 @@ const struct command command_table[] = {
       config_commands, NULL },
     { "completion", "bash|zsh", "Print the completion script of a shell", NULL, none, 1, 1,
       command_completion, NULL, NULL },
-    { "version", "", "Print the version", NULL, none, 0, 0, command_version, NULL, NULL },
+    { "version", "", "Print the version", NULL, version_options, 0, 0, command_version, NULL,
+      NULL },
     { "help", "[COMMAND]", "Explain a command", NULL, none, 0, 2, command_help, NULL, NULL },
     { .name = NULL },
 };

@@ -8,6 +8,7 @@
 #include "cli/input.h"
 #include "cli/message.h"
 #include "cli/object_address.h"
+#include "cli/output.h"
 #include "cli/session.h"
 #include "cli/siblings.h"
 
@@ -41,6 +42,19 @@ static int call_object(struct session *session, struct http_request *request,
     if (session->client.response.code >= 400)
         return session_refused(&session->client, what);
     return EXIT_DONE;
+}
+
+/* Plain says nothing of what went well. */
+static int print_done(const struct invocation *invocation, const struct object_address *address,
+                      const char *result)
+{
+    if (output_format_parse(option_text(invocation, "output")) != OUTPUT_JSON)
+        return EXIT_DONE;
+    json_t *json = json_object();
+    json_set_bytes(json, "bucket", address->bucket);
+    json_set_bytes(json, "key", address->key);
+    json_object_set_new(json, "result", json_string(result));
+    return json_print(json, stdout);
 }
 
 int command_get(const struct invocation *invocation)
@@ -132,6 +146,8 @@ static int put_value(const struct invocation *invocation, const struct object_ad
             .has_body = true,
         };
         code = call_object(&session, &request, address, "write");
+        if (code == EXIT_DONE)
+            code = print_done(invocation, address, "written");
         session_end(&session);
     }
     buffer_done(&fields);
@@ -180,6 +196,8 @@ int command_del(const struct invocation *invocation)
             buffer_printf(&fields, "X-Riak-Vclock: %s\r\n", context);
         struct http_request request = { .method = "DELETE", .fields = buffer_bytes(&fields) };
         code = call_object(&session, &request, &address, "delete");
+        if (code == EXIT_DONE)
+            code = print_done(invocation, &address, "deleted");
     }
     buffer_done(&fields);
     session_end(&session);

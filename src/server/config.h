@@ -10,7 +10,11 @@
 #include "base/buffer.h"
 #include "kvorum/status.h"
 
-enum { CONFIG_TEXT_MAX = 1023, CONFIG_OPTIONS_MAX = 64 };
+enum {
+    CONFIG_TEXT_MAX = 1023,
+    CONFIG_ORIGIN_MAX = CONFIG_TEXT_MAX + 16,
+    CONFIG_OPTIONS_MAX = 64,
+};
 
 typedef char config_text[CONFIG_TEXT_MAX + 1];
 
@@ -119,6 +123,10 @@ void config_show(const struct config *config, struct buffer *ret_text);
 /** One value as it would be written in a file. */
 void config_format(const struct config *config, const struct config_option *option, char *ret_text,
                    size_t size);
+/** Where the value came from: "FILE:LINE", "environment", "command line"; "" is the default.  In
+ *  `size` of at least CONFIG_ORIGIN_MAX bytes it is never cut. */
+void config_origin_format(const struct config *config, const struct config_option *option,
+                          char *ret_text, size_t size);
 /** What may be written there: "a size from 1MB to 16GB". */
 void config_describe(const struct config_option *option, char *ret_text, size_t size);
 /** docs/operations/configuration.md. */

@@ -5,20 +5,22 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *origin_text(const struct config *config, size_t index, char *scratch,
-                               size_t size)
+void config_origin_format(const struct config *config, const struct config_option *option,
+                          char *ret_text, size_t size)
 {
-    const struct config_origin *origin = &config->origins[index];
+    const struct config_origin *origin = &config->origins[option - config_options];
     switch (origin->kind) {
     case CONFIG_FILE:
-        snprintf(scratch, size, "  ; %s:%u", config->file, origin->line);
-        return scratch;
+        snprintf(ret_text, size, "%s:%u", config->file, origin->line);
+        break;
     case CONFIG_ENVIRONMENT:
-        return "  ; environment";
+        snprintf(ret_text, size, "environment");
+        break;
     case CONFIG_FLAG:
-        return "  ; command line";
+        snprintf(ret_text, size, "command line");
+        break;
     default:
-        return "";
+        ret_text[0] = '\0';
     }
 }
 
@@ -27,13 +29,14 @@ void config_show(const struct config *config, struct buffer *ret_text)
     const char *section = "";
     for (size_t i = 0; i < config_option_count; i++) {
         const struct config_option *option = &config_options[i];
-        char value[CONFIG_TEXT_MAX + 1], scratch[CONFIG_TEXT_MAX + 32];
+        char value[CONFIG_TEXT_MAX + 1], origin[CONFIG_ORIGIN_MAX];
         if (strcmp(section, option->section) != 0)
             buffer_printf(ret_text, "%s[%s]\n", i == 0 ? "" : "\n", option->section);
         section = option->section;
         config_format(config, option, value, sizeof(value));
-        buffer_printf(ret_text, "%s = %s%s\n", option->key, value,
-                      origin_text(config, i, scratch, sizeof(scratch)));
+        config_origin_format(config, option, origin, sizeof(origin));
+        buffer_printf(ret_text, "%s = %s%s%s\n", option->key, value,
+                      origin[0] == '\0' ? "" : "  ; ", origin);
     }
 }
 

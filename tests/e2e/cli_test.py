@@ -33,6 +33,11 @@ def expect(done, code, *patterns):
     return done
 
 
+def as_json(done, code):
+    equal(done.returncode, code, f"exit code, after {text(done)!r}")
+    return json.loads(done.stdout)
+
+
 # --- without a node ----------------------------------------------------------------------------
 
 rows([
@@ -44,6 +49,7 @@ rows([
     ("a command explains itself", ["bench", "--help"], 0, r"--distribution"),
     ("the server explains its flags", ["server", "--help"], 0, r"--data-dir"),
     ("the version is printed", ["version"], 0, r"^kvorum \d+\.\d+"),
+    ("the version is printed as JSON", ["version", "-o", "json"], 0, r'^\{\s*"version": "\d+\.\d+'),
     ("--version is the same", ["--version"], 0, r"^kvorum \d+\.\d+"),
     ("an unknown command has a hint", ["improt"], 2, r"did you mean 'import'\?"),
     ("an unknown subcommand has a hint", ["demo", "stat"], 2, r"did you mean 'demo start'"),
@@ -143,10 +149,19 @@ def _():
         with open(path, "w", encoding="utf-8") as file:
             file.write("[storage]\nsync = interval\n")
         expect(command("config", "check", "--config", path), 0, "valid")
-        expect(command("config", "show", "--config", path), 0, r"sync = interval")
+        expect(command("config", "show", "--config", path), 0, r"sync = interval  ; \S+:2\n",
+               r"\nengine = lsm\n")
+        shown = as_json(command("config", "show", "--config", path, "-o", "json"), 0)["storage"]
+        equal(shown["sync"], {"value": "interval", "origin": f"{path}:2"})
+        equal(shown["engine"], {"value": "lsm", "origin": "default"})
+        equal(as_json(command("config", "check", "--config", path, "-o", "json"), 0),
+              {"valid": True, "file": path, "problems": []})
         with open(path, "w", encoding="utf-8") as file:
             file.write("[storage]\nsnyc = interval\n[listen]\nhttp = here\n")
         expect(command("config", "check", "--config", path), 2, "2 problems", r":2:", r":4:")
+        found = as_json(command("config", "check", "--config", path, "-o", "json"), 2)
+        equal((found["valid"], len(found["problems"])), (False, 2))
+        assert found["problems"][1].startswith(f"{path}:4: [listen] http"), found
 
 
 # --- one node ----------------------------------------------------------------------------------
@@ -154,7 +169,9 @@ def _():
 @case("put, get, list and del do what they say")
 def _():
     with one_node() as node:
-        expect(at(node, "put", "pets/cat", "meow"), 0)
+        expect(at(node, "put", "pets/cat", "meow"), 0, r"^$")
+        equal(as_json(at(node, "put", "pets/cat", "meow", "-o", "json"), 0),
+              {"bucket": "pets", "key": "cat", "result": "written"})
         equal(at(node, "get", "pets/cat", check=True).stdout, b"meow")
         equal(at(node, "get", "pets", "cat", check=True).stdout, b"meow")
         equal(node.http("GET", "/buckets/pets/keys/cat").headers["Content-Type"], "text/plain")
@@ -162,8 +179,10 @@ def _():
         equal(at(node, "get", "a bucket/k/e y", check=True).stdout, b"x")
         equal(sorted(at(node, "list", check=True).stdout.split(b"\n")), [b"", b"a bucket", b"pets"])
         equal(json.loads(at(node, "list", "pets", "-o", "json", check=True).stdout), ["cat"])
-        expect(at(node, "del", "pets/cat"), 0)
+        equal(as_json(at(node, "del", "pets/cat", "-o", "json"), 0),
+              {"bucket": "pets", "key": "cat", "result": "deleted"})
         expect(at(node, "del", "pets/cat"), 1, "there is no pets/cat")
+        expect(at(node, "del", "a bucket", "k/e y"), 0, r"^$")
         done = expect(at(node, "get", "pets/cat"), 1, "there is no pets/cat")
         equal(done.stdout, b"")
 
@@ -234,6 +253,9 @@ def _():
         expect(done, 1, "2 records", "line 2: this record is left out", "line 3:",
                "2 records are NOT in the store")
         equal(at(node, "get", "j/y", check=True).stdout, b'{"id": "y"}')
+        told = as_json(at(node, "import", "--bucket", "j", "--key-field", "id", "-o", "json", input=bad), 1)
+        equal([told[name] for name in ("bucket", "records", "bytes", "without_key", "refused", "missing")],
+              ["j", 2, 22, 2, 0, 0])
 
 
 @case("the last record of a key wins, whatever the pipelining")

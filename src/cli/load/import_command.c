@@ -76,7 +76,19 @@ static int prepare(const struct invocation *invocation, struct import *import)
     return EXIT_DONE;
 }
 
-static void print_summary(const struct transfer *transfer)
+static int print_json(const struct transfer *transfer)
+{
+    json_t *json = json_pack(
+        "{s:o, s:I, s:I, s:f, s:b, s:I, s:I, s:I, s:I, s:I}", "bucket",
+        json_text(bytes_of_string(transfer->bucket)), "records", (json_int_t)transfer->records,
+        "bytes", (json_int_t)transfer->bytes, "seconds", transfer->seconds, "verified",
+        transfer->mode == TRANSFER_WRITE_VERIFY, "repeated_requests", (json_int_t)transfer->retries,
+        "without_key", (json_int_t)transfer->bad, "refused", (json_int_t)transfer->refused,
+        "different", (json_int_t)transfer->different, "missing", (json_int_t)transfer->missing);
+    return json_print(json, stdout);
+}
+
+static void print_text(const struct transfer *transfer)
 {
     double seconds = transfer->seconds > 0 ? transfer->seconds : 1e-6;
     printf("%s records (%s) written to bucket %s%s in %s, %s records/s\n",
@@ -94,6 +106,17 @@ static void print_summary(const struct transfer *transfer)
             text_of_count(transfer->different), text_of_count(transfer->missing));
 }
 
+/* The code of the transfer, or why nothing could be printed. */
+static int print_summary(const struct invocation *invocation, const struct transfer *transfer)
+{
+    int code = EXIT_DONE;
+    if (output_format_parse(option_text(invocation, "output")) == OUTPUT_JSON)
+        code = print_json(transfer);
+    else
+        print_text(transfer);
+    return transfer->exit_code != EXIT_DONE ? transfer->exit_code : code;
+}
+
 int command_import(const struct invocation *invocation)
 {
     static struct import import;
@@ -109,12 +132,13 @@ int command_import(const struct invocation *invocation)
         import.transfer.source_size = (uint64_t)about.st_size;
     import.reader.descriptor = descriptor;
     transfer_run(&import.transfer);
-    if (import.transfer.exit_code != EXIT_CONNECT || import.transfer.records > 0)
-        print_summary(&import.transfer);
+    code = import.transfer.exit_code;
+    if (code != EXIT_CONNECT || import.transfer.records > 0)
+        code = print_summary(invocation, &import.transfer);
     if (descriptor != STDIN_FILENO)
         close(descriptor);
     record_reader_done(&import.reader);
     buffer_done(&import.write_query);
     buffer_done(&import.read_query);
-    return import.transfer.exit_code;
+    return code;
 }

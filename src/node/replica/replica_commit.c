@@ -82,10 +82,10 @@ static void report_disk(struct node *node, const struct engine *store, kvorum_st
     if (node->refusal_reported)
         return;
     node->refusal_reported = true;
+    bool full = status == KVORUM_NO_SPACE;
     log_error(node->config.log, "a store refused a write; it was not acknowledged",
               LOG_STATUS(status),
-              LOG_TEXT("next", status == KVORUM_NO_SPACE ? "make room"
-                                                         : "check the disk, then restart the node"));
+              LOG_TEXT("next", full ? "make room" : "check the disk, then restart the node"));
 }
 
 static void commit_done(struct engine_commit *base, kvorum_status status)
