@@ -349,7 +349,7 @@ uint64_t node_left_epoch(const struct node *node);
     X(gets) X(puts) X(deletes) X(lists)                                                            \
     X(get_not_found) X(get_siblings) X(get_errors) X(put_errors)                                   \
     X(timeouts) X(unavailable)                                                                     \
-    X(replica_gets) X(replica_merges) X(replica_merges_needless)                                   \
+    X(replica_gets) X(replica_merges) X(replica_merges_needless) X(own_gets) X(own_puts)           \
     X(forwards) X(read_repairs) X(stand_in_writes)                                                 \
     X(hints_stored) X(hints_delivered) X(hints_rerouted) X(hints_refused) X(hints_destroyed)       \
     X(hint_failures) X(hints_waiting) X(hints_waiting_size) X(hint_marks) X(hint_marks_settled)    \

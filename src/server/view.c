@@ -99,19 +99,24 @@ static void tell_latencies(const struct visitor *visitor, const struct server_vi
     tell_latency(visitor, put_names, &put);
 }
 
-/* Riak counts a delete as the put of a tombstone. */
+/* Riak counts a delete as the put of a tombstone, and what a node asks of its own replicas as what
+ * others ask of them. */
 static void tell_operations(const struct visitor *visitor, const struct node_counters *now,
                             const struct node_counters *ago)
 {
     uint64_t puts = now->puts + now->deletes, puts_ago = ago->puts + ago->deletes;
+    uint64_t replica_gets = now->replica_gets + now->own_gets;
+    uint64_t replica_gets_ago = ago->replica_gets + ago->own_gets;
+    uint64_t replica_puts = now->replica_merges + now->own_puts;
+    uint64_t replica_puts_ago = ago->replica_merges + ago->own_puts;
     tell(visitor, "node_gets_total", now->gets);
     tell(visitor, "node_gets", now->gets - ago->gets);
     tell(visitor, "node_puts_total", puts);
     tell(visitor, "node_puts", puts - puts_ago);
-    tell(visitor, "vnode_gets_total", now->replica_gets);
-    tell(visitor, "vnode_gets", now->replica_gets - ago->replica_gets);
-    tell(visitor, "vnode_puts_total", now->replica_merges);
-    tell(visitor, "vnode_puts", now->replica_merges - ago->replica_merges);
+    tell(visitor, "vnode_gets_total", replica_gets);
+    tell(visitor, "vnode_gets", replica_gets - replica_gets_ago);
+    tell(visitor, "vnode_puts_total", replica_puts);
+    tell(visitor, "vnode_puts", replica_puts - replica_puts_ago);
     tell(visitor, "read_repairs_total", now->read_repairs);
     tell(visitor, "read_repairs", now->read_repairs - ago->read_repairs);
     tell(visitor, "coord_redirs_total", now->forwards);

@@ -481,6 +481,20 @@ def _():
     equal(len(json.loads(curl(shared[0], "/kvorum/status").body)["nodes"]), 3)
 
 
+@case("statistics count what a node asks of its own replicas too: a write of three is three vnode_puts")
+def _():
+    def total(name):
+        return sum(json.loads(curl(node, "/stats").body)[name] for node in shared)
+
+    url = "/buckets/counted/keys/k"
+    time.sleep(SLOW)  # nothing of earlier cases is still to be counted
+    puts, gets = total("vnode_puts_total"), total("vnode_gets_total")
+    for _ in range(5):
+        status(put(shared[0], url + "?w=all", b"1"), 204)
+        status(curl(shared[1], url + "?r=all"), 200)
+    becomes(lambda: (total("vnode_puts_total") - puts, total("vnode_gets_total") - gets), (15, 15))
+
+
 @case("curl: one connection serves many requests; HTTP/1.0 and Connection: close end theirs")
 def _():
     host = f"http://127.0.0.1:{shared[0].http_port}"

@@ -99,6 +99,7 @@ static void ask_local(struct node *node, struct request *request, uint8_t at)
     kvorum_status status = look(node, request, &read);
     if (status == KVORUM_WOULD_BLOCK && put_off(node, request, at) == KVORUM_OK)
         return;
+    node->counters.own_gets++;
     if (status == KVORUM_OK)
         status = judge(node, request, at);
     if (status == KVORUM_OK)

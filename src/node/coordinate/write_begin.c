@@ -148,6 +148,7 @@ static uint64_t meet_epoch(struct node *node, struct request *request)
 static struct request *on_stored(struct node *node, struct request *request, uint64_t id,
                                  const struct put_effects *effects)
 {
+    node->counters.own_puts++;
     if (!request_is(request, id, REQUEST_PUT))
         return NULL;
     write_apply(node, request, effects);
