@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a reduction costs an entry beside its source: 16-byte keys with 100-byte values.  Built by
- * hand: cc -O2 ... reduce_bench.c reduce.c ranges.c */
+ * hand: cc -O2 ... reduce_bench.c reduce{,_merge,_ranges}.c ranges.c */
 #include "engine/lsm/merge/reduce.h"
 
 #include <stdio.h>
