@@ -461,22 +461,25 @@ struct lsm_install {
 /** Write the manifest that `install` leads to, then let readers see it.  IO after the manifest was
  *  written poisons the engine, for nobody knows which one is on the disk. */
 KVORUM_CHECKED kvorum_status lsm_install(struct lsm *lsm, const struct lsm_install *install);
-/** Read the manifest, and open what it names.  Before the engine is shared. */
-KVORUM_CHECKED kvorum_status lsm_manifest_load(struct lsm *lsm);
-/** Its bytes, as they are.  CORRUPT: there is none. */
-KVORUM_CHECKED kvorum_status lsm_manifest_read(struct lsm *lsm, struct buffer *ret_bytes);
 /** Fill in what is known of the whole store, and encode.  NO_MEMORY. */
 KVORUM_CHECKED kvorum_status lsm_manifest_bytes(const struct lsm *lsm,
                                                 struct lsm_manifest *manifest,
                                                 const struct lsm_levels *levels,
                                                 const struct lsm_blobs *blobs,
                                                 struct buffer *ret_bytes);
+/** Remove log segments before `first_segment`. */
+void lsm_remove_segments(struct lsm *lsm);
+
+/* adopt.c, orphans.c */
+
+/** Read the manifest, and open what it names.  Before the engine is shared. */
+KVORUM_CHECKED kvorum_status lsm_manifest_load(struct lsm *lsm);
+/** Its bytes, as they are.  CORRUPT: there is none. */
+KVORUM_CHECKED kvorum_status lsm_manifest_read(struct lsm *lsm, struct buffer *ret_bytes);
 /** The first manifest of a store. */
 KVORUM_CHECKED kvorum_status lsm_manifest_begin(struct lsm *lsm);
 /** Remove tables and temporary files that no manifest names. */
 void lsm_remove_orphans(struct lsm *lsm);
-/** Remove log segments before `first_segment`. */
-void lsm_remove_segments(struct lsm *lsm);
 
 /* checkpoint.c, verify.c */
 

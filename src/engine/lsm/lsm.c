@@ -4,7 +4,7 @@
  *      reads      read.c, iterator.c: memtables and tables, inside the epoch; no lock
  *      writes     submit.c -> append.c -> commit.c -> segment.c, and the memtable
  *      background background.c -> flush.c, compact.c -> output.c -> install.c
- *      open       store.c -> install.c (manifest) -> recover.c (log) -> replay.c, resume.c
+ *      open       store.c -> adopt.c (manifest) -> recover.c (log) -> replay.c, resume.c
  *
  * Closing marks the log: the mark says that all before it is durable, so damage done to it later is
  * told from a torn tail. */

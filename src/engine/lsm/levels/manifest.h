@@ -43,7 +43,11 @@
 #include "engine/lsm/log/log.h"
 #include "engine/lsm/table/table.h"
 
-enum { LSM_MANIFEST_VERSION = 1, LSM_MANIFEST_NAME_SIZE_MAX = 255 };
+enum {
+    LSM_MANIFEST_VERSION = 1,
+    LSM_MANIFEST_NAME_SIZE_MAX = 255,
+    LSM_MANIFEST_SIZE_MAX = 1 << 30,
+};
 
 struct lsm_manifest_table {
     int level; /* level 0: newest first in the list */
