@@ -34,19 +34,12 @@ static kvorum_status link_files(struct lsm *lsm, const struct lsm_state *state,
     return status;
 }
 
-static bool not_empty(void *context, const char *name)
-{
-    (void)name;
-    *(bool *)context = true;
-    return false;
-}
-
 static kvorum_status make_empty_directory(struct lsm *lsm, const char *path)
 {
     bool taken = false;
     kvorum_status status = lsm_make_directory(lsm->disk, path);
     if (status == KVORUM_OK)
-        status = lsm->disk->ops->list(lsm->disk, path, not_empty, &taken);
+        status = lsm_directory_taken(lsm->disk, path, &taken);
     return status == KVORUM_OK && taken ? KVORUM_EXISTS : status;
 }
 

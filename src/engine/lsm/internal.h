@@ -540,6 +540,9 @@ KVORUM_CHECKED kvorum_status lsm_store_open(struct lsm *lsm, bool create, bool *
 KVORUM_CHECKED kvorum_status lsm_format_read(struct lsm *lsm, uint32_t *ret_version);
 /** Make a directory durably. */
 KVORUM_CHECKED kvorum_status lsm_make_directory(struct disk *disk, const char *path);
+/** Is there anything in it?  NOT_FOUND, IO. */
+KVORUM_CHECKED kvorum_status lsm_directory_taken(struct disk *disk, const char *path,
+                                                 bool *ret_taken);
 /** This store's FORMAT file, there. */
 KVORUM_CHECKED kvorum_status lsm_format_write(struct lsm *lsm, const char *directory);
 

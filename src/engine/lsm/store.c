@@ -179,6 +179,22 @@ kvorum_status lsm_make_directory(struct disk *disk, const char *path)
     return disk->ops->sync_dir(disk, parent);
 }
 
+static bool see_any(void *context, const char *name)
+{
+    (void)name;
+    *(bool *)context = true;
+    return false;
+}
+
+kvorum_status lsm_directory_taken(struct disk *disk, const char *path, bool *ret_taken)
+{
+    bool taken = false;
+    kvorum_status status = disk->ops->list(disk, path, see_any, &taken);
+    if (status == KVORUM_OK)
+        *ret_taken = taken;
+    return status;
+}
+
 /* Before anything is written, the lock file included, make sure that the place is ours to use. */
 static kvorum_status judge(struct lsm *lsm, bool create)
 {

@@ -207,18 +207,11 @@ static bool choose(struct salvage *s)
 
 /* --- from and to --------------------------------------------------------------------------- */
 
-static bool not_empty(void *context, const char *name)
-{
-    (void)name;
-    *(bool *)context = true;
-    return false;
-}
-
 static kvorum_status open_target(struct salvage *s)
 {
     bool taken = false;
     struct lsm_options options = *s->to;
-    kvorum_status status = options.disk->ops->list(options.disk, options.path, not_empty, &taken);
+    kvorum_status status = lsm_directory_taken(options.disk, options.path, &taken);
     if (status == KVORUM_OK && taken)
         return KVORUM_EXISTS;
     if (status != KVORUM_OK && status != KVORUM_NOT_FOUND)
