@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MANIFEST_SIZE_MAX = 1 << 30 };
+enum { NAMES_SIZE_MAX = 1 << 30 }; /* of a directory, together */
 
 static kvorum_status link_file(struct lsm *lsm, enum lsm_file kind, uint64_t number,
                                const char *directory)
@@ -64,7 +64,7 @@ static bool gather_name(void *context, const char *name)
 static void give_up(struct lsm *lsm, const char *directory)
 {
     struct buffer names; /* gathered first: a directory is not changed while it is listed */
-    buffer_init(&names, MANIFEST_SIZE_MAX);
+    buffer_init(&names, NAMES_SIZE_MAX);
     (void)lsm->disk->ops->list(lsm->disk, directory, gather_name, &names);
     for (size_t at = 0; at < names.size;) {
         const char *name = (const char *)names.data + at;
@@ -103,7 +103,7 @@ kvorum_status lsm_checkpoint(struct engine *engine, const char *path)
     kvorum_status status = lsm_flush_all(engine);
     if (status != KVORUM_OK)
         return status;
-    buffer_init(&manifest, MANIFEST_SIZE_MAX);
+    buffer_init(&manifest, LSM_MANIFEST_SIZE_MAX);
     pthread_mutex_lock(&lsm->mutex);
     while (lsm->installing)
         pthread_cond_wait(&lsm->changed, &lsm->mutex);

@@ -14,7 +14,7 @@
 
 #include "base/planted.h"
 
-enum { MANIFEST_SIZE_MAX = 1 << 30, ARENA_LIMIT = 1 << 30 };
+enum { ARENA_LIMIT = 1 << 30 };
 
 struct scrubbing {
     struct lsm *lsm;
@@ -222,7 +222,7 @@ static kvorum_status read_manifest(const struct scrubbing *s, const struct lsm_s
     struct lsm_manifest manifest;
     struct buffer bytes;
     struct arena arena;
-    buffer_init(&bytes, MANIFEST_SIZE_MAX + 16);
+    buffer_init(&bytes, LSM_MANIFEST_SIZE_MAX + 16);
     arena_init(&arena, ARENA_LIMIT);
     kvorum_status status = lsm_manifest_read(s->lsm, &bytes);
     if (status == KVORUM_OK)

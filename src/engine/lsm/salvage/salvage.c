@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BATCH_SIZE = 256 * 1024, MANIFEST_SIZE_MAX = 1 << 30 };
+enum { BATCH_SIZE = 256 * 1024 };
 
 /* --- for all ------------------------------------------------------------------------------- */
 
@@ -271,8 +271,8 @@ kvorum_status lsm_salvage(const struct lsm_options *from, const struct lsm_optio
         return KVORUM_INVALID;
     s.source = stand_in(from);
     s.batch = engine_batch_create();
-    arena_init(&s.arena, MANIFEST_SIZE_MAX);
-    buffer_init(&s.manifest_bytes, MANIFEST_SIZE_MAX + 16);
+    arena_init(&s.arena, LSM_MANIFEST_SIZE_MAX);
+    buffer_init(&s.manifest_bytes, LSM_MANIFEST_SIZE_MAX + 16);
     kvorum_status status = s.source == NULL || s.batch == NULL ? KVORUM_NO_MEMORY : save(&s);
     engine_close(s.target);
     engine_batch_destroy(s.batch);
