@@ -11,6 +11,7 @@
 #include "engine/lsm/levels/install_internal.h"
 
 #include "base/planted.h"
+
 #include <assert.h>
 #include <stdlib.h>
 

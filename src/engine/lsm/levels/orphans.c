@@ -4,6 +4,7 @@
 #include "engine/lsm/internal.h"
 
 #include "base/planted.h"
+
 #include <string.h>
 
 /* Names are gathered first: a directory is not changed while it is listed. */

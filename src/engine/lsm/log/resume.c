@@ -12,6 +12,7 @@
 #include "engine/lsm/log/recover_internal.h"
 
 #include "base/planted.h"
+
 #include <stdlib.h>
 
 /* --- the tail ------------------------------------------------------------------------------ */
