@@ -11,6 +11,7 @@ void task_figures_add(struct task_figures *sum, const struct task_figures *more)
     sum->paused |= more->paused;
     sum->throttled |= more->throttled;
     sum->runs += more->runs;
+    sum->asked_us = more->asked_us > sum->asked_us ? more->asked_us : sum->asked_us;
     sum->done += more->done;
     sum->total += more->total;
     sum->failed += more->failed;
@@ -64,11 +65,17 @@ static bool is_under_way(const struct task_meter *meter)
 
 static void begin(struct task_meter *meter, uint64_t now_us)
 {
-    meter->cancelled = false;
     meter->begun_us = meter->advanced_us = meter->sampled_us = now_us;
     meter->sampled_size = meter->now.size;
     meter->sampled_done = meter->now.done;
     meter->size_rate = meter->done_rate = 0;
+}
+
+/* Each shard tells of its run in its own time, so a run may seem to begin after it was cancelled:
+ * what tells one run from the next is when it was asked for. */
+static bool was_cancelled(const struct task_meter *meter)
+{
+    return meter->cancelled_us > 0 && meter->now.asked_us <= meter->cancelled_us;
 }
 
 void task_meter_step(struct task_meter *meter, const struct task_figures *figures, uint64_t now_us)
@@ -84,15 +91,15 @@ void task_meter_step(struct task_meter *meter, const struct task_figures *figure
             meter->advanced_us = now_us;
         sample(meter, now_us);
     } else if (is_new || is_under_way(meter)) {
-        meter->state = meter->cancelled ? TASK_CANCELLED : TASK_DONE;
+        meter->state = was_cancelled(meter) ? TASK_CANCELLED : TASK_DONE;
         meter->ended_us = now_us;
         meter->size_rate = meter->done_rate = 0;
     }
 }
 
-void task_meter_cancelled(struct task_meter *meter)
+void task_meter_cancelled(struct task_meter *meter, uint64_t now_us)
 {
-    meter->cancelled = is_under_way(meter);
+    meter->cancelled_us = now_us;
 }
 
 /* --- telling ---------------------------------------------------------------------------------- */

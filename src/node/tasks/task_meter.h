@@ -26,6 +26,7 @@ struct task_figures {
     bool active, paused;
     bool throttled;       /* it would go on, if its rate let it */
     uint64_t runs;        /* begun in this life */
+    uint64_t asked_us;    /* when the last of them was asked for; 0: nobody asks for this kind */
     uint64_t done, total; /* of the run under way, or of the last */
     uint64_t failed;
     uint64_t size, size_total; /* bytes; total 0: not known */
@@ -42,7 +43,7 @@ void task_figures_add(struct task_figures *sum, const struct task_figures *more)
 struct task_meter {
     struct task_figures now;
     enum task_state state;
-    bool cancelled; /* the run under way was */
+    uint64_t cancelled_us; /* what was asked for until then was given up; 0: nothing was */
     uint64_t begun_us, ended_us, advanced_us;
     uint64_t sampled_us; /* rates were measured last */
     uint64_t sampled_size, sampled_done;
@@ -52,8 +53,9 @@ struct task_meter {
 
 /** `figures` of all shards now. */
 void task_meter_step(struct task_meter *meter, const struct task_figures *figures, uint64_t now_us);
-/** The run under way was given up; it is told as cancelled when it ends. */
-void task_meter_cancelled(struct task_meter *meter);
+/** What was asked for until now and has not ended was given up, also in shards that have told
+ *  nothing of it yet; it is told as cancelled when it ends. */
+void task_meter_cancelled(struct task_meter *meter, uint64_t now_us);
 /** All but member, kind, unit and note. */
 void task_meter_tell(const struct task_meter *meter, uint64_t now_us, struct task *ret);
 

@@ -4,6 +4,7 @@
 #include "tests/support/rows.h"
 
 #define MB (UINT64_C(1) << 20)
+#define LATER (UINT64_C(1000) * 1000 * 1000) /* than all that happens in a row */
 
 /* One look at the figures, half a second after the one before. */
 struct look {
@@ -102,9 +103,24 @@ static const struct row rows[] = {
     { "what comes after a cancelled run is another",
       { { 5, RUN(1, 4, 0), MB, false },
         { 1, OVER(4, 4, .failed = 3), 0, true },
-        { 1, { .active = true, .runs = 2, .total = 4 }, 0, false },
-        { 1, { .runs = 2, .done = 4, .total = 4 }, 0, false } },
+        { 1, { .active = true, .runs = 2, .asked_us = LATER, .total = 4 }, 0, false },
+        { 1, { .runs = 2, .asked_us = LATER, .done = 4, .total = 4 }, 0, false } },
       TASK_DONE,
+      false,
+      0,
+      TASK_NEVER },
+    { "a shard that tells of its run when that was cancelled begins no other",
+      { { 2, RUN(1, 4, .asked_us = 1), 0, false },
+        { 1, { .active = true, .runs = 2, .asked_us = 1, .done = 5, .total = 8 }, 0, true },
+        { 1, { .runs = 2, .asked_us = 1, .done = 8, .total = 8, .failed = 7 }, 0, false } },
+      TASK_CANCELLED,
+      false,
+      0,
+      TASK_NEVER },
+    { "it was cancelled before anybody told of it",
+      { { 1, { 0 }, 0, true },
+        { 1, { .runs = 1, .asked_us = 1, .done = 4, .total = 4, .failed = 4 }, 0, false } },
+      TASK_CANCELLED,
       false,
       0,
       TASK_NEVER },
@@ -138,7 +154,7 @@ static void check(const void *context)
             figures.advances += more;
             now_us += 500 * 1000;
             if (look->cancelled)
-                task_meter_cancelled(&meter);
+                task_meter_cancelled(&meter, now_us);
             task_meter_step(&meter, &figures, now_us);
         }
     task_meter_tell(&meter, now_us, &task);

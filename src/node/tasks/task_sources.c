@@ -100,6 +100,7 @@ static void look_at_repair(struct node *node, struct task_figures *ret)
     ret->paused = demand->paused;
     ret->throttled = throttle_free_us(&demand->throttle) > node->now_us;
     ret->runs = counters->repair_demands;
+    ret->asked_us = demand->asked_us;
     ret->done = counters->repair_demand_done;
     ret->total = counters->repair_demand_total;
     ret->failed = counters->repair_demand_failed;

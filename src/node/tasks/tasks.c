@@ -55,6 +55,7 @@ void tasks_fill(struct node *node, Peer__Progress *progress)
         to->paused = figures.paused;
         to->throttled = figures.throttled;
         to->runs = figures.runs;
+        to->asked_us = figures.asked_us;
         to->done = figures.done;
         to->total = figures.total;
         to->failed = figures.failed;
@@ -81,6 +82,7 @@ void tasks_take(struct node *node, uint16_t shard, const Peer__Progress *progres
             .paused = from->paused,
             .throttled = from->throttled,
             .runs = from->runs,
+            .asked_us = from->asked_us,
             .done = from->done,
             .total = from->total,
             .failed = from->failed,
@@ -240,7 +242,7 @@ static kvorum_status carry_out_everywhere(struct node *node, int kind, const Pee
             status = KVORUM_OVERLOADED;
         }
     if (asked->ask == TASK_CANCEL)
-        task_meter_cancelled(&node->tasks->meters[kind]);
+        task_meter_cancelled(&node->tasks->meters[kind], command.asked_us);
     return status;
 }
 
