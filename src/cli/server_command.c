@@ -2,9 +2,9 @@
 /* server, config check, config show, version. */
 #include "cli/server_command.h"
 
-#include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "cli/output.h"
@@ -64,13 +64,9 @@ static int print_check(const struct config *config, bool valid,
                        const struct config_problems *problems)
 {
     json_t *list = json_array();
-    const uint8_t *at = problems->text.data, *end = at + problems->text.size;
-    while (at < end) {
-        const uint8_t *line_end = memchr(at, '\n', (size_t)(end - at));
-        size_t size = (size_t)((line_end == NULL ? end : line_end) - at);
-        json_array_append_new(list, json_text((struct bytes){ at, size }));
-        at += size + 1;
-    }
+    struct bytes left = buffer_bytes(&problems->text);
+    while (left.size > 0)
+        json_array_append_new(list, json_text(text_cut(&left, '\n')));
     int code = json_print(json_pack("{s:b, s:o, s:o}", "valid", valid, "file",
                                     json_text(bytes_of_string(config->file)), "problems", list),
                           stdout);
