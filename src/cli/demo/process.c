@@ -90,7 +90,8 @@ enum process_state process_state(const struct process *process)
         waitpid(process->pid, NULL, WNOHANG); /* in case it is our own child */
         return PROCESS_GONE;
     }
-    return state == 'T' || state == 't' ? PROCESS_PAUSED : PROCESS_RUNNING;
+    /* 't' is held by a tracer, which lets go again: a debugger, or the search for leaks at exit */
+    return state == 'T' ? PROCESS_PAUSED : PROCESS_RUNNING;
 }
 
 /* A handle on the process, which its pid's next owner cannot slip under; -1 with errno. */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/rows.h"
@@ -27,6 +29,19 @@ static void a_process_is_paused_resumed_and_killed(void)
     assert_int_equal(process_state(&process), PROCESS_GONE);
     assert_false(process_signal(&process, SIGKILL));
     assert_int_equal(errno, ESRCH);
+}
+
+static void a_traced_process_is_not_paused(void)
+{
+    struct process process;
+    assert_true(process_start(arguments, "/dev/null", &process));
+    if (ptrace(PTRACE_SEIZE, process.pid, NULL, NULL) == 0) { /* containers may forbid it */
+        assert_int_equal(ptrace(PTRACE_INTERRUPT, process.pid, NULL, NULL), 0);
+        assert_int_equal(waitpid(process.pid, NULL, 0), process.pid);
+        assert_int_equal(process_state(&process), PROCESS_RUNNING);
+    }
+    assert_true(process_signal(&process, SIGKILL));
+    assert_true(process_wait_gone(&process, 5000));
 }
 
 static void a_reused_pid_is_never_signalled(void)
@@ -64,6 +79,7 @@ static void a_file_remembers_a_process(void)
 
 static const struct named_test tests[] = {
     { "a process is paused, resumed and killed", a_process_is_paused_resumed_and_killed },
+    { "a traced process is not paused", a_traced_process_is_not_paused },
     { "a reused pid is never signalled", a_reused_pid_is_never_signalled },
     { "a file remembers a process, until the next boot", a_file_remembers_a_process },
 };
