@@ -57,7 +57,7 @@ function(kvorum_planted name sources link)
     set(scope PUBLIC)
     add_library(kvorum_planted_${name} STATIC ${sources})
     add_dependencies(kvorum_planted_${name} kvorum_${name}) # generated sources are made once
-    target_compile_definitions(kvorum_planted_${name} PRIVATE # sim/fiber.h
+    target_compile_definitions(kvorum_planted_${name} PRIVATE # sim/seams/fiber.h
                                pthread_cond_wait=kvorum_planted_cond_wait)
   endif()
   target_compile_definitions(kvorum_planted_${name} ${scope} KVORUM_PLANTED_BUGS)

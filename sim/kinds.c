@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-#include "sim/gossip_run.h"
-#include "sim/handoff.h"
-#include "sim/plan.h"
-#include "sim/store.h"
-#include "sim/voters.h"
+#include "sim/gossip/gossip_run.h"
+#include "sim/handoff/handoff.h"
+#include "sim/plan/plan.h"
+#include "sim/store/store.h"
+#include "sim/voters/voters.h"
 
 const struct kind_row run_kinds[KIND_COUNT] = {
 #define X(name, option, code, steps, play, plan, text)                                             \

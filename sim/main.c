@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/batch.h"
-#include "sim/tapes.h"
-#include "sim/workers.h"
+#include "sim/batch/batch.h"
+#include "sim/batch/tapes.h"
+#include "sim/batch/workers.h"
 
 static const char usage_begin[] =
     "usage: kvorum-sim [--seed N] [--runs M] [--ops N] [--hours H] [--seconds S]\n"

@@ -5,8 +5,8 @@
 #ifndef SIM_CHECKERS_H
 #define SIM_CHECKERS_H
 
-#include "sim/cluster.h"
-#include "sim/history.h"
+#include "sim/clients/history.h"
+#include "sim/cluster/cluster.h"
 
 /** When a reading must be complete. */
 enum reading_strength {

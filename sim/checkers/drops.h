@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** drops.c, drops_kept.c: what a dropped bucket may show (sim/drops.h), all named "dropped".
+/** drops.c, drops_kept.c: what a dropped bucket may show (sim/acts/drops.h), all named "dropped".
  *
  *      read      what is read was written, under this key, in one generation that both members
  *                which were asked may have gone by while they were, and not before a drop that was
@@ -15,7 +15,7 @@
 #define SIM_CHECKERS_DROPS_H
 
 #include "object/object.h"
-#include "sim/drops.h"
+#include "sim/acts/drops.h"
 
 void check_drop_read(struct drops_operation *read, const struct object *object);
 void check_drop_listed(const struct drops_operation *list, struct bytes name);

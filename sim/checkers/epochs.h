@@ -10,7 +10,7 @@
 #ifndef SIM_CHECKERS_EPOCHS_H
 #define SIM_CHECKERS_EPOCHS_H
 
-#include "sim/network.h"
+#include "sim/seams/network.h"
 
 struct epoch;
 struct process;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/acts/liveness.h"
 #include "sim/checkers/checkers.h"
-#include "sim/liveness.h"
 
 void check_core_converged(const struct core *core, uint32_t key)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/checkers/checkers.h"
 
-#include "sim/modes.h"
+#include "sim/acts/modes.h"
 
 /* The last decision itself, not only the mode it chose. */
 bool mode_known(const struct process *process, uint16_t shard)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Seam: time.  Real in os/clock.c, simulated in sim/clock.c. */
+/** Seam: time.  Real in os/clock.c, simulated in sim/seams/clock.c. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Seam: files.  Real in os/disk.c, simulated (crashes, torn writes, faults) in sim/disk.c.
+/** Seam: files.  Real in os/disk.c, simulated (crashes, torn writes, faults) in sim/disk/disk.c.
  *
  *  Paths are relative to the root the disk object was made with.  Writes become durable only by
  *  sync (bytes, size) and sync_dir (names: create, rename, link, remove).  Until then a crash may

@@ -7,7 +7,7 @@
  *  `done`.
  *  What takes seconds (JOB_LENGTHY) never occupies all that there is to run jobs on, and what
  *  clients wait for most (JOB_FIRST) goes before what was submitted earlier.
- *  Real: os/jobs_thread.c (threads) and server/reactor (libuv).  Simulated: sim/jobs.c. */
+ *  Real: os/jobs_thread.c (threads) and server/reactor (libuv).  Simulated: sim/seams/jobs.c. */
 #ifndef BASE_JOBS_H
 #define BASE_JOBS_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Seam: messages to peers.  Real: server/peers.c (TCP links, rings between reactors) and
- *  server/datagrams.c (UDP).  Simulated: sim/network.c.  Delivery is not promised: a message may be
- *  late, lost with its link, or overtaken.  The real net never doubles one; all but FORWARD would
- *  bear it.  Thread: the reactor the object belongs to.  Blocks: never. */
+ *  server/datagrams.c (UDP).  Simulated: sim/seams/network.c.  Delivery is not promised: a message
+ *  may be late, lost with its link, or overtaken.  The real net never doubles one; all but FORWARD
+ *  would bear it.  Thread: the reactor the object belongs to.  Blocks: never. */
 #ifndef BASE_NET_H
 #define BASE_NET_H
 

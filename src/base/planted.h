@@ -2,7 +2,7 @@
 /** Hooks that exist in the simulator's own build of the layers (KVORUM_PLANTED_BUGS) and are
  *  nothing in the server's:
  *
- *      if (PLANTED(ACK_BEFORE_SYNC))        a mistake that the simulator must catch: sim/bugs.h
+ *      if (PLANTED(ACK_BEFORE_SYNC))       a mistake that the simulator must catch: sim/bugs/bugs.h
  *          durable = true;
  *      PROBE("hint delivered after a restart");     counts how often a rare path was taken
  *

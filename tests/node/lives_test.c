@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which life follows which, and the bytes of the file that remembers them.  Nodes that ask each
- * other are the simulator's: sim/identity_test.c and kvorum-sim --yesterday. */
+ * other are the simulator's: sim/run/identity_test.c and kvorum-sim --yesterday. */
 #include "node/members/life.h"
 #include "node/members/lives_book.h"
 

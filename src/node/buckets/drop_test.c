@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dropping buckets, in stories one can read.  Late messages, faults and shards are the simulator's
- * business (sim/drops.h). */
+ * business (sim/acts/drops.h). */
 #include "tests/support/node_pets.h"
 
 #include <endian.h>
