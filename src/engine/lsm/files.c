@@ -20,6 +20,15 @@ kvorum_status lsm_path(const struct lsm *lsm, const char *name, char *ret_path)
     return size > 0 && size < LSM_PATH_SIZE ? KVORUM_OK : KVORUM_INVALID;
 }
 
+kvorum_status lsm_open_own(const struct lsm *lsm, const char *name, struct disk_file **ret_file)
+{
+    char path[LSM_PATH_SIZE];
+    kvorum_status status = lsm_path(lsm, name, path);
+    if (status == KVORUM_OK)
+        status = lsm->disk->ops->open(lsm->disk, path, DISK_READ, ret_file);
+    return status == KVORUM_NOT_FOUND ? KVORUM_CORRUPT : status;
+}
+
 void lsm_file_name(enum lsm_file kind, uint64_t number, char *ret_name)
 {
     snprintf(ret_name, LSM_NAME_SIZE, "%s%016" PRIx64 "%s", forms[kind].before, number,

@@ -229,6 +229,9 @@ enum lsm_file { LSM_FILE_LOG, LSM_FILE_LOG_NEW, LSM_FILE_TABLE, LSM_FILE_BLOB };
 
 /** "<path>/<name>"; INVALID when too long. */
 KVORUM_CHECKED kvorum_status lsm_path(const struct lsm *lsm, const char *name, char *ret_path);
+/** A file that every store has, to be read and closed by the caller; CORRUPT when it is missing. */
+KVORUM_CHECKED kvorum_status lsm_open_own(const struct lsm *lsm, const char *name,
+                                          struct disk_file **ret_file);
 void lsm_file_name(enum lsm_file kind, uint64_t number, char *ret_name); /* LSM_NAME_SIZE */
 /** False when `name` is no such file's. */
 bool lsm_file_parse(const char *name, enum lsm_file kind, uint64_t *ret_number);

@@ -132,15 +132,12 @@ kvorum_status lsm_format_write(struct lsm *lsm, const char *directory)
 
 kvorum_status lsm_format_check(struct lsm *lsm, uint64_t *size)
 {
-    char path[LSM_PATH_SIZE];
     uint8_t due[FORMAT_SIZE], found[FORMAT_SIZE + 1];
     struct disk_file *file;
     size_t found_size = 0;
-    kvorum_status status = lsm_path(lsm, "FORMAT", path);
-    if (status == KVORUM_OK)
-        status = lsm->disk->ops->open(lsm->disk, path, DISK_READ, &file);
+    kvorum_status status = lsm_open_own(lsm, "FORMAT", &file);
     if (status != KVORUM_OK)
-        return status == KVORUM_NOT_FOUND ? KVORUM_CORRUPT : status;
+        return status;
     status = file->ops->pread(file, found, sizeof(found), 0, &found_size);
     file->ops->close(file);
     *size += found_size;

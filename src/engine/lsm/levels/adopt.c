@@ -32,15 +32,12 @@ kvorum_status lsm_manifest_begin(struct lsm *lsm)
 
 kvorum_status lsm_manifest_read(struct lsm *lsm, struct buffer *ret_bytes)
 {
-    char path[LSM_PATH_SIZE];
     struct disk_file *file;
     uint64_t size = 0;
     size_t read_size = 0;
-    kvorum_status status = lsm_path(lsm, "MANIFEST", path);
-    if (status == KVORUM_OK)
-        status = lsm->disk->ops->open(lsm->disk, path, DISK_READ, &file);
+    kvorum_status status = lsm_open_own(lsm, "MANIFEST", &file);
     if (status != KVORUM_OK)
-        return status == KVORUM_NOT_FOUND ? KVORUM_CORRUPT : status;
+        return status;
     status = file->ops->size(file, &size);
     uint8_t *at = status == KVORUM_OK && size <= LSM_MANIFEST_SIZE_MAX
                       ? buffer_reserve(ret_bytes, size + 1)
