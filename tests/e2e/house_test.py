@@ -14,9 +14,11 @@ clean install-packages help""".split()
 
 def tool(*words, environment=None, check=None):
     """(exit code, combined output) of tools/WORDS[0] WORDS[1:]."""
-    done = subprocess.run([os.path.join(ROOT, "tools", words[0]), *words[1:]], cwd=ROOT,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60,
-                          stderr=subprocess.STDOUT, text=True, env=environment)
+    with temporary_folder() as leavings:  # logs that a person would want to read afterwards
+        done = subprocess.run([os.path.join(ROOT, "tools", words[0]), *words[1:]], cwd=ROOT,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60,
+                              stderr=subprocess.STDOUT, text=True,
+                              env={**(environment or os.environ), "TMPDIR": leavings})
     if check is not None:
         equal(done.returncode, check, done.stdout)
     return done.returncode, done.stdout
