@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A store with the state of now, made of hard links: files are immutable, so both stores can have
  * them.  FORMAT comes last: without it the directory is not a store. */
+#include "engine/lsm/background/background.h"
 #include "engine/lsm/internal.h"
+#include "engine/lsm/levels/install.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -245,61 +245,6 @@ KVORUM_CHECKED kvorum_status lsm_write_whole(struct disk *disk, const char *dire
                                              const char *name, struct bytes bytes,
                                              bool *ret_unsure);
 
-/* segment.c */
-
-/** A file with a temporary name, allocated, perhaps filled with zeros, and synced; no header yet.
- *  NO_SPACE, IO, NO_MEMORY; nothing but an empty file is left then. */
-KVORUM_CHECKED kvorum_status lsm_segment_create(struct lsm *lsm, uint64_t number, uint64_t capacity,
-                                                bool filled, struct lsm_segment **ret_segment);
-/** Write the header, sync, give the file its name, sync the directory. */
-KVORUM_CHECKED kvorum_status lsm_segment_publish(struct lsm *lsm, struct lsm_segment *segment);
-/** Records, at a place that was allocated for them.  Who commits, only. */
-KVORUM_CHECKED kvorum_status lsm_segment_write(struct lsm *lsm, struct lsm_segment *segment,
-                                               struct bytes bytes, uint64_t offset,
-                                               bool sync_follows);
-/** Say behind the `end` of a segment that the next one is published, which begins with the record
- *  `next_sequence`.  Costs one small write, and no sync. */
-void lsm_segment_has_next(struct disk_file *file, const struct lsm_id *id, uint64_t end,
-                          uint64_t next_sequence);
-/** Closes the file and frees; removes the file if it is still temporary and `remove`.  NULL is
- *  fine. */
-void lsm_segment_close(struct lsm *lsm, struct lsm_segment *segment, bool remove);
-/** With the mutex: make room for `count` more notes.  False: no memory. */
-bool lsm_segment_notes_reserve(struct lsm *lsm, size_t count);
-/** With the mutex: remember a segment that is no longer written to.  Room was reserved. */
-void lsm_segment_note(struct lsm *lsm, const struct lsm_segment_note *note);
-
-/* append.c: all with the mutex */
-
-/** Make sure that lsm_append of so much payload cannot fail.  NO_SPACE, NO_MEMORY, IO: nothing
- *  happened.  *ret_waited: the mutex was let go, so all that was checked must be checked again. */
-KVORUM_CHECKED kvorum_status lsm_append_reserve(struct lsm *lsm, size_t payload_size,
-                                                bool *ret_waited);
-/** Take the next batch number for a record, place it, encode it into the filling group. */
-void lsm_append(struct lsm *lsm, enum lsm_log_type type, struct bytes payload);
-bool lsm_spare_due(const struct lsm *lsm);
-/** Make a spare segment, letting the mutex go meanwhile. */
-void lsm_prepare_spare(struct lsm *lsm);
-void lsm_group_done(struct lsm_group *group);
-
-/* commit.c: all with the mutex, which is let go while the disk works */
-
-/** Write out the filling group, and sync if somebody wants it.  Nobody else may be committing. */
-void lsm_commit_group(struct lsm *lsm);
-/** Be a leader or follower until batch `batch` is written, or synced, or cannot be. */
-void lsm_commit_until(struct lsm *lsm, uint64_t batch, bool sync);
-/** With the mutex: let a job sync ahead, when it is time for that. */
-void lsm_write_back(struct lsm *lsm);
-/** With the mutex, which it gives up meanwhile: until no job uses a segment's file. */
-void lsm_write_back_wait(struct lsm *lsm);
-/** The filling group goes on in another segment; only while nobody is committing. */
-bool lsm_group_rotates(const struct lsm *lsm);
-bool lsm_reached(const struct lsm *lsm, uint64_t batch, bool sync);
-/** OK when it was reached, else what its batch is to be told. */
-kvorum_status lsm_outcome(const struct lsm *lsm, uint64_t batch, bool sync);
-/** Take no more writes: the disk failed in a way that leaves their fate unknown. */
-void lsm_poison(struct lsm *lsm, kvorum_status status, const char *what);
-
 /* submit.c: writes, and completions for the owner */
 
 kvorum_status lsm_write(struct engine *engine, const struct engine_batch *batch,
@@ -309,17 +254,6 @@ kvorum_status lsm_submit(struct engine *engine, const struct engine_batch *batch
 void lsm_kick(struct engine *engine);
 /** Commit and complete all that is queued. */
 void lsm_drain(struct lsm *lsm);
-
-/* jobs.c */
-
-struct lsm_lifeline;
-struct lsm_lifeline *lsm_lifeline_create(struct lsm *lsm); /* NULL: no memory */
-/** From now on jobs find no engine; waits for those at work.  NULL is fine. */
-void lsm_lifeline_cut(struct lsm_lifeline *lifeline);
-/** Have `work` run as a job, and then `done` (or NULL) on the owner's thread, neither of them when
- *  the engine is closed by then.  False: no memory. */
-bool lsm_job_start(struct lsm *lsm, enum job_urgency urgency, void (*work)(struct lsm *lsm),
-                   void (*done)(struct lsm *lsm));
 
 /* state.c */
 
@@ -364,126 +298,6 @@ void lsm_snapshots_leave(struct lsm *lsm, struct lsm_memtable *memtable);
  *  False: no memory. */
 bool lsm_snapshot_list(const struct lsm *lsm, uint64_t **ret_sequences, size_t *ret_count);
 
-/* background.c: all with the mutex */
-
-/** Start whatever is due: as jobs, or (without a jobs object) here and now. */
-void lsm_background(struct lsm *lsm);
-/** Of engine_kick: the same, now and then. */
-void lsm_background_kick(struct lsm *lsm);
-/** Make room for a batch of the active memtable before it is taken: freeze it when it is full, wait
- *  or slow down where compactions lag behind.  `may_wait`: of engine_write.  OVERLOADED, or what
- *  keeps flushes from succeeding.  *ret_waited: the mutex was let go. */
-KVORUM_CHECKED kvorum_status lsm_make_room(struct lsm *lsm, bool may_wait, bool *ret_waited);
-kvorum_status lsm_flush_all(struct engine *engine);
-kvorum_status lsm_compact(struct engine *engine, const struct engine_range *range);
-kvorum_status lsm_settle(struct engine *engine);
-/** `size` more bytes were written in the background; without the mutex.  False: the engine closes,
- *  so the work should end. */
-bool lsm_progress(struct lsm *lsm, uint64_t size);
-
-/* makers.c: all with the mutex */
-
-/** From now on until the end the caller may write tables that are not installed yet. */
-void lsm_maker_begin(struct lsm *lsm, struct lsm_maker *maker);
-void lsm_maker_end(struct lsm_maker *maker);
-/** Somebody who may have written a table with a number below `file` is still at work. */
-bool lsm_making_before(struct lsm *lsm, uint64_t file);
-
-/* reads.c */
-
-/** Reads have looked at tables of level 0 for nothing, of late: LSM_WASTE_ bytes' worth.  Starts a
- *  compaction when that pays for it.  Not inside the epoch; never waits. */
-void lsm_reads_wasted(struct lsm *lsm, uint64_t waste);
-/** What nobody can look at any more goes in a job: called now and then by reads, without which it
- *  would stay until the next write.  Cheap when there is nothing, or a job is at it. */
-void lsm_tidy(struct lsm *lsm);
-/** With the mutex: what the picker wants to know. */
-struct lsm_reads lsm_reads_now(struct lsm *lsm);
-/** With the mutex: another memtable begins, so count from now on. */
-void lsm_reads_begin(struct lsm *lsm);
-/** With the mutex: by lsm_pick_next. */
-void lsm_reads_picked(struct lsm *lsm, const struct lsm_pick *pick);
-
-/* flush.c: with the mutex, let go while it works */
-
-/** Turn the oldest frozen memtable into a table of level 0.  `flushing_table` was set. */
-KVORUM_CHECKED kvorum_status lsm_flush_oldest(struct lsm *lsm);
-
-/* compact.c: with the mutex, let go while it works */
-
-/** Carry out `pick` and install the outcome; ends the pick. */
-KVORUM_CHECKED kvorum_status lsm_compact_pick(struct lsm *lsm, struct lsm_pick *pick);
-
-/* output.c: tables that come out of flushes and compactions */
-
-struct lsm_outputs {
-    struct lsm_table **tables; /* one reference each */
-    size_t count, capacity;
-    uint64_t written_size;
-    struct lsm_blob_file **blobs; /* written beside them: one reference each */
-    size_t blob_count;
-};
-
-struct lsm_output_plan {
-    int level;
-    uint64_t table_size;              /* cut here; UINT64_MAX: one table */
-    const struct lsm_state *state;    /* of now, referenced: grandparents, blob files */
-    struct lsm_victims victims;       /* blob files to move values out of; the caller's */
-    struct bytes lower, upper;        /* of the inputs: what deleted ranges are clipped to */
-    struct lsm_reduce_options reduce; /* without its callbacks */
-};
-
-/** Write what reduce makes of `source`.  Without the mutex. */
-KVORUM_CHECKED kvorum_status lsm_write_outputs(struct lsm *lsm, const struct lsm_output_plan *plan,
-                                               struct lsm_source *source,
-                                               struct lsm_outputs *ret_outputs);
-/** How tables of `level` are written. */
-struct lsm_table_options lsm_table_options_of(const struct lsm *lsm, int level);
-/** Append what is in `more`, which is empty then.  NO_MEMORY: both are as they were. */
-KVORUM_CHECKED kvorum_status lsm_outputs_join(struct lsm_outputs *outputs,
-                                              struct lsm_outputs *more);
-/** Drop them, files included. */
-void lsm_outputs_abandon(struct lsm_outputs *outputs);
-/** Free the lists, whose references were taken over. */
-void lsm_outputs_done(struct lsm_outputs *outputs);
-/** The deleted ranges that a table holds, loaded: done once for every table that joins the levels.
- *  */
-KVORUM_CHECKED kvorum_status lsm_table_load_ranges(struct lsm_table *table);
-
-/* install.c: with the mutex, let go while it works */
-
-/** What a flush or compaction leads to.  The references of added tables and blob files are taken
- *  over in any case. */
-struct lsm_install {
-    struct lsm_edit edit;
-    struct lsm_memtable *flushed;       /* which is in tables now, or NULL */
-    struct lsm_blob_file *const *blobs; /* new */
-    size_t blob_count;
-};
-
-/** Write the manifest that `install` leads to, then let readers see it.  IO after the manifest was
- *  written poisons the engine, for nobody knows which one is on the disk. */
-KVORUM_CHECKED kvorum_status lsm_install(struct lsm *lsm, const struct lsm_install *install);
-/** Fill in what is known of the whole store, and encode.  NO_MEMORY. */
-KVORUM_CHECKED kvorum_status lsm_manifest_bytes(const struct lsm *lsm,
-                                                struct lsm_manifest *manifest,
-                                                const struct lsm_levels *levels,
-                                                const struct lsm_blobs *blobs,
-                                                struct buffer *ret_bytes);
-/** Remove log segments before `first_segment`. */
-void lsm_remove_segments(struct lsm *lsm);
-
-/* adopt.c, orphans.c */
-
-/** Read the manifest, and open what it names.  Before the engine is shared. */
-KVORUM_CHECKED kvorum_status lsm_manifest_load(struct lsm *lsm);
-/** Its bytes, as they are.  CORRUPT: there is none. */
-KVORUM_CHECKED kvorum_status lsm_manifest_read(struct lsm *lsm, struct buffer *ret_bytes);
-/** The first manifest of a store. */
-KVORUM_CHECKED kvorum_status lsm_manifest_begin(struct lsm *lsm);
-/** Remove tables and temporary files that no manifest names. */
-void lsm_remove_orphans(struct lsm *lsm);
-
 /* checkpoint.c, verify.c */
 
 kvorum_status lsm_checkpoint(struct engine *engine, const char *path);
@@ -495,41 +309,6 @@ kvorum_status lsm_range_size(struct engine *engine, const struct engine_range *r
 /** As lsm_blob_header_judge.  CORRUPT also: there is no such file.  IO. */
 KVORUM_CHECKED kvorum_status lsm_blob_header_check(struct lsm *lsm,
                                                    const struct lsm_blob_file *blob);
-
-/* scrub.c, scrub_files.c, mend.c */
-
-enum lsm_scrub_part { LSM_SCRUB_TABLES, LSM_SCRUB_LOG, LSM_SCRUB_REST }; /* in this order */
-
-kvorum_status lsm_scrub(struct engine *engine, struct engine_scrub *scrub,
-                        void (*report)(void *context, const struct engine_loss *loss),
-                        void *context);
-
-/** Tables are read; the rest comes now. */
-void lsm_scrub_files_begin(struct lsm *lsm, struct engine_scrub *scrub);
-/** A step over what is beside the tables.  `state` is referenced by the caller.  May wait for
- *  flushes and changes of tables.  NO_MEMORY. */
-KVORUM_CHECKED kvorum_status
-lsm_scrub_files(struct lsm *lsm, struct lsm_state *state, struct engine_scrub *scrub,
-                void (*report)(void *context, const struct engine_loss *loss), void *context);
-
-/** Looks at the values out of line that a walk over a table comes across. */
-struct lsm_value_check {
-    struct lsm *lsm;
-    struct buffer memory, upper;
-    char name[LSM_NAME_SIZE];
-    uint64_t size; /* of the last value, bytes in its file */
-};
-
-void lsm_value_check_init(struct lsm_value_check *check, struct lsm *lsm);
-void lsm_value_check_done(struct lsm_value_check *check);
-/** OK, also for entries without such a value.  CORRUPT, IO: the value cannot be read, and *ret_loss
- *  tells of it until the next call.  NO_MEMORY. */
-KVORUM_CHECKED kvorum_status lsm_value_check(struct lsm_value_check *check,
-                                             const struct lsm_entry *entry,
-                                             struct engine_loss *ret_loss);
-kvorum_status lsm_mend(struct engine *engine, const struct engine_range *lost, size_t count,
-                       void (*report)(void *context, const struct engine_loss *loss), void *context,
-                       uint64_t *ret_mended);
 
 /* store.c: the directory */
 
@@ -548,10 +327,5 @@ KVORUM_CHECKED kvorum_status lsm_directory_taken(struct disk *disk, const char *
                                                  bool *ret_taken);
 /** This store's FORMAT file, there. */
 KVORUM_CHECKED kvorum_status lsm_format_write(struct lsm *lsm, const char *directory);
-
-/* recover.c */
-
-/** Replay the log and begin a new segment. */
-KVORUM_CHECKED kvorum_status lsm_recover(struct lsm *lsm, bool fresh);
 
 #endif

@@ -9,6 +9,7 @@
  *                 come oldest first and are folded as they come
  *
  * Where they look is in sight.c; a seek goes over to a newer state that shows the same. */
+#include "engine/lsm/background/background.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/merge/fold.h"
 #include "engine/lsm/sight.h"

@@ -9,8 +9,14 @@
  * Closing marks the log: the mark says that all before it is durable, so damage done to it later is
  * told from a torn tail. */
 #include "engine/lsm/lsm.h"
-
+#include "engine/lsm/background/background.h"
+#include "engine/lsm/background/jobs.h"
 #include "engine/lsm/internal.h"
+#include "engine/lsm/levels/install.h"
+#include "engine/lsm/log/commit.h"
+#include "engine/lsm/log/recover.h"
+#include "engine/lsm/log/segment.h"
+#include "engine/lsm/scrub.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,10 +6,13 @@
  *      install  the one for the other
  *
  * Compactions stand still meanwhile, as for one by hand, so that nobody else has the table. */
-#include "engine/lsm/internal.h"
-#include "engine/lsm/table/walk.h"
-
 #include "base/planted.h"
+#include "engine/lsm/background/background.h"
+#include "engine/lsm/background/output.h"
+#include "engine/lsm/internal.h"
+#include "engine/lsm/levels/install.h"
+#include "engine/lsm/scrub.h"
+#include "engine/lsm/table/walk.h"
 #include <stdlib.h>
 
 struct mending {

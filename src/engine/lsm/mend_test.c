@@ -4,8 +4,8 @@
  *
  *      keys k000 to k299, each written once: most in one table of level 1, some in level 0
  *      every third value is out of line */
+#include "engine/lsm/background/background.h"
 #include "engine/lsm/internal.h"
-
 #include "tests/support/fault_disk.h"
 #include "tests/support/rows.h"
 #include <stdio.h>

@@ -8,6 +8,7 @@
  *
  * A lent value keeps alive what it lies in: a memtable (its `readers`), a block (pinned), or memory
  * of its own (merged, or read from a blob). */
+#include "engine/lsm/background/background.h"
 #include "engine/lsm/internal.h"
 #include "engine/lsm/merge/fold.h"
 

@@ -3,8 +3,9 @@
  * store: what compactions put in their place comes later.  A table with a number from `end` on was
  * begun after the scrub, and is not read; one with a lower number may have been written before it
  * though nobody shows it yet, so the scrub waits for who is making it. */
+#include "engine/lsm/scrub.h"
 #include "base/planted.h"
-#include "engine/lsm/internal.h"
+#include "engine/lsm/background/background.h"
 #include "engine/lsm/table/walk.h"
 
 /* --- values out of line ---------------------------------------------------------------------- */

@@ -9,10 +9,13 @@
  *      FORMAT         written once more
  *
  * The segment that is written to is not sealed, and not read. */
-#include "engine/lsm/internal.h"
-#include "engine/lsm/log/log_reader.h"
-
 #include "base/planted.h"
+#include "engine/lsm/background/background.h"
+#include "engine/lsm/internal.h"
+#include "engine/lsm/levels/install.h"
+#include "engine/lsm/log/log_reader.h"
+#include "engine/lsm/log/segment.h"
+#include "engine/lsm/scrub.h"
 
 enum { ARENA_LIMIT = 1 << 30 };
 

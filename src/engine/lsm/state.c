@@ -5,6 +5,7 @@
  *
  * A reader loads the state and then `visible`.  In this order: a state loaded after the number
  * might have lost, to a flush, the very version that the number asks for. */
+#include "engine/lsm/background/background.h"
 #include "engine/lsm/internal.h"
 
 #include <stdlib.h>

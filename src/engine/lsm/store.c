@@ -19,7 +19,9 @@
  * segment is damage, not a new store. */
 #include "base/hash.h"
 #include "engine/lsm/internal.h"
+#include "engine/lsm/levels/install.h"
 #include "engine/lsm/log/little.h"
+#include "engine/lsm/log/segment.h"
 
 #include <stdio.h>
 #include <string.h>

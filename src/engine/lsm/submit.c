@@ -12,7 +12,10 @@
  * end of a segment. */
 #include "base/planted.h"
 #include "engine/common/batch.h"
+#include "engine/lsm/background/background.h"
+#include "engine/lsm/background/jobs.h"
 #include "engine/lsm/internal.h"
+#include "engine/lsm/log/commit.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -14,8 +14,9 @@
  * Slowing down needs no clock: a writer that has filled another MiB of the memtable waits until the
  * background has written as much as is due for it, from nothing at `slowdown` to PAY_MOST times as
  * much just before `stop`. */
+#include "engine/lsm/background/background.h"
 #include "base/planted.h"
-#include "engine/lsm/internal.h"
+#include "engine/lsm/background/jobs.h"
 
 #include <assert.h>
 #include <stdlib.h>

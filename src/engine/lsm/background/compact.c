@@ -10,8 +10,10 @@
  *
  * A pick that meets nothing is a move: the table changes its level and no byte is written. */
 #include "engine/lsm/background/compact.h"
-
 #include "base/planted.h"
+#include "engine/lsm/background/background.h"
+#include "engine/lsm/background/output.h"
+#include "engine/lsm/levels/install.h"
 #include "engine/lsm/merge/merger.h"
 #include <assert.h>
 #include <stdlib.h>

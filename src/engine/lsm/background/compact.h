@@ -4,6 +4,7 @@
 #ifndef ENGINE_LSM_COMPACT_H
 #define ENGINE_LSM_COMPACT_H
 
+#include "engine/lsm/background/output.h"
 #include "engine/lsm/internal.h"
 
 /* A stretch of keys, done by one worker from begin to end. */

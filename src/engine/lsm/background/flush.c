@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A frozen memtable becomes a table of level 0.  The oldest goes first, so level 0 is in order. */
+#include "engine/lsm/background/background.h"
+#include "engine/lsm/background/output.h"
 #include "engine/lsm/internal.h"
+#include "engine/lsm/levels/install.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Work handed to the jobs object.  A job may come to its turn after the engine was closed: it holds
  * a lifeline, from which closing takes the engine after waiting for those that are at work. */
-#include "engine/lsm/internal.h"
+#include "engine/lsm/background/jobs.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who is making tables that no state shows yet: a scrub that reads what had been written when it
  * began waits for them. */
+#include "engine/lsm/background/background.h"
 #include "engine/lsm/internal.h"
 
 void lsm_maker_begin(struct lsm *lsm, struct lsm_maker *maker)

@@ -7,8 +7,9 @@
  *
  * Each table gets the deleted ranges of its stretch, [its cut, the next cut), so that they are
  * found in the table that a reader of those keys looks at. */
+#include "engine/lsm/background/output.h"
 #include "base/planted.h"
-#include "engine/lsm/internal.h"
+#include "engine/lsm/background/background.h"
 
 #include <assert.h>
 #include <stdlib.h>

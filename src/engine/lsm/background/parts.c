@@ -5,6 +5,7 @@
  * A job takes a part of any compaction that has one left; when none came in time, because workers
  * are busy, the first does all parts itself.  So nothing waits for a worker that may never come. */
 #include "engine/lsm/background/compact.h"
+#include "engine/lsm/background/jobs.h"
 
 /* With the mutex, let go while the part is done. */
 static void do_part(struct lsm_compaction *compaction)

@@ -7,6 +7,8 @@
  * worth was measured beside compactions: so many bytes are moved by one of them in that time, with
  * everything in memory.  A look that waits for the disk is dearer, and compactions are too. */
 #include "base/planted.h"
+#include "engine/lsm/background/background.h"
+#include "engine/lsm/background/jobs.h"
 #include "engine/lsm/internal.h"
 
 /* Bytes written that are taken for granted, in parts of a memtable: what one short burst of reads

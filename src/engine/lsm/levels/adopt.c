@@ -6,6 +6,8 @@
  *                                   --> every file there and of its size?  --> levels, blobs, state
  *
  * Readers are shown nothing before all of it was found good. */
+#include "engine/lsm/background/output.h"
+#include "engine/lsm/levels/install.h"
 #include "engine/lsm/levels/install_internal.h"
 
 #include <stdlib.h>

@@ -8,9 +8,10 @@
  *
  * Both manifests of step 3 describe the store truly as long as no file of either goes away, so
  * after a failure there everything stays, and the engine takes no more writes. */
-#include "engine/lsm/levels/install_internal.h"
-
+#include "engine/lsm/levels/install.h"
 #include "base/planted.h"
+#include "engine/lsm/levels/install_internal.h"
+#include "engine/lsm/log/commit.h"
 
 #include <assert.h>
 #include <stdlib.h>

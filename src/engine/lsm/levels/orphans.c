@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Orphans: files that no manifest names, left behind by a crash or a removal that failed.  They are
  * removed at open. */
-#include "engine/lsm/internal.h"
-
 #include "base/planted.h"
+#include "engine/lsm/internal.h"
+#include "engine/lsm/levels/install.h"
 
 #include <string.h>
 

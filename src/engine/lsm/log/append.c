@@ -6,6 +6,8 @@
  *      active  |header|r|r|r|.....|      r fits?  else the spare (prepared in time)
  *      spare   |header|...........|               else a segment made here and now, which blocks */
 #include "engine/lsm/internal.h"
+#include "engine/lsm/log/commit.h"
+#include "engine/lsm/log/segment.h"
 
 #include <stdlib.h>
 

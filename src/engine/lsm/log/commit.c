@@ -8,8 +8,9 @@
  *
  * A write or sync that fails is never tried again: the kernel may have marked the pages clean.
  * What was not synced by then has an unknown fate, and the store takes no more. */
+#include "engine/lsm/log/commit.h"
 #include "base/planted.h"
-#include "engine/lsm/internal.h"
+#include "engine/lsm/log/segment.h"
 
 #include <assert.h>
 #include <stdlib.h>

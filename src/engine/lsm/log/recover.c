@@ -4,6 +4,7 @@
  *      names of the directory --> 1 .. n without a gap --> replay.c --> resume.c
  *
  * What is not needed any more goes only when all was replayed. */
+#include "engine/lsm/log/recover.h"
 #include "engine/lsm/log/recover_internal.h"
 
 #include <stdlib.h>

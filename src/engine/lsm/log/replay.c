@@ -6,10 +6,11 @@
  *                           a "next" before it: segment n+1 was taken away?  CORRUPT
  *                           a record behind it proves that the log was durable beyond it?  CORRUPT
  *                           otherwise it is what a crash leaves: dropped, counted */
-#include "engine/lsm/log/recover_internal.h"
-
 #include "base/planted.h"
 #include "engine/common/batch.h"
+#include "engine/lsm/background/background.h"
+#include "engine/lsm/log/recover_internal.h"
+#include "engine/lsm/log/segment.h"
 #include <stdlib.h>
 
 /* --- one segment --------------------------------------------------------------------------- */

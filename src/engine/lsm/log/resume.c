@@ -9,9 +9,10 @@
  * to a new file, and the old one ends where that one's header says. Nothing is ever appended to
  * an old segment but that there is a next one. When nothing in segment n was durable for sure, its
  * successor takes its number and place. */
-#include "engine/lsm/log/recover_internal.h"
-
 #include "base/planted.h"
+#include "engine/lsm/levels/install.h"
+#include "engine/lsm/log/recover_internal.h"
+#include "engine/lsm/log/segment.h"
 
 #include <stdlib.h>
 

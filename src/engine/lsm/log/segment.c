@@ -8,7 +8,7 @@
  * Publishing is header, sync, rename, sync of the directory: a file with a final name has a valid
  * header, whenever the power fails.  After that the segment before says behind its end that there
  * is a next one, which is missed from then on if somebody takes it away. */
-#include "engine/lsm/internal.h"
+#include "engine/lsm/log/segment.h"
 
 #include <assert.h>
 #include <stdlib.h>

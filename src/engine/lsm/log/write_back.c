@@ -5,7 +5,9 @@
  *
  * Its sync may be the one that learns of a failed write: it poisons the store like any other. */
 #include "base/planted.h"
+#include "engine/lsm/background/jobs.h"
 #include "engine/lsm/internal.h"
+#include "engine/lsm/log/commit.h"
 
 static bool is_due(const struct lsm *lsm)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What there is, and which store it belongs to.  FORMAT and MANIFEST are read when they are intact;
  * without FORMAT the id comes from the manifest, without both from a segment of the log. */
+#include "engine/lsm/levels/install.h"
 #include "engine/lsm/salvage/salvage_inside.h"
 
 #include <stdio.h>
