@@ -4,6 +4,7 @@
 
 Environment: KVORUM_CHAOS, seconds of faults (20; 3,600 with KVORUM_PROOF), KVORUM_SEED."""
 # timeout: 7200
+# waits mostly
 import contextlib
 import os
 import random

@@ -6,6 +6,7 @@ so what a key must hold at the end is certain: the last acknowledged value, or t
 outcome behind it.  Environment: KVORUM_KILLS (50; 500 with KVORUM_PROOF), KVORUM_SINGLE_KILLS (20), KVORUM_SEED.
 """
 # timeout: 3600
+# waits mostly
 import http.client
 import json
 import os

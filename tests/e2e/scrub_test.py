@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Bytes that rot in the table files of a node are found by a scrub, and refilled by the others."""
+# waits mostly
 import json
 import os
 import pathlib

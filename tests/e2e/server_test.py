@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process around a node: starting, stopping, refusing, founding, limits."""
+# waits mostly
 import contextlib
 import http.client
 import json
